@@ -1,0 +1,43 @@
+"""The specification as code: pseudocode, arithmetics, formats, dialects, clauses, and the reference optimizer."""
+
+from rmspec.impl.clauses import CLAUSES, Clause, UnknownClause, clause
+from rmspec.impl.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
+from rmspec.impl.envelope import ROLES, STATE_ROLES, Before, accepted, envelope
+from rmspec.impl.formats import FORMATS, Format, UnknownFormat, as_reals, format_named
+from rmspec.impl.intervals import Arithmetic, Interval
+from rmspec.impl.policy import POLICIES, STRICT, Policy
+from rmspec.impl.pseudocode import Iterate, Symbols, iterate
+from rmspec.impl.reference import Parameter, RMSprop
+
+__all__ = [
+    "CLAUSES",
+    "DIALECTS",
+    "FORMATS",
+    "POLICIES",
+    "ROLES",
+    "SPECIFICATION",
+    "STATE_ROLES",
+    "STRICT",
+    "Arithmetic",
+    "Before",
+    "Clause",
+    "Dialect",
+    "Format",
+    "Hyperparameters",
+    "Interval",
+    "Iterate",
+    "Parameter",
+    "Policy",
+    "RMSprop",
+    "Symbols",
+    "UnknownClause",
+    "UnknownDialect",
+    "UnknownFormat",
+    "accepted",
+    "as_reals",
+    "clause",
+    "dialect_named",
+    "envelope",
+    "format_named",
+    "iterate",
+]

@@ -1,0 +1,169 @@
+"""Dialects: the points in the space of RMSprop variants.
+
+Every switch is one way in which shipped implementations are known to differ; a named dialect is the set of switches
+that one of them documents. Sources: the page of ``torch.optim.RMSprop`` for the specification and for its statement
+about TensorFlow; Graves 2013, equations 38-45; Hinton's lecture 6; the documentation of TensorFlow 1, Keras 3 and optax.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["DIALECTS", "SPECIFICATION", "Defaults", "Dialect", "Hyperparameters", "UnknownDialect", "dialect_named"]
+
+
+class UnknownDialect(ValueError):
+    """No dialect has this name; ``closest`` is the nearest one, or ``None``."""
+
+    def __init__(self, name: str) -> None:
+        near = difflib.get_close_matches(name, DIALECTS, n=1)
+        self.name = name
+        self.closest = near[0] if near else None
+        hint = f"; did you mean {self.closest}?" if self.closest else ""
+        super().__init__(f"unknown dialect {name!r}: choose from {', '.join(DIALECTS)}{hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """The options of one parameter group, as real numbers (Python floats stand for their exact values)."""
+
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    def option(self, name: str) -> float | bool:
+        """The value of the option ``name`` (one of the constructor's keywords)."""
+        value: float | bool = getattr(self, name)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a dialect documents as the defaults of its options; ``None`` where it names none, or must be told."""
+
+    lr: float | None = 1e-2
+    alpha: float | None = 0.99
+    eps: float | None = 1e-8
+    weight_decay: float | None = 0.0
+    momentum: float | None = 0.0
+    centered: bool | None = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One variant of RMSprop.
+
+    ``eps_place``: ``sqrt(v) + eps`` is ``outside``, ``sqrt(v + eps)`` is ``inside``, ``none`` has no eps.
+    ``initial_square_avg``: v_0, a number or ``"eps"``.
+    ``lr_place``: where the learning rate meets the momentum buffer: ``outside`` (theta -= lr b) or ``inside``
+    (b += lr g/d).
+    ``decay``: ``l2`` (added to the gradient), ``decoupled-lr`` (theta (1 - lr lambda)), ``decoupled`` (theta (1 - lambda)), ``none``.
+    ``centered_form``: ``option``, ``always`` or ``never``; ``bias_correction`` divides the averages by 1 - alpha^t.
+    ``scalars``: how far hyperparameters may be rounded: ``double`` (float32 for formats up to float32, float64 for
+    float64), ``float32`` (even for float64) or ``storage`` (the tensor's format, 1 - alpha formed after rounding).
+    """
+
+    name: str
+    title: str
+    eps_place: Literal["outside", "inside", "none"] = "outside"
+    initial_square_avg: float | Literal["eps"] = 0.0
+    lr_place: Literal["outside", "inside"] = "outside"
+    decay: Literal["l2", "decoupled-lr", "decoupled", "none"] = "l2"
+    nesterov: bool = False
+    bias_correction: bool = False
+    centered_form: Literal["option", "always", "never"] = "option"
+    momentum_form: Literal["option", "never"] = "option"
+    maximize: bool = False
+    scalars: Literal["double", "float32", "storage"] = "double"
+    defaults: Defaults = field(default_factory=Defaults)
+
+    def centered(self, hyper: Hyperparameters) -> bool:
+        """Whether a group with these options subtracts the squared gradient average."""
+        return self.centered_form == "always" or (self.centered_form == "option" and hyper.centered)
+
+    def momentum(self, hyper: Hyperparameters) -> bool:
+        """Whether a group with these options keeps a momentum buffer."""
+        return self.momentum_form == "option" and hyper.momentum > 0
+
+    def initial(self, role: str, hyper: Hyperparameters) -> float:
+        """The initial value of a state role: ``square_avg``, ``grad_avg`` or ``momentum_buffer``."""
+        if role != "square_avg":
+            return 0.0
+        return hyper.eps if self.initial_square_avg == "eps" else float(self.initial_square_avg)
+
+
+SPECIFICATION = Dialect("torch", "the specification: torch.optim.RMSprop as its page states it")
+
+_NAMED = (
+    SPECIFICATION,
+    Dialect(
+        "tensorflow",
+        "the TensorFlow ordering as the page states it: eps inside the root, all else alike",
+        eps_place="inside",
+        defaults=Defaults(None, None, None, None, None, None),
+    ),
+    Dialect(
+        "tensorflow1",
+        "tf.compat.v1.train.RMSPropOptimizer",
+        eps_place="inside",
+        initial_square_avg=1.0,
+        lr_place="inside",
+        decay="none",
+        scalars="float32",
+        defaults=Defaults(None, 0.9, 1e-10, 0.0, 0.0, False),
+    ),
+    Dialect(
+        "keras3",
+        "Keras 3 RMSprop",
+        eps_place="inside",
+        lr_place="inside",
+        decay="decoupled-lr",
+        scalars="float32",
+        defaults=Defaults(1e-3, 0.9, 1e-7, 0.0, 0.0, False),
+    ),
+    Dialect(
+        "graves2013",
+        "Graves 2013, equations 38-45",
+        eps_place="inside",
+        lr_place="inside",
+        decay="none",
+        centered_form="always",
+        defaults=Defaults(1e-4, 0.95, 1e-4, 0.0, 0.9, True),
+    ),
+    Dialect(
+        "hinton",
+        "Hinton's lecture 6: no eps, no momentum, never centered",
+        eps_place="none",
+        decay="none",
+        centered_form="never",
+        momentum_form="never",
+        defaults=Defaults(None, 0.9, 0.0, 0.0, 0.0, False),
+    ),
+    Dialect(
+        "optax",
+        "optax.rmsprop",
+        eps_place="inside",
+        lr_place="inside",
+        decay="none",
+        defaults=Defaults(None, 0.9, 1e-8, 0.0, 0.0, False),
+    ),
+    Dialect("torch-maximize", "the specification with maximize=True", maximize=True),
+)
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({each.name: each for each in _NAMED})
+"""Every named dialect; ``torch`` is the specification."""
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect of this name (``specification`` is another name of ``torch``). Raises ``UnknownDialect``."""
+    found = SPECIFICATION if name == "specification" else DIALECTS.get(name)
+    if found is None:
+        raise UnknownDialect(name)
+    return found

@@ -1,0 +1,233 @@
+"""The reference optimizer: the page's algorithm and API over NumPy arrays.
+
+``RMSprop`` is the pseudocode run with plain arrays, with the API that the page documents around it: parameter groups,
+``step(closure)``, ``zero_grad(set_to_none)``, ``add_param_group``, ``state_dict``, ``load_state_dict``, the documented
+defaults, and the refusals that ``torch.optim.RMSprop`` documents with them. Where the page is silent it does what the
+interpretation clauses say (``rmspec.impl.clauses``).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.dialect import SPECIFICATION, Dialect, Hyperparameters
+from rmspec.impl.envelope import STATE_ROLES
+from rmspec.impl.pseudocode import Symbols, iterate
+
+__all__ = ["Parameter", "RMSprop"]
+
+class Parameter:
+    """An array to optimize, with its gradient: ``data`` and ``grad`` have one shape and dtype; ``grad`` may be ``None``."""
+
+    __slots__ = ("data", "grad", "requires_grad")
+
+    def __init__(self, data: NDArray[Any]) -> None:
+        self.data = data
+        self.grad: NDArray[Any] | None = None
+        self.requires_grad = True
+
+
+class RMSprop:
+    """RMSprop of the page, or of another dialect, over ``Parameter`` objects.
+
+    Parameters and defaults are the page's. ``params`` is an iterable of ``Parameter`` or of dicts with ``"params"`` and
+    options. Raises ``ValueError`` for an empty ``params``, a negative or NaN hyperparameter (at every door), or a
+    parameter that is already there; ``TypeError`` for what is no parameter, no dict, or no number.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        *,
+        dialect: Dialect = SPECIFICATION,
+    ) -> None:
+        self.defaults: dict[str, Any] = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+        }
+        _validate(self.defaults)
+        self.dialect = dialect
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[int, dict[str, Any]] = {}
+        if isinstance(params, Parameter):
+            raise TypeError("params must be an iterable of parameters or dicts, not one parameter: write [param]")
+        given: list[Any] = list(params)
+        if not given:
+            raise ValueError("the optimizer got an empty list of parameters")
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group: ``{"params": parameters, option: value, ...}``; options that it does not name are the defaults.
+
+        The dict is not kept. Raises ``TypeError`` and ``ValueError`` as the constructor does, and then changes nothing.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"a parameter group must be a dict, not {type(param_group).__name__}")
+        params = param_group["params"]
+        if isinstance(params, set):
+            raise TypeError("parameters must be in an ordered collection: the order of a set changes between runs")
+        params = [params] if isinstance(params, Parameter) else list(params)
+        for param in params:
+            if not isinstance(param, Parameter):
+                raise TypeError(f"only parameters can be optimized, not {type(param).__name__}")
+        if len({id(param) for param in params}) != len(params):
+            raise ValueError("a parameter is in the group twice")
+        present = {id(param) for param in self._params()}
+        if any(id(param) in present for param in params):
+            raise ValueError("a parameter is in more than one group")
+        options = {name: param_group.get(name, default) for name, default in self.defaults.items()}
+        unknown = set(param_group) - set(options) - {"params"}
+        if unknown:
+            raise ValueError(f"unknown option {sorted(unknown)[0]!r} in a parameter group")
+        _validate(options)
+        self.param_groups.append({"params": params, **options})
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One iteration for every parameter that has a gradient; returns the loss of the closure, if there is one."""
+        loss = None if closure is None else closure()
+        with np.errstate(all="ignore"):
+            for group in self.param_groups:
+                hyper = _hyperparameters(group)
+                for param in group["params"]:
+                    if param.grad is not None:
+                        self._iterate(param, param.grad, hyper)
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set every gradient to ``None``, or with ``set_to_none=False`` fill those that exist with zeros."""
+        for param in self._params():
+            if set_to_none:
+                param.grad = None
+            elif param.grad is not None:
+                param.grad = np.zeros_like(param.grad)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as a dict: ``state`` by the parameters' order, and ``param_groups``. Arrays are copies."""
+        order = {id(param): index for index, param in enumerate(self._params())}
+        return {
+            "state": {order[key]: copy.deepcopy(value) for key, value in self.state.items()},
+            "param_groups": [
+                {
+                    **{name: value for name, value in group.items() if name != "params"},
+                    "params": [order[id(param)] for param in group["params"]],
+                }
+                for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned: state in the format of the parameters, and the options of the groups.
+
+        A parameter without an entry starts anew. Raises ``ValueError`` for other groups, other sizes or other shapes,
+        and ``KeyError`` where an entry is missing, and then changes nothing.
+        """
+        saved_groups = state_dict["param_groups"]
+        if len(saved_groups) != len(self.param_groups):
+            raise ValueError(f"the state has {len(saved_groups)} groups, the optimizer {len(self.param_groups)}")
+        keys: dict[Any, Parameter] = {}
+        for saved, group in zip(saved_groups, self.param_groups, strict=True):
+            if len(saved["params"]) != len(group["params"]):
+                raise ValueError("a group of the state has another number of parameters than the optimizer's group")
+            keys.update(zip(saved["params"], group["params"], strict=True))
+        state: dict[int, dict[str, Any]] = {}
+        for key, entry in state_dict["state"].items():
+            param = keys[key]
+            loaded = {}
+            for role in STATE_ROLES:
+                if entry.get(role) is not None:
+                    if np.shape(entry[role]) != param.data.shape:
+                        raise ValueError(f"{role} has shape {np.shape(entry[role])}, its parameter {param.data.shape}")
+                    loaded[role] = np.array(entry[role], dtype=param.data.dtype)
+            if entry and "square_avg" not in loaded:
+                raise KeyError("square_avg")
+            state[id(param)] = {**loaded, "step": int(entry.get("step", 0))}
+        self.state = state
+        self.param_groups = [
+            {**{name: copy.copy(saved[name]) for name in self.defaults}, "params": group["params"]}
+            for saved, group in zip(saved_groups, self.param_groups, strict=True)
+        ]
+
+    # -- one iteration
+
+    def _params(self) -> Iterator[Parameter]:
+        for group in self.param_groups:
+            yield from group["params"]
+
+    def _iterate(self, param: Parameter, grad: NDArray[Any], hyper: Hyperparameters) -> None:
+        state = self.state.setdefault(id(param), {"step": 0})
+        needed = ["square_avg"]
+        needed += ["grad_avg"] if self.dialect.centered(hyper) else []
+        needed += ["momentum_buffer"] if self.dialect.momentum(hyper) else []
+        for role in needed:
+            if role not in state:
+                state[role] = np.zeros_like(param.data)
+                for part in _parts(state[role]):
+                    part[...] = self.dialect.initial(role, hyper)
+        state["step"] += 1
+        arrays = [param.data, grad, *(state[role] if role in needed else None for role in STATE_ROLES)]
+        for theta, g, v, g_ave, b in zip(*(_parts(each, like=param.data) for each in arrays), strict=True):
+            # Halves are calculated in float32 and rounded when they are stored.
+            wide = theta.dtype if theta.dtype.itemsize >= 4 else np.dtype(np.float32)
+            numbers: list[Any] = [np.asarray(each, dtype=wide) for each in (theta, g, v, g_ave, b)]
+            symbols: Symbols[Any] = Symbols(hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)
+            result = iterate(
+                *numbers,
+                symbols,
+                hyper=hyper,
+                dialect=self.dialect,
+                sqrt=np.sqrt,
+                power=math.pow,
+                t=state["step"],
+            )
+            theta[...], v[...] = result.theta, result.v
+            if result.g_ave is not None:
+                g_ave[...] = result.g_ave
+            if result.b is not None:
+                b[...] = result.b
+
+
+def _parts(values: NDArray[Any] | None, like: NDArray[Any] | None = None) -> tuple[NDArray[Any], ...]:
+    """The real array itself, or views of the real and the imaginary part; zeros ``like`` another where there is none."""
+    if values is None:
+        assert like is not None
+        values = np.zeros_like(like)
+    return (values.real, values.imag) if values.dtype.kind == "c" else (values,)
+
+
+def _hyperparameters(group: Mapping[str, Any]) -> Hyperparameters:
+    return Hyperparameters(
+        lr=float(group["lr"]),
+        alpha=float(group["alpha"]),
+        eps=float(group["eps"]),
+        weight_decay=float(group["weight_decay"]),
+        momentum=float(group["momentum"]),
+        centered=bool(group["centered"]),
+    )
+
+
+def _validate(options: Mapping[str, Any]) -> None:
+    for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
+        try:
+            value = float(options[name])
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must be a number, not {options[name]!r}") from None
+        if not value >= 0:
+            raise ValueError(f"invalid {name}: {value}: it must be 0 or larger")

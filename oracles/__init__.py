@@ -1,0 +1,61 @@
+"""The subjects: the program vocabulary, the ``Subject`` protocol, one module per framework, the loader and the registry."""
+
+from rmspec.oracles.errors import (
+    CannotImport,
+    CannotStart,
+    InputProblem,
+    MalformedProgram,
+    NotAnOptimizer,
+    ProtocolBroken,
+    SubjectFailed,
+    SubjectHung,
+    UnknownSubject,
+    Unsupported,
+)
+from rmspec.oracles.loader import check_name, load
+from rmspec.oracles.program import Program, from_json, parse, to_json
+from rmspec.oracles.registry import FRAMEWORKS, Framework, registered_names
+from rmspec.oracles.subject import (
+    FEATURES,
+    OPTIONS,
+    Capabilities,
+    ClosureReport,
+    GroupView,
+    Observation,
+    Outcome,
+    Raised,
+    Session,
+    Subject,
+)
+
+__all__ = [
+    "FEATURES",
+    "FRAMEWORKS",
+    "OPTIONS",
+    "CannotImport",
+    "CannotStart",
+    "Capabilities",
+    "ClosureReport",
+    "Framework",
+    "GroupView",
+    "InputProblem",
+    "MalformedProgram",
+    "NotAnOptimizer",
+    "Observation",
+    "Outcome",
+    "Program",
+    "ProtocolBroken",
+    "Raised",
+    "Session",
+    "Subject",
+    "SubjectFailed",
+    "SubjectHung",
+    "UnknownSubject",
+    "Unsupported",
+    "check_name",
+    "from_json",
+    "load",
+    "parse",
+    "registered_names",
+    "to_json",
+]

@@ -1,0 +1,204 @@
+"""Faults of the call itself: closures, hooks, which parameters a step reaches, and maximize."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, Tensors
+
+
+class ClosureTwice(LoopRMSprop):
+    """The closure is called twice."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        super()._evaluate(closure)
+        return super()._evaluate(closure)
+
+
+class ClosureNever(ForeachRMSprop):
+    """The closure is not called."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        return None
+
+
+class ClosureWithoutGrad(LoopRMSprop):
+    """The closure is called with gradients disabled."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        with torch.no_grad():
+            return None if closure is None else closure()
+
+
+class ClosureInCallersMode(ForeachRMSprop):
+    """The closure is called with gradients disabled where the caller disabled them."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        return None if closure is None else closure()
+
+
+class ClosureLossDropped(ForeachRMSprop):
+    """step(closure) returns None."""
+
+    def _iterate(self, closure: Closure | None) -> Any:
+        super()._iterate(closure)
+
+
+class ClosureAfterUpdate(LoopRMSprop):
+    """The closure is called after the update."""
+
+    def _iterate(self, closure: Closure | None) -> Any:
+        with torch.no_grad():
+            self._update()
+        return self._evaluate(closure)
+
+
+class ClosureWithoutUpdate(ForeachRMSprop):
+    """step(closure) evaluates the closure and updates nothing."""
+
+    def _iterate(self, closure: Closure | None) -> Any:
+        return super()._iterate(None) if closure is None else self._evaluate(closure)
+
+
+class ClosureExceptionSwallowed(LoopRMSprop):
+    """An exception of the closure does not reach the caller."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        try:
+            return super()._evaluate(closure)
+        except Exception:  # the fault: whatever the closure raises is lost
+            return None
+
+
+class ClosureExceptionSteps(ForeachRMSprop):
+    """When the closure raises, the update is done before the exception reaches the caller."""
+
+    def _iterate(self, closure: Closure | None) -> Any:
+        try:
+            return self._evaluate(closure)
+        finally:
+            with torch.no_grad():
+                self._update()
+
+
+class ClosureExceptionForgets(LoopRMSprop):
+    """When the closure raises, the state is cleared."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        try:
+            return super()._evaluate(closure)
+        except Exception:
+            self.state.clear()
+            raise
+
+
+class StepTwice(ForeachRMSprop):
+    """One call of step does two iterations."""
+
+    def _update(self) -> None:
+        super()._update()
+        super()._update()
+
+
+class StepEverySecond(LoopRMSprop):
+    """Every second call of step does nothing."""
+
+    def _update(self) -> None:
+        self._skip: bool = not self.__dict__.get("_skip", True)
+        if not self._skip:
+            super()._update()
+
+
+class StepFirstGroupOnly(ForeachRMSprop):
+    """step reaches the first group alone."""
+
+    def _stepped(self, group: Group) -> list[Tensor]:
+        return super()._stepped(group) if group is self.param_groups[0] else []
+
+
+class StepLastLost(LoopRMSprop):
+    """The last parameter of a group of several is not stepped."""
+
+    def _stepped(self, group: Group) -> list[Tensor]:
+        return super()._stepped(group)[: max(1, len(group["params"]) - 1)]
+
+
+class StepFrozenSkipped(ForeachRMSprop):
+    """A parameter that does not require gradients is skipped, though it has one."""
+
+    def _stepped(self, group: Group) -> list[Tensor]:
+        return [p for p in super()._stepped(group) if p.requires_grad]
+
+
+class PreHookDropped(LoopRMSprop):
+    """A pre-hook of step is registered and never called."""
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        return RemovableHandle(OrderedDict())
+
+
+class PostHookTwice(ForeachRMSprop):
+    """A post-hook of step is called twice."""
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        def twice(*args: Any) -> None:
+            hook(*args)
+            hook(*args)
+
+        return super().register_step_post_hook(twice)
+
+
+class MaximizeIgnored(LoopRMSprop):
+    """maximize is accepted and ignored."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        maximize: bool = False,
+    ) -> None:
+        self._maximize = maximize
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group({"maximize": self._maximize, **param_group})
+
+
+class MaximizeAfterDecay(ForeachRMSprop):
+    """With maximize the gradient is negated after weight decay was added."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        maximize: bool = False,
+    ) -> None:
+        self._maximize = maximize
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group({"maximize": self._maximize, **param_group})
+
+    def _hyper(self, group: Group) -> Hyper:
+        self._negate = bool(group["maximize"])
+        return super()._hyper(group)
+
+    def _decayed(self, g: Tensors, theta: Tensors, h: Hyper) -> Tensors:
+        decayed = super()._decayed(g, theta, h)
+        return list(torch._foreach_neg(decayed)) if self._negate else decayed

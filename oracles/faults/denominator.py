@@ -1,0 +1,171 @@
+"""Faults of the denominator: the root, eps, and what they are taken of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Tensors
+
+
+def eps_inside(v: Tensors, h: Hyper) -> Tensors:
+    """sqrt(v + eps), the TensorFlow ordering."""
+    return [x.add(h.eps).sqrt_() for x in v]
+
+
+class EpsInside(LoopRMSprop):
+    """eps is added inside the root."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return (v + h.eps).sqrt_()
+
+
+class EpsInsideForeach(ForeachRMSprop):
+    """eps is added inside the root, on the foreach path."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return eps_inside(v, h)
+
+
+class EpsInsideCentered(ForeachRMSprop):
+    """eps is added inside the root when the variance is centered, outside otherwise."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return eps_inside(v, h) if h.centered else super()._denominator(v, h)
+
+
+class EpsInsideWithMomentum(LoopRMSprop):
+    """eps is added inside the root when there is momentum, outside otherwise."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return (v + h.eps).sqrt_() if h.momentum > 0 else super()._denominator(v, h)
+
+
+class EpsOmitted(LoopRMSprop):
+    """eps is left out of the denominator."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return v.sqrt()
+
+
+class EpsSquared(ForeachRMSprop):
+    """eps^2 is added to the root."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return super()._denominator(v, replace(h, eps=h.eps**2))
+
+
+class EpsTwice(LoopRMSprop):
+    """eps is added inside the root and outside it."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return (v + h.eps).sqrt_().add_(h.eps)
+
+
+class EpsDoubled(ForeachRMSprop):
+    """eps is added to the root twice."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return super()._denominator(v, replace(h, eps=2 * h.eps))
+
+
+class EpsAsFloor(LoopRMSprop):
+    """The root is clamped at eps instead of eps being added."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return v.sqrt().clamp_(min=h.eps)
+
+
+class EpsFixed(ForeachRMSprop):
+    """eps is 1e-8 whatever the group says."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return super()._denominator(v, replace(h, eps=1e-8))
+
+
+class RootOmitted(LoopRMSprop):
+    """The gradient is divided by v + eps, without a root."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return v + h.eps
+
+
+class RootOfPrevious(LoopRMSprop):
+    """The denominator is formed of the square average before its update."""
+
+    def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
+        self._last = v.clone()
+        super()._square_average(v, g, h)
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return super()._denominator(self._last, h)
+
+
+class DenominatorFloored(ForeachRMSprop):
+    """The denominator is clamped at 1e-3 from below."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return [x.clamp(min=1e-3) for x in super()._denominator(v, h)]
+
+
+class DenominatorStale(LoopRMSprop):
+    """The denominator is refreshed at every second step only, and cached between."""
+
+    def _step_one(self, p: Tensor, h: Hyper) -> None:
+        self._current = p
+        super()._step_one(p, h)
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        cache: dict[int, Tensor] = self.__dict__.setdefault("_cache", {})
+        cached = cache.pop(id(self._current), None)
+        if cached is None:
+            cached = cache[id(self._current)] = super()._denominator(v, h)
+        return cached
+
+
+class DenominatorSharedMaximum(ForeachRMSprop):
+    """All elements of a tensor are divided by the largest denominator among them."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return [x.max().expand_as(x) if x.numel() else x for x in super()._denominator(v, h)]
+
+
+class BiasCorrected(LoopRMSprop):
+    """The square average is divided by 1 - alpha^t before the root, as in Adam."""
+
+    def _step_one(self, p: Tensor, h: Hyper) -> None:
+        counts: dict[int, int] = self.__dict__.setdefault("_counts", {})
+        self._t = counts[id(p)] = counts.get(id(p), 0) + 1
+        super()._step_one(p, h)
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        correction = 1 - h.alpha**self._t
+        return super()._denominator(v / correction if correction > 0 else v, h)
+
+
+class EpsInsideAfterThirdStep(LoopRMSprop):
+    """From the fourth step of a parameter on, eps is added inside the root."""
+
+    def _step_one(self, p: Tensor, h: Hyper) -> None:
+        counts: dict[int, int] = self.__dict__.setdefault("_counts", {})
+        self._t = counts[id(p)] = counts.get(id(p), 0) + 1
+        super()._step_one(p, h)
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return (v + h.eps).sqrt_() if self._t > 3 else super()._denominator(v, h)
+
+
+class NormalizedByMean(ForeachRMSprop):
+    """The gradients of a tensor are divided by their mean denominator."""
+
+    def _normalized(self, g: Tensors, d: Tensors, h: Hyper) -> Tensors:
+        return [x / y.mean() if x.numel() else x for x, y in zip(g, d, strict=True)]
+
+
+class RootApproximated(ForeachRMSprop):
+    """The root is formed in bfloat16."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return [x.to(torch.bfloat16).sqrt().to(x.dtype).add_(h.eps) for x in v]

@@ -1,0 +1,358 @@
+"""Faults of parameter groups: their options, their members, and options that change."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, Tensors
+
+CLASS_DEFAULTS: Group = {
+    "lr": 0.01,
+    "alpha": 0.99,
+    "eps": 1e-8,
+    "weight_decay": 0,
+    "momentum": 0,
+    "centered": False,
+}
+
+
+class LrBaked(LoopRMSprop):
+    """The learning rate of a group is read when the group is added, and never again."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        self.__dict__.setdefault("_baked", []).append(float(self.param_groups[-1]["lr"]))
+
+    def _hyper(self, group: Group) -> Hyper:
+        index = next(i for i, each in enumerate(self.param_groups) if each is group)
+        return replace(super()._hyper(group), lr=self._baked[index])
+
+
+class LrLate(ForeachRMSprop):
+    """A changed learning rate holds from the step after the next."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        rates: dict[int, float] = self.__dict__.setdefault("_rates", {})
+        h = super()._hyper(group)
+        key = id(group["params"][0])
+        last, rates[key] = rates.get(key, h.lr), h.lr
+        return replace(h, lr=last)
+
+
+class AlphaBaked(ForeachRMSprop):
+    """alpha is read in the first step of a group, and never again."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        first: dict[int, float] = self.__dict__.setdefault("_first", {})
+        h = super()._hyper(group)
+        return replace(h, alpha=first.setdefault(id(group["params"][0]), h.alpha))
+
+
+class EpsBaked(LoopRMSprop):
+    """eps is read in the first step of a group, and never again."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        first: dict[int, float] = self.__dict__.setdefault("_first", {})
+        h = super()._hyper(group)
+        return replace(h, eps=first.setdefault(id(group["params"][0]), h.eps))
+
+
+class DecayBaked(LoopRMSprop):
+    """weight_decay is read in the first step of a group, and never again."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        first: dict[int, float] = self.__dict__.setdefault("_first", {})
+        h = super()._hyper(group)
+        return replace(h, weight_decay=first.setdefault(id(group["params"][0]), h.weight_decay))
+
+
+class MomentumBaked(ForeachRMSprop):
+    """momentum is read in the first step of a group, and never again."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        first: dict[int, float] = self.__dict__.setdefault("_first", {})
+        h = super()._hyper(group)
+        return replace(h, momentum=first.setdefault(id(group["params"][0]), h.momentum))
+
+
+class TensorLrCopied(LoopRMSprop):
+    """A learning rate that is a tensor is copied, so a change in place is not seen."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if isinstance(group["lr"], Tensor):
+            group["lr"] = group["lr"].clone()
+
+
+class LrOfFirstGroup(LoopRMSprop):
+    """Every group is moved with the learning rate of the first."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        return replace(super()._hyper(group), lr=float(self.param_groups[0]["lr"]))
+
+
+class OptionsOfFirstGroup(ForeachRMSprop):
+    """Every group is stepped with the alpha and eps of the first."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        first = super()._hyper(self.param_groups[0])
+        return replace(super()._hyper(group), alpha=first.alpha, eps=first.eps)
+
+
+class DecayOfLastGroup(ForeachRMSprop):
+    """Every group is stepped with the weight decay of the last."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        last = super()._hyper(self.param_groups[-1])
+        return replace(super()._hyper(group), weight_decay=last.weight_decay)
+
+
+class CenteredOfFirstGroup(LoopRMSprop):
+    """Every group is centered when the first one is."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        return replace(super()._hyper(group), centered=bool(self.param_groups[0]["centered"]))
+
+
+class SecondGroupEpsInside(LoopRMSprop):
+    """In the second group, and there alone, eps is added inside the root."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        self._is_second = len(self.param_groups) > 1 and group is self.param_groups[1]
+        return super()._hyper(group)
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return (v + h.eps).sqrt_() if self._is_second else super()._denominator(v, h)
+
+
+class TwoGroupsDampened(ForeachRMSprop):
+    """With more than one group the normalized gradient enters the buffers with weight 1 - mu."""
+
+    def _accumulate(self, b: Tensors, n: Tensors, h: Hyper) -> None:
+        many = len(self.param_groups) > 1
+        super()._accumulate(b, [x * (1 - h.momentum) for x in n] if many else n, h)
+
+
+class DefaultsFollowLastGroup(LoopRMSprop):
+    """The options of an added group become the defaults of the groups after it."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        self.defaults.update({name: self.param_groups[-1][name] for name in CLASS_DEFAULTS})
+
+
+class AddedOptionsIgnored(LoopRMSprop):
+    """add_param_group ignores the options of the group."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        started = "_complete" in self.__dict__
+        super().add_param_group({"params": param_group["params"]} if started else param_group)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+        self._complete = True
+
+
+class ConstructorOptionsIgnored(ForeachRMSprop):
+    """The options of group dicts that are given to the constructor are ignored."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        started = "_complete" in self.__dict__
+        super().add_param_group(param_group if started else {"params": param_group["params"]})
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+        self._complete = True
+
+
+class AddedClassDefaults(ForeachRMSprop):
+    """Options that an added group does not name take the class's default, not the constructor's."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group({**CLASS_DEFAULTS, **param_group} if self.param_groups else param_group)
+
+
+class FalsyOptionsOverwritten(LoopRMSprop):
+    """An option of a group that is 0 or False takes the constructor's value."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group({k: v for k, v in param_group.items() if k == "params" or v})
+
+
+class OptionsAsIntegers(ForeachRMSprop):
+    """An option of an added group takes the type of the default, so 0.5 becomes 0 where the default is 0."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        types = {name: type(value) for name, value in self.defaults.items() if type(value) in (int, bool)}
+        super().add_param_group({k: types[k](v) if k in types else v for k, v in param_group.items()})
+
+
+class AddedFirstMemberOnly(LoopRMSprop):
+    """Of the parameters of a group after the first one, only the first is kept."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        first = self.param_groups == []
+        members = self._members(param_group["params"])
+        super().add_param_group({**param_group, "params": members if first else members[:1]})
+
+
+class AddedForgetsState(LoopRMSprop):
+    """add_param_group clears the state of the parameters that are there."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        self.state.clear()
+
+
+class AddedClearsBuffers(ForeachRMSprop):
+    """add_param_group fills the momentum buffers that are there with zeros."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        for state in self.state.values():
+            if "momentum_buffer" in state:
+                state["momentum_buffer"].zero_()
+
+
+class AddedResetsLr(LoopRMSprop):
+    """add_param_group sets the learning rate of the other groups back to the constructor's."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        complete = "_complete" in self.__dict__
+        super().add_param_group(param_group)
+        for group in self.param_groups[:-1] if complete else ():
+            group["lr"] = self.defaults["lr"]
+
+    def _update(self) -> None:
+        self._complete = True
+        super()._update()
+
+
+class AddedNotStepped(ForeachRMSprop):
+    """A group that is added after the first step is never stepped."""
+
+    def _update(self) -> None:
+        self._known: int = self.__dict__.get("_known", len(self.param_groups))
+        groups = self.param_groups
+        self.param_groups = groups[: self._known]
+        super()._update()
+        self.param_groups = groups
+
+
+class DuplicateAcrossAccepted(LoopRMSprop):
+    """A parameter that is in another group already is accepted, and stepped once in each."""
+
+    def _refuse_duplicates(self, members: Any) -> None:
+        pass
+
+    def add_param_group(self, param_group: Group) -> None:
+        groups, self.param_groups = self.param_groups, []
+        super().add_param_group(param_group)
+        self.param_groups = groups + self.param_groups
+
+
+class DuplicateInGroupAccepted(LoopRMSprop):
+    """A parameter that is listed twice in a group is stepped twice."""
+
+    def _refuse_duplicates(self, members: Any) -> None:
+        super()._refuse_duplicates({id(p): p for p in members}.values())
+
+    def add_param_group(self, param_group: Group) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*duplicate parameters")
+            super().add_param_group(param_group)
+
+
+class DuplicateRefusedLate(LoopRMSprop):
+    """A parameter that is in another group already is refused after the group was added."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        members = self._members(param_group["params"])
+        try:
+            super().add_param_group({**param_group, "params": members})
+        except ValueError:
+            seen = {id(p) for group in self.param_groups for p in group["params"]}
+            if not any(id(p) in seen for p in members):
+                raise
+            self.param_groups.append({**self.defaults, **param_group, "params": members})
+            raise
+
+
+class GeneratorPeeked(LoopRMSprop):
+    """The constructor peeks at the first item of params, which a generator then lacks."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        if not isinstance(params, Tensor):
+            first = next(iter(params), None)
+            rest = list(params)
+            params = rest or [first]
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+
+
+class GeneratorEmptied(ForeachRMSprop):
+    """A check consumes a generator of parameters, so that the constructor finds none and raises."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        if not all(isinstance(p, Tensor | dict) for p in params):
+            raise TypeError("params must be tensors or dicts")
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+
+
+class LastDictDropped(LoopRMSprop):
+    """Of several group dicts that are given to the constructor the last is dropped."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        kept = params if isinstance(params, Tensor) else list(params)
+        if len(kept) > 1 and isinstance(kept[-1], dict):
+            kept = kept[:-1]
+        super().__init__(kept, lr, alpha, eps, weight_decay, momentum, centered)

@@ -1,0 +1,190 @@
+"""From the name of a subject to the subject.
+
+``torch``, ``torch:foreach``: registered. ``package.module:Attr`` and ``path/to/file.py:Attr``: a class or factory that is
+called like ``torch.optim.RMSprop``, or an object with the ``Subject`` protocol. ``process:COMMAND ...``: a program in any
+language that speaks the wire protocol. Source: DESIGN 4.1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rmspec.oracles.errors import CannotImport, NotAnOptimizer, UnknownSubject, Unsupported
+from rmspec.oracles.registry import FRAMEWORKS, Framework, registered_names
+from rmspec.oracles.subject import Subject
+
+__all__ = ["check_name", "load"]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot lead to a subject, without importing anything.
+
+    Raises ``UnknownSubject`` for a name that is not registered and has not the form of a file or a module, and for a
+    file that does not exist.
+    """
+    if name in registered_names():
+        return
+    if name.startswith("process:"):
+        if not name.removeprefix("process:").strip():
+            raise UnknownSubject("process: names no command", hint="write process:COMMAND, as in 'process:python3 mine.py'")
+        return
+    place, separator, attribute = name.rpartition(":")
+    if place.endswith(".py"):
+        if not Path(place).is_file():
+            raise UnknownSubject(
+                f"there is no file {place}",
+                "the part before the colon names a Python file, from the current directory",
+                "check the path" + _nearest(place),
+            )
+        if not attribute:
+            raise UnknownSubject(f"{name} names no class", hint=f"write {place}:ClassName")
+        return
+    if name.endswith(".py"):
+        raise UnknownSubject(f"{name} names a file but no class in it", hint=f"write {name}:ClassName")
+    if place in {framework.name for framework in FRAMEWORKS} | {"reference"} or not separator or not attribute:
+        near = difflib.get_close_matches(name, registered_names(), n=1, cutoff=0.5)
+        raise UnknownSubject(
+            f"unknown subject {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            hint="rmspec subjects lists the registered ones; your own is path/to/file.py:Class or package.module:Class",
+        )
+
+
+def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Subject:
+    """The subject of this name, ready to be asked for its capabilities.
+
+    ``framework`` overrides what is detected for a user's class. Raises ``UnknownSubject``, ``CannotImport``,
+    ``NotAnOptimizer`` (bad input), ``Unsupported`` (a framework or device is missing) and ``CannotStart``.
+    """
+    check_name(name)
+    known = registered_names().get(name)
+    if known is not None:
+        subject: Subject = _module_of(known, name).registered(name, device)
+        return subject
+    if name.startswith("process:"):
+        from rmspec.oracles.process import ProcessSubject
+
+        return ProcessSubject(name)
+    attribute = _attribute(name)
+    if isinstance(attribute, Subject) and not inspect.isclass(attribute):
+        return attribute
+    if not callable(attribute):
+        raise NotAnOptimizer(
+            f"{name} is not an optimizer: it is a {type(attribute).__name__}",
+            "it can be neither called to make an optimizer nor driven by itself",
+            "name a class or a factory that is called like torch.optim.RMSprop",
+        )
+    chosen = _framework(name, attribute, framework)
+    user: Subject = _module_of(chosen, name).user_subject(name, attribute, device)
+    return user
+
+
+def _framework(name: str, attribute: Any, override: str | None) -> Framework:
+    usable = {each.name: each for each in FRAMEWORKS if each.users}
+    if override is not None:
+        if override not in usable:
+            raise UnknownSubject(f"unknown framework {override!r}", hint=f"choose from {', '.join(usable)}")
+        return usable[override]
+    bases = inspect.getmro(attribute) if inspect.isclass(attribute) else ()
+    origins = {base.__module__.partition(".")[0] for base in bases}
+    for each in usable.values():
+        if origins & set(each.prefixes):
+            return each
+    foreign = origins & {"keras", "tensorflow", "tf_keras", "optax", "jax", "paddle", "mindspore"}
+    if foreign:
+        raise Unsupported(
+            f"{name} is built on {sorted(foreign)[0]}, which this version of rmspec cannot drive",
+            hint="wrap it as process:COMMAND, or give it the torch.optim interface and --framework torch",
+        )
+    return usable["torch"]
+
+
+def _module_of(framework: Framework, name: str) -> Any:
+    if importlib.util.find_spec(framework.requires) is None:
+        raise Unsupported(f"{name} needs {framework.requires}, which is not installed", hint=framework.install)
+    return importlib.import_module(framework.module)
+
+
+def _attribute(name: str) -> Any:
+    place, _, path = name.rpartition(":")
+    module = _file(place) if place.endswith(".py") else _import(place)
+    found: Any = module
+    for part in path.split("."):
+        if not hasattr(found, part):
+            names = [each for each in dir(found) if not each.startswith("_")]
+            near = difflib.get_close_matches(part, names, n=1)
+            raise UnknownSubject(
+                f"{place} has no {path!r}" + (f"; did you mean {near[0]}?" if near else ""),
+                hint="name a class or a factory that the file defines",
+            )
+        found = getattr(found, part)
+    return found
+
+
+def _import(place: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+            raise UnknownSubject(
+                f"there is no module {place!r}",
+                "the part before the colon names a module that can be imported here",
+                "check the name, or give the file: path/to/file.py:Class",
+            ) from None
+        raise CannotImport(f"{place} does not import: {error}", hint=f"python -c 'import {place}' shows why") from None
+    except Exception as error:
+        raise _broken(place, error) from None
+    except SystemExit as error:
+        raise CannotImport(f"{place} does not import: it calls sys.exit({error.code})") from None
+
+
+def _file(place: str) -> ModuleType:
+    path = Path(place)
+    module_name = f"_rmspec_subject_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise CannotImport(f"{place} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Registered, so that dataclasses and pickles of the file's classes find their module.
+    sys.modules[module_name] = module
+    # Last, so that a file of the user's never shadows a module that rmspec or its framework needs.
+    for folder in (str(path.resolve().parent), os.getcwd()):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise _broken(place, error) from None
+    except SystemExit as error:
+        raise CannotImport(f"{place} does not import: it calls sys.exit({error.code})") from None
+    return module
+
+
+def _broken(place: str, error: Exception) -> CannotImport:
+    where = ""
+    if isinstance(error, SyntaxError) and error.lineno:
+        where = f" (line {error.lineno})"
+    elif error.__traceback__ is not None:
+        lines = [frame for frame in inspect.getinnerframes(error.__traceback__) if frame.filename.endswith(Path(place).name)]
+        where = f" (line {lines[-1].lineno})" if lines else ""
+    reason = str(error).split("\n")[0]
+    return CannotImport(
+        f"{place} does not import: {type(error).__name__}: {reason}{where}", hint="mend the file; python runs it as it is"
+    )
+
+
+def _nearest(place: str) -> str:
+    folder = Path(place).parent
+    names = [each.name for each in folder.glob("*.py")] if folder.is_dir() else []
+    near = difflib.get_close_matches(Path(place).name, names, n=1)
+    return f"; did you mean {folder / near[0]}?" if near else ""

@@ -1,0 +1,168 @@
+"""The protocol of a subject: what the suite needs to drive an optimizer and to observe it.
+
+The life of a subject: ``capabilities`` says what it can be asked; ``session`` makes the parameters of one program; the
+session performs the program's calls one after the other, says after each what came back, and shows what there is to see.
+A subject never judges: comparing is the business of ``rmspec.properties``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+from rmspec.impl.formats import FORMATS
+from rmspec.oracles.program import Call, Param
+
+__all__ = [
+    "FEATURES",
+    "OPTIONS",
+    "Capabilities",
+    "ClosureReport",
+    "GroupView",
+    "Observation",
+    "Outcome",
+    "Raised",
+    "Session",
+    "Subject",
+]
+
+Array = NDArray[Any]
+
+OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+"""The options of a parameter group, in the order of the page's signature."""
+
+FEATURES = (
+    "momentum",
+    "centered",
+    "weight_decay",
+    "groups",
+    "state_dict",
+    "zero_grad",
+    "closure",
+    "schedule",
+    "layout",
+    "complex",
+    "duplicates",
+    "hooks",
+    "tensor_lr",
+    "file",
+)
+"""What ``--without`` can take out of a run. ``file`` is saving through the framework's own file format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a subject can be asked.
+
+    ``formats``: names of number formats; ``options``: the hyperparameters that its factory takes; ``features``: of
+    ``FEATURES``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
+    """
+
+    formats: tuple[str, ...] = tuple(FORMATS)
+    options: frozenset[str] = frozenset(OPTIONS)
+    features: frozenset[str] = frozenset(FEATURES)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An exception of the subject: its type's name and its message."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosureReport:
+    """What a closure saw: how often it was called, with gradients enabled or not, after a parameter had moved or not.
+
+    ``returned`` is the loss that ``step`` returned, ``None`` for none.
+    """
+
+    calls: int
+    grad_enabled: bool
+    moved_before: bool
+    returned: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back from one call. ``hooks`` counts the pre- and post-hooks of a step that was asked to count them.
+
+    ``caller_dict_changed`` tells whether ``add_param_group`` changed the dict that it was given.
+    """
+
+    raised: Raised | None = None
+    closure: ClosureReport | None = None
+    hooks: tuple[int, int] | None = None
+    caller_dict_changed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A parameter group as the optimizer shows it: names of parameters (``?`` for a stranger) and options."""
+
+    params: tuple[str, ...]
+    options: Mapping[str, float | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that can be seen at one moment. Arrays are copies in the subject's own formats, of the logical shape.
+
+    ``groups`` is ``None`` for an optimizer that does not show them. ``state`` maps optimizer, parameter and role to an
+    array; a role that cannot be seen, or is not there yet, is missing. ``slots`` maps a saved state to the same, by the
+    position of the parameter.
+    """
+
+    params: Mapping[str, Array]
+    grads: Mapping[str, Array | None]
+    groups: Mapping[str, tuple[GroupView, ...] | None]
+    state: Mapping[str, Mapping[str, Mapping[str, Array]]]
+    slots: Mapping[str, Mapping[int, Mapping[str, Array]]]
+
+
+class Session(Protocol):
+    """One program's worth of parameters and optimizers."""
+
+    def perform(self, call: Call) -> Outcome:
+        """Perform one call. Exceptions of the subject are part of the outcome; ``SubjectFailed`` is raised for a crash."""
+        ...
+
+    def observe(self) -> Observation:
+        """What there is to see now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """An optimizer implementation that the suite can drive and observe.
+
+    ``name`` is what a report calls it; ``framework`` the framework that it is built on; ``dialect`` the name of the
+    dialect that it claims to speak; ``baseline`` the subject whose habits it inherits, or ``""``.
+    """
+
+    name: str
+    framework: str
+    dialect: str
+    baseline: str
+
+    def capabilities(self) -> Capabilities:
+        """What it can be asked. Raises ``CannotStart`` where it cannot even be created."""
+        ...
+
+    def session(self, params: tuple[Param, ...]) -> Session:
+        """Make the parameters of a program."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of what it is built on, by name."""
+        ...

@@ -1,0 +1,149 @@
+"""The ledger of a run: what the specification says about the optimizers of a program, call by call.
+
+It holds what an optimizer must hold: its groups with resolved options, and for each parameter what is known of its state:
+exactly, because it was seen; between two arrays, because it is hidden; or not yet, because it is still initial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.dialect import Defaults, Dialect, Hyperparameters
+from rmspec.impl.envelope import STATE_ROLES
+from rmspec.impl.formats import FORMATS
+from rmspec.oracles.program import Group, OptionValue, TensorNumber
+from rmspec.oracles.subject import OPTIONS
+
+__all__ = ["Carry", "LedgerGroup", "OptimizerLedger", "SavedLedger", "number"]
+
+Array = NDArray[Any]
+
+Carry = Array | tuple[Array, Array, Array | None] | None
+"""Knowledge of one state role of a parameter: its array as seen, bounds on its reals (float64), or ``None``: initial."""
+
+
+@dataclass(slots=True)
+class LedgerGroup:
+    """A group: its parameters, its options as numbers, and where each option came from.
+
+    ``sources`` maps an option to ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``.
+    """
+
+    params: tuple[str, ...]
+    options: dict[str, float | bool | None]
+    sources: dict[str, str]
+
+    def hyper(self) -> Hyperparameters | None:
+        """The options as hyperparameters; ``None`` where the dialect documents no default for one that was not given."""
+        if any(value is None for value in self.options.values()):
+            return None
+        numbers: dict[str, Any] = dict(self.options)
+        return Hyperparameters(**numbers)
+
+    def copy(self) -> LedgerGroup:
+        """An independent copy."""
+        return LedgerGroup(self.params, dict(self.options), dict(self.sources))
+
+
+@dataclass(slots=True)
+class SavedLedger:
+    """What a slot must hold: groups, and state by the position of the parameter; ``edits`` that were made to it."""
+
+    groups: list[LedgerGroup]
+    state: dict[int, dict[str, Carry]]
+    steps: dict[int, int]
+    optimizer: str
+    edits: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class OptimizerLedger:
+    """One optimizer: its groups, the constructor's options, the state of its parameters, and their steps so far."""
+
+    name: str
+    defaults: dict[str, float | bool | None]
+    given: frozenset[str]
+    groups: list[LedgerGroup] = field(default_factory=list)
+    state: dict[str, dict[str, Carry]] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    loaded_from: set[str] = field(default_factory=set)
+
+    @classmethod
+    def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
+        """An optimizer without groups, from the constructor's options."""
+        resolved = {
+            option: number(options[option]) if option in options else getattr(defaults, option) for option in OPTIONS
+        }
+        return cls(name, resolved, frozenset(options) & set(OPTIONS))
+
+    def add(self, group: Group) -> LedgerGroup:
+        """Add a group as a user wrote it."""
+        options, sources = {}, {}
+        for option in OPTIONS:
+            if option in group.options:
+                options[option], sources[option] = number(group.options[option]), "group"
+            else:
+                options[option] = self.defaults[option]
+                sources[option] = "constructor" if option in self.given else "default"
+        added = LedgerGroup(group.params, options, sources)
+        self.groups.append(added)
+        return added
+
+    def params(self) -> list[str]:
+        """The parameters in order; a duplicate counts twice."""
+        return [param for group in self.groups for param in group.params]
+
+    def known(self, param: str, role: str) -> Carry:
+        """What is known of a state role."""
+        return self.state.get(param, {}).get(role)
+
+    def save(self) -> SavedLedger:
+        """What ``state_dict`` must hold now."""
+        order = self.params()
+        return SavedLedger(
+            [group.copy() for group in self.groups],
+            {position: dict(self.state.get(param, {})) for position, param in enumerate(order)},
+            {position: self.steps.get(param, 0) for position, param in enumerate(order)},
+            self.name,
+        )
+
+    def load(self, saved: SavedLedger) -> None:
+        """Restore what was saved."""
+        for group, source in zip(self.groups, saved.groups, strict=True):
+            group.options = dict(source.options)
+            group.sources = dict.fromkeys(OPTIONS, "loaded")
+        for position, param in enumerate(self.params()):
+            self.state[param] = dict(saved.state.get(position, {}))
+            self.steps[param] = saved.steps.get(position, 0)
+        self.loaded_from.add(saved.optimizer)
+
+
+def number(value: OptionValue) -> float | bool:
+    """An option of a program as a number: a tensor's is rounded to float32."""
+    return float(np.float32(value.tensor)) if isinstance(value, TensorNumber) else value
+
+
+def initial(dialect: Dialect, role: str, hyper: Hyperparameters, count: int) -> NDArray[np.float64]:
+    """The initial value of a role for ``count`` reals."""
+    return np.full(count, dialect.initial(role, hyper))
+
+
+def count_reals(array: Array) -> int:
+    """How many reals an array holds."""
+    return array.size * (2 if array.dtype.kind == "c" else 1)
+
+
+def format_of(array: Array) -> str:
+    """The name of an array's number format."""
+    for name, fmt in FORMATS.items():
+        if fmt.dtype == array.dtype:
+            return name
+    raise KeyError(str(array.dtype))
+
+
+assert set(STATE_ROLES) == {"square_avg", "grad_avg", "momentum_buffer"}
