@@ -7,6 +7,7 @@ Source: IEEE 754-2019 for binary16/32/64; bfloat16 as in ``ml_dtypes``.
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -51,8 +52,13 @@ class Format:
 
     def round(self, value: float) -> float:
         """``value`` rounded to the nearest number of (one part of) this format, ties to even."""
-        with np.errstate(over="ignore", under="ignore"):
-            return float(np.asarray(value, dtype=np.float64).astype(self.part.dtype))
+        part = self.part
+        if part.unit_roundoff == 2.0**-53 or not math.isfinite(value):
+            return float(value)
+        # Not NumPy's cast: to bfloat16 it goes by way of float32, and rounds twice.
+        quantum = max(math.ldexp(2 * part.unit_roundoff, math.frexp(value)[1] - 1), part.smallest_subnormal)
+        nearest = round(value / quantum) * quantum
+        return math.copysign(nearest if abs(nearest) <= part.max_finite else math.inf, value)
 
 
 def _format(name: str, dtype: type[np.generic], parts: int = 1) -> Format:

@@ -43,7 +43,7 @@ class ReferenceSubject:
     """``rmspec.impl.RMSprop`` of one dialect as a subject."""
 
     framework = "numpy"
-    baseline = ""
+    baselines: tuple[str, ...] = ()
 
     def __init__(self, dialect: Dialect = SPECIFICATION) -> None:
         self.name = "reference" if dialect == SPECIFICATION else f"reference:{dialect.name}"
@@ -59,6 +59,10 @@ class ReferenceSubject:
         return Capabilities(
             features=frozenset(FEATURES) - {"hooks", "tensor_lr", "file"}, roles=frozenset(STATE_ROLES)
         )
+
+    def state_names(self) -> Mapping[str, str]:
+        """The field's names."""
+        return {role: role for role in STATE_ROLES}
 
     def session(self, params: tuple[Param, ...]) -> ReferenceSession:
         """Make the parameters of a program."""

@@ -147,13 +147,14 @@ class Subject(Protocol):
     """An optimizer implementation that the suite can drive and observe.
 
     ``name`` is what a report calls it; ``framework`` the framework that it is built on; ``dialect`` the name of the
-    dialect that it claims to speak; ``baseline`` the subject whose habits it inherits, or ``""``.
+    dialect that it claims to speak; ``baselines`` the subjects whose habits it
+    inherits.
     """
 
     name: str
     framework: str
     dialect: str
-    baseline: str
+    baselines: tuple[str, ...]
 
     def capabilities(self) -> Capabilities:
         """What it can be asked. Raises ``CannotStart`` where it cannot even be created."""
@@ -165,4 +166,8 @@ class Subject(Protocol):
 
     def versions(self) -> Mapping[str, str]:
         """Versions of what it is built on, by name."""
+        ...
+
+    def state_names(self) -> Mapping[str, str]:
+        """What the subject itself calls each role of its state that can be seen."""
         ...

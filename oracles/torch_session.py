@@ -352,5 +352,8 @@ def _opened(saved: Any, via: str) -> Any:
             return pickle.loads(saved)  # noqa: S301 - made a moment ago by _saved
         case "file":
             return torch.load(io.BytesIO(saved), weights_only=True)
+        case "deepcopy":
+            # Again at each load: what is loaded may be changed by later steps, the slot must not.
+            return copy.deepcopy(saved)
         case _:
             return saved

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.utils.deterministic
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rmspec.impl.formats import FORMATS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
@@ -53,14 +54,14 @@ class TorchSubject:
         *,
         device: str = "cpu",
         dialect: str = "torch",
-        baseline: str = "",
+        baselines: tuple[str, ...] = (),
         path: str = "",
         fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.framework = "torch"
         self.dialect = dialect
-        self.baseline = baseline
+        self.baselines = baselines
         self.device = device
         self._factory = partial(factory, **fixed) if fixed else factory
         self._path = path
@@ -111,6 +112,10 @@ class TorchSubject:
             )
         return self._capabilities
 
+    def state_names(self) -> Mapping[str, str]:
+        """The keys of ``optimizer.state[param]`` by role."""
+        return {role: key for key, role in self._find_roles(_options(self._factory)).items()}
+
     def session(self, params: tuple[Param, ...]) -> TorchSession:
         """Make the parameters of a program."""
         roles = self._find_roles(_options(self._factory)) if self._roles is None else self._roles
@@ -126,6 +131,16 @@ class TorchSubject:
             compiled=self._path == "compiled",
             tensor_lr=self._path == "tensor-lr",
         )
+
+    def uses_foreach(self) -> bool:
+        """Whether a step of this optimizer calls torch's foreach operations."""
+        session = self._session((Param("p"), Param("q")), {})
+        session.perform(Create("probe", (Group(("p", "q")),), {}, "list"))
+        session.perform(SetGrad("p", (2.0,)))
+        session.perform(SetGrad("q", (2.0,)))
+        with _Watch() as watch:
+            session.perform(Step("probe"))
+        return watch.foreach
 
     def _probe(self, options: set[str]) -> Any:
         given = {name: value for name, value in _PROBE.items() if name in options}
@@ -188,6 +203,18 @@ class TorchSubject:
                 else:
                     taken.add(self._roles[key])
         return self._roles
+
+
+class _Watch(TorchDispatchMode):
+    """Notices foreach operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreach = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.foreach = self.foreach or "_foreach_" in str(func)
+        return func(*args, **(kwargs or {}))
 
 
 def _expected(options: set[str]) -> dict[str, tuple[float, float]]:
@@ -262,5 +289,10 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> TorchSu
             hint="name a class or a factory that is called like torch.optim.RMSprop",
         )
     derived = inspect.isclass(factory) and issubclass(factory, torch.optim.Optimizer)
-    baseline = "torch" if derived or not inspect.isclass(factory) else ""
-    return TorchSubject(name, factory, device=device, baseline=baseline)
+    subject = TorchSubject(name, factory, device=device, baselines=("torch",))
+    if subject.uses_foreach():
+        # It inherits what torch._foreach_* operations do, too.
+        subject.baselines = ("torch", "torch:foreach") if derived else ("torch:foreach",)
+    elif not derived and inspect.isclass(factory):
+        subject.baselines = ()
+    return subject

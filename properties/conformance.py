@@ -105,7 +105,8 @@ class Conformance:
         )
         refusal = self._refusal(outcome, call.optimizer, across=across, twice=twice, invalid=invalid)
         if refusal is not None:
-            return [*refusal, *self._frame(before, after, "init-params", outcome=outcome)]
+            self.over = True
+            return [*refusal, *self._frame(before, after, "duplicate-across-groups" if across else "init-params")]
         if outcome.raised:
             self.over = True
             grouped = call.form == "groups" and any(group.options for group in call.groups)
@@ -129,10 +130,11 @@ class Conformance:
         if ledger is None:
             return self._lost()
         params = call.group.params
+        across = bool(set(params) & set(ledger.params()))
         refusal = self._refusal(
             outcome,
             call.optimizer,
-            across=bool(set(params) & set(ledger.params())),
+            across=across,
             twice=len(set(params)) != len(params),
             invalid=_invalid(call.group.options),
         )
@@ -141,7 +143,9 @@ class Conformance:
                 Observed("caller-dict", "changes the dict" if outcome.caller_dict_changed else "leaves the dict alone")
             )
         if refusal is not None:
-            return [*refusal, *self._frame(before, after, "add-param-group", outcome=outcome)]
+            if not outcome.raised:
+                return refusal
+            return [*refusal, *self._frame(before, after, "duplicate-across-groups" if across else "add-param-group")]
         if outcome.raised:
             self.over = True
             return [self._raised("add-param-group", outcome, call.optimizer)]
@@ -149,7 +153,7 @@ class Conformance:
         ledger.add(call.group)
         return [
             *self._frame(before, after, "add-param-group", groups_of=call.optimizer),
-            *self._groups_as_expected(ledger, after),
+            *self._groups_as_expected(ledger, after, added=True),
             *self._initial_state(ledger, list(params), after),
         ]
 
@@ -187,7 +191,7 @@ class Conformance:
             if outcome.hooks != (1, 1) and not outcome.raised:
                 counts = f"pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
                 findings.append(self._finding("hooks", "hooks", f"step ran its {counts}", call.optimizer))
-        if any(before.grads.get(name) is not None and name in self._bad for name in ledger.params()):
+        if any(name in self._bad for name in ledger.params()):
             self._failed_step(outcome, before, after)
             self.over = True
             return findings
@@ -398,11 +402,20 @@ class Conformance:
         shown = after.groups.get(call.optimizer)
         if shown is not None and len(shown) == len(ledger.groups):
             for index, (view, expected) in enumerate(zip(shown, ledger.groups, strict=True)):
-                if index != call.group and any(
-                    view.options.get(option, value) != value for option, value in expected.options.items()
-                ):
-                    summary = f"changing an option of group {call.group} changed group {index}"
-                    return [*findings, self._finding("group", "group-options", summary, call.optimizer)]
+                for option, value in expected.options.items():
+                    if index != call.group and value is not None and view.options.get(option, value) != value:
+                        summary = f"changing an option of group {call.group} changed group {index}"
+                        finding = self._finding(
+                            "group",
+                            "group-options",
+                            summary,
+                            call.optimizer,
+                            role=option,
+                            element=index,
+                            observed=float(view.options[option]),
+                            allowed=(float(value),) * 2,
+                        )
+                        return [*findings, finding]
         return findings
 
     def _save(self, call: Save, outcome: Outcome, before: Observation, after: Observation) -> list[Finding]:
@@ -454,7 +467,8 @@ class Conformance:
             self.over = True
             what = "groups of other sizes" if mismatch else "tensors of other shapes"
             return [self._finding("silent", clause, f"a saved state with {what} was accepted", call.optimizer)]
-        clause = "load-partial" if "drop" in saved.edits else "load-state-dict"
+        entries = [bool(roles) for roles in saved.state.values()]
+        clause = "load-partial" if "drop" in saved.edits or (any(entries) and not all(entries)) else "load-state-dict"
         self.tally.check(clause)
         self.tally.check("load-options")
         if outcome.raised:
@@ -515,20 +529,31 @@ class Conformance:
 
     # -- base and groups
 
-    def _groups_as_expected(self, ledger: OptimizerLedger, after: Observation) -> list[Finding]:
+    def _groups_as_expected(
+        self, ledger: OptimizerLedger, after: Observation, *, added: bool = False
+    ) -> list[Finding]:
         shown = after.groups.get(ledger.name)
         if shown is None:
             return []
         expected = ledger.groups
         if len(shown) != len(expected):
             summary = f"the optimizer has {len(shown)} groups instead of {len(expected)}"
-            return [self._finding("group", "add-param-group" if len(expected) > 1 else "params", summary, ledger.name)]
+            return [
+                self._finding(
+                    "group",
+                    "add-param-group" if added else "params",
+                    summary,
+                    ledger.name,
+                    role="groups",
+                    observed=float(len(shown)),
+                    allowed=(float(len(expected)),) * 2,
+                )
+            ]
         for index, (view, group) in enumerate(zip(shown, expected, strict=True)):
             if view.params and tuple(dict.fromkeys(view.params)) != tuple(dict.fromkeys(group.params)):
                 summary = f"group {index} holds the parameters {', '.join(view.params)}, not {', '.join(group.params)}"
-                return [
-                    self._finding("group", "add-param-group" if index else "params", summary, ledger.name)
-                ]
+                clause = "add-param-group" if added else "params"
+                return [self._finding("group", clause, summary, ledger.name, role="params", element=index)]
             for option, value in group.options.items():
                 if value is None or option not in view.options or view.options[option] == value:
                     continue
@@ -539,10 +564,19 @@ class Conformance:
                     "changed": "group-options",
                     "loaded": "load-options",
                 }[group.sources[option]]
+                if added and index < len(expected) - 1:
+                    clause = "add-param-group"
                 summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
                 return [
                     self._finding(
-                        "group", clause, summary, ledger.name, role=option, observed=float(view.options[option])
+                        "group",
+                        clause,
+                        summary,
+                        ledger.name,
+                        role=option,
+                        element=index,
+                        observed=float(view.options[option]),
+                        allowed=(float(value),) * 2,
                     )
                 ]
         return []
@@ -588,10 +622,8 @@ class Conformance:
         state_of: str = "",
         slot: str = "",
         grads: Mapping[str, Array | None] | None | bool = True,
-        outcome: Outcome | None = None,
     ) -> list[Finding]:
         """What changed and must not have. ``grads`` maps the expected ones, ``True`` is as before, ``None`` unchecked."""
-        del outcome
         moved = stepped or set()
         acting = step_of or groups_of or state_of or optimizer
         self.tally.check("frame")

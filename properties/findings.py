@@ -21,7 +21,8 @@ class Case:
     """The one element behind a value finding: everything that the step read, as arrays of one element.
 
     ``first`` tells that the parameter's state had never been seen before; ``t`` counts its steps from 1; ``skipped`` that
-    an earlier step passed it over; ``sources`` where each option of its group came from (``LedgerGroup``).
+    an earlier step passed it over; ``sources`` where each option of its group came from (``LedgerGroup``); ``seen`` which
+    roles of its state can be seen; ``still`` that nothing of the element moved at all.
     """
 
     before: Before
@@ -31,6 +32,8 @@ class Case:
     t: int
     skipped: bool
     sources: Mapping[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ class Finding:
     def key(self) -> tuple[str, str, str, bool]:
         """What the reduction of this finding must preserve."""
         return (self.kind, self.clause, self.role, self.hazard)
+
+    @property
+    def half(self) -> bool:
+        """Whether it is about a half-precision number."""
+        return self.case is not None and self.case.format in ("float16", "bfloat16")
 
     @property
     def place(self) -> tuple[str, int, str, str, str]:

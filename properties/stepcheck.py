@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class _Where:
     call: int
     optimizer: str
     sources: Mapping[str, str]
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ def _check_batch(
     set_roles += ["momentum_buffer"] if dialect.momentum(hyper) else []
     seen = [role for role in set_roles if all(role in each.after_state for each in batch)]
     unseen = [role for role in set_roles if role not in seen]
+    where = replace(where, seen=tuple(seen))
     after: dict[str, Floats] = {role: _joined([as_reals(each.after_state[role]) for each in batch]) for role in seen}
     after["param"] = _joined([as_reals(each.after) for each in batch])
     known: dict[str, dict[str, Carry]] = {
@@ -133,6 +135,7 @@ def _check_batch(
         part = before.at(rest) if rest.size < total else before
         bounds = envelope(part, fmt, hyper, dialect, policy=policy, t=batch[0].t)
         finite_input = _finite(part)
+        mixed = _mixed(before, rest) if fmt.parts == 2 else None
         reported: set[str] = set()
         for role in (*seen, "param"):
             values = after[role][rest]
@@ -143,6 +146,8 @@ def _check_batch(
             odd = ~np.isfinite(values) & inside
             hazards = odd & finite_input
             doubtful = inside & ~bounded & ~hazards
+            if mixed is not None:
+                doubtful, inside, hazards = doubtful | mixed, inside | mixed, hazards & ~mixed
             inconclusive[role] = int(np.count_nonzero(doubtful))
             _use(tally, clause, role, interval, values, inside & bounded, batch, before, hyper, offsets, rest, where)
             for index in np.flatnonzero(~inside | hazards):
@@ -156,7 +161,9 @@ def _check_batch(
                         owner,
                         role,
                         _ends(interval, int(index)),
-                        _case(batch, before, hyper, offsets, position, where),
+                        replace(
+                            _case(batch, before, hyper, offsets, position, where), still=_still(before, after, position)
+                        ),
                         position - int(offsets[batch.index(owner)]),
                         counts[batch.index(owner)],
                         dialect,
@@ -230,12 +237,27 @@ def _finite(before: Before) -> NDArray[np.bool_]:
     return np.asarray(finite)
 
 
+def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:
+    """Whether no role of an element that can be seen has changed."""
+    for role, values in after.items():
+        was = getattr(before, role)
+        if isinstance(was, tuple) or was[position] != values[position]:
+            return False
+    return True
+
+
+def _mixed(before: Before, rest: Any) -> NDArray[np.bool_]:
+    """Where the other part of a complex element is not finite: a complex product with a real number then mixes the parts
+    (C99, annex G), so that a pair of reals promises nothing."""
+    return np.asarray(~np.repeat(_finite(before).reshape(-1, 2).all(axis=1), 2)[rest])
+
+
 def _case(
     batch: list[SteppedParam], before: Before, hyper: Hyperparameters, offsets: Any, position: int, where: _Where
 ) -> Case:
     owner = batch[int(np.searchsorted(offsets, position, side="right")) - 1]
     one = before.at(slice(position, position + 1))
-    return Case(one, owner.format, hyper, owner.first, owner.t, owner.skipped, where.sources)
+    return Case(one, owner.format, hyper, owner.first, owner.t, owner.skipped, where.sources, where.seen)
 
 
 def _ends(interval: Interval, index: int) -> tuple[float, float]:

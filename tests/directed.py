@@ -33,7 +33,7 @@ class Log:
         for i, p in enumerate(params):
             self.note(f"{label} p{i}", p)
             self.note(f"{label} grad{i}", p.grad)
-            state = optimizer.state[p] if hasattr(optimizer, "state") else {}
+            state = getattr(optimizer, "state", {}).get(p, {})
             for name in NAMES:
                 self.note(f"{label} {name}{i}", state.get(name, torch.zeros_like(p)))
         for i, group in enumerate(optimizer.param_groups):

@@ -2317,7 +2317,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         id="load-reverses-parameters",
-        summary="load_state_dict gives the states of a group's parameters back in reverse order, where the shapes allow it.",
+        summary="load_state_dict reverses the states of a group's parameters, where the shapes allow it.",
         bug_class=11,
         clauses=("load-state-dict",),
         attr="LoadReversesParameters",

@@ -71,7 +71,7 @@ class LoadOptionsOfFirstGroup(ForeachRMSprop):
 
 
 class LoadReversesParameters(LoopRMSprop):
-    """load_state_dict gives the states of a group's parameters back in reverse order, where the shapes allow it."""
+    """load_state_dict reverses the states of a group's parameters, where the shapes allow it."""
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         super().load_state_dict(state_dict)

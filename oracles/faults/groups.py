@@ -25,7 +25,7 @@ class LrBaked(LoopRMSprop):
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
-        self.__dict__.setdefault("_baked", []).append(float(self.param_groups[-1]["lr"]))
+        self._baked: list[float] = [*self.__dict__.get("_baked", []), float(self.param_groups[-1]["lr"])]
 
     def _hyper(self, group: Group) -> Hyper:
         index = next(i for i, each in enumerate(self.param_groups) if each is group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -102,7 +102,7 @@ class ConstructorClearsGradients(ForeachRMSprop):
 class StatePooledByPosition(LoopRMSprop):
     """Optimizers share the square average of parameters of the same position and shape."""
 
-    _pool: dict[Any, Tensor] = {}
+    _pool: ClassVar[dict[Any, Tensor]] = {}
 
     def _initial(self, p: Tensor, name: str) -> Tensor:
         if name != "square_avg":

@@ -6,23 +6,12 @@ from torch.optim import Optimizer
 
 @torch.compile(dynamic=True)
 def update(p, g, v, m, b, lr, alpha, one_minus_alpha, eps, wd, mu, decays, centered, has_momentum):
-    dtype = p.dtype
-    wide = torch.float64 if dtype == torch.float64 else torch.float32
-    p, g, v, m, b = p.to(wide), g.to(wide), v.to(wide), m.to(wide), b.to(wide)
-    lr, alpha, one_minus_alpha = lr.to(wide), alpha.to(wide), one_minus_alpha.to(wide)
-    eps, wd, mu = eps.to(wide), wd.to(wide), mu.to(wide)
-    if decays:
-        g = g + wd * p
+    g = torch.where(decays, g + wd * p, g)
     v = alpha * v + one_minus_alpha * g * g
-    var = v
-    if centered:
-        m = alpha * m + one_minus_alpha * g
-        var = v - m * m
-    n = g / (torch.sqrt(var) + eps)
-    if has_momentum:
-        b = mu * b + n
-        n = b
-    return (p - lr * n).to(dtype), v.to(dtype), m.to(dtype), b.to(dtype)
+    m = torch.where(centered, alpha * m + one_minus_alpha * g, m)
+    n = g / (torch.sqrt(torch.where(centered, v - m * m, v)) + eps)
+    b = torch.where(has_momentum, mu * b + n, b)
+    return p - lr * torch.where(has_momentum, b, n), v, m, b
 
 
 class RMSprop(Optimizer):
@@ -69,10 +58,16 @@ class RMSprop(Optimizer):
         buf = self._slot(p, "momentum_buffer") if mu > 0 else None
         if p.is_complex():
             p, grad = torch.view_as_real(p), torch.view_as_real(grad.resolve_conj())
-        args = [x.contiguous() for x in (p, grad, v, v if m is None else m, v if buf is None else buf)]
-        if p.numel():
-            scalars = [torch.tensor(x, dtype=torch.float64) for x in (lr, alpha, 1 - alpha, eps, wd, mu)]
-            results = update(*args, *scalars, wd != 0, m is not None, buf is not None)
-            for target, value in zip((p, v, m, buf), results, strict=True):
-                if target is not None:
-                    target.copy_(value)
+        if p.numel() == 0:
+            return
+        wide = torch.float64 if p.dtype == torch.float64 else torch.float32
+        flat = [torch.zeros(p.numel(), dtype=wide) if x is None else self._flat(x, wide) for x in (p, grad, v, m, buf)]
+        scalars = [torch.tensor(x, dtype=wide) for x in (lr, alpha, 1 - alpha, eps, wd, mu)]
+        flags = [torch.tensor(x) for x in (wd != 0, m is not None, buf is not None)]
+        for target, value in zip((p, v, m, buf), update(*flat, *scalars, *flags), strict=True):
+            if target is not None:
+                target.copy_(value.view(target.shape))
+
+    @staticmethod
+    def _flat(x, wide):
+        return x.detach().to(wide).reshape(-1).clone()

@@ -22,6 +22,7 @@ class RMSprop(torch.optim.RMSprop):
         return torch.view_as_real(self.state[p][name]) if p.is_complex() else self.state[p][name]
 
     def _move(self, p, group):
+        self.state[p].setdefault("step", torch.tensor(0.0)).add_(1)  # the base class wants it in a checkpoint
         theta = torch.view_as_real(p) if p.is_complex() else p
         g = torch.view_as_real(p.grad.resolve_conj()) if p.is_complex() else p.grad
         g = -g if group["maximize"] else g

@@ -1,0 +1,608 @@
+"""A subject that runs as its own process, ``process:COMMAND ...``, and the wire protocol that it speaks.
+
+The protocol is ``rmspec.wire/1``; its schema is ``schemas/wire-1.json`` beside this module. The suite writes requests
+to the standard input of the process and reads replies from its standard output: one JSON object a line, in UTF-8,
+flushed at each line. Every request has an ``id``, which its reply repeats, and there is one request at a time. Standard
+error is the process's own; the suite quotes the end of it when something goes wrong. Numbers are written as in
+``rmspec.program/1``: hexadecimal strings, ``"nan"``, ``"inf"``, ``"-inf"``. The life of a process:
+
+1. **hello.** ``{"id": 1, "request": "hello", "protocol": "rmspec.wire/1"}``. The process says what it can be asked:
+   ``{"id": 1, "reply": "hello", "protocol": "rmspec.wire/1", "formats": ["float64"], "options": ["lr", "eps"],
+   "features": ["closure"]}``, and where it likes ``roles`` (the state that it shows), ``state_names`` (what it calls
+   them), ``missing`` (a sentence for each feature that it lacks), ``dialect`` and ``versions``. It is never asked for
+   what it does not announce, with one exception: options that no optimizer has, which it should refuse.
+2. **start.** ``{"id": 2, "request": "start", "params": [...]}`` declares the parameters of one program, as in its JSON
+   form: ``values`` repeat to fill ``shape`` (one element, the value 1, float32 where they are left out). The reply
+   ``started`` has the first ``observation``. A start while a session is open ends that session.
+3. **perform.** ``{"id": 3, "request": "perform", "call": {"op": "step", "optimizer": "A"}}``. The call is exactly that
+   of a program. The reply ``performed`` has the ``outcome`` and the ``observation`` after it, so one round trip a call
+   is enough. Entries of a call that have their default are left out (``rmspec.oracles.program`` has the defaults).
+4. **close** forgets the session (``closed``); the next program starts another.
+5. **bye** ends the process, after the reply ``bye``. The end of its standard input says the same, without a reply.
+
+To what it cannot do at all the process replies ``{"id": 3, "reply": "failed", "message": "..."}``: its own failure. An
+exception of the optimizer is an outcome: ``{"raised": {"type": "ValueError", "message": "..."}}``.
+
+What the calls mean to a process:
+
+- ``create``, ``add_param_group``: ``form`` says how parameters are handed over where the language has several ways.
+- ``set_grad``: ``null`` is no gradient; with ``bad`` it is one of a kind that RMSprop need not take, and its values are
+  shown none the less.
+- ``step`` with a ``closure``: the process runs a closure of its own, which sets ``grads`` and returns ``loss``, or
+  raises. The outcome's ``closure`` tells how often it was called, whether gradients were enabled (true where there is
+  no such thing), whether a parameter had moved before, and the loss that ``step`` returned. ``hooks`` asks for hooks.
+- ``save`` takes a state into a slot, ``load`` gives it to an optimizer. ``edit_state`` changes it: ``relabel`` gives
+  the parameters other ids, ``drop`` takes out the entry of the parameter ``index`` (modulo their number), ``shorten``
+  takes the last parameter out of the last group, ``reshape`` gives each array of the entry ``index`` one more element.
+- ``freeze`` takes the gradient away, and so does its undoing; a gradient that is set afterwards is set.
+
+An observation shows every parameter and gradient, in the format and shape that were declared. ``groups``, ``state`` and
+``slots`` may be left out by a process that hides them: the suite then carries envelopes along, and the evidence is
+weaker.
+
+``python -m rmspec.oracles.serve SUBJECT`` is the other side, for any subject that rmspec can load.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import queue
+import re
+import shlex
+import signal
+import subprocess
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import IO, Any
+
+import jsonschema
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.dialect import UnknownDialect, dialect_named
+from rmspec.impl.formats import FORMATS
+from rmspec.oracles.errors import (
+    CannotStart,
+    MalformedProgram,
+    ProtocolBroken,
+    SubjectFailed,
+    SubjectHung,
+    UnknownSubject,
+)
+from rmspec.oracles.program import Call, Param, Step, _converter
+from rmspec.oracles.subject import Capabilities, ClosureReport, GroupView, Observation, Outcome, Raised
+
+__all__ = ["PROTOCOL", "ProcessSession", "ProcessSubject", "violation"]
+
+PROTOCOL = "rmspec.wire/1"
+TIMEOUT = 60.0
+LONGEST_LINE = 1 << 28
+"""Bytes of a reply beyond which it is no reply: a wide program needs about a hundredth of it."""
+
+_GRACE = 2.0
+"""Seconds that a process has to end, once it was told to or has closed its output."""
+
+
+class ProcessSubject:
+    """A subject in a process of its own; ``name`` is ``process:`` and its command, split as a shell would.
+
+    The process is started by the first question and serves one session at a time. One that failed is not asked again:
+    the next session starts another. ``timeout`` is how many seconds a reply may take. Raises ``UnknownSubject`` for a
+    command that cannot be split.
+    """
+
+    framework = "process"
+    baselines: tuple[str, ...] = ()
+
+    def __init__(self, name: str, *, timeout: float = TIMEOUT) -> None:
+        self.name = name
+        self.timeout = timeout
+        try:
+            self.command = tuple(shlex.split(name.removeprefix("process:")))
+        except ValueError as error:
+            raise UnknownSubject(f"{name} cannot be split into words: {error}", hint="close every quote") from None
+        if not self.command:
+            raise UnknownSubject(
+                f"{name} names no command", hint="write process:COMMAND, as in 'process:python3 mine.py'"
+            )
+        self._process: _Process | None = None
+        self._hello: dict[str, Any] = {}
+        self._dialect = ""
+
+    @property
+    def dialect(self) -> str:
+        """The dialect that the process announces; starts it when that is not known yet."""
+        if not self._dialect:
+            self._connect()
+        return self._dialect
+
+    @dialect.setter
+    def dialect(self, name: str) -> None:
+        self._dialect = name
+
+    def capabilities(self) -> Capabilities:
+        """What the process announces. Raises ``CannotStart``, ``ProtocolBroken`` and ``SubjectHung``."""
+        self._connect()
+        options = frozenset(self._hello["options"])
+        features = set(self._hello["features"])
+        missing = dict(self._hello.get("missing", {}))
+        for option in {"momentum", "centered", "weight_decay"} - options:
+            features.discard(option)
+            missing.setdefault(option, f"its constructor takes no {option}")
+        if all(FORMATS[name].parts == 1 for name in self._hello["formats"]):
+            features.discard("complex")
+            missing.setdefault("complex", "it has no complex format")
+        return Capabilities(
+            formats=tuple(self._hello["formats"]),
+            options=options,
+            features=frozenset(features),
+            missing=missing,
+            roles=frozenset(self._hello.get("roles", ())),
+        )
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of what the process is built on, as it announces them."""
+        self._connect()
+        return dict(self._hello.get("versions", {}))
+
+    def state_names(self) -> Mapping[str, str]:
+        """What the process calls each role of its state, where it says so."""
+        self._connect()
+        return dict(self._hello.get("state_names", {}))
+
+    def session(self, params: tuple[Param, ...]) -> ProcessSession:
+        """Make the parameters of a program; a session that is still open is over."""
+        return ProcessSession(self._connect(), params, self.timeout)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process while it is in use, else ``None``."""
+        return None if self._process is None or self._process.over else self._process.pid
+
+    def close(self) -> None:
+        """End the process, politely first. The next question starts another."""
+        if self._process is not None:
+            self._process.part(self.timeout)
+            self._process = None
+
+    def __enter__(self) -> ProcessSubject:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self) -> _Process:
+        if self._process is None or self._process.over:
+            self._process = _Process(self.name, self.command)
+            self._hello = self._process.hello(self.timeout)
+            if not self._dialect:
+                announced = self._hello.get("dialect", "torch")
+                try:
+                    dialect_named(announced)
+                except UnknownDialect as error:
+                    raise self._process.broken(f"it announces an {error}") from None
+                self._dialect = announced
+        return self._process
+
+
+class ProcessSession:
+    """One program in a process: each reply brings the observation that ``observe`` then returns."""
+
+    def __init__(self, process: _Process, params: tuple[Param, ...], timeout: float) -> None:
+        self._process = process
+        self._timeout = timeout
+        self._declared = {param.name: param for param in params}
+        data = [_converter().unstructure(param, unstructure_as=Param) for param in params]
+        reply = process.ask({"request": "start", "params": data}, "started", timeout)
+        self._session = process.sessions = process.sessions + 1
+        self._known: dict[str, tuple[Mapping[str, Any], NDArray[Any]]] = {}
+        self._observation = self._seen(reply)
+
+    def perform(self, call: Call) -> Outcome:
+        """Perform one call; see ``Session``. ``ProtocolBroken`` and ``SubjectHung`` are the end of the process."""
+        if self._process.over or self._session != self._process.sessions:
+            raise SubjectFailed(f"this session of {self._process.name} is over", "its process serves one at a time")
+        data = _converter().unstructure(call, unstructure_as=Call)
+        reply = self._process.ask({"request": "perform", "call": data}, "performed", self._timeout)
+        outcome = self._outcome(reply, call)
+        self._observation = self._seen(reply)
+        return outcome
+
+    def observe(self) -> Observation:
+        """What the last reply showed."""
+        return self._observation
+
+    def close(self) -> None:
+        """Let the process forget the session, unless it is over already."""
+        if not self._process.over and self._session == self._process.sessions:
+            self._process.sessions += 1
+            self._process.ask({"request": "close"}, "closed", self._timeout)
+
+    def _outcome(self, reply: Mapping[str, Any], call: Call) -> Outcome:
+        data = reply["outcome"]
+        raised, report, hooks = data.get("raised"), data.get("closure"), data.get("hooks")
+        if report is None and isinstance(call, Step) and call.closure:
+            raise self._process.broken("its outcome of a step with a closure has no report of the closure")
+        returned = report["returned"] if report else None
+        return Outcome(
+            raised=Raised(raised["type"], raised["message"]) if raised else None,
+            closure=ClosureReport(
+                report["calls"],
+                report["grad_enabled"],
+                report["moved_before"],
+                None if returned is None else self._real(returned),
+            )
+            if report
+            else None,
+            hooks=(hooks[0], hooks[1]) if hooks else None,
+            caller_dict_changed=data.get("caller_dict_changed"),
+        )
+
+    def _seen(self, reply: Mapping[str, Any]) -> Observation:
+        data = reply["observation"]
+        for kind in ("params", "grads"):
+            if data[kind].keys() != self._declared.keys():
+                shown, due = ", ".join(sorted(data[kind])) or "none", ", ".join(sorted(self._declared))
+                raise self._process.broken(f"its {kind} are {shown}, not {due}")
+        return Observation(
+            params={name: self._tensor(data["params"][name], name, "parameter") for name in self._declared},
+            grads={
+                name: None if data["grads"][name] is None else self._tensor(data["grads"][name], name, "gradient of")
+                for name in self._declared
+            },
+            groups={name: self._groups(groups) for name, groups in data.get("groups", {}).items()},
+            state={
+                optimizer: {
+                    name: self._roles(roles, f"state of {name} in {optimizer}") for name, roles in entries.items()
+                }
+                for optimizer, entries in data.get("state", {}).items()
+            },
+            slots={
+                slot: {int(position): self._roles(roles, f"slot {slot}") for position, roles in entries.items()}
+                for slot, entries in data.get("slots", {}).items()
+            },
+        )
+
+    def _groups(self, groups: list[dict[str, Any]] | None) -> tuple[GroupView, ...] | None:
+        if groups is None:
+            return None
+        return tuple(
+            GroupView(
+                tuple(group["params"]),
+                {
+                    name: value if isinstance(value, bool) else self._real(value)
+                    for name, value in group["options"].items()
+                },
+            )
+            for group in groups
+        )
+
+    def _roles(self, roles: Mapping[str, Any], where: str) -> dict[str, NDArray[Any]]:
+        return {role: self._array(data, f"the {role} in the {where}") for role, data in roles.items()}
+
+    def _tensor(self, data: Mapping[str, Any], name: str, kind: str) -> NDArray[Any]:
+        declared = self._declared[name]
+        if data["dtype"] != declared.dtype or tuple(data["shape"]) != declared.shape:
+            shown, due = f"{data['dtype']} {data['shape']}", f"{declared.dtype} {list(declared.shape)}"
+            raise self._process.broken(f"the {kind} {name} is {shown}, not {due} as declared")
+        return self._array(data, f"the {kind} {name}")
+
+    def _array(self, data: Mapping[str, Any], what: str) -> NDArray[Any]:
+        # Most of what a reply shows is what the last one showed.
+        known = self._known.get(what)
+        if known is None or known[0] != data:
+            known = self._known[what] = (data, self._decoded(data, what))
+        return known[1].copy()
+
+    def _decoded(self, data: Mapping[str, Any], what: str) -> NDArray[Any]:
+        fmt, shape, values = FORMATS[data["dtype"]], tuple(data["shape"]), data["values"]
+        count = math.prod(shape) * fmt.parts
+        if len(values) != count:
+            raise self._process.broken(f"{what} has {len(values)} values, not the {count} of its shape")
+        try:
+            reals = np.fromiter(map(float.fromhex, values), np.float64, count)
+        except OverflowError:
+            raise self._process.broken(f"{what} has a value beyond float64") from None
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            parts = reals.astype(fmt.part.dtype)
+            inexact = np.flatnonzero((parts.astype(np.float64) != reals) & ~np.isnan(reals))
+        if inexact.size:
+            raise self._process.broken(f"{what} has the value {values[inexact[0]]}, which is no {fmt.part.name} number")
+        return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
+
+    def _real(self, text: str) -> float:
+        try:
+            return float.fromhex(text)
+        except OverflowError:
+            raise self._process.broken(f"{text[:40]} is beyond float64") from None
+
+
+class _Process:
+    """A running process: requests go in, replies come out, and nothing that it does can block the suite.
+
+    A thread each writes, reads, and drains standard error; none of them holds this object, so it can be collected,
+    which kills the process, as does the end of the interpreter.
+    """
+
+    def __init__(self, name: str, command: tuple[str, ...]) -> None:
+        self.name = name
+        self.over = False
+        self.sessions = 0
+        self._greeted = False
+        self._id = 0
+        self._line = b""
+        try:
+            # A session of its own, so that what the command starts in turn is killed with it, and an interrupt from the
+            # keyboard reaches rmspec alone.
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise CannotStart(
+                f"{name} cannot be started: {command[0]}: {reason}",
+                "the command is run as it is, without a shell, in the current directory",
+                "check that it runs in a terminal",
+            ) from None
+        self.pid = self._popen.pid
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
+        self._ended = threading.Event()
+        self._tail: deque[bytes] = deque(maxlen=8)
+        self._stderr = _thread(_drain, self._popen.stderr, self._tail)
+        _thread(_write, self._popen.stdin, self._requests)
+        _thread(_read, self._popen.stdout, self._lines, self._ended)
+        self._kill = weakref.finalize(self, _kill, self._popen, self._requests, self._lines, self._ended, os.getpid())
+
+    def hello(self, timeout: float) -> dict[str, Any]:
+        """The first question and its reply. Raises ``CannotStart`` where the process ends, or says that it cannot."""
+        try:
+            announced = self.ask({"request": "hello", "protocol": PROTOCOL}, "hello", timeout)
+        except SubjectFailed as error:
+            self.end()
+            if type(error) is SubjectFailed:
+                raise CannotStart(error.what, error.why, error.hint) from None
+            raise
+        self._greeted = True
+        return announced
+
+    def ask(self, request: Mapping[str, Any], expected: str, timeout: float) -> dict[str, Any]:
+        """The reply to a request, checked. Raises ``SubjectFailed`` where the process says that it cannot do it."""
+        self._id += 1
+        problem = violation({"id": self._id, **request}, f"request_{request['request']}")
+        if problem:
+            raise MalformedProgram(
+                f"{self.name} cannot be asked this: {problem}",
+                f"it is not a request of {PROTOCOL}",
+                "see rmspec.program/1",
+            )
+        self._requests.put(json.dumps({"id": self._id, **request}).encode() + b"\n")
+        try:
+            self._line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise self._hung(request["request"], timeout) from None
+        except BaseException:
+            # An interrupt leaves a reply behind that nobody will read.
+            self.end()
+            raise
+        return self._checked(expected)
+
+    def _checked(self, expected: str) -> dict[str, Any]:
+        if not self._line:
+            raise self._gone(expected)
+        if len(self._line) >= LONGEST_LINE:
+            raise self.broken(f"it wrote a line of more than {LONGEST_LINE >> 20} MiB")
+        try:
+            reply = json.loads(self._line.decode("utf-8"), parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise self.broken("it wrote a line that is not JSON") from None
+        if not isinstance(reply, dict):
+            raise self.broken("it wrote JSON that is not an object")
+        if reply.get("id") != self._id or isinstance(reply.get("id"), bool):
+            raise self.broken(f"it replied to request {reply.get('id')!r}, not to request {self._id}")
+        kind = "failed" if reply.get("reply") == "failed" else expected
+        problem = violation(reply, f"reply_{kind}")
+        if problem:
+            raise self.broken(f"its reply is not a {kind!r} of {PROTOCOL}: {problem}")
+        if kind == "failed":
+            raise SubjectFailed(f"{self.name} failed: {reply['message']}", self._said(), reply.get("hint", ""))
+        return reply
+
+    def part(self, timeout: float) -> None:
+        """Say bye, wait a little, and make sure that it is gone."""
+        if not self.over:
+            with contextlib.suppress(SubjectFailed):
+                self.ask({"request": "bye"}, "bye", min(timeout, _GRACE))
+                self._requests.put(None)
+                self._status()
+        self.end()
+
+    def end(self) -> None:
+        """Kill the process, if it still runs."""
+        self.over = True
+        self._kill()
+
+    def broken(self, problem: str) -> ProtocolBroken:
+        """The error that says what the last line from the process has wrong; the process is killed."""
+        self.end()
+        shown = ascii(self._line[:200].decode("utf-8", "backslashreplace").rstrip("\n"))
+        return ProtocolBroken(
+            f"{self.name} broke the wire protocol: {problem}",
+            f"it wrote {shown}{' ...' if len(self._line) > 200 else ''}{self._said('; ')}",
+            "standard output is for replies alone, one JSON object a line, of the form in oracles/schemas/wire-1.json",
+        )
+
+    def _gone(self, expected: str) -> SubjectFailed:
+        status = self._status()
+        self.end()
+        if status is None:
+            closed = f"{self.name} broke the wire protocol: it closed its standard output when {expected!r} was due"
+            return ProtocolBroken(closed, self._said() or "its standard error is empty")
+        ending = f"status {status}" if status >= 0 else f"signal {_signal(-status)}"
+        if not self._greeted:
+            return CannotStart(
+                f"{self.name} ended with {ending} before it said hello",
+                self._said() or "its standard error is empty",
+                "run the command in a terminal; it must read requests from its standard input until that ends",
+            )
+        return ProtocolBroken(
+            f"{self.name} broke the wire protocol: it ended with {ending} when {expected!r} was due",
+            self._said() or "its standard error is empty",
+        )
+
+    def _hung(self, request: str, timeout: float) -> SubjectHung:
+        self.end()
+        return SubjectHung(
+            f"{self.name} did not reply to {request!r} within {timeout:g} s and was killed",
+            self._said(),
+            "" if self._greeted else "it must flush its standard output after each line",
+        )
+
+    def _status(self) -> int | None:
+        try:
+            return self._popen.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _said(self, before: str = "") -> str:
+        if self.over:
+            self._stderr.join(_GRACE)
+        text = b"".join(self._tail).decode("utf-8", "backslashreplace")
+        lines = [ascii(line.strip())[1:-1] for line in text.splitlines() if line.strip()]
+        return f"{before}its standard error ends: {' | '.join(lines[-5:])[-600:]}" if lines else ""
+
+
+def _thread(target: Any, *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, name=f"rmspec{target.__name__}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _write(stream: IO[bytes], requests: queue.SimpleQueue[bytes | None]) -> None:
+    """Write requests until there is a ``None``; that the process no longer reads is seen at its other end."""
+    with contextlib.suppress(OSError), stream:
+        while (line := requests.get()) is not None:
+            stream.write(line)
+            stream.flush()
+
+
+def _read(stream: IO[bytes], lines: queue.Queue[bytes], ended: threading.Event) -> None:
+    """Hand over lines, an empty one at the end of the stream."""
+    with contextlib.suppress(OSError, ValueError), stream:
+        while not ended.is_set():
+            line = stream.readline(LONGEST_LINE)
+            lines.put(line)
+            if not line:
+                return
+
+
+def _drain(stream: IO[bytes], tail: deque[bytes]) -> None:
+    """Read all there is, so that the process never waits for a reader, and keep the end of it."""
+    with contextlib.suppress(OSError, ValueError), stream:
+        while chunk := stream.read1(4096):  # type: ignore[attr-defined] # a pipe of Popen is buffered
+            tail.append(chunk)
+
+
+def _kill(
+    popen: subprocess.Popen[bytes],
+    requests: queue.SimpleQueue[bytes | None],
+    lines: queue.Queue[bytes],
+    ended: threading.Event,
+    owner: int,
+) -> None:
+    if os.getpid() != owner:
+        return  # a fork of the process that started it
+    ended.set()
+    if popen.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(popen.pid, signal.SIGKILL) if hasattr(os, "killpg") else popen.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            popen.wait(_GRACE)
+    requests.put(None)
+    with contextlib.suppress(queue.Empty):
+        while True:
+            lines.get_nowait()
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+# -- the schema
+
+
+def violation(message: object, definition: str) -> str:
+    """What a message has wrong by a definition of the schema (``request``, ``reply_performed``, ...), or ``""``."""
+    validator = _validator(definition)
+    if validator.is_valid(message):
+        return ""
+    worst = max(validator.iter_errors(message), key=lambda error: len(error.absolute_path))
+    while worst.context:
+        worst = max(reversed(worst.context), key=lambda error: len(error.absolute_path))
+    place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
+    return f"at {place}: {worst.message[:200]}"
+
+
+def _all_match(values: list[Any], schema: Mapping[str, str]) -> bool:
+    """Whether all are strings of a pattern ``^(...)$``. False decides nothing: the slow way does."""
+    pattern = schema.get("pattern", "")
+    if not (schema.get("type") == "string" and pattern.startswith("^(") and pattern.endswith(")$")):
+        return False
+    try:
+        text = "\n".join(values)
+    except TypeError:
+        return False
+    return not values or (text.count("\n") == len(values) - 1 and bool(_lines_of(pattern[1:-1]).fullmatch(text)))
+
+
+@cache
+def _lines_of(pattern: str) -> re.Pattern[str]:
+    return re.compile(f"{pattern}(?:\n{pattern})*+")
+
+
+@cache
+def _validator(definition: str) -> Any:
+    """A validator of one definition, without references to look up, and fast on long lists of numbers."""
+    documents = {
+        name: json.loads((files("rmspec.oracles") / "schemas" / f"{name}-1.json").read_text("utf-8"))
+        for name in ("wire", "program")
+    }
+
+    def inlined(schema: Any, document: str) -> Any:
+        if isinstance(schema, list):
+            return [inlined(each, document) for each in schema]
+        if not isinstance(schema, dict):
+            return schema
+        if "$ref" in schema:
+            base, _, place = schema["$ref"].partition("#/$defs/")
+            target = base.split(":")[2] if base else document
+            return inlined(documents[target]["$defs"][place], target)
+        return {key: inlined(each, document) for key, each in schema.items()}
+
+    base = jsonschema.Draft202012Validator
+    slow = base.VALIDATORS["items"]
+
+    def items(validator: Any, schema: Any, instance: Any, whole: Any) -> Iterator[Any]:
+        simple = isinstance(schema, dict) and schema.keys() <= {"type", "pattern", "description"}
+        if not (simple and isinstance(instance, list) and _all_match(instance, schema)):
+            yield from slow(validator, schema, instance, whole)
+
+    return jsonschema.validators.extend(base, {"items": items})(inlined({"$ref": f"#/$defs/{definition}"}, "wire"))

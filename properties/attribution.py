@@ -1,0 +1,304 @@
+"""Attribution: from a finding in a reduced program to the one clause that broke.
+
+A value outside its envelope says which line of the pseudocode is wrong, not why. Two kinds of evidence narrow it down.
+
+- *Hypotheses*: does the observed number lie in the envelope of a different rule (eps inside the root, no weight decay, the
+  learning rate inside the buffer, an option of another group)? Then that rule's clause broke.
+- *Necessity*: the reduction has dropped every call and option that the deviation does not need. What is left is needed:
+  more than one element, a layout, a complex format, a load, a closure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from rmspec.impl.dialect import Dialect, Hyperparameters
+from rmspec.impl.envelope import Before, envelope
+from rmspec.impl.formats import FORMATS
+from rmspec.oracles.program import (
+    AddParamGroup,
+    Create,
+    EditState,
+    Freeze,
+    Load,
+    Program,
+    SetGrad,
+    SetOption,
+    Step,
+    ZeroGrad,
+)
+from rmspec.oracles.subject import OPTIONS
+from rmspec.properties.findings import Case, Finding
+from rmspec.properties.ledger import number
+
+__all__ = ["attribute", "hypotheses"]
+
+_FEATURE_CLAUSE = {
+    "weight_decay": "weight-decay",
+    "momentum": "momentum-buffer",
+    "centered": "centered-variance",
+    "eps": "eps-placement",
+    "alpha": "square-avg",
+    "lr": "update",
+}
+
+
+def attribute(
+    finding: Finding,
+    program: Program,
+    dialect: Dialect,
+    deviates: Callable[[Program], bool] | None = None,
+    *,
+    labels: tuple[str, ...] | None = None,
+) -> str:
+    """The clause that a finding breaks, given the reduced program that shows it.
+
+    ``deviates`` tells whether a changed program still shows it; it is asked a handful of times. ``labels`` are the
+    hypotheses that held before the reduction: one that holds only for the simplified numbers is a coincidence.
+    """
+    if finding.hazard or finding.clause in _DECIDED:
+        return finding.clause
+    if finding.kind == "raised":
+        return _history(program, finding) or finding.clause
+    if finding.kind != "value" or finding.case is None:
+        return finding.clause
+    structural = _structural(finding, program, deviates)
+    if structural:
+        return structural
+    for label in hypotheses(finding, program, dialect):
+        if labels is None or label in labels:
+            return label
+    return _history(program, finding) or _feature(finding, program, deviates) or finding.clause
+
+
+_DECIDED = ("scalar-precision", "duplicate-in-group")
+
+
+def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[str, ...]:
+    """The clauses whose usual violations explain the observed value, the most specific first; maybe none."""
+    case = finding.case
+    if finding.kind != "value" or case is None or finding.hazard or finding.clause in _DECIDED:
+        return ()
+    if not isinstance(finding.observed, float) or not math.isfinite(finding.observed):
+        return ()
+    observed = np.array([finding.observed])
+    before, hyper = case.before, case.hyper
+
+    def fits(before: Before = before, hyper: Hyperparameters = hyper, dialect: Dialect = dialect) -> bool:
+        bounds = envelope(before, FORMATS[case.format], hyper, dialect, t=case.t)
+        interval = bounds.get(finding.role)
+        return interval is not None and bool((interval.contains(observed) & interval.bounded())[0])
+
+    found: list[str] = []
+    if not case.still:
+        for label, guess in _rules(case, finding.role, dialect):
+            if label not in found and fits(**guess):  # type: ignore[arg-type]
+                found.append(label)
+        for label, changed in _options(case, finding.role, program):
+            if label not in found and fits(hyper=changed):
+                found.append(label)
+    elif float(before.grad[0]) == 0:
+        decayed = hyper.weight_decay != 0 and fits(hyper=replace(hyper, weight_decay=0.0))
+        found.append("weight-decay" if decayed and _nothing(before.square_avg) else "grad-zero")
+    else:
+        found.append("step")
+    return tuple(found)
+
+
+def _nothing(values: object) -> bool:
+    return not isinstance(values, tuple) and float(values[0]) == 0  # type: ignore[index]
+
+
+def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[str, object]]]:
+    """Other rules that optimizers are known to follow, with the clause that each breaks."""
+    before, hyper = case.before, case.hyper
+    g = before.grad
+    for option in ("lr", "alpha", "eps", "weight_decay", "momentum"):
+        value = float(hyper.option(option))
+        for narrow in ("float16", "bfloat16", "float32"):
+            rounded = FORMATS[narrow].round(value)
+            if rounded != value and math.isfinite(rounded) and (narrow != "float32" or case.format in _DOUBLE):
+                changes: dict[str, float] = {option: rounded}
+                yield "scalar-precision", {"hyper": replace(hyper, **changes)}  # type: ignore[arg-type]
+    if case.first:
+        if role == "square_avg":
+            for start in (np.ones(1), np.full(1, hyper.eps), g * g):
+                yield "init-square-avg", {"before": replace(before, square_avg=start)}
+        if role == "grad_avg":
+            yield "init-grad-avg", {"before": replace(before, grad_avg=g)}
+            yield "init-grad-avg", {"before": replace(before, grad_avg=np.ones(1))}
+        if role == "momentum_buffer":
+            yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=np.ones(1))}
+        if role == "param" and "square_avg" not in case.seen:
+            for start in (np.ones(1), np.full(1, hyper.eps), g * g):
+                yield "init-square-avg", {"before": replace(before, square_avg=start)}
+    if hyper.weight_decay:
+        for decay in ("none", "decoupled-lr", "decoupled"):
+            yield "weight-decay", {"dialect": replace(dialect, decay=decay)}
+        scaled = (-hyper.weight_decay, hyper.lr * hyper.weight_decay, hyper.weight_decay / 2, 2 * hyper.weight_decay)
+        for value in scaled:
+            yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
+    if role in ("param", "momentum_buffer"):
+        if hyper.eps:
+            yield "eps-placement", {"dialect": replace(dialect, eps_place="inside")}
+            for value in (0.0, hyper.eps**2, math.sqrt(hyper.eps), 2 * hyper.eps):
+                yield "eps-placement", {"hyper": replace(hyper, eps=value)}
+                yield "eps-placement", {
+                    "hyper": replace(hyper, eps=value),
+                    "dialect": replace(dialect, eps_place="inside"),
+                }
+        if dialect.centered(hyper):
+            yield "centered-variance", {"hyper": replace(hyper, centered=False)}
+        if dialect.momentum(hyper):
+            yield "momentum-lr", {"dialect": replace(dialect, lr_place="inside")}
+            yield "momentum-update" if role == "param" else "momentum-buffer", {
+                "dialect": replace(dialect, nesterov=True)
+            }
+            yield "momentum-update" if role == "param" else "momentum-buffer", {
+                "hyper": replace(hyper, momentum=0.0)
+            }
+    if role in ("param", "momentum_buffer") and not dialect.maximize:
+        yield "descent", {"dialect": replace(dialect, maximize=True)}
+
+
+_DOUBLE = ("float64", "complex128")
+
+
+def _options(case: Case, role: str, program: Program) -> Iterator[tuple[str, Hyperparameters]]:
+    """The case with one option replaced by another value that the program, or the page, names for it."""
+    values: dict[str, list[float | bool]] = {
+        option: [getattr(Hyperparameters(), option)] for option in OPTIONS
+    }
+    for call in program.calls:
+        tables = []
+        if isinstance(call, Create):
+            tables = [call.options, *(group.options for group in call.groups)]
+        elif isinstance(call, AddParamGroup):
+            tables = [call.group.options]
+        elif isinstance(call, SetOption):
+            tables = [call.options]
+        for table in tables:
+            for option, value in table.items():
+                if option in values and number(value) not in values[option]:
+                    values[option].append(number(value))
+    groups = any(isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1) for call in program.calls)
+    for option, candidates in values.items():
+        for value in candidates:
+            if value == case.hyper.option(option):
+                continue
+            source = case.sources.get(option, "")
+            clause = {
+                "group": "group-options",
+                "changed": "scheduled-lr" if option == "lr" else "option-change",
+                "loaded": "load-options",
+                "default": "group-options" if groups else f"default-{option.replace('_', '-')}",
+                "constructor": "group-defaults" if groups else _ignored(option, role),
+            }.get(source, _ignored(option, role))
+            changes: dict[str, float | bool] = {option: value}
+            yield clause, replace(case.hyper, **changes)  # type: ignore[arg-type]
+
+
+def _ignored(option: str, role: str) -> str:
+    """The clause that an option belongs to which has no effect on a role."""
+    if option == "alpha":
+        return "grad-avg" if role == "grad_avg" else "square-avg"
+    return _FEATURE_CLAUSE[option]
+
+
+def _structural(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
+    """What the deviation needs besides values: a format, a layout, more than one element."""
+    declared = next((param for param in program.params if param.name == finding.param), None)
+    if declared is None or deviates is None:
+        return ""
+    fmt = FORMATS[declared.dtype]
+    if fmt.parts == 2:
+        real = replace(
+            program,
+            params=tuple(
+                replace(param, dtype=FORMATS[param.dtype].part.name) if FORMATS[param.dtype].parts == 2 else param
+                for param in program.params
+            ),
+        )
+        if not deviates(real):
+            return "complex-pairs"
+    if _layouts(program):
+        return "layout"
+    size = math.prod(declared.shape)
+    if size != 1 or declared.shape != (1,):
+        return "elementwise"
+    return ""
+
+
+def _layouts(program: Program) -> bool:
+    return any(param.layout != "contiguous" for param in program.params) or any(
+        isinstance(call, SetGrad) and call.layout != "contiguous" for call in program.calls
+    )
+
+
+def _history(program: Program, finding: Finding) -> str:
+    """The call besides plain steps that the deviation needs, by the clause that speaks of it."""
+    calls = program.calls[: finding.call + 1]
+    last = calls[-1] if calls else None
+    if isinstance(last, Step) and last.closure:
+        return "closure"
+    case = finding.case
+    if case is not None and case.skipped:
+        return "grad-none"
+    for call in reversed(calls):
+        if isinstance(call, SetOption):
+            return "scheduled-lr" if set(call.options) == {"lr"} else "option-change"
+        if isinstance(call, EditState) and call.edit == "drop":
+            return "load-partial"
+        if isinstance(call, Load):
+            return "load-state-dict"
+        if isinstance(call, AddParamGroup):
+            return "add-param-group"
+        if isinstance(call, ZeroGrad):
+            return "zero-grad-zero" if call.set_to_none is False else "zero-grad-none"
+        if isinstance(call, Freeze):
+            return "grad-none"
+        if isinstance(call, SetGrad) and call.values is None:
+            return "grad-none"
+    optimizers = {call.optimizer for call in calls if isinstance(call, Create)}
+    if len(optimizers) > 1:
+        return "isolation"
+    if any(isinstance(call, Create) and len(call.groups) > 1 for call in calls):
+        return "group-options"
+    if finding.kind == "raised":
+        if _layouts(program):
+            return "layout"
+        if any(FORMATS[param.dtype].parts == 2 for param in program.params):
+            return "complex-pairs"
+        if any(param.shape != (1,) for param in program.params):
+            return "elementwise"
+    return ""
+
+
+def _feature(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
+    """The branch of the pseudocode that the deviation needs: the reduction could not switch it off."""
+    case = finding.case
+    assert case is not None
+    hyper = case.hyper
+    if hyper.weight_decay:
+        return "weight-decay"
+    if hyper.centered and finding.role in ("param", "momentum_buffer"):
+        return "centered-variance"
+    if finding.role == "param" and hyper.momentum > 0:
+        return "momentum-update"
+    if finding.role in ("param", "momentum_buffer") and hyper.eps:
+        without = _without_eps(program)
+        if deviates is not None and not deviates(without):
+            return "eps-placement"
+    return ""
+
+
+def _without_eps(program: Program) -> Program:
+    calls = tuple(
+        replace(call, options={**call.options, "eps": 0.0}) if isinstance(call, Create) else call
+        for call in program.calls
+    )
+    return replace(program, calls=calls)

@@ -1,0 +1,467 @@
+"""The check of one subject: corpus first, then search; each deviation reduced, attributed, and looked up among the known.
+
+``examine`` yields events as things happen and ends with ``SubjectFinished``; ``check`` is the function for programs that
+want the result alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rmspec.impl.clauses import CLAUSES
+from rmspec.impl.dialect import Dialect, dialect_named
+from rmspec.impl.policy import STRICT, Policy
+from rmspec.oracles.loader import load
+from rmspec.oracles.program import Program
+from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.properties.admission import admit, restrict
+from rmspec.properties.attribution import attribute, hypotheses
+from rmspec.properties.corpus import corpus, ordered
+from rmspec.properties.events import (
+    ClauseResult,
+    Deviation,
+    DeviationFound,
+    Event,
+    Progress,
+    SubjectFinished,
+    SubjectResult,
+    SubjectStarted,
+    Verdict,
+)
+from rmspec.properties.findings import Finding, Tally
+from rmspec.properties.known import Known, applies, matches, shipped
+from rmspec.properties.reduction import plain_numbers, reduce, stored_values
+from rmspec.properties.runner import run
+from rmspec.properties.stepcheck import exact_usage
+
+__all__ = ["PROFILES", "Profile", "Settings", "check", "examine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How much is searched: ``programs`` from the state machine and ``sweeps`` from seeds, with ``wide`` tensors.
+
+    ``endless`` keeps sweeping until the time budget is spent, when there is one.
+    """
+
+    name: str
+    programs: int
+    sweeps: int
+    wide: int
+    endless: bool = False
+
+
+PROFILES: dict[str, Profile] = {
+    each.name: each
+    for each in (
+        Profile("smoke", 40, 24, 512),
+        Profile("ci", 400, 400, 4096),
+        Profile("deep", 2000, 4000, 16384, endless=True),
+    )
+}
+"""The profiles of ``--profile`` by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How subjects are checked; the fields are the options of ``rmspec check``."""
+
+    profile: str = "ci"
+    seed: int = 0
+    time_budget: float | None = None
+    dialect: str | None = None
+    device: str = "cpu"
+    formats: tuple[str, ...] = ()
+    without: frozenset[str] = frozenset()
+    fail_fast: bool = False
+    known: tuple[Known, ...] | None = None
+    baseline: str | None = None
+    policy: Policy = STRICT
+    framework: str | None = None
+    programs: tuple[Program, ...] | None = None
+
+
+def check(
+    subject: str | Subject,
+    *,
+    profile: Literal["smoke", "ci", "deep"] = "ci",
+    seed: int = 0,
+    time_budget: float | None = None,
+    dialect: str | None = None,
+    formats: tuple[str, ...] = (),
+    without: frozenset[str] = frozenset(),
+    fail_fast: bool = False,
+) -> SubjectResult:
+    """Check one subject, by name or as an object with the ``Subject`` protocol, and return the verdict with its evidence.
+
+    Runs in this process. Raises the errors of ``rmspec.oracles.load``, and ``SubjectFailed`` where it cannot be driven.
+    """
+    settings = Settings(
+        profile=profile,
+        seed=seed,
+        time_budget=time_budget,
+        dialect=dialect,
+        formats=formats,
+        without=without,
+        fail_fast=fail_fast,
+    )
+    loaded = load(subject) if isinstance(subject, str) else subject
+    for event in examine(loaded, settings):
+        if isinstance(event, SubjectFinished):
+            return event.result
+    raise AssertionError("examine ends with SubjectFinished")
+
+
+def generated(settings: Settings) -> tuple[Program, ...]:
+    """The state machine's programs for these settings: a pure function of profile, seed and versions."""
+    from rmspec.properties.machine import generate
+
+    return generate(settings.seed, PROFILES[settings.profile].programs)
+
+
+def examine(subject: Subject, settings: Settings) -> Iterator[Event]:
+    """Check one subject and yield what happens; the last event is ``SubjectFinished``."""
+    return _Examination(subject, settings).events()
+
+
+def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
+    return not then or bool(set(now) & set(then))
+
+
+def _both(labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(label for label in labels if label in others)
+
+
+class _Examination:
+    def __init__(self, subject: Subject, settings: Settings) -> None:
+        self.subject = subject
+        self.settings = settings
+        self.capabilities: Capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
+        self.dialect: Dialect = dialect_named(settings.dialect or subject.dialect)
+        self.tally = Tally()
+        self.found: dict[tuple[str, str], Deviation] = {}
+        self._keys: dict[object, tuple[str, str]] = {}
+        self._reductions: dict[object, int] = {}
+        self._baselines: list[Subject] = []
+        self._baseline_places: dict[tuple[str, int], set[object]] = {}
+        self._start = time.monotonic()
+        self._machine: tuple[Program, ...] = ()
+        self._fingerprint = ""
+        self._search = ""
+        named = (settings.baseline,) if settings.baseline is not None else subject.baselines
+        for name in named:
+            if name != "none" and name != subject.name:
+                self._baselines.append(load(name, device=settings.device))
+
+    # -- the sequence of things
+
+    def events(self) -> Iterator[Event]:
+        yield SubjectStarted(
+            self.subject.name,
+            self.subject.framework,
+            self.dialect.name,
+            self.capabilities.formats,
+            self.subject.versions(),
+            "",
+        )
+        stopped = False
+        if self.capabilities.formats:
+            for phase, planned, programs in self._phases():
+                done = 0
+                for program in programs:
+                    if self._spent():
+                        self._search = f"stopped by the time budget in the {phase}"
+                        stopped = True
+                        break
+                    yield Progress(self.subject.name, phase, done, planned)
+                    for deviation in self._examine(program):
+                        yield DeviationFound(self.subject.name, deviation)
+                        if self.settings.fail_fast and deviation.known is None and not deviation.hazard:
+                            stopped = True
+                            self._search = f"stopped at the first deviation in the {phase}"
+                            break
+                    done += 1
+                    if stopped:
+                        break
+                if stopped:
+                    break
+        stale = self._stale()
+        yield SubjectFinished(self._result(stale))
+
+    def _spent(self) -> bool:
+        budget = self.settings.time_budget
+        return budget is not None and time.monotonic() - self._start > budget
+
+    def _phases(self) -> Iterator[tuple[str, int | None, Iterator[Program]]]:
+        from rmspec.properties.sweeps import sweep
+
+        profile = PROFILES[self.settings.profile]
+        seed = self.settings.seed
+        stored = ordered(corpus(), self.capabilities.formats)
+        yield "corpus", len(stored), iter(stored)
+        machine = self.settings.programs
+        if machine is None:
+            machine = generated(self.settings)
+        from rmspec.properties.machine import fingerprint
+
+        self._fingerprint = fingerprint(machine[:20])
+        yield "state machine", len(machine), iter(machine)
+        endless = profile.endless and self.settings.time_budget is not None
+
+        def sweeps() -> Iterator[Program]:
+            index = 0
+            while endless or index < profile.sweeps:
+                yield sweep(seed, index, wide=profile.wide if index % 2 else 0)
+                index += 1
+
+        yield "sweep", None if endless else profile.sweeps, sweeps()
+
+    # -- one program
+
+    def _examine(self, program: Program) -> Iterator[Deviation]:
+        admitted = admit(program, self.capabilities)
+        if admitted is None:
+            return
+        outcome = run(admitted, self.subject, self.dialect, policy=self.settings.policy, tally=self.tally)
+        for finding in outcome.findings:
+            deviation = self._consider(admitted, finding, outcome.findings)
+            if deviation is not None:
+                yield deviation
+
+    def _consider(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> Deviation | None:
+        inherited = "" if finding.hazard else self._inherits(program, finding)
+        labels = self._labels(program, finding, others)
+        key = (finding.key, labels[:1], inherited, finding.clause == "scalar-precision" and finding.half)
+        if key in self._keys:
+            self._again(self._keys[key])
+            return None
+        family = (finding.kind, finding.role, finding.hazard, inherited)
+        if self._reductions.get(family, 0) >= 6:
+            return None
+        self._reductions[family] = self._reductions.get(family, 0) + 1
+        elapsed = time.monotonic() - self._start
+        reduced, shown, clause = self._reduced(program, finding, labels, inherited)
+        deviation = self._deviation(reduced, shown, clause, inherited, elapsed)
+        index = (clause, "hazard" if finding.hazard else deviation.known or "own")
+        self._keys[key] = index
+        if index in self.found:
+            self._again(index)
+            return None
+        self.found[index] = deviation
+        return deviation
+
+    def _labels(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> tuple[str, ...]:
+        """The hypotheses that hold for a finding, for the others of its kind in the run, and on other numbers."""
+        labels = hypotheses(finding, program, self.dialect)
+        kin = [each for each in others if each.key == finding.key and each is not finding][:5]
+        for each in kin:
+            labels = _both(labels, hypotheses(each, program, self.dialect))
+        for turn in (1, 2, 3):
+            if not labels:
+                break
+            other = plain_numbers(program, turn)
+            for each in run(other, self.subject, self.dialect, policy=self.settings.policy).findings:
+                if each.key == finding.key and each.call == finding.call:
+                    labels = _both(labels, hypotheses(each, other, self.dialect))
+        return labels
+
+    def _again(self, index: tuple[str, str]) -> None:
+        held = self.found[index]
+        self.found[index] = replace(held, occurrences=held.occurrences + 1)
+
+    def _reduced(
+        self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str
+    ) -> tuple[Program, Finding, str]:
+        def shows(candidate: Program, *, strict: bool = True) -> Finding | None:
+            for each in run(candidate, self.subject, self.dialect, policy=self.settings.policy).findings:
+                if each.key != finding.key:
+                    continue
+                if not finding.hazard and self._inherits(candidate, each) != inherited:
+                    continue
+                # What explained it before must still explain it.
+                if strict and not _explained(hypotheses(each, candidate, self.dialect), labels):
+                    continue
+                return each
+            return None
+
+        reduced, shown = reduce(program, finding, shows, budget=2.0 if finding.hazard else 4.0)
+        plain = stored_values(reduced)
+        again = shows(plain)
+        if again is not None:
+            reduced, shown = plain, again
+        clause = attribute(shown, reduced, self.dialect, lambda candidate: shows(candidate, strict=False) is not None, labels=labels)
+        return reduced, shown, clause
+
+    def _inherits(self, program: Program, finding: Finding) -> str:
+        """The baseline that does the same: the same clause at the same place of the same program; or an empty string."""
+        for baseline in self._baselines:
+            key = (baseline.name, hash(repr(program)))
+            if key not in self._baseline_places:
+                if len(self._baseline_places) > 4000:
+                    self._baseline_places.clear()
+                found = run(program, baseline, self.dialect, policy=self.settings.policy).findings
+                self._baseline_places[key] = {(each.clause, each.place) for each in found if not each.hazard}
+            if (finding.clause, finding.place) in self._baseline_places[key]:
+                return baseline.name
+        return ""
+
+    def _deviation(self, program: Program, finding: Finding, clause: str, inherited: str, elapsed: float) -> Deviation:
+        stored = replace(
+            program,
+            note="",
+            bug_classes=(),
+            clause=clause,
+            subject=self.subject.name,
+            framework=self.settings.framework or "",
+            dialect=self.dialect.name,
+            policy=self.settings.policy.name,
+            device="" if self.settings.device == "cpu" else self.settings.device,
+        )
+        deviation = Deviation(
+            clause=clause,
+            summary=finding.summary,
+            program=stored,
+            kind=finding.kind,
+            call=finding.call,
+            optimizer=finding.optimizer,
+            param=finding.param,
+            role=finding.role,
+            element=finding.element,
+            elements=finding.elements,
+            observed=finding.observed,
+            allowed=finding.allowed,
+            hazard=finding.hazard,
+            seconds_to_first=elapsed,
+            framework=self.subject.framework,
+            state_name=self.subject.state_names().get(finding.role, ""),
+        )
+        if inherited:
+            return replace(deviation, known=f"inherited:{inherited}", reason="the baseline does the same")
+        if finding.hazard:
+            return deviation
+        for entry in self._entries():
+            if matches(entry, deviation):
+                return replace(deviation, known=entry.id, reason=entry.reason)
+        for baseline in self._baselines:
+            # What depends on the last bit may show on the baseline in another program than here.
+            for entry in self._entries(baseline):
+                if entry.inheritable and matches(entry, deviation):
+                    return replace(deviation, known=f"inherited:{baseline.name}", reason=entry.reason)
+        return deviation
+
+    # -- known deviations
+
+    def _entries(self, subject: Subject | None = None) -> tuple[Known, ...]:
+        subject = self.subject if subject is None else subject
+        listed = shipped() if self.settings.known is None else self.settings.known
+        versions = subject.versions()
+        return tuple(entry for entry in listed if applies(entry, subject.name, versions))
+
+    def _stale(self) -> tuple[str, ...]:
+        """Entries that apply to this subject and no longer hold, each with the reason."""
+        stale: list[str] = []
+        for entry in self._entries():
+            if entry.matches_no_clause:
+                stale.append(f"{entry.id}: there is no clause {entry.clause!r}")
+                continue
+            if entry.witness is None:
+                if not any(deviation.known == entry.id for deviation in self.found.values()):
+                    stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
+                continue
+            formats = {param.dtype for param in entry.witness.params}
+            if not formats <= set(self.capabilities.formats):
+                continue
+            admitted = admit(entry.witness, self.capabilities)
+            if admitted is None or admitted.calls != entry.witness.calls:
+                continue
+            if not self._witnessed(entry, admitted):
+                stale.append(f"{entry.id}: its witness no longer deviates")
+        return tuple(stale)
+
+    def _witnessed(self, entry: Known, program: Program) -> bool:
+        for finding in run(program, self.subject, self.dialect, policy=self.settings.policy).findings:
+            if finding.hazard:
+                continue
+
+            def still(candidate: Program, wanted: Finding = finding) -> bool:
+                found = run(candidate, self.subject, self.dialect, policy=self.settings.policy).findings
+                return any(each.key == wanted.key for each in found)
+
+            clause = attribute(finding, program, self.dialect, still)
+            deviation = self._deviation(program, finding, clause, "", 0.0)
+            if matches(entry, deviation):
+                index = (clause, "own")
+                if index not in self.found:
+                    self.found[index] = replace(deviation, known=entry.id, reason=entry.reason)
+                return True
+        return False
+
+    # -- the result
+
+    def _result(self, stale: tuple[str, ...]) -> SubjectResult:
+        deviations = tuple(each for (_, kind), each in self.found.items() if kind != "hazard")
+        hazards = tuple(each for (_, kind), each in self.found.items() if kind == "hazard")
+        tally = self.tally
+        clauses = tuple(self._clause(id, deviations) for id in CLAUSES)
+        verdict: Verdict = "conforms"
+        if any(each.known is None for each in deviations):
+            verdict = "deviates"
+        elif deviations:
+            verdict = "known"
+        elif not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
+            verdict = "inconclusive"
+        return SubjectResult(
+            name=self.subject.name,
+            verdict=verdict,
+            dialect=self.dialect.name,
+            policy=self.settings.policy.name,
+            framework=self.subject.framework,
+            seconds=time.monotonic() - self._start,
+            programs=tally.programs,
+            steps=tally.steps,
+            element_checks=tally.element_checks,
+            inconclusive_checks=tally.inconclusive_checks,
+            clauses=clauses,
+            deviations=deviations,
+            hazards=hazards,
+            formats=self.capabilities.formats,
+            state_visible=tuple(sorted(self.capabilities.roles)),
+            versions=self.subject.versions(),
+            stale=stale,
+            fingerprint=self._fingerprint,
+            search=self._search,
+        )
+
+    def _clause(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
+        clause, tally = CLAUSES[id], self.tally
+        checks, inconclusive = tally.checks.get(id, 0), tally.inconclusive.get(id, 0)
+        broken = [each for each in deviations if each.clause == id]
+        worst = tally.worst.get(id)
+        fraction = None if worst is None else exact_usage(worst, self.dialect, self.settings.policy)
+        if broken:
+            verdict = "deviates" if any(each.known is None for each in broken) else "known"
+            return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction)  # type: ignore[arg-type]
+        if not clause.gates:
+            seen = sorted((behaviour, n) for (name, behaviour), n in tally.observed.items() if name == id)
+            reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)
+            if seen:
+                return ClauseResult(id, sum(n for _, n in seen), 0, "observed", None, reason)
+            return ClauseResult(id, 0, 0, "not-checked", None, "no program exercised it")
+        if not checks:
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
+        if inconclusive == checks:
+            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction)
+        return ClauseResult(id, checks, inconclusive, "conforms", fraction)
+
+    def _unchecked(self, id: str) -> str:
+        clause = CLAUSES[id]
+        if clause.feature and clause.feature in self.capabilities.missing:
+            return self.capabilities.missing[clause.feature]
+        if clause.feature and clause.feature not in self.capabilities.features:
+            return f"the subject has no {clause.feature.replace('_', ' ')}"
+        if id.startswith("default-"):
+            return f"the dialect {self.dialect.name} documents no default, or none was left to it"
+        return "no program exercised it"

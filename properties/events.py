@@ -1,0 +1,156 @@
+"""Events: what a check tells its reporters, as plain data. Reporters know nothing of each other, nor the check of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rmspec.oracles.program import Program
+
+__all__ = [
+    "ClauseResult",
+    "Deviation",
+    "DeviationFound",
+    "Event",
+    "Progress",
+    "RunFinished",
+    "RunStarted",
+    "SubjectFinished",
+    "SubjectResult",
+    "SubjectStarted",
+    "Verdict",
+]
+
+Verdict = Literal["conforms", "deviates", "known", "inconclusive", "unsupported", "errored"]
+ClauseVerdict = Literal["conforms", "deviates", "known", "inconclusive", "not-checked", "observed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A deviation, or a hazard, with the shortest program that shows it.
+
+    ``known`` is ``None``, the id of a known deviation, or ``inherited:SUBJECT``. ``seconds_to_first`` counts from the
+    subject's first call. ``element`` and ``role`` say which number ``observed`` and ``allowed`` speak of, ``call`` after
+    which call it was seen. ``occurrences`` is in how many programs it was met;
+    ``state_name`` what the subject calls the role in its own state.
+    """
+
+    clause: str
+    summary: str
+    program: Program
+    kind: str
+    call: int
+    optimizer: str = ""
+    param: str = ""
+    role: str = ""
+    element: int = 0
+    elements: int = 1
+    observed: float | str | None = None
+    allowed: tuple[float, float] | None = None
+    known: str | None = None
+    reason: str = ""
+    hazard: bool = False
+    seconds_to_first: float = 0.0
+    occurrences: int = 1
+    framework: str = ""
+    state_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseResult:
+    """What a run says of one clause. ``reason`` is filled where it was not checked, or only observed.
+
+    ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its end), ``None`` without envelopes.
+    """
+
+    id: str
+    checks: int
+    inconclusive: int
+    verdict: ClauseVerdict
+    worst_fraction: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectResult:
+    """The verdict on one subject and everything behind it."""
+
+    name: str
+    verdict: Verdict
+    dialect: str = ""
+    policy: str = "strict"
+    framework: str = ""
+    seconds: float = 0.0
+    programs: int = 0
+    steps: int = 0
+    element_checks: int = 0
+    inconclusive_checks: int = 0
+    clauses: tuple[ClauseResult, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    hazards: tuple[Deviation, ...] = ()
+    formats: tuple[str, ...] = ()
+    state_visible: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    stale: tuple[str, ...] = ()
+    message: str = ""
+    hint: str = ""
+    complete: bool = True
+    fingerprint: str = ""
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins: which subjects, with which settings, in which environment."""
+
+    subjects: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectStarted:
+    """A subject is loaded and will be checked."""
+
+    name: str
+    framework: str
+    dialect: str
+    formats: tuple[str, ...]
+    versions: Mapping[str, str]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the check of a subject is: programs done of those planned (``None``: until the time is up)."""
+
+    name: str
+    phase: str
+    done: int
+    planned: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviationFound:
+    """A deviation or a hazard of a subject, reduced and attributed."""
+
+    name: str
+    deviation: Deviation
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFinished:
+    """A subject is done."""
+
+    result: SubjectResult
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run is over; ``complete`` is false when it was interrupted."""
+
+    complete: bool
+    seconds: float
+
+
+Event = RunStarted | SubjectStarted | Progress | DeviationFound | SubjectFinished | RunFinished

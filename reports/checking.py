@@ -1,0 +1,211 @@
+"""The run of ``rmspec check``: asks the worker to check one subject after the other, and publishes what happens."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rmspec.impl.clauses import CLAUSES
+from rmspec.oracles.errors import InputProblem
+from rmspec.properties.check import Settings
+from rmspec.properties.events import (
+    ClauseResult,
+    Deviation,
+    DeviationFound,
+    Event,
+    Progress,
+    RunFinished,
+    RunStarted,
+    SubjectFinished,
+    SubjectResult,
+    SubjectStarted,
+    Verdict,
+)
+from rmspec.reports.environment import environment
+from rmspec.reports.jobs import Check, Failed, Generate, Generated, Load
+from rmspec.reports.overseer import Overseer, WorkerLost
+from rmspec.reports.problems import InternalError
+from rmspec.reports.reporter import Reporter
+
+__all__ = ["Checking", "Outcome"]
+
+_IMPORT_PATIENCE = 120.0  # seconds: a framework may take long to import on a cold machine
+
+
+class Outcome:
+    """How a run ended: the results so far, whether it is complete, and the traceback of a fault of rmspec, if any."""
+
+    def __init__(self) -> None:
+        self.results: list[SubjectResult] = []
+        self.complete = True
+        self.trace = ""
+
+
+class Checking:
+    """One run over ``subjects``; ``reporters`` hear of it. ``call_timeout`` seconds of silence are a hang."""
+
+    def __init__(
+        self, subjects: Sequence[str], settings: Settings, reporters: Sequence[Reporter], *, call_timeout: float
+    ) -> None:
+        self._subjects = tuple(dict.fromkeys(subjects))
+        self._settings = settings
+        self._reporters = reporters
+        self._patience = call_timeout
+        self._outcome = Outcome()
+        self._current = _Current("")
+        self._started = False
+        self._fingerprint = ""
+
+    def run(self) -> Outcome:
+        """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
+        begin = time.monotonic()
+        with Overseer() as generator, Overseer() as overseer:
+            try:
+                self._run(generator, overseer)
+            except KeyboardInterrupt:
+                # From here to the written reports a second Ctrl-C has nothing left to interrupt.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                self._interrupted()
+        self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
+        return self._outcome
+
+    def _run(self, generator: Overseer, overseer: Overseer) -> None:
+        # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
+        generator.post(Generate(self._settings))
+        failures = {name: failure for name in self._subjects if (failure := self._load(overseer, name)) is not None}
+        if len(failures) < len(self._subjects):
+            self._generated(generator)
+        generator.close()
+        self._start()
+        for name in self._subjects:
+            self._current = _Current(name)
+            # Again, for a fresh worker after a crash.
+            failure = failures.get(name) or self._load(overseer, name)
+            if failure is not None:
+                self._finish(failure)
+            else:
+                self._check(overseer, name)
+
+    def _generated(self, generator: Overseer) -> None:
+        self._publish(Progress("", "generating programs", 0, None))
+        try:
+            for answer in generator.answers(patience=None):
+                if isinstance(answer, Generated):
+                    self._fingerprint = answer.fingerprint
+                    self._settings = replace(self._settings, programs=answer.programs)
+                elif isinstance(answer, Failed):
+                    raise InternalError(answer.trace or answer.what)
+        except WorkerLost as lost:
+            raise InternalError(f"the process that generates programs was lost: {lost.told('at work')}") from None
+
+    def _load(self, overseer: Overseer, name: str) -> SubjectResult | None:
+        """Load one subject; a result where that failed. Raises ``InputProblem`` for what was typed wrongly."""
+        self._publish(Progress(name, "loading", 0, None))
+        current = _Current(name)
+        try:
+            for answer in overseer.ask(Load(name, self._settings), patience=max(self._patience, _IMPORT_PATIENCE)):
+                if isinstance(answer, Failed):
+                    if answer.kind == "input":
+                        raise InputProblem(answer.what, answer.why, answer.hint)
+                    return self._failed(current, answer)
+        except WorkerLost as lost:
+            return current.result("errored", message=lost.told("while it was loaded"))
+        return None
+
+    def _check(self, overseer: Overseer, name: str) -> None:
+        current = self._current
+        try:
+            for answer in overseer.ask(Check(name, self._settings), patience=self._patience):
+                match answer:
+                    case SubjectFinished(result=result):
+                        self._finish(result)
+                    case SubjectStarted():
+                        current.started = answer
+                        self._publish(answer)
+                    case DeviationFound():
+                        current.deviations.append(answer.deviation)
+                        self._publish(answer)
+                    case Progress():
+                        current.programs += 1
+                        self._publish(answer)
+                    case Failed():
+                        self._finish(self._failed(current, answer))
+        except WorkerLost as lost:
+            self._finish(current.result("errored", message=lost.told("while it was checked")))
+
+    def _failed(self, current: _Current, failure: Failed) -> SubjectResult:
+        if failure.kind == "internal":
+            self._outcome.trace = self._outcome.trace or failure.trace
+            return current.result("errored", message=f"rmspec failed: {failure.what}")
+        message = ". ".join(part.rstrip(".") for part in (failure.what, failure.why) if part)
+        verdict: Verdict = "unsupported" if failure.kind == "unsupported" else "errored"
+        return current.result(verdict, message=message, hint=failure.hint)
+
+    def _interrupted(self) -> None:
+        self._outcome.complete = False
+        self._start()
+        done = {result.name for result in self._outcome.results}
+        for name in self._subjects:
+            if name not in done:
+                current = self._current if self._current.name == name else _Current(name)
+                new = any(each.known is None and not each.hazard for each in current.deviations)
+                message = "interrupted" if current.started else "interrupted before it was checked"
+                self._finish(current.result("deviates" if new else "inconclusive", message=message))
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._publish(RunStarted(self._subjects, environment(self._settings, self._fingerprint)))
+
+    def _finish(self, result: SubjectResult) -> None:
+        self._outcome.results.append(result)
+        self._publish(SubjectFinished(result))
+
+    def _publish(self, event: Event) -> None:
+        for reporter in self._reporters:
+            reporter.handle(event)
+
+
+class _Current:
+    """What is known of a subject while it is being checked, for when it does not come to an end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.begin = time.monotonic()
+        self.programs = 0
+        self.started: SubjectStarted | None = None
+        self.deviations: list[Deviation] = []
+
+    def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
+        """The result of a check that was cut short: the deviations so far, and every other clause not checked."""
+        deviations = tuple(each for each in self.deviations if not each.hazard)
+        result = SubjectResult(
+            self.name,
+            verdict,
+            seconds=time.monotonic() - self.begin,
+            programs=self.programs,
+            deviations=deviations,
+            hazards=tuple(each for each in self.deviations if each.hazard),
+            message=message,
+            hint=hint,
+            complete=False,
+        )
+        if self.started is None:
+            return result
+        return replace(
+            result,
+            dialect=self.started.dialect,
+            framework=self.started.framework,
+            formats=self.started.formats,
+            versions=self.started.versions,
+            clauses=tuple(_clause(id, deviations, message) for id in CLAUSES),
+        )
+
+
+def _clause(id: str, deviations: tuple[Deviation, ...], message: str) -> ClauseResult:
+    broken = [each for each in deviations if each.clause == id]
+    if not broken:
+        return ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
+    return ClauseResult(id, len(broken), 0, "deviates" if any(each.known is None for each in broken) else "known")

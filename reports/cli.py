@@ -1,0 +1,195 @@
+"""The command line: ``check``, ``repro``, ``script``, ``subjects``, ``clauses``. Each command is a few lines here.
+
+Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in one message on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rmspec.impl.errors import RmspecError
+from rmspec.reports.environment import version
+from rmspec.reports.gate import ExitCode
+from rmspec.reports.problems import InternalError, click_message, internal_message, message, nearest, trace_of
+
+__all__ = ["main"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (``sys.argv`` where no arguments are given) and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+    except click.ClickException as error:
+        return _refuse(click_message(error), ExitCode.BAD_INPUT)
+    except RmspecError as error:
+        return _refuse(message(error), ExitCode.BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        return _refuse("rmspec: interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.CONFORMS
+    except InternalError as error:
+        return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
+    except Exception as error:
+        return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+
+
+def _refuse(text: str, code: ExitCode) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+class _Group(click.Group):
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name. Raises ``UsageError`` with the closest one."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise click.UsageError(f"unknown command {cmd_name!r}{nearest(cmd_name, self.commands)}", ctx)
+        return found
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version(), prog_name="rmspec", message="%(prog)s %(version)s")
+def _group() -> None:
+    """Does this optimizer do what the RMSprop specification says?
+
+    \b
+    rmspec check torch                    an optimizer that rmspec knows
+    rmspec check path/to/mine.py:Mine     your own class or factory
+    rmspec repro repro/mine-theta.json    does it still fail?
+
+    \b
+    Exit codes: 0 conforms (known deviations at most), 1 deviates, 2 bad input,
+    3 rmspec failed, 4 a subject could not start, crashed or hung, 5 nothing was
+    checked, 6 the list of known deviations is stale, 130 interrupted. Of several
+    the first of 130, 3, 1, 4, 6, 5 counts.
+    """
+
+
+def _check_options(command: _Command) -> _Command:
+    text, path = str, str
+    for option in reversed(
+        (
+            click.option("--profile", type=text, default="ci", show_default=True, help="How much: smoke, ci or deep."),
+            click.option("--seed", type=int, default=0, show_default=True, help="Which programs are searched."),
+            click.option(
+                "--time-budget", type=float, metavar="SECONDS", help="Search each subject no longer than this."
+            ),
+            click.option(
+                "--dialect", type=text, metavar="NAME", help="Compare with this dialect, not the subject's own."
+            ),
+            click.option("--device", type=text, default="cpu", show_default=True, help="Where the parameters live."),
+            click.option("--dtype", type=text, multiple=True, metavar="NAME,...", help="Check these formats alone."),
+            click.option("--policy", type=text, default="strict", show_default=True, help="What the hardware may do."),
+            click.option(
+                "--framework", type=text, metavar="NAME", help="What your class is built on, if not detected."
+            ),
+            click.option("--without", type=text, multiple=True, metavar="FEATURE,...", help="Do not exercise these."),
+            click.option(
+                "--fail-fast/--no-fail-fast", default=False, help="Stop a subject at its first new deviation."
+            ),
+            click.option(
+                "--known", type=path, metavar="FILE", help="More known deviations (TOML), beside rmspec's own."
+            ),
+            click.option("--no-known", is_flag=True, help="Let no deviation count as known."),
+            click.option("--baseline", type=text, metavar="SUBJECT|none", help="Whose habits count as inherited."),
+            click.option("--fail-on", type=text, metavar="hazards", help="Fail on hazards of the formula as well."),
+            click.option(
+                "--call-timeout",
+                type=float,
+                default=60.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="Longer is a hang.",
+            ),
+            click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
+            click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
+            click.option("--html", type=path, metavar="FILE", help="Write the report as one HTML page."),
+            click.option("--markdown", type=path, metavar="FILE", help="Write the report as Markdown."),
+            click.option("--repro-dir", type=path, metavar="DIR", help="Write each counterexample there."),
+            click.option("-q", "--quiet", is_flag=True, help="Print the verdicts alone."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@_group.command("check", context_settings={"ignore_unknown_options": False})
+@click.argument("subjects", nargs=-1, metavar="SUBJECT...")
+@_check_options
+@click.pass_context
+def _check(ctx: click.Context, /, **given: Any) -> int:
+    """Check subjects against the specification.
+
+    SUBJECT is a registered name (see rmspec subjects), path/to/file.py:Class or package.module:Class. Options can also
+    be set in the table [tool.rmspec] of pyproject.toml.
+    """
+    from rmspec.reports.commands import check
+
+    typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    return check({name: value for name, value in given.items() if name in typed}, Path.cwd())
+
+
+@_group.command("repro")
+@click.argument("file")
+@click.option("--subject", metavar="NAME", help="Replay it on this subject, not the one that it was found on.")
+@click.option("--known", metavar="FILE", help="More known deviations (TOML), beside rmspec's own.")
+@click.option("--no-known", is_flag=True, help="Let no deviation count as known.")
+@click.option("--baseline", metavar="SUBJECT|none", help="Whose habits count as inherited.")
+@click.option("--fail-on", metavar="hazards", help="Fail on hazards of the formula as well.")
+@click.option(
+    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
+)
+def _repro(**given: Any) -> int:
+    """Replay a stored program, and say whether it still fails."""
+    from rmspec.reports.repro import ReproOptions, repro
+
+    return repro(ReproOptions(**given))
+
+
+@_group.command("script")
+@click.argument("file")
+@click.option("--subject", metavar="NAME", help="Of this subject, not the one that it was found on.")
+@click.option(
+    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
+)
+def _script(**given: Any) -> int:
+    """Print the standalone script of a stored program: few lines that need the framework alone."""
+    from rmspec.reports.repro import ReproOptions, script
+
+    return script(ReproOptions(**given))
+
+
+@_group.command("subjects")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def _subjects(as_json: bool) -> int:
+    """List the registered subjects, and whether they can run here."""
+    from rmspec.reports.listings import subjects
+
+    print(subjects(as_json=as_json))
+    return ExitCode.CONFORMS
+
+
+@_group.command("clauses")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def _clauses(as_json: bool) -> int:
+    """List the clauses of the specification."""
+    from rmspec.reports.listings import clauses
+
+    print(clauses(as_json=as_json))
+    return ExitCode.CONFORMS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

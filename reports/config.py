@@ -1,0 +1,131 @@
+"""Configuration: the table ``[tool.rmspec]`` of the nearest ``pyproject.toml``. The command line wins over it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from rmspec.reports.problems import BadOption, nearest
+
+__all__ = ["KEYS", "ConfigValue", "read_config"]
+
+ConfigValue = str | int | float | bool | list[str]
+
+KEYS: dict[str, str] = {
+    "subjects": "names",
+    "profile": "text",
+    "seed": "integer",
+    "time-budget": "number",
+    "dialect": "text",
+    "device": "text",
+    "dtype": "names",
+    "policy": "text",
+    "framework": "text",
+    "without": "names",
+    "fail-fast": "switch",
+    "known": "path",
+    "no-known": "switch",
+    "baseline": "text",
+    "fail-on": "text",
+    "call-timeout": "number",
+    "json": "path",
+    "junit": "path",
+    "html": "path",
+    "markdown": "path",
+    "repro-dir": "path",
+    "quiet": "switch",
+}
+"""What the table may hold: the options of ``rmspec check``, and ``subjects`` for when none is named."""
+
+_WANTED = {
+    "text": "a string",
+    "path": "a string that names a file",
+    "integer": "an integer",
+    "number": "a number",
+    "switch": "true or false",
+    "names": "a string, or a list of strings",
+}
+
+
+def read_config(start: Path) -> dict[str, ConfigValue]:
+    """The configuration that holds in the folder ``start``, by option name with underscores; empty where there is none.
+
+    Files are named from the folder of the ``pyproject.toml``. Raises ``BadOption`` for an unknown key or a wrong type.
+    """
+    found = next(
+        (folder / "pyproject.toml" for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None
+    )
+    if found is None:
+        return {}
+    try:
+        data = tomllib.loads(found.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadOption(
+            f"{found} is not TOML: {error}", "rmspec reads its table tool.rmspec", "mend the file"
+        ) from None
+    except OSError as error:
+        raise BadOption(
+            f"cannot read {found}: {error.strerror}", "it may configure rmspec", "mend its permissions"
+        ) from None
+    tool = data.get("tool", {})
+    table = tool.get("rmspec", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise BadOption(f"tool.rmspec in {found} is not a table", hint="write [tool.rmspec] and keys under it")
+    return {name: _located(name, value, found.parent, start) for name, value in _checked(table, found).items()}
+
+
+def _checked(table: dict[str, object], file: Path) -> dict[str, ConfigValue]:
+    values: dict[str, ConfigValue] = {}
+    for key, value in table.items():
+        name = key.replace("_", "-")
+        if name not in KEYS:
+            raise BadOption(
+                f"unknown key {key!r} in [tool.rmspec] of {file}{nearest(name, KEYS)}",
+                hint=f"the keys are {', '.join(KEYS)}",
+            )
+        kind = KEYS[name]
+        if not _fits(kind, value):
+            raise BadOption(
+                f"{key} = {value!r} in [tool.rmspec] of {file} is not {_WANTED[kind]}", hint=_example(name, kind)
+            )
+        option = name.replace("-", "_")
+        if option in values:
+            raise BadOption(f"{name} is in [tool.rmspec] of {file} twice, with hyphen and underscore", hint="keep one")
+        values[option] = [value] if kind == "names" and isinstance(value, str) else value  # type: ignore[assignment]
+    return values
+
+
+def _fits(kind: str, value: object) -> bool:
+    match kind:
+        case "switch":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "names":
+            return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+        case _:
+            return isinstance(value, str)
+
+
+def _example(name: str, kind: str) -> str:
+    examples = {"switch": "true", "integer": "1", "number": "10.0", "names": '["..."]'}
+    return f"write it as {name} = {examples.get(kind, repr('...'))}"
+
+
+def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> ConfigValue:
+    """A file that the configuration names, as it is named from where rmspec runs."""
+    if folder == start:
+        return value
+    if KEYS[name.replace("_", "-")] == "path" and isinstance(value, str) and value != "-":
+        return os.path.relpath(folder / value, start)
+    if name == "subjects" and isinstance(value, list):
+        return [_subject(each, folder, start) for each in value]
+    return value
+
+
+def _subject(name: str, folder: Path, start: Path) -> str:
+    place, separator, attribute = name.rpartition(":")
+    return f"{os.path.relpath(folder / place, start)}{separator}{attribute}" if place.endswith(".py") else name

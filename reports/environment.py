@@ -1,0 +1,38 @@
+"""What a run was made with: versions, settings and the digest of its programs. Nothing that two runs differ in."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from rmspec.properties.check import Settings
+
+__all__ = ["environment", "version"]
+
+
+def version() -> str:
+    """The version of rmspec; of a checkout that is not installed, ``0+unknown``."""
+    try:
+        return metadata.version("rmspec")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
+    """Versions, settings and the programs' ``fingerprint``: with the same of these, a run comes out the same."""
+    found = {
+        "rmspec": version(),
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "hypothesis": metadata.version("hypothesis"),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "profile": settings.profile,
+        "seed": str(settings.seed),
+        "policy": settings.policy.name,
+        "device": settings.device,
+        "fingerprint": fingerprint,
+        "time_budget": "" if settings.time_budget is None else f"{settings.time_budget:g}",
+        "dtype": ",".join(settings.formats),
+        "without": ",".join(sorted(settings.without)),
+    }
+    return {name: value for name, value in found.items() if value}

@@ -1,0 +1,46 @@
+"""The report as one HTML page: no script, nothing loaded from elsewhere, light or dark as the reader's system is."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from rmspec.impl.clauses import CLAUSES
+from rmspec.properties.events import Deviation
+from rmspec.reports.block import title
+from rmspec.reports.readable import allowed_lines, observed_line, plain, program_lines, spot
+from rmspec.reports.reporter import Record
+from rmspec.reports.script import standalone_script
+from rmspec.reports.verdicts import tallies
+
+__all__ = ["render"]
+
+
+def render(record: Record) -> str:
+    """The report as the text of an HTML page; everything from outside is escaped."""
+    return _template().render(
+        record=record, results=[(each, tallies(each)) for each in record.results], clauses=CLAUSES
+    )
+
+
+@cache
+def _template() -> Template:
+    # autoescape for every template, whatever its name ends with: names and messages of subjects are not to be trusted.
+    environment = Environment(
+        loader=PackageLoader("rmspec.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(plain=plain, title=title, script=standalone_script)
+    environment.filters["figures"] = _figures
+    environment.filters["program"] = lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call))
+    return environment.get_template("report.html.jinja")
+
+
+def _figures(deviation: Deviation) -> str:
+    lines = [plain(deviation.summary), spot(deviation), "", f"observed  {observed_line(deviation)}"]
+    lines += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
+    return "\n".join(lines)

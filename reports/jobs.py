@@ -1,0 +1,90 @@
+"""What the command line asks of its worker process, and what comes back: plain data that a pipe can carry.
+
+The life of a job: the parent sends one, the worker answers with events, beats and at most one result, and ends with
+``Done`` or ``Failed``. A worker that ends without either has crashed; one that is silent for too long has hung.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rmspec.oracles.program import Program
+from rmspec.properties.check import Settings
+from rmspec.properties.events import Deviation, Event
+
+__all__ = ["Answer", "Beat", "Check", "Done", "Failed", "Generate", "Generated", "Job", "Load", "Replay", "Replayed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Generate the programs of these settings, in a worker that never sees a subject."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load a subject and ask what it can do, and keep it."""
+
+    name: str
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Check a subject; it is loaded first where that has not been done."""
+
+    name: str
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Run one stored program on a subject."""
+
+    name: str
+    program: Program
+    settings: Settings
+
+
+Job = Generate | Load | Check | Replay
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The programs; ``fingerprint`` tells them from others."""
+
+    programs: tuple[Program, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay found."""
+
+    deviations: tuple[Deviation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job could not be done: bad ``input``, an ``unsupported`` or a ``failed`` subject, or a fault of rmspec."""
+
+    kind: Literal["input", "unsupported", "failed", "internal"]
+    what: str
+    why: str = ""
+    hint: str = ""
+    trace: str = ""
+
+
+Answer = Event | Generated | Replayed | Beat | Done | Failed

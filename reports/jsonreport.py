@@ -1,0 +1,108 @@
+"""The report as JSON, schema ``rmspec.report/1``; the JSON Schema is ``schemas/report-1.json``. Source: DESIGN 4.3.
+
+The same run gives the same bytes, apart from the values of keys that begin with ``seconds``. Numbers are JSON numbers
+where they are finite, and the strings ``"nan"``, ``"inf"``, ``"-inf"`` where they are not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+from rmspec.oracles.program import to_json
+from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
+from rmspec.reports.readable import element_count
+from rmspec.reports.reporter import Record
+from rmspec.reports.script import standalone_script
+
+__all__ = ["SCHEMA", "document", "render", "schema"]
+
+SCHEMA = "rmspec.report/1"
+
+
+def render(record: Record) -> str:
+    """The report as the text of a JSON document."""
+    return json.dumps(document(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the report."""
+    found: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "report-1.json").read_text("utf-8"))
+    return found
+
+
+def document(record: Record) -> dict[str, Any]:
+    """The report as JSON data."""
+    return {
+        "schema": SCHEMA,
+        "complete": record.finished.complete,
+        "seconds": round(record.finished.seconds, 3),
+        "environment": dict(sorted(record.started.environment.items())),
+        "subjects": [_subject(each) for each in record.results],
+    }
+
+
+def _subject(result: SubjectResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "verdict": result.verdict,
+        "complete": result.complete,
+        "dialect": result.dialect,
+        "policy": result.policy,
+        "framework": result.framework,
+        "versions": dict(sorted(result.versions.items())),
+        "formats": list(result.formats),
+        "state_visible": list(result.state_visible),
+        "seconds": round(result.seconds, 3),
+        "programs": result.programs,
+        "steps": result.steps,
+        "element_checks": result.element_checks,
+        "inconclusive_checks": result.inconclusive_checks,
+        "message": result.message,
+        "hint": result.hint,
+        "search": result.search,
+        "stale": list(result.stale),
+        "clauses": [_clause(each) for each in result.clauses],
+        "hazards": [_deviation(each) for each in result.hazards],
+        "deviations": [_deviation(each) for each in result.deviations],
+    }
+
+
+def _clause(clause: ClauseResult) -> dict[str, Any]:
+    return {
+        "id": clause.id,
+        "checks": clause.checks,
+        "inconclusive": clause.inconclusive,
+        "verdict": clause.verdict,
+        "worst_fraction": None if clause.worst_fraction is None else _number(clause.worst_fraction),
+        "reason": clause.reason,
+    }
+
+
+def _deviation(deviation: Deviation) -> dict[str, Any]:
+    observed = deviation.observed
+    return {
+        "clause": deviation.clause,
+        "summary": deviation.summary,
+        "known": deviation.known,
+        "reason": deviation.reason,
+        "seconds_to_first": round(deviation.seconds_to_first, 3),
+        "kind": deviation.kind,
+        "call": deviation.call,
+        "param": deviation.param,
+        "role": deviation.role,
+        "element": deviation.element,
+        "occurrences": deviation.occurrences,
+        "calls": len(deviation.program.calls),
+        "elements": element_count(deviation.program),
+        "observed": observed if observed is None or isinstance(observed, str) else _number(observed),
+        "allowed": None if deviation.allowed is None else [_number(end) for end in deviation.allowed],
+        "program": to_json(deviation.program),
+        "script": standalone_script(deviation),
+    }
+
+
+def _number(value: float) -> float | str:
+    return float(value) if math.isfinite(value) else str(float(value))

@@ -1,0 +1,108 @@
+"""Output files that are whole or not there: checked before the run, written beside the target, then moved onto it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from rmspec.reports.problems import BadOption
+
+__all__ = ["check_folder", "check_writable", "make_folder", "write"]
+
+
+def check_writable(path: str, option: str) -> None:
+    """Refuse a path that could not be written at the end of the run. Raises ``BadOption``.
+
+    ``-`` is standard output. A device or a pipe is written as it is.
+    """
+    if path == "-":
+        return
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise BadOption(
+                f"{option} {path}: that is a folder", "the report is one file", f"write {option} {target / 'report'}"
+            )
+        if _special(target):
+            return
+        folder = Path(os.path.realpath(target)).parent
+        if not folder.exists():
+            raise BadOption(
+                f"{option} {path}: there is no folder {folder}", "rmspec makes no folders there", f"mkdir -p {folder}"
+            )
+        descriptor, name = tempfile.mkstemp(prefix=".rmspec-", dir=folder)
+        os.close(descriptor)
+        os.unlink(name)
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadOption(
+            f"{option} {path}: it cannot be written: {reason}",
+            "the report would be lost at the end of the run",
+            f"name a file in a folder that you may write to, as in {option} report.out",
+        ) from None
+
+
+def check_folder(path: str, option: str) -> None:
+    """Refuse a folder that can be neither made nor written to, without making it. Raises ``BadOption``."""
+    target = Path(path).absolute()
+    existing = target
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise BadOption(f"{option} {path}: {existing} is not a folder", hint=f"name a folder, as in {option} repro")
+    check_writable(str(existing / "x"), option)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder that ``check_folder`` accepted."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadOption(f"cannot make the folder {path}: {error.strerror}", hint="name another one") from None
+
+
+def write(path: str, text: str) -> None:
+    """Write a whole file: onto a temporary one beside it, which then takes its place. Raises ``BadOption``."""
+    if path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    target = Path(path)
+    try:
+        if _special(target):
+            target.write_text(text, encoding="utf-8")
+            return
+        _replace(Path(os.path.realpath(target)), text)
+    except OSError as error:
+        raise BadOption(f"cannot write {path}: {error.strerror}", "the report is lost", "name another file") from None
+
+
+def _replace(target: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(target))
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _mode(target: Path) -> int:
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _special(target: Path) -> bool:
+    return target.exists() and not target.is_file() and not target.is_dir()

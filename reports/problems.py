@@ -1,0 +1,83 @@
+"""How a problem is told: what is wrong, why that matters, what to type instead; one message, never a traceback."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterable
+
+import click
+
+from rmspec.impl.errors import RmspecError
+from rmspec.oracles.errors import InputProblem
+
+__all__ = ["BadOption", "InternalError", "choose", "click_message", "internal_message", "message", "nearest"]
+
+
+class BadOption(InputProblem):
+    """An option, a configuration key or an argument that cannot be used."""
+
+
+class InternalError(Exception):
+    """rmspec itself failed; ``trace`` is the traceback as text."""
+
+    def __init__(self, trace: str) -> None:
+        super().__init__(trace)
+        self.trace = trace
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean X?`` for the name that is closest, or nothing."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def choose(kind: str, name: str, names: Iterable[str], *, where: str = "") -> str:
+    """``name`` when it is among ``names``. Raises ``BadOption`` with the closest one otherwise."""
+    listed = list(names)
+    if name not in listed:
+        place = f" in {where}" if where else ""
+        raise BadOption(
+            f"unknown {kind} {name!r}{place}{nearest(name, listed)}", hint=f"choose from {', '.join(listed)}"
+        )
+    return name
+
+
+def message(error: RmspecError) -> str:
+    """An error of rmspec as the user reads it: a line for each of what, why and what to type."""
+    lines = [f"rmspec: {error.what}", *(f"  {part}" for part in (error.why, error.hint) if part)]
+    return "\n".join(lines)
+
+
+def click_message(error: click.ClickException) -> str:
+    """An error of the option parser in the same form."""
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "rmspec"
+    if isinstance(error, click.NoSuchOption):
+        near = f"; did you mean {sorted(error.possibilities)[0]}?" if error.possibilities else ""
+        what = f"unknown option {error.option_name}{near}"
+    else:
+        text = error.format_message().rstrip(".")
+        what = text[:1].lower() + text[1:]
+    return f"rmspec: {what}\n  {command} --help lists what it takes"
+
+
+def internal_message(trace: str) -> str:
+    """A failure of rmspec itself: a short message, and the traceback in a file (or here, with ``RMSPEC_DEBUG=1``)."""
+    last = trace.strip().splitlines()[-1] if trace.strip() else "no reason given"
+    if os.environ.get("RMSPEC_DEBUG") == "1":
+        return f"rmspec: internal error: {last}\n{trace.rstrip()}"
+    with tempfile.NamedTemporaryFile("w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write(f"{' '.join(sys.argv)}\n{trace}")
+    return (
+        f"rmspec: internal error: {last}\n"
+        "  this is a fault of rmspec, not of the subject; please report it with the traceback\n"
+        f"  the traceback is in {log.name}; RMSPEC_DEBUG=1 prints it"
+    )
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback of an exception as text."""
+    return "".join(traceback.format_exception(error))

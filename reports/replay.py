@@ -1,0 +1,27 @@
+"""The replay of one stored program: the same runner, the same attribution, the same lists as a check."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rmspec.oracles.program import Program
+from rmspec.oracles.subject import Subject
+from rmspec.properties.admission import admit
+from rmspec.properties.check import Settings, _Examination
+from rmspec.properties.events import Deviation
+
+__all__ = ["replay"]
+
+
+def replay(program: Program, subject: Subject, settings: Settings) -> tuple[Deviation, ...]:
+    """What the program shows on this subject: deviations by the clause that it names first, then others, then hazards.
+
+    The program is cut down further where this subject lets it. Raises ``SubjectFailed`` where it cannot be driven.
+    """
+    settings = replace(settings, dialect=settings.dialect or program.dialect or None)
+    # The examination of a check, over this program alone.
+    examination = _Examination(subject, settings)
+    if admit(program, subject.capabilities()) is None:
+        return ()
+    found = tuple(examination._examine(program))
+    return tuple(sorted(found, key=lambda each: (each.hazard, each.clause != program.clause)))

@@ -1,0 +1,112 @@
+"""The worker process: drives the subjects, so that none can crash, hang or garble the report.
+
+Started with the ``spawn`` method. It leads a process group of its own (a Ctrl-C at the terminal is the parent's to
+handle), writes whatever is printed to a log, and ends when the parent does. One worker serves one subject after the
+other, so that a framework is imported once; another one generates the programs, where no subject can influence them.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+
+from rmspec.impl.errors import RmspecError
+from rmspec.oracles.errors import InputProblem, SubjectFailed, Unsupported
+from rmspec.oracles.loader import load
+from rmspec.properties.check import Settings, examine, generated
+from rmspec.properties.machine import fingerprint
+from rmspec.reports.jobs import Beat, Check, Done, Failed, Generate, Generated, Job, Load, Replay, Replayed
+from rmspec.reports.replay import replay
+from rmspec.reports.watched import WatchedSubject
+
+__all__ = ["serve"]
+
+
+def serve(connection: Connection, log: str) -> None:
+    """Do the jobs that come over ``connection`` until ``None`` comes; what is printed goes to the file ``log``."""
+    _detach(log)
+    service = _Service(connection)
+    try:
+        while (job := connection.recv()) is not None:
+            service.do(job)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone
+
+
+def _detach(log: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setsid"):
+        os.setsid()
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
+    faulthandler.enable(sys.stderr, all_threads=False)
+    if hasattr(faulthandler, "register"):
+        # The parent asks for this before it ends a worker that hangs: the log then says where.
+        faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=False)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+class _Service:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._subjects: dict[str, WatchedSubject] = {}
+
+    def do(self, job: Job) -> None:
+        """Do one job, and tell how it ended."""
+        try:
+            self._do(job)
+            answer: Done | Failed = Done()
+        except InputProblem as error:
+            answer = Failed("input", error.what, error.why, error.hint)
+        except Unsupported as error:
+            answer = Failed("unsupported", error.what, error.why, error.hint)
+        except SubjectFailed as error:
+            answer = Failed("failed", error.what, error.why, error.hint)
+        except (BrokenPipeError, ConnectionResetError, EOFError):
+            raise
+        except Exception as error:
+            what = error.what if isinstance(error, RmspecError) else f"{type(error).__name__}: {error}"
+            answer = Failed("internal", what, trace=traceback.format_exc())
+        except BaseException as error:
+            # SystemExit and its like come from the subject: rmspec raises none in here.
+            answer = Failed("failed", f"the subject raised {type(error).__name__}: {error}")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._connection.send(answer)
+
+    def _do(self, job: Job) -> None:
+        match job:
+            case Generate():
+                programs = generated(job.settings)
+                self._connection.send(Generated(programs, fingerprint(programs[:20])))
+            case Load():
+                self._loaded(job.name, job.settings).capabilities()
+            case Check():
+                for event in examine(self._loaded(job.name, job.settings), job.settings):
+                    self._connection.send(event)
+            case Replay():
+                found = replay(job.program, self._loaded(job.name, job.settings), job.settings)
+                self._connection.send(Replayed(found))
+
+    def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
+        if name not in self._subjects:
+            loaded = load(name, framework=settings.framework, device=settings.device)
+            self._subjects[name] = WatchedSubject(loaded, lambda: self._connection.send(Beat()))
+        return self._subjects[name]
