@@ -52,7 +52,7 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
             if len(set(names)) != len(names):
                 return None
         calls.append(kept)
-    if not calls or not isinstance(calls[0], Create):
+    if not any(isinstance(call, Create) for call in calls):
         return None
     params = program.params
     if "layout" not in features:

@@ -34,6 +34,7 @@ from rmspec.oracles.program import (
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.findings import Case, Finding
 from rmspec.properties.ledger import number
+from rmspec.properties.reduction import plain_numbers
 
 __all__ = ["attribute", "hypotheses"]
 
@@ -69,11 +70,17 @@ def attribute(
     structural = _structural(finding, program, deviates)
     if structural:
         return structural
-    for label in hypotheses(finding, program, dialect):
-        if labels is None or label in labels:
-            return label
+    held = [each for each in hypotheses(finding, program, dialect) if labels is None or each in labels]
+    if held[:2] == ["grad-zero", "weight-decay"] and deviates is not None:
+        # Nothing moved, with a gradient of 0 and with weight decay: which of the two was passed over?
+        return held[1] if deviates(plain_numbers(program)) else held[0]
+    if held:
+        return held[0]
     return _history(program, finding) or _feature(finding, program, deviates) or finding.clause
 
+
+_PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "load-options", "isolation")
+"""Clauses about whose value of an option is used: asked before the rules about how it is used."""
 
 _DECIDED = ("scalar-precision", "duplicate-in-group")
 
@@ -95,15 +102,19 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
 
     found: list[str] = []
     if not case.still:
+        others = list(_options(case, finding.role, program))
+        for label, changed in others:
+            if label in _PLACED and label not in found and fits(hyper=changed):
+                found.append(label)
         for label, guess in _rules(case, finding.role, dialect):
             if label not in found and fits(**guess):  # type: ignore[arg-type]
                 found.append(label)
-        for label, changed in _options(case, finding.role, program):
+        for label, changed in others:
             if label not in found and fits(hyper=changed):
                 found.append(label)
     elif float(before.grad[0]) == 0:
         decayed = hyper.weight_decay != 0 and fits(hyper=replace(hyper, weight_decay=0.0))
-        found.append("weight-decay" if decayed and _nothing(before.square_avg) else "grad-zero")
+        found += ["grad-zero", "weight-decay"] if decayed and _nothing(before.square_avg) else ["grad-zero"]
     else:
         found.append("step")
     return tuple(found)
@@ -145,12 +156,10 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
     if role in ("param", "momentum_buffer"):
         if hyper.eps:
             yield "eps-placement", {"dialect": replace(dialect, eps_place="inside")}
-            for value in (0.0, hyper.eps**2, math.sqrt(hyper.eps), 2 * hyper.eps):
+            for value in (0.0, hyper.eps**2, 2 * hyper.eps):
                 yield "eps-placement", {"hyper": replace(hyper, eps=value)}
-                yield "eps-placement", {
-                    "hyper": replace(hyper, eps=value),
-                    "dialect": replace(dialect, eps_place="inside"),
-                }
+            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": replace(dialect, eps_place="inside")}
+            yield "eps-placement", squared
         if dialect.centered(hyper):
             yield "centered-variance", {"hyper": replace(hyper, centered=False)}
         if dialect.momentum(hyper):
@@ -161,7 +170,11 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "momentum-update" if role == "param" else "momentum-buffer", {
                 "hyper": replace(hyper, momentum=0.0)
             }
-    if role in ("param", "momentum_buffer") and not dialect.maximize:
+    if dialect.maximize:
+        yield "maximize", {"dialect": replace(dialect, maximize=False)}
+        if hyper.weight_decay:
+            yield "maximize", {"hyper": replace(hyper, weight_decay=-hyper.weight_decay)}
+    elif role in ("param", "momentum_buffer"):
         yield "descent", {"dialect": replace(dialect, maximize=True)}
 
 
@@ -185,6 +198,7 @@ def _options(case: Case, role: str, program: Program) -> Iterator[tuple[str, Hyp
             for option, value in table.items():
                 if option in values and number(value) not in values[option]:
                     values[option].append(number(value))
+    others = len({call.optimizer for call in program.calls if isinstance(call, Create)}) > 1
     groups = any(isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1) for call in program.calls)
     for option, candidates in values.items():
         for value in candidates:
@@ -195,8 +209,12 @@ def _options(case: Case, role: str, program: Program) -> Iterator[tuple[str, Hyp
                 "group": "group-options",
                 "changed": "scheduled-lr" if option == "lr" else "option-change",
                 "loaded": "load-options",
-                "default": "group-options" if groups else f"default-{option.replace('_', '-')}",
-                "constructor": "group-defaults" if groups else _ignored(option, role),
+                "default": "isolation"
+                if others
+                else "group-options"
+                if groups
+                else f"default-{option.replace('_', '-')}",
+                "constructor": "isolation" if others else "group-defaults" if groups else _ignored(option, role),
             }.get(source, _ignored(option, role))
             changes: dict[str, float | bool] = {option: value}
             yield clause, replace(case.hyper, **changes)  # type: ignore[arg-type]

@@ -382,6 +382,8 @@ class Conformance:
             grad = before.grads.get(name)
             expected[name] = None if none or grad is None else np.zeros_like(grad)
             got = after.grads.get(name)
+            if got is not None and expected[name] is not None and not np.any(got != 0):
+                expected[name] = got  # a zero of either sign
             if (got is None) != (expected[name] is None) or (got is not None and bool(np.any(got != 0))):
                 shown = "None" if got is None else "not None" if none else "not zero"
                 summary = f"after zero_grad the gradient of {name} is {shown}"
@@ -566,6 +568,8 @@ class Conformance:
                 }[group.sources[option]]
                 if added and index < len(expected) - 1:
                     clause = "add-param-group"
+                elif clause.startswith("default-") and len(expected) > 1:
+                    clause = "group-defaults"
                 summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
                 return [
                     self._finding(
@@ -691,7 +695,8 @@ class Conformance:
                     if problem is None:
                         continue
                     element, value, expected = problem
-                    which = self._state_clause(optimizer, clause, none_of, acting)
+                    passed_over = "" if (optimizer, name) in moved else none_of
+                    which = self._state_clause(optimizer, clause, passed_over, acting)
                     summary = f"the {role} of {name} in optimizer {optimizer} changed" + _why(which)
                     yield self._finding(
                         "frame", which, summary, optimizer, name, role, element, value, (expected, expected)

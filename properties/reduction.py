@@ -77,6 +77,7 @@ def reduce(program: Program, finding: Finding, shows: Shows, *, budget: float = 
         before = search.program
         _drop_calls(search)
         _cut(search)
+        search.attempt(_one_optimizer(search.program))
         _drop_groups(search)
         _drop_params(search)
         _project(search)
@@ -224,6 +225,37 @@ def _valid(calls: tuple[Call, ...]) -> tuple[Call, ...] | None:
             continue
         kept.append(call)
     return tuple(kept) if kept else None
+
+
+def _one_optimizer(program: Program) -> Program | None:
+    """The program with every optimizer's calls made on the first, where the others have as many parameters."""
+    created = [call for call in program.calls if isinstance(call, Create)]
+    if len({call.optimizer for call in created}) < 2:
+        return None
+    first = created[0]
+    kept = [name for group in first.groups for name in group.params]
+    names = {name: name for name in kept}
+    for call in created[1:]:
+        others = [name for group in call.groups for name in group.params]
+        if len(others) != len(kept) or set(others) & set(kept):
+            return None
+        names.update(zip(others, kept, strict=True))
+    calls: list[Call] = []
+    for call in program.calls:
+        if isinstance(call, Create) and call is not first:
+            continue
+        if hasattr(call, "optimizer") and call is not first:
+            call = replace(call, optimizer=first.optimizer)  # type: ignore[type-var]
+        if isinstance(call, SetGrad | Freeze):
+            call = replace(call, param=names.get(call.param, call.param))
+        elif isinstance(call, Step) and call.grads:
+            call = replace(call, grads={names.get(name, name): values for name, values in call.grads.items()})
+        calls.append(call)
+    merged = replace(program, calls=tuple(calls))
+    unused = {param.name for param in program.params} - set(kept) & set(names)
+    return merged if not unused else replace(
+        merged, params=tuple(param for param in program.params if param.name in kept or param.name not in names)
+    )
 
 
 # -- groups and parameters

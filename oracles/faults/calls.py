@@ -36,13 +36,6 @@ class ClosureWithoutGrad(LoopRMSprop):
             return None if closure is None else closure()
 
 
-class ClosureInCallersMode(ForeachRMSprop):
-    """The closure is called with gradients disabled where the caller disabled them."""
-
-    def _evaluate(self, closure: Closure | None) -> Any:
-        return None if closure is None else closure()
-
-
 class ClosureLossDropped(ForeachRMSprop):
     """step(closure) returns None."""
 
@@ -129,13 +122,6 @@ class StepLastLost(LoopRMSprop):
         return super()._stepped(group)[: max(1, len(group["params"]) - 1)]
 
 
-class StepFrozenSkipped(ForeachRMSprop):
-    """A parameter that does not require gradients is skipped, though it has one."""
-
-    def _stepped(self, group: Group) -> list[Tensor]:
-        return [p for p in super()._stepped(group) if p.requires_grad]
-
-
 class PreHookDropped(LoopRMSprop):
     """A pre-hook of step is registered and never called."""
 
@@ -166,7 +152,7 @@ class MaximizeIgnored(LoopRMSprop):
         weight_decay: float = 0,
         momentum: float = 0,
         centered: bool = False,
-        maximize: bool = False,
+        maximize: bool = True,
     ) -> None:
         self._maximize = maximize
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
@@ -187,7 +173,7 @@ class MaximizeAfterDecay(ForeachRMSprop):
         weight_decay: float = 0,
         momentum: float = 0,
         centered: bool = False,
-        maximize: bool = False,
+        maximize: bool = True,
     ) -> None:
         self._maximize = maximize
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)

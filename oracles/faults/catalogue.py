@@ -19,7 +19,9 @@ class Fault:
 
     ``bug_class`` is the number of the class of faults that it stands for, or 0 where it is a plain slip in the
     pseudocode; ``clauses`` are the clauses that a correct attribution may name, the expected one first; the class is
-    ``attr`` of ``module``. ``elementwise`` says that one parameter of one element shows the fault.
+    ``attr`` of ``module``. ``elementwise`` says that one parameter of one element shows the fault; ``inherited`` that
+    torch's own optimizer does the same, so that it counts with ``--baseline none`` alone; ``dialect`` is the one that the
+    class claims to speak.
     """
 
     id: str
@@ -30,6 +32,8 @@ class Fault:
     module: str
     elementwise: bool
     path: Path
+    inherited: bool = False
+    dialect: str = "torch"
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -675,6 +679,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.updates",
         elementwise=True,
         path="for-loop",
+        inherited=True,
     ),
     Fault(
         id="centered-switch-crashes",
@@ -685,6 +690,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.updates",
         elementwise=True,
         path="foreach",
+        inherited=True,
     ),
     Fault(
         id="momentum-switch-from-gradient",
@@ -851,7 +857,7 @@ FAULTS: tuple[Fault, ...] = (
         id="decay-skips-zero-gradients",
         summary="Weight decay is left out where the gradient is zero.",
         bug_class=7,
-        clauses=("weight-decay",),
+        clauses=("weight-decay", "grad-zero"),
         attr="DecaySkipsZeroGradients",
         module="rmspec.oracles.faults.decay",
         elementwise=True,
@@ -1143,7 +1149,7 @@ FAULTS: tuple[Fault, ...] = (
         id="matrix-by-rows",
         summary="The square average of a matrix is shared by the elements of a row.",
         bug_class=20,
-        clauses=("elementwise", "square-avg"),
+        clauses=("elementwise", "square-avg", "complex-pairs"),
         attr="MatrixByRows",
         module="rmspec.oracles.faults.shapes",
         elementwise=False,
@@ -1183,7 +1189,7 @@ FAULTS: tuple[Fault, ...] = (
         id="empty-crashes",
         summary="An empty parameter raises.",
         bug_class=20,
-        clauses=("step",),
+        clauses=("step", "elementwise"),
         attr="EmptyCrashes",
         module="rmspec.oracles.faults.shapes",
         elementwise=False,
@@ -1763,16 +1769,6 @@ FAULTS: tuple[Fault, ...] = (
         path="foreach",
     ),
     Fault(
-        id="tensor-lr-copied",
-        summary="A learning rate that is a tensor is copied, so a change in place is not seen.",
-        bug_class=22,
-        clauses=("scheduled-lr",),
-        attr="TensorLrCopied",
-        module="rmspec.oracles.faults.groups",
-        elementwise=True,
-        path="for-loop",
-    ),
-    Fault(
         id="lr-of-first-group",
         summary="Every group is moved with the learning rate of the first.",
         bug_class=16,
@@ -1826,7 +1822,7 @@ FAULTS: tuple[Fault, ...] = (
         id="two-groups-dampened",
         summary="With more than one group the normalized gradient enters the buffers with weight 1 - mu.",
         bug_class=16,
-        clauses=("momentum-buffer",),
+        clauses=("momentum-buffer", "group-options", "add-param-group"),
         attr="TwoGroupsDampened",
         module="rmspec.oracles.faults.groups",
         elementwise=False,
@@ -1961,6 +1957,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.groups",
         elementwise=True,
         path="for-loop",
+        inherited=True,
     ),
     Fault(
         id="duplicate-refused-late",
@@ -2095,16 +2092,6 @@ FAULTS: tuple[Fault, ...] = (
         path="for-loop",
     ),
     Fault(
-        id="closure-in-callers-mode",
-        summary="The closure is called with gradients disabled where the caller disabled them.",
-        bug_class=19,
-        clauses=("closure",),
-        attr="ClosureInCallersMode",
-        module="rmspec.oracles.faults.calls",
-        elementwise=True,
-        path="foreach",
-    ),
-    Fault(
         id="closure-loss-dropped",
         summary="step(closure) returns None.",
         bug_class=19,
@@ -2118,7 +2105,7 @@ FAULTS: tuple[Fault, ...] = (
         id="closure-after-update",
         summary="The closure is called after the update.",
         bug_class=19,
-        clauses=("closure",),
+        clauses=("closure", "closure-failure", "step"),
         attr="ClosureAfterUpdate",
         module="rmspec.oracles.faults.calls",
         elementwise=True,
@@ -2205,16 +2192,6 @@ FAULTS: tuple[Fault, ...] = (
         path="for-loop",
     ),
     Fault(
-        id="step-frozen-skipped",
-        summary="A parameter that does not require gradients is skipped, though it has one.",
-        bug_class=10,
-        clauses=("step", "square-avg"),
-        attr="StepFrozenSkipped",
-        module="rmspec.oracles.faults.calls",
-        elementwise=True,
-        path="foreach",
-    ),
-    Fault(
         id="pre-hook-dropped",
         summary="A pre-hook of step is registered and never called.",
         bug_class=19,
@@ -2243,6 +2220,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.calls",
         elementwise=True,
         path="for-loop",
+        dialect="torch-maximize",
     ),
     Fault(
         id="maximize-after-decay",
@@ -2253,6 +2231,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.calls",
         elementwise=True,
         path="foreach",
+        dialect="torch-maximize",
     ),
     # --- checkpoint
     Fault(
@@ -2434,6 +2413,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.checkpoint",
         elementwise=False,
         path="for-loop",
+        inherited=True,
     ),
     Fault(
         id="load-shapes-half",
@@ -2449,7 +2429,7 @@ FAULTS: tuple[Fault, ...] = (
         id="load-partial-crashes",
         summary="A checkpoint without an entry for a parameter raises KeyError.",
         bug_class=17,
-        clauses=("load-partial",),
+        clauses=("load-partial", "load-state-dict"),
         attr="LoadPartialCrashes",
         module="rmspec.oracles.faults.checkpoint",
         elementwise=True,
@@ -2459,7 +2439,7 @@ FAULTS: tuple[Fault, ...] = (
         id="load-partial-keeps",
         summary="A parameter without an entry in the checkpoint keeps the state that it has.",
         bug_class=17,
-        clauses=("load-partial",),
+        clauses=("load-partial", "load-state-dict"),
         attr="LoadPartialKeeps",
         module="rmspec.oracles.faults.checkpoint",
         elementwise=True,
@@ -2474,12 +2454,13 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.checkpoint",
         elementwise=True,
         path="for-loop",
+        inherited=True,
     ),
     Fault(
         id="load-shares-options",
         summary="After load_state_dict a change of an option reaches the optimizer that the state came from.",
         bug_class=3,
-        clauses=("load-isolation", "state-dict-snapshot"),
+        clauses=("load-isolation", "state-dict-snapshot", "load-state-dict"),
         attr="LoadSharesOptions",
         module="rmspec.oracles.faults.checkpoint",
         elementwise=True,
@@ -2554,6 +2535,7 @@ FAULTS: tuple[Fault, ...] = (
         module="rmspec.oracles.faults.checkpoint",
         elementwise=True,
         path="foreach",
+        inherited=True,
     ),
     Fault(
         id="state-dict-lacks-buffer",
@@ -2579,7 +2561,7 @@ FAULTS: tuple[Fault, ...] = (
         id="state-dict-in-order-of-first-steps",
         summary="state_dict numbers the parameters in the order of their first steps.",
         bug_class=11,
-        clauses=("load-state-dict",),
+        clauses=("load-state-dict", "state-dict"),
         attr="StateDictInOrderOfFirstSteps",
         module="rmspec.oracles.faults.checkpoint",
         elementwise=False,
@@ -2589,7 +2571,7 @@ FAULTS: tuple[Fault, ...] = (
         id="state-dict-groups-dropped",
         summary="state_dict has no entry param_groups; load_state_dict supplies it.",
         bug_class=17,
-        clauses=("state-dict",),
+        clauses=("state-dict", "load-options"),
         attr="StateDictGroupsDropped",
         module="rmspec.oracles.faults.checkpoint",
         elementwise=True,

@@ -79,16 +79,6 @@ class MomentumBaked(ForeachRMSprop):
         return replace(h, momentum=first.setdefault(id(group["params"][0]), h.momentum))
 
 
-class TensorLrCopied(LoopRMSprop):
-    """A learning rate that is a tensor is copied, so a change in place is not seen."""
-
-    def add_param_group(self, param_group: Group) -> None:
-        super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        if isinstance(group["lr"], Tensor):
-            group["lr"] = group["lr"].clone()
-
-
 class LrOfFirstGroup(LoopRMSprop):
     """Every group is moved with the learning rate of the first."""
 
