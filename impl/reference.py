@@ -159,11 +159,11 @@ class RMSprop:
             if entry and "square_avg" not in loaded:
                 raise KeyError("square_avg")
             state[id(param)] = {**loaded, "step": int(entry.get("step", 0))}
-        self.state = state
-        self.param_groups = [
+        groups = [
             {**{name: copy.copy(saved[name]) for name in self.defaults}, "params": group["params"]}
             for saved, group in zip(saved_groups, self.param_groups, strict=True)
         ]
+        self.state, self.param_groups = state, groups
 
     # -- one iteration
 

@@ -147,6 +147,10 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
         if role == "param" and "square_avg" not in case.seen:
             for start in (np.ones(1), np.full(1, hyper.eps), g * g):
                 yield "init-square-avg", {"before": replace(before, square_avg=start)}
+    if dialect.maximize:
+        yield "maximize", {"dialect": replace(dialect, maximize=False)}
+        if hyper.weight_decay:
+            yield "maximize", {"hyper": replace(hyper, weight_decay=-hyper.weight_decay)}
     if hyper.weight_decay:
         for decay in ("none", "decoupled-lr", "decoupled"):
             yield "weight-decay", {"dialect": replace(dialect, decay=decay)}
@@ -170,11 +174,7 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "momentum-update" if role == "param" else "momentum-buffer", {
                 "hyper": replace(hyper, momentum=0.0)
             }
-    if dialect.maximize:
-        yield "maximize", {"dialect": replace(dialect, maximize=False)}
-        if hyper.weight_decay:
-            yield "maximize", {"hyper": replace(hyper, weight_decay=-hyper.weight_decay)}
-    elif role in ("param", "momentum_buffer"):
+    if not dialect.maximize and role in ("param", "momentum_buffer"):
         yield "descent", {"dialect": replace(dialect, maximize=True)}
 
 

@@ -393,9 +393,8 @@ class _Examination:
             clause = attribute(finding, program, self.dialect, still)
             deviation = self._deviation(program, finding, clause, "", 0.0)
             if matches(entry, deviation):
-                index = (clause, "own")
-                if index not in self.found:
-                    self.found[index] = replace(deviation, known=entry.id, reason=entry.reason)
+                # Found by the search or not: what is known is named, with its witness.
+                self.found.setdefault((clause, entry.id), replace(deviation, known=entry.id, reason=entry.reason))
                 return True
         return False
 
@@ -458,6 +457,8 @@ class _Examination:
 
     def _unchecked(self, id: str) -> str:
         clause = CLAUSES[id]
+        if id == "maximize":
+            return f"the dialect {self.dialect.name} does not maximize"
         if clause.feature and clause.feature in self.capabilities.missing:
             return self.capabilities.missing[clause.feature]
         if clause.feature and clause.feature not in self.capabilities.features:

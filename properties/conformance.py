@@ -568,7 +568,7 @@ class Conformance:
                 }[group.sources[option]]
                 if added and index < len(expected) - 1:
                     clause = "add-param-group"
-                elif clause.startswith("default-") and len(expected) > 1:
+                elif clause.startswith("default-") and index > 0:
                     clause = "group-defaults"
                 summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
                 return [
@@ -631,6 +631,9 @@ class Conformance:
         moved = stepped or set()
         acting = step_of or groups_of or state_of or optimizer
         self.tally.check("frame")
+        if acting and len(self._ledgers) > 1:
+            related = any(ledger.loaded_from - {ledger.name} for ledger in self._ledgers.values())
+            self.tally.check("load-isolation" if related else "isolation")
         findings: list[Finding] = []
         stepped_params = {name for _, name in moved}
         for name, array in before.params.items():

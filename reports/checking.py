@@ -66,7 +66,8 @@ class Checking:
                 self._run(generator, overseer)
             except KeyboardInterrupt:
                 # From here to the written reports a second Ctrl-C has nothing left to interrupt.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
                 self._interrupted()
         self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
         return self._outcome

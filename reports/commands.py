@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -35,9 +37,9 @@ def check(typed: Mapping[str, Any], folder: Path) -> ExitCode:
     """Check what the command line (``typed``, by option) and the configuration of ``folder`` ask for."""
     options = merged(typed, folder)
     settings = resolve(options)
-    signal.signal(signal.SIGTERM, _interrupt)
-    checking = Checking(options.subjects, settings, _reporters(options), call_timeout=options.call_timeout)
-    outcome = checking.run()
+    with _terminated_as_interrupted(), _terminal(options) as terminal:
+        reporters = [*_files(options), terminal]
+        outcome = Checking(options.subjects, settings, reporters, call_timeout=options.call_timeout).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)
     return exit_code(
@@ -64,13 +66,31 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     return CheckOptions(**values)
 
 
-def _reporters(options: CheckOptions) -> list[Reporter]:
-    """The reporters of a run, files first: a terminal that ends the run early must not cost them."""
-    outputs = options.outputs()
-    reporters: list[Reporter] = [Programs(options.repro_dir)] if options.repro_dir is not None else []
-    reporters += [Document(_RENDERERS[option], partial(write, path)) for option, path in outputs.items()]
-    out = console(error="-" in outputs.values())
-    return [*reporters, Terminal(out, quiet=options.quiet, repro_dir=options.repro_dir)]
+def _files(options: CheckOptions) -> list[Reporter]:
+    """The reporters that write files."""
+    programs: list[Reporter] = [Programs(options.repro_dir)] if options.repro_dir is not None else []
+    return programs + [Document(_RENDERERS[option], partial(write, path)) for option, path in options.outputs().items()]
+
+
+def _terminal(options: CheckOptions) -> Terminal:
+    """The terminal; on standard error where standard output is for a report."""
+    out = console(error="-" in options.outputs().values())
+    return Terminal(out, quiet=options.quiet, repro_dir=options.repro_dir)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Take SIGTERM, with which a CI ends a job, for a Ctrl-C: what is known by then is still written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -182,7 +182,7 @@ def _outcome(program: Program, same: list[Deviation], others: list[Deviation]) -
     if same and all(each.known is not None for each in same):
         return f"still fails, and that is known: {clause}"
     if same:
-        return f"STILL FAILS: {clause}"
+        return f"STILL FAILS: {program.clause or clause}"
     if others:
         return f"{clause} holds, but the program fails by another clause: {', '.join(each.clause for each in others)}"
     return f"FIXED: {clause} holds in this program"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from rmspec.properties.events import (
     Deviation,
@@ -43,7 +45,10 @@ def console(*, error: bool = False) -> Console:
 
 
 class Terminal:
-    """Prints a run to ``out``. ``quiet`` leaves the verdicts alone; ``repro_dir`` is where the programs are written."""
+    """Prints a run to ``out``. ``quiet`` leaves the verdicts alone; ``repro_dir`` is where the programs are written.
+
+    A context manager: the progress display is gone at the end, however that comes.
+    """
 
     def __init__(self, out: Console, *, quiet: bool = False, repro_dir: str | None = None) -> None:
         self._out = out
@@ -52,6 +57,14 @@ class Terminal:
         self._subjects: Sequence[str] = ()
         self._results: list[SubjectResult] = []
         self._bar: Bar | None = None
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._still()
 
     def handle(self, event: Event) -> None:
         """Print what an event has to say. A reader who went away is no reason to stop checking."""
@@ -179,7 +192,8 @@ class Terminal:
             self._print(line)
 
     def _print(self, line: str, *, style: str = "") -> None:
-        self._out.print(line, style=style or None)
+        # As a styled text: a style of the print would spread to the progress display under it.
+        self._out.print(Text(line, style))
 
 
 def _summary(deviation: Deviation) -> list[str]:

@@ -1,8 +1,8 @@
 """Numbers that evaluate an expression in a randomly chosen legal way: what some implementer might have written.
 
 A ``Number`` collects a product without evaluating it. When its value is needed, an ``Implementer`` draws the order of
-multiplying and dividing, the form of a weighted mean, whether a sum is fused with a product, the precision in which each
-scalar is held, and for every operation the format it is rounded to: that of the storage, a wider one, or (exactly) none.
+multiplying and dividing, the form of a weighted mean, whether a sum is fused with a product, the precision in which
+each scalar is held, and for every operation the format it is rounded to: that of the storage, a wider one, or none.
 
 Two kinds of values, and nothing of ``rmspec.impl.intervals``: ``Vectors`` are NumPy arrays, whose single operations are
 correctly rounded (halves through float32, which is innocuous as 24 >= 2 * 11 + 2), for volume; ``Exact`` are numbers of
@@ -54,7 +54,7 @@ WIDER = {
 
 
 def cast(values: Any, dtype: np.dtype[Any]) -> Any:
-    """``values`` rounded once to ``dtype``; to bfloat16 by way of a float32 rounded to odd, as NumPy's cast rounds twice."""
+    """``values`` rounded once to ``dtype``; NumPy's cast to bfloat16 rounds twice, but for odd float32."""
     values = np.asarray(values)
     if dtype == DTYPES["bfloat16"] and values.dtype.itemsize > 4:
         single = values.astype(np.float32)
@@ -116,7 +116,7 @@ class Vectors:
 
 
 class Exact:
-    """Single numbers as values: each operation exact, then rounded once to the storage format, a wider one or not at all."""
+    """Single numbers as values: each operation exact, then rounded once to the storage format, a wider one or none."""
 
     def __init__(self, fmt: str, rng: random.Random) -> None:
         self.storage = ROUNDINGS[fmt]
@@ -155,12 +155,18 @@ class Scalar:
 
 
 class Implementer:
-    """Draws the choices; ``single`` says whether scalars may be held in float32."""
+    """Draws the choices; scalars may be held in float32 with ``single``, and in the format ``narrow`` if there is one.
 
-    def __init__(self, backend: Vectors | Exact, rng: random.Random, *, single: bool) -> None:
+    With ``narrow``, 1 - alpha may be formed of the rounded alpha.
+    """
+
+    def __init__(
+        self, backend: Vectors | Exact, rng: random.Random, *, single: bool, narrow: Format | None = None
+    ) -> None:
         self.backend = backend
         self.rng = rng
         self.single = single
+        self.narrow = narrow
 
     def number(self, value: Any) -> Number:
         return Number(self, (self.backend.value(value),))
@@ -172,6 +178,11 @@ class Implementer:
         """The value of an atom; a scalar is rounded to float32 or to float64 here."""
         if not isinstance(atom, Scalar):
             return atom
+        if self.narrow is not None and self.rng.random() < 0.5:
+            rounded = self.narrow.round(float(atom.exact))
+            if atom.of is not None and self.rng.random() < 0.7:
+                rounded = self.narrow.round(1 - self.narrow.round(float(atom.of.exact)))
+            return self.backend.scalar(Fraction(rounded), rounded, self.single)
         return self.backend.scalar(atom.exact, float(atom.exact), self.single and self.rng.random() < 0.5)
 
     def operate(self, name: str, *atoms: Any) -> Any:
@@ -286,15 +297,18 @@ def evaluated(
     rng: random.Random,
     *,
     exact: bool = False,
+    storage: bool = False,
     t: int = 1,
 ) -> dict[str, Any]:
     """One step of (param, grad, square_avg, grad_avg, momentum_buffer) in a random legal evaluation, by role.
 
     Arrays of float64 with ``exact`` false, single floats with it true; rounded to the storage format in the end.
+    With ``storage`` the hyperparameters may be held in the storage format, too.
     """
     name = fmt.part.name
     backend = Exact(name, rng) if exact else Vectors(name, rng)
-    by = Implementer(backend, rng, single=name != "float64" or dialect.scalars == "float32")
+    single = name != "float64" or dialect.scalars == "float32"
+    by = Implementer(backend, rng, single=single, narrow=fmt.part if storage else None)
     symbols = Symbols(*(by.scalar(x) for x in (hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)))
 
     def power(alpha: Number, n: int) -> Number:

@@ -56,7 +56,7 @@ def test_the_defaults_of_the_specification_are_those_of_the_page():
 
 def test_the_specification_has_every_switch_where_the_page_has_it():
     """eps outside the root, averages from 0, lr outside the buffer, L2 decay, real scalars, nothing extra."""
-    assert SPECIFICATION == Dialect("torch", SPECIFICATION.title, "outside", 0.0, "outside", "l2", False, False)
+    assert Dialect("torch", SPECIFICATION.title, "outside", 0.0, "outside", "l2", False, False) == SPECIFICATION
     assert (SPECIFICATION.centered_form, SPECIFICATION.momentum_form) == ("option", "option")
     assert (SPECIFICATION.maximize, SPECIFICATION.scalars) == (False, "double")
 

@@ -111,7 +111,13 @@ def test_an_exact_zero_stays_zero(name):
 def test_multiplication_takes_the_signs_into_account():
     """Every combination of signs, to within the widening."""
     a = arithmetic()
-    for (p, q), (r, s) in [((2, 3), (5, 7)), ((-3, -2), (5, 7)), ((-3, 2), (5, 7)), ((-3, 2), (-5, 7)), ((-3, 2), (-7, -5))]:
+    for (p, q), (r, s) in [
+        ((2, 3), (5, 7)),
+        ((-3, -2), (5, 7)),
+        ((-3, 2), (5, 7)),
+        ((-3, 2), (-5, 7)),
+        ((-3, 2), (-7, -5)),
+    ]:
         corners = [p * r, p * s, q * r, q * s]
         assert ends(a.multiply(interval(a, p, q), interval(a, r, s))) == pytest.approx((min(corners), max(corners)))
 
@@ -244,7 +250,7 @@ def test_underflow_keeps_the_exact_and_the_rounded_result(name):
 
 
 def test_float64_ends_are_rounded_outward():
-    """The sum, product, quotient and root of float64 points hold the exact result strictly inside when it is inexact."""
+    """The exact sum, product, quotient and root of float64 points lie strictly inside when they are inexact."""
     a = arithmetic("float64")
     x, y = 0.1, 0.7
     for result, exact in (
@@ -347,11 +353,13 @@ def test_a_hyperparameter_of_float64_is_not_rounded_to_float32():
 @pytest.mark.parametrize("alpha", [0.999, 0.99, 0.9, 0.3, 0.1, 1e-20, 0.0, 1.0])
 @pytest.mark.parametrize("name", REALS)
 def test_one_minus_alpha_is_formed_before_it_is_rounded(name, alpha):
-    """The exact difference lies inside; the difference of rounded numbers does not, unless scalars are of the storage."""
+    """The exact difference is inside; that of rounded numbers is not, unless scalars are of the storage."""
     complement = 1 - arithmetic(name).coefficient(alpha)
     lo, hi = Fraction(float(complement.lo)), Fraction(float(complement.hi))
     assert lo <= 1 - Fraction(alpha) <= hi
-    assert complement.contains(np.array([1 - alpha, float(np.float32(1 - alpha)) if name != "float64" else 1 - alpha])).all()
+    assert complement.contains(
+        np.array([1 - alpha, float(np.float32(1 - alpha)) if name != "float64" else 1 - alpha])
+    ).all()
     late = float(np.float32(1) - np.float32(alpha))
     if alpha in (0.999, 0.99, 0.9):  # the two agree for 0.3
         assert not complement.contains(np.array([late]))[0]

@@ -102,7 +102,9 @@ def test_the_decoupled_decays_shrink_the_parameter_and_leave_the_gradient_alone(
     assert (without.g, without.v, without.theta) == (2, 4, 5.5)
 
 
-@pytest.mark.parametrize(("lr_place", "theta"), [("outside", 8 - 0.5 * (0.5 * 3 + 1)), ("inside", 8 - (0.5 * 2.5 + 0.5))])
+@pytest.mark.parametrize(
+    ("lr_place", "theta"), [("outside", 8 - 0.5 * (0.5 * 3 + 1)), ("inside", 8 - (0.5 * 2.5 + 0.5))]
+)
 def test_nesterov_looks_one_decay_ahead(lr_place, theta):
     """The move is mu b_t + g/d with the new buffer, for either place of the learning rate."""
     hyper = Hyperparameters(lr=0.5, alpha=0.0, eps=0.0, momentum=0.5)
