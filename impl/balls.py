@@ -27,6 +27,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from rmspec.impl.dialect import Hyperparameters
 from rmspec.impl.formats import Format
 
 __all__ = ["Ball", "safe", "shrunk"]
@@ -98,17 +99,25 @@ def shrunk(ball: Ball) -> Array:
     return ball.r * _SHRINK
 
 
-def safe(fmt: Format, *, values: float, g: float, d: float, d_max: float, factor: float, gamma: float) -> bool:
-    """Whether no order of evaluating one iteration can overflow ``fmt``.
+def safe(fmt: Format, hyper: Hyperparameters, *, values: float, g: float, d: float) -> bool:
+    """Whether no order of evaluating one iteration can overflow ``fmt``, nor divide by what may be zero.
 
-    ``values`` is the largest magnitude among the elements of parameter and state, ``g`` among the gradients with decay;
-    ``d`` and ``d_max`` are the smallest and the largest denominator; ``factor`` is the largest hyperparameter and
-    ``gamma`` the learning rate.
+    ``values`` is the largest magnitude among the elements of parameter and state, ``g`` among the gradients. The bounds are
+    outer ones: the gradient with decay is at most ``g + lambda values``, and the denominator at least what eps alone
+    guarantees, whatever the variance becomes; ``d`` is the largest denominator.
     """
-    limit = fmt.part.max_finite / 16
-    factor = max(1.0, factor)
-    if not (d > 0 and values * factor < limit and g * g < limit and d_max < limit):
+    part = fmt.part
+    limit = part.max_finite / 64
+    floor = hyper.eps * (1 - 8 * part.unit_roundoff) - 4 * part.smallest_subnormal
+    if not floor > 0:
         return False
-    if not factor * max(1.0, g) / min(1.0, d) < limit:
+    factors = 1.0
+    for factor in (hyper.lr, hyper.alpha, hyper.weight_decay, hyper.momentum):
+        factors *= max(1.0, factor)
+    decayed = g + hyper.weight_decay * values
+    if not (values * factors < limit and decayed * decayed < limit and d < limit):
         return False
-    return gamma == 0 or d_max / min(1.0, gamma) < limit
+    smallest = min(1.0, floor)
+    if not factors * max(1.0, decayed, values) / smallest < limit:
+        return False
+    return hyper.lr == 0 or d / min(1.0, hyper.lr) < limit

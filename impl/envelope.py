@@ -163,12 +163,10 @@ def _accepted_block(
 
         if before.param.shape[0] and not safe(
             fmt,
+            hyper,
             values=largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer),
-            g=largest(result.g.c),
-            d=float(xp.min(result.d.c - result.d.r)),
-            d_max=float(xp.max(result.d.c)),
-            factor=max(hyper.lr, hyper.alpha, hyper.weight_decay, hyper.momentum),
-            gamma=hyper.lr,
+            g=largest(before.grad),
+            d=float(xp.max(xp.where(xp.isnan(result.d.c), 0.0, result.d.c))),
         ):
             return None
         found: dict[str, tuple[Array, Array]] = {}

@@ -148,7 +148,8 @@ class Arithmetic:
             nan = _either(nan, (zero_x & endless_y) | (zero_y & endless_x))
             corners = [self.xp.where(self.xp.isnan(corner), 0.0, corner) for corner in corners]
             # The NaN corner 0*inf stands for 0; the finite part of an endless factor can reach it as well.
-        return self._hull_of(corners, nan, lost)
+        product = self._hull_of(corners, nan, lost)
+        return product if lost is None else self._signed(product, x, y)
 
     def divide(self, x: Interval, y: Interval) -> Interval:
         """x / y, widened, for y that is nowhere negative; division by an interval with 0 is unbounded."""
@@ -168,7 +169,14 @@ class Arithmetic:
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
             nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
             corners = [xp.where(xp.isnan(corner), 0.0, corner) for corner in corners]
-        return self._hull_of(corners, nan, lost, ulps=self.policy.division_ulps)
+        quotient = self._hull_of(corners, nan, lost, ulps=self.policy.division_ulps)
+        if y.nan is not None:
+            # Where the divisor may have come from below zero, it may be -0.0.
+            negative = y.nan & (y_lo == 0)
+            either = xp.maximum(xp.abs(quotient.lo), xp.abs(quotient.hi))
+            lo, hi = xp.where(negative, -either, quotient.lo), xp.where(negative, either, quotient.hi)
+            quotient = Interval(self, lo, hi, quotient.nan)
+        return quotient if lost is None else self._signed(quotient, x, Interval(self, y_lo, y_hi, None))
 
     def root(self, x: Interval) -> Interval:
         """sqrt(x), widened; NaN is possible where x reaches below zero, and all is where it is wholly below."""
@@ -233,6 +241,12 @@ class Arithmetic:
             zero = zero & ~((operand.lo == 0) & (operand.hi == 0))
         return zero
 
+    def _signed(self, result: Interval, x: Interval, y: Interval) -> Interval:
+        """A product or quotient of numbers that are nowhere negative, without the sign that underflow took from it."""
+        positive = (x.lo >= 0) & (y.lo >= 0)
+        lo = self.xp.where(positive & (result.lo < 0), 0.0, result.lo)
+        return Interval(self, lo, result.hi, result.nan)
+
     def _hull_of(self, corners: list[Array], nan: Array | None, lost: Array | None, *, ulps: float = 0.5) -> Interval:
         lo = hi = corners[0]
         for corner in corners[1:]:
@@ -247,7 +261,7 @@ class Arithmetic:
             # The ends are rounded to nearest in the subject's own format: one number further out bounds the exact
             # result and its rounding alike. Rounding never crosses zero, and zero is exact unless it was underflow.
             wide_lo, wide_hi = lo, hi
-            for _ in range(max(1, math.ceil(ulps))):
+            for _ in range(max(1, math.ceil(2 * ulps))):
                 wide_lo = xp.nextafter(wide_lo, xp.full_like(lo, -math.inf))
                 wide_hi = xp.nextafter(wide_hi, xp.full_like(hi, math.inf))
             if self.policy.flush_subnormals:
@@ -304,7 +318,11 @@ class Interval:
         return _sum(self, other)
 
     def __sub__(self, other: Interval | Product) -> Interval:
-        return self.arithmetic.add(self.settle(), self.arithmetic.negated(other.settle()))
+        plain = self.arithmetic.add(self.settle(), self.arithmetic.negated(other.settle()))
+        if isinstance(other, Product) and not other.factors()[1] and any(each is self for each in other.factors()[0]):
+            # x - c*x may be written x*(1 - c).
+            return self.arithmetic.hull(plain, self.arithmetic.multiply(self.settle(), 1 - other.without(self)))
+        return plain
 
     def __neg__(self) -> Interval:
         return self.arithmetic.negated(self.settle())
@@ -367,9 +385,11 @@ class Product(Interval):
         self._settled: Interval | None = None
 
     def factors(self) -> tuple[tuple[Interval, ...], tuple[Interval, ...]]:
+        """The factors and divisors as they were written."""
         return self._factors, self._divisors
 
     def settle(self) -> Interval:
+        """The hull over every order of evaluation."""
         if self._settled is None:
             first, *others = _orders(self.arithmetic, self._factors, self._divisors)
             self._settled = self.arithmetic.hull(first, *others) if others else first
@@ -377,8 +397,7 @@ class Product(Interval):
 
     def without(self, coefficient: Interval) -> Interval:
         """The product less one factor."""
-        rest = list(self._factors)
-        rest.remove(coefficient)
+        rest = [factor for factor in self._factors if factor is not coefficient]
         return rest[0] if len(rest) == 1 and not self._divisors else Product(
             self.arithmetic, tuple(rest), self._divisors
         ).settle()

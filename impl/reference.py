@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -159,10 +160,11 @@ class RMSprop:
             if entry and "square_avg" not in loaded:
                 raise KeyError("square_avg")
             state[id(param)] = {**loaded, "step": int(entry.get("step", 0))}
-        groups = [
-            {**{name: copy.copy(saved[name]) for name in self.defaults}, "params": group["params"]}
-            for saved, group in zip(saved_groups, self.param_groups, strict=True)
-        ]
+        groups = []
+        for saved, group in zip(saved_groups, self.param_groups, strict=True):
+            options = {name: copy.copy(saved[name]) for name in self.defaults}
+            _validate(options)
+            groups.append({**options, "params": group["params"]})
         self.state, self.param_groups = state, groups
 
     # -- one iteration
@@ -225,9 +227,8 @@ def _hyperparameters(group: Mapping[str, Any]) -> Hyperparameters:
 
 def _validate(options: Mapping[str, Any]) -> None:
     for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-        try:
-            value = float(options[name])
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} must be a number, not {options[name]!r}") from None
+        value = options[name]
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number, not {value!r}")
         if not value >= 0:
             raise ValueError(f"invalid {name}: {value}: it must be 0 or larger")

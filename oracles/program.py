@@ -294,6 +294,9 @@ def parse(text: str, *, where: str = "the program", trusted: bool = False) -> Pr
             "it may have been cut off" if error.pos >= len(text.rstrip()) - 1 else "",
             "give a file that rmspec check --repro-dir wrote",
         ) from None
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, or nesting without end: JSON, and no program.
+        raise MalformedProgram(f"{where} is not a program: {error}", hint="compare it with a stored one") from None
     return from_json(data, where=where, trusted=trusted)
 
 

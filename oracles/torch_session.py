@@ -8,6 +8,7 @@ import math
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -169,12 +170,13 @@ class TorchSession:
             if not call.closure:
                 outcome = _outcome(step)
                 return Outcome(outcome.raised, hooks=(hooks[0], hooks[1]) if handles else None)
-            return self._step_closure(call, step, (hooks[0], hooks[1]) if handles else None)
+            outcome = self._step_closure(call, step)
+            return replace(outcome, hooks=(hooks[0], hooks[1]) if handles else None)
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _step_closure(self, call: Step, step: Callable[..., Any], hooks: tuple[int, int] | None) -> Outcome:
+    def _step_closure(self, call: Step, step: Callable[..., Any]) -> Outcome:
         before = {name: to_numpy(tensor) for name, tensor in self._params.items()}
         seen: list[tuple[bool, bool]] = []
         loss = torch.tensor(call.loss, dtype=torch.float64)
@@ -193,7 +195,7 @@ class TorchSession:
         outcome = _outcome(lambda: returned.append(step(closure)))
         result = _number(returned[0]) if returned else None
         report = ClosureReport(len(seen), all(e for e, _ in seen), any(m for _, m in seen), result)
-        return Outcome(outcome.raised, closure=report, hooks=hooks)
+        return Outcome(outcome.raised, closure=report)
 
     def _compiled_step(self, name: str) -> Callable[..., Any]:
         if name not in self._steps:

@@ -135,7 +135,10 @@ class TorchSubject:
     def uses_foreach(self) -> bool:
         """Whether a step of this optimizer calls torch's foreach operations."""
         session = self._session((Param("p"), Param("q")), {})
-        session.perform(Create("probe", (Group(("p", "q")),), {}, "list"))
+        given = {name: value for name, value in _PROBE.items() if name in _options(self._factory)}
+        outcome = session.perform(Create("probe", (Group(("p", "q")),), dict(given), "list"))
+        if outcome.raised or not callable(getattr(session._optimizers["probe"], "step", None)):
+            return False
         session.perform(SetGrad("p", (2.0,)))
         session.perform(SetGrad("q", (2.0,)))
         with _Watch() as watch:
@@ -165,8 +168,9 @@ class TorchSubject:
         if self._roles is None:
             self._roles = {}
             given: dict[str, Any] = {name: value for name, value in _PROBE.items() if name in options}
-            session = self._session((Param("p", "float64", (1,), (1.0,)),), {})
-            session.perform(Create("probe", (Group(("p",)),), given, "list"))
+            session = self._session((Param("p"),), {})
+            if session.perform(Create("probe", (Group(("p",)),), given, "list")).raised:
+                return self._roles
             session.perform(SetGrad("p", (2.0,)))
             expected = _expected(options)
             candidates: dict[str, set[str]] = {}

@@ -131,6 +131,9 @@ def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return not then or bool(set(now) & set(then))
 
 
+_CUT = "?"
+
+
 def _both(labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(label for label in labels if label in others)
 
@@ -146,7 +149,7 @@ class _Examination:
         self._keys: dict[object, tuple[str, str]] = {}
         self._reductions: dict[object, int] = {}
         self._baselines: list[Subject] = []
-        self._baseline_places: dict[tuple[str, int], set[object]] = {}
+        self._baseline_places: dict[tuple[str, int], tuple[set[object], int]] = {}
         self._start = time.monotonic()
         self._machine: tuple[Program, ...] = ()
         self._fingerprint = ""
@@ -244,6 +247,8 @@ class _Examination:
         self._reductions[family] = self._reductions.get(family, 0) + 1
         elapsed = time.monotonic() - self._start
         reduced, shown, clause = self._reduced(program, finding, labels, inherited)
+        if inherited == _CUT:
+            inherited = self._inherits(reduced, shown).removeprefix(_CUT)
         deviation = self._deviation(reduced, shown, clause, inherited, elapsed)
         index = (clause, "hazard" if finding.hazard else deviation.known or "own")
         self._keys[key] = index
@@ -279,7 +284,7 @@ class _Examination:
             for each in run(candidate, self.subject, self.dialect, policy=self.settings.policy).findings:
                 if each.key != finding.key:
                     continue
-                if not finding.hazard and self._inherits(candidate, each) != inherited:
+                if not finding.hazard and inherited != _CUT and self._inherits(candidate, each) != inherited:
                     continue
                 # What explained it before must still explain it.
                 if strict and not _explained(hypotheses(each, candidate, self.dialect), labels):
@@ -296,17 +301,25 @@ class _Examination:
         return reduced, shown, clause
 
     def _inherits(self, program: Program, finding: Finding) -> str:
-        """The baseline that does the same: the same clause at the same place of the same program; or an empty string."""
+        """The baseline that does the same: the same clause at the same place of the same program; or an empty string.
+
+        ``_CUT`` where a baseline could not be followed so far, so that nothing can be said.
+        """
+        cut = ""
         for baseline in self._baselines:
             key = (baseline.name, hash(repr(program)))
             if key not in self._baseline_places:
                 if len(self._baseline_places) > 4000:
                     self._baseline_places.clear()
-                found = run(program, baseline, self.dialect, policy=self.settings.policy).findings
-                self._baseline_places[key] = {(each.clause, each.place) for each in found if not each.hazard}
-            if (finding.clause, finding.place) in self._baseline_places[key]:
+                done = run(program, baseline, self.dialect, policy=self.settings.policy)
+                places: set[object] = {(each.clause, each.place) for each in done.findings if not each.hazard}
+                self._baseline_places[key] = (places, done.calls)
+            places, calls = self._baseline_places[key]
+            if (finding.clause, finding.place) in places:
                 return baseline.name
-        return ""
+            if calls <= finding.call:
+                cut = _CUT
+        return cut
 
     def _deviation(self, program: Program, finding: Finding, clause: str, inherited: str, elapsed: float) -> Deviation:
         stored = replace(

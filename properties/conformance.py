@@ -469,6 +469,9 @@ class Conformance:
             self.over = True
             what = "groups of other sizes" if mismatch else "tensors of other shapes"
             return [self._finding("silent", clause, f"a saved state with {what} was accepted", call.optimizer)]
+        if "reshape" in saved.edits and outcome.raised:
+            # An optimizer may hold state for a parameter that was never stepped: then this is a refusal.
+            return self._frame(before, after, "load-shape")
         entries = [bool(roles) for roles in saved.state.values()]
         clause = "load-partial" if "drop" in saved.edits or (any(entries) and not all(entries)) else "load-state-dict"
         self.tally.check(clause)

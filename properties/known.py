@@ -1,7 +1,8 @@
 """Known deviations: a list that names them, each with a reason and a witness, checked both ways.
 
 TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell), ``versions`` (a table of
-package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``, ``formats``, ``message``, ``call``),
+package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``, ``formats``, ``message``, ``call``, and
+``options`` that its program must set),
 ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit). An entry whose witness no longer deviates, or that
 names no clause, is stale. Source: DESIGN 4.5.
@@ -23,13 +24,13 @@ from packaging.version import InvalidVersion, Version
 from rmspec.impl.clauses import UnknownClause, clause
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import InputProblem, MalformedProgram
-from rmspec.oracles.program import Program, op, parse
+from rmspec.oracles.program import AddParamGroup, Create, Program, SetOption, op, parse
 from rmspec.properties.events import Deviation
 
 __all__ = ["BadKnownList", "Known", "applies", "matches", "read_known", "shipped"]
 
 _KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable"}
-_CONDITIONS = {"kind", "role", "formats", "message", "call"}
+_CONDITIONS = {"kind", "role", "formats", "message", "call", "options"}
 
 
 class BadKnownList(InputProblem):
@@ -113,9 +114,26 @@ def matches(entry: Known, deviation: Deviation) -> bool:
             return False
         if condition == "formats" and not {param.dtype for param in deviation.program.params} <= set(_listed(wanted)):
             return False
+        if condition == "options" and not set(_listed(wanted)) <= _options(deviation.program):
+            return False
         if condition == "call" and op(deviation.program.calls[deviation.call]) not in _listed(wanted):
             return False
     return True
+
+
+def _options(program: Program) -> set[str]:
+    """The options that a program gives a value other than 0 or False."""
+    found: set[str] = set()
+    for call in program.calls:
+        tables: list[Mapping[str, Any]] = []
+        if isinstance(call, Create):
+            tables = [call.options, *(group.options for group in call.groups)]
+        elif isinstance(call, AddParamGroup):
+            tables = [call.group.options]
+        elif isinstance(call, SetOption):
+            tables = [call.options]
+        found |= {name for table in tables for name, value in table.items() if value}
+    return found
 
 
 def _listed(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rmspec.reports import html, jsonreport, junit, markdown
 from rmspec.reports.checking import Checking
-from rmspec.reports.config import read_config
+from rmspec.reports.config import KEYS, read_config
 from rmspec.reports.gate import ExitCode, exit_code
 from rmspec.reports.options import CheckOptions, resolve
 from rmspec.reports.outputs import write
@@ -23,7 +23,7 @@ from rmspec.reports.reporter import Document, Reporter
 from rmspec.reports.stored import Programs
 from rmspec.reports.terminal import Terminal, console
 
-__all__ = ["check", "merged"]
+__all__ = ["KEYS", "check", "merged"]
 
 _RENDERERS = {
     "--json": jsonreport.render,

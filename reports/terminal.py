@@ -41,7 +41,14 @@ _STYLES = {
 
 def console(*, error: bool = False) -> Console:
     """A console that prints what it is given: no markup, no highlighting, no wrapping. Colours on a terminal alone."""
-    return Console(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return _Console(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: a reader who went away is no reason to stop checking, nor to end with another exit code."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Terminal:
@@ -67,14 +74,7 @@ class Terminal:
         self._still()
 
     def handle(self, event: Event) -> None:
-        """Print what an event has to say. A reader who went away is no reason to stop checking."""
-        try:
-            self._handle(event)
-        except BrokenPipeError:
-            self._out = Console(file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as we do
-            self._bar = None
-
-    def _handle(self, event: Event) -> None:
+        """Print what an event has to say."""
         if isinstance(event, Progress):
             self._progress(event)
             return

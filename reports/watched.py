@@ -21,10 +21,10 @@ _INTERVAL = 0.25  # seconds between two signs of life: often enough to be timely
 
 
 class WatchedSubject:
-    """``subject`` with ``beat`` called before its calls, at most every quarter of a second."""
+    """``subject``, called ``name``, with ``beat`` called before its calls, at most every quarter of a second."""
 
-    def __init__(self, subject: Subject, beat: Callable[[], None]) -> None:
-        self.name = subject.name
+    def __init__(self, name: str, subject: Subject, beat: Callable[[], None]) -> None:
+        self.name = name
         self.framework = subject.framework
         self.dialect = subject.dialect
         self.baselines = subject.baselines
@@ -66,8 +66,9 @@ class WatchedSubject:
         except Exception as error:
             if not self._foreign:
                 raise
+            reason = (str(error).splitlines() or [""])[0]
             raise SubjectFailed(
-                f"{self.name} raised {type(error).__name__} in {doing}: {str(error).splitlines()[:1]}",
+                f"{self.name} raised {type(error).__name__} in {doing}: {reason}",
                 "the Subject protocol reports exceptions as part of an outcome",
                 "return Outcome(raised=Raised(type, message)) from perform",
             ) from error

@@ -108,5 +108,5 @@ class _Service:
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:
             loaded = load(name, framework=settings.framework, device=settings.device)
-            self._subjects[name] = WatchedSubject(loaded, lambda: self._connection.send(Beat()))
+            self._subjects[name] = WatchedSubject(name, loaded, lambda: self._connection.send(Beat()))
         return self._subjects[name]

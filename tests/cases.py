@@ -22,7 +22,7 @@ def stored(values: Any, fmt: Format) -> Any:
 
 
 def numbers(rng: np.random.Generator, fmt: Format, n: int, low: int, high: int) -> Any:
-    """Numbers of ``fmt``, exponents from ``low`` to ``high``: few or many mantissa bits, both signs, zeros, extremes."""
+    """Numbers of ``fmt``, exponents from ``low`` to ``high``: few or many mantissa bits, both signs, zeros."""
     part = fmt.part
     bits = rng.choice([0, 1, 3, 60], n)
     mantissa = 1 + np.floor(rng.random(n) * 2.0**bits) / 2.0**bits

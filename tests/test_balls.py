@@ -54,7 +54,7 @@ def observations(allowed, values, fmt, hyper, dialect, generator):
 
 
 def refused(values, fmt, hyper, dialect, generator):
-    """(outside, unbounded, accepted): acceptances that the intervals refuse, those where they are unbounded, and all."""
+    """(outside, unbounded, accepted): acceptances that the intervals refuse, where they are unbounded, and all."""
     allowed = envelope(values, fmt, hyper, dialect)
     outside = unbounded = total = 0
     with np.errstate(all="ignore"):

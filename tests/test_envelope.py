@@ -146,7 +146,7 @@ def escapes(name: str, seeds: range, *, n: int = 300, evaluations: int = 4) -> I
 
 @pytest.mark.parametrize("name", REALS)
 def test_random_legal_evaluations_lie_in_the_envelope(name):
-    """Three quarters of a million results in random orders, forms, widths and fusings, for every dialect and every magnitude."""
+    """Most of a million results in random orders, forms, widths and fusings, for every dialect and magnitude."""
     assert list(escapes(name, range(250))) == []
 
 

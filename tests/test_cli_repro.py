@@ -1,0 +1,125 @@
+"""``rmspec repro`` and ``rmspec script``: a stored program is replayed, and the answer is in words and an exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commandline import SUBJECTS, rmspec
+
+STORED = {
+    "schema": "rmspec.program/1",
+    "params": [{"name": "p", "dtype": "float32", "shape": [1], "values": ["0x1.0p+0"]}],
+    "calls": [
+        {
+            "op": "create",
+            "optimizer": "A",
+            "groups": [{"params": ["p"]}],
+            "options": {"eps": "0x1.0p-1"},
+            "form": "list",
+        },
+        {"op": "set_grad", "param": "p", "values": ["0x1.0p+1"]},
+        {"op": "step", "optimizer": "A"},
+    ],
+    "clause": "eps-placement",
+    "subject": "mine.py:wrong",
+    "dialect": "torch",
+}
+
+TORCH_CLASS = '''
+import torch
+
+
+class Inside(torch.optim.Optimizer):
+    """RMSprop with eps inside the root."""
+
+    def __init__(self, params, lr=0.01, alpha=0.99, eps=1e-8):
+        super().__init__(params, dict(lr=lr, alpha=alpha, eps=eps))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                v = self.state[p].setdefault("square_avg", torch.zeros_like(p))
+                v.mul_(group["alpha"]).addcmul_(p.grad, p.grad, value=1 - group["alpha"])
+                p.addcdiv_(p.grad, v.add(group["eps"]).sqrt(), value=-group["lr"])
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with subjects and stored programs."""
+    made = tmp_path_factory.mktemp("repro")
+    (made / "mine.py").write_text(SUBJECTS + "\ncrash.programs = 100\n")
+    (made / "inside.py").write_text(TORCH_CLASS)
+    (made / "stored.json").write_text(json.dumps(STORED))
+    (made / "other.json").write_text(json.dumps({**STORED, "clause": "hooks"}))
+    (made / "torch.json").write_text(json.dumps({**STORED, "subject": "inside.py:Inside"}))
+    return made
+
+
+def test_a_program_that_still_fails_is_exit_code_1(folder: Path) -> None:
+    """The replay says that it still fails, and prints the deviation in full."""
+    ran = rmspec(folder, "repro", "stored.json")
+    assert ran.code == 1, ran.err
+    assert ran.out.startswith("mine.py:wrong: STILL FAILS: eps-placement\n")
+    assert "A.step()    # <- here" in ran.out
+    assert "    rmspec repro stored.json\n" in ran.out
+
+
+def test_a_program_that_fails_no_more_is_fixed(folder: Path) -> None:
+    """On a subject that conforms the replay says FIXED, exit code 0."""
+    ran = rmspec(folder, "repro", "stored.json", "--subject", "mine.py:good")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("mine.py:good: FIXED: eps-placement")
+
+
+def test_a_program_that_fails_by_another_clause_says_so(folder: Path) -> None:
+    """Where the stored clause holds but another breaks, the replay names both, exit code 1."""
+    ran = rmspec(folder, "repro", "other.json")
+    assert ran.code == 1
+    words = " ".join(ran.out.split())
+    assert "mine.py:wrong: hooks" in words
+    assert "holds, but the program fails by another clause: eps-placement" in words
+
+
+def test_a_known_deviation_is_exit_code_0_unless_told_otherwise(folder: Path) -> None:
+    """A deviation that a list names is told as known, exit code 0; with --no-known it fails."""
+    (folder / "known.toml").write_text(
+        '[[known]]\nid = "as-tensorflow"\nclause = "eps-placement"\nsubject = "mine.py:wrong"\nreason = "on purpose"\n'
+    )
+    ran = rmspec(folder, "repro", "stored.json", "--known", "known.toml")
+    assert ran.code == 0
+    assert "still fails, and that is known" in ran.out
+    assert "as-tensorflow: on purpose" in ran.out
+    assert rmspec(folder, "repro", "stored.json", "--no-known").code == 1
+
+
+def test_a_subject_that_crashes_in_the_replay_is_exit_code_4(folder: Path) -> None:
+    """A crash in the replay is told in words, exit code 4."""
+    ran = rmspec(folder, "repro", "stored.json", "--subject", "mine.py:crash")
+    assert ran.code == 4
+    assert "crashed: its interpreter ended with exit status 7" in " ".join(ran.out.split())
+    assert ran.err == ""
+
+
+def test_a_script_that_cannot_be_is_refused(folder: Path) -> None:
+    """There is no script of a subject without a framework, nor of a program that fails no more: exit code 2."""
+    for name, reason in (("mine.py:wrong", "no standalone script"), ("mine.py:good", "shows no deviation")):
+        ran = rmspec(folder, "script", "stored.json", "--subject", name)
+        assert (ran.code, ran.out) == (2, "")
+        assert reason in ran.err
+
+
+def test_a_printed_script_fails_on_the_subject(folder: Path) -> None:
+    """The script of a torch class needs no rmspec, has at most 25 lines, and fails by its assertion."""
+    pytest.importorskip("torch")
+    ran = rmspec(folder, "script", "torch.json")
+    assert ran.code == 0, ran.err
+    assert len(ran.out.splitlines()) <= 25
+    assert "rmspec" not in ran.out
+    done = subprocess.run([sys.executable, "-c", ran.out], cwd=folder, capture_output=True, text=True, check=False)
+    assert "AssertionError" in done.stderr
