@@ -8,6 +8,7 @@ language that speaks the wire protocol. Source: DESIGN 4.1.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -150,7 +151,9 @@ def _import(place: str) -> ModuleType:
 
 def _file(place: str) -> ModuleType:
     path = Path(place)
-    module_name = f"_rmspec_subject_{path.stem}"
+    # Two files of one name are two modules.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    module_name = f"_rmspec_subject_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise CannotImport(f"{place} is not a Python file")

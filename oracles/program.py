@@ -249,8 +249,15 @@ def elements(values: tuple[float, ...], dtype: str, shape: tuple[int, ...]) -> N
     count = math.prod(shape) * fmt.parts
     flat = np.resize(np.asarray(values, dtype=np.float64), count)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        parts = flat.astype(fmt.part.dtype)
+        parts = (_odd(flat) if fmt.name == "bfloat16" else flat).astype(fmt.part.dtype)
     return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
+
+
+def _odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The values in float32, inexact ones rounded to odd: the cast to bfloat16 goes by way of float32 and would round twice."""
+    near = values.astype(np.float32)
+    cut = np.where(np.abs(near) > np.abs(values), np.nextafter(near, np.float32(0)), near)
+    return np.where(cut == values, cut, (cut.view(np.uint32) | 1).view(np.float32))
 
 
 def to_json(program: Program) -> dict[str, Any]:
@@ -268,7 +275,10 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
     if errors:
         worst = errors[0]
         while worst.context:
-            worst = max(worst.context, key=lambda error: len(error.absolute_path))
+            # Of the forms of a call the one whose name it bears, if there is one.
+            others = {error.schema_path[0] for error in worst.context if list(error.path) == ["op"]}
+            meant = [error for error in worst.context if error.schema_path[0] not in others]
+            worst = max(meant or worst.context, key=lambda error: len(error.absolute_path))
         place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
         raise MalformedProgram(
             f"{where} is not a program: at {place}: {worst.message[:200]}",

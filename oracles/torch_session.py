@@ -155,7 +155,7 @@ class TorchSession:
         grad = to_tensor(array, layout, self._device)
         tensor.grad = None
         if bad == "sparse":
-            grad = grad.reshape(1, *grad.shape).to_sparse(1)[0] if grad.ndim == 0 else grad.contiguous().to_sparse()
+            grad = grad.contiguous().to_sparse()
         tensor.grad = grad
 
     def _step(self, call: Step) -> Outcome:

@@ -101,6 +101,9 @@ class TorchSubject:
                     missing[option] = f"its constructor takes no {option}"
             if not isinstance(optimizer, torch.optim.Optimizer):
                 features -= {"hooks", "tensor_lr"}
+            elif _steps(type(optimizer)) > 1:
+                features -= {"hooks"}
+                missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
             if self._path == "differentiable":
                 features -= {"layout"}
             self._capabilities = Capabilities(
@@ -255,6 +258,11 @@ def _options(factory: Callable[..., Any]) -> set[str]:
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
         return set(OPTIONS)
     return {each.name for each in parameters if each.name in OPTIONS}
+
+
+def _steps(kind: type) -> int:
+    """How many classes of an optimizer define ``step`` themselves, besides the abstract base class."""
+    return sum("step" in base.__dict__ for base in kind.__mro__ if base is not torch.optim.Optimizer)
 
 
 def _require(device: str) -> None:

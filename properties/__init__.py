@@ -1,0 +1,35 @@
+"""What must hold, and how it is searched: programs, the runner, the comparison, the reduction.
+
+``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: the
+verdict, and for each clause and deviation the evidence. ``examine`` is the same as a stream of events, for whoever wants
+to follow it; ``Settings`` are its options. ``run`` executes one program and compares it, ``reduce`` makes it short, and
+``read_known`` reads a list of known deviations. Importing this imports no framework.
+"""
+
+from rmspec.properties.check import PROFILES, Profile, Settings, check, examine
+from rmspec.properties.events import ClauseResult, Deviation, Event, SubjectResult
+from rmspec.properties.findings import Finding, Tally
+from rmspec.properties.known import BadKnownList, Known, read_known, shipped
+from rmspec.properties.reduction import reduce
+from rmspec.properties.runner import Run, run
+
+__all__ = [
+    "PROFILES",
+    "BadKnownList",
+    "ClauseResult",
+    "Deviation",
+    "Event",
+    "Finding",
+    "Known",
+    "Profile",
+    "Run",
+    "Settings",
+    "SubjectResult",
+    "Tally",
+    "check",
+    "examine",
+    "read_known",
+    "reduce",
+    "run",
+    "shipped",
+]

@@ -82,7 +82,7 @@ def attribute(
 _PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "load-options", "isolation")
 """Clauses about whose value of an option is used: asked before the rules about how it is used."""
 
-_DECIDED = ("scalar-precision", "duplicate-in-group")
+_DECIDED = ("duplicate-in-group",)
 
 
 def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[str, ...]:
@@ -112,6 +112,11 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         for label, changed in others:
             if label not in found and fits(hyper=changed):
                 found.append(label)
+        if "scalar-precision" not in found:
+            narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t)[finding.role]
+            rounded = bool((narrow.contains(observed) & narrow.bounded())[0])
+            if rounded or any(fits(hyper=each) for each in _rounded(case)):
+                found.append("scalar-precision")
     elif float(before.grad[0]) == 0:
         decayed = hyper.weight_decay != 0 and fits(hyper=replace(hyper, weight_decay=0.0))
         found += ["grad-zero", "weight-decay"] if decayed and _nothing(before.square_avg) else ["grad-zero"]
@@ -128,13 +133,6 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
     """Other rules that optimizers are known to follow, with the clause that each breaks."""
     before, hyper = case.before, case.hyper
     g = before.grad
-    for option in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-        value = float(hyper.option(option))
-        for narrow in ("float16", "bfloat16", "float32"):
-            rounded = FORMATS[narrow].round(value)
-            if rounded != value and math.isfinite(rounded) and (narrow != "float32" or case.format in _DOUBLE):
-                changes: dict[str, float] = {option: rounded}
-                yield "scalar-precision", {"hyper": replace(hyper, **changes)}  # type: ignore[arg-type]
     if case.first:
         if role == "square_avg":
             for start in (np.ones(1), np.full(1, hyper.eps), g * g):
@@ -176,6 +174,17 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             }
     if not dialect.maximize and role in ("param", "momentum_buffer"):
         yield "descent", {"dialect": replace(dialect, maximize=True)}
+
+
+def _rounded(case: Case) -> Iterator[Hyperparameters]:
+    """The options with one of them rounded to a narrower format."""
+    for option in ("lr", "alpha", "eps", "weight_decay", "momentum"):
+        value = float(case.hyper.option(option))
+        for narrow in ("float16", "bfloat16", "float32"):
+            rounded = FORMATS[narrow].round(value)
+            if rounded != value and math.isfinite(rounded) and (narrow != "float32" or case.format in _DOUBLE):
+                changes: dict[str, float] = {option: rounded}
+                yield replace(case.hyper, **changes)  # type: ignore[arg-type]
 
 
 _DOUBLE = ("float64", "complex128")

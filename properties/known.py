@@ -68,7 +68,7 @@ class Known:
 
 def shipped() -> tuple[Known, ...]:
     """The list that rmspec ships for the subjects that it registers."""
-    folder = files("rmspec.properties") / "known"
+    folder = files("rmspec.properties") / "known_deviations"
     found: list[Known] = []
     for each in sorted(folder.iterdir(), key=lambda item: item.name):
         if each.name.endswith(".toml"):
@@ -149,6 +149,11 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
     if set(data) - {"known"} or not isinstance(tables, list):
         raise BadKnownList(f"{where} must hold [[known]] tables and nothing else", hint="see the README, known deviations")
     for number, table in enumerate(tables, 1):
+        if not isinstance(table, dict):
+            raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
+        for key in ("versions", "when"):
+            if not isinstance(table.get(key, {}), dict):
+                raise BadKnownList(f"{where}, entry {number}: {key} is not a table", hint=f"write {key} = {{ name = value }}")
         name = f"{where}, entry {table.get('id', number)}"
         unknown = set(table) - _KEYS
         lacking = {"id", "clause", "subject", "reason"} - set(table)

@@ -39,19 +39,28 @@ Shows = Callable[[Program], Finding | None]
 """Runs a program and returns the finding if it is still there, in the same way."""
 
 
-class _Search:
-    """The best program so far, and the finding that it shows; ``end`` is the time after which nothing more is tried."""
+_PATIENCE = 20.0
+"""Seconds after which a reduction ends, whatever it has found."""
 
-    def __init__(self, program: Program, finding: Finding, shows: Shows, budget: float) -> None:
+
+class _Search:
+    """The best program so far, and the finding that it shows.
+
+    It gives up after so many ``attempts``: a number of runs, not a time, so that a slow machine finds the same program.
+    The time is bounded as well, far above what the attempts take, for subjects whose every step is slow.
+    """
+
+    def __init__(self, program: Program, finding: Finding, shows: Shows, attempts: int) -> None:
         self.program = program
         self.finding = finding
         self._shows = shows
-        self._end = time.monotonic() + budget
+        self._left = attempts
+        self._end = time.monotonic() + _PATIENCE
         self._tried: set[int] = set()
 
     @property
     def spent(self) -> bool:
-        return time.monotonic() > self._end
+        return self._left <= 0 or time.monotonic() > self._end
 
     def attempt(self, candidate: Program | None) -> bool:
         """Keep the candidate if it still deviates."""
@@ -61,6 +70,7 @@ class _Search:
         if key in self._tried:
             return False
         self._tried.add(key)
+        self._left -= 1
         found = self._shows(candidate)
         if found is None:
             return False
@@ -68,9 +78,9 @@ class _Search:
         return True
 
 
-def reduce(program: Program, finding: Finding, shows: Shows, *, budget: float = 4.0) -> tuple[Program, Finding]:
-    """The shortest program found within ``budget`` seconds that still shows the finding, and the finding in it."""
-    search = _Search(program, finding, shows, budget)
+def reduce(program: Program, finding: Finding, shows: Shows, *, attempts: int = 700) -> tuple[Program, Finding]:
+    """The shortest program found with so many runs that still shows the finding, and the finding in it."""
+    search = _Search(program, finding, shows, attempts)
     _cut(search)
     _project(search)
     for _ in range(3):

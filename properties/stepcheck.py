@@ -313,10 +313,6 @@ def _finding(
         summary = f"{role} became {what} from finite input, which the formula itself admits"
     else:
         summary = f"{role} is {observed!r}, outside [{ends[0]!r}, {ends[1]!r}]"
-        narrow = envelope(case.before, FORMATS[owner.format], case.hyper, dialect, scalars="storage", t=owner.t)
-        if bool(narrow[role].contains(np.array([observed]))[0]):
-            clause = "scalar-precision"
-            summary = f"{role} is {observed!r}, which takes hyperparameters that were rounded too early"
     return Finding(
         "value",
         clause,

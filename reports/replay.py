@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from rmspec.oracles.program import Program
 from rmspec.oracles.subject import Subject
-from rmspec.properties.admission import admit
-from rmspec.properties.check import Settings, _Examination
+from rmspec.properties.check import Settings
+from rmspec.properties.check import replay as replayed
 from rmspec.properties.events import Deviation
 
 __all__ = ["replay"]
@@ -19,9 +19,5 @@ def replay(program: Program, subject: Subject, settings: Settings) -> tuple[Devi
     The program is cut down further where this subject lets it. Raises ``SubjectFailed`` where it cannot be driven.
     """
     settings = replace(settings, dialect=settings.dialect or program.dialect or None)
-    # The examination of a check, over this program alone.
-    examination = _Examination(subject, settings)
-    if admit(program, subject.capabilities()) is None:
-        return ()
-    found = tuple(examination._examine(program))
+    found = replayed(subject, program, settings)
     return tuple(sorted(found, key=lambda each: (each.hazard, each.clause != program.clause)))

@@ -19,8 +19,9 @@ __all__ = ["Programs", "file_commands", "program_file", "program_text", "read_pr
 
 def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Deviation) -> str:
     """The file of the program of a deviation of subject ``name``, in a run over ``subjects``."""
-    kind = "-hazard" if deviation.hazard else "-inherited" if (deviation.known or "").startswith("inherited:") else ""
-    return str(Path(folder) / f"{_slug(subjects, name)}-{deviation.clause}{kind}.json")
+    kind = "hazard" if deviation.hazard else _plain(deviation.known) if deviation.known else ""
+    parts = [_slug(subjects, name), deviation.clause, *([kind] if kind else [])]
+    return str(Path(folder) / f"{'-'.join(parts)}.json")
 
 
 def program_text(program: Program) -> str:

@@ -346,8 +346,12 @@ class TestReadable:
     def test_files_of_programs_are_told_apart(self) -> None:
         """Two subjects with one file name get two names; a hazard has its own file."""
         names = ("a/mine.py:X", "b/mine.py:X")
-        files = {program_file("r", names, name, each) for name in names for each in (NEW, replace(NEW, hazard=True))}
-        assert len(files) == 4
+        files = {
+            program_file("r", names, name, each)
+            for name in names
+            for each in (NEW, replace(NEW, hazard=True), replace(NEW, known="k"))
+        }
+        assert len(files) == 6
         assert program_file("r", ("torch",), "torch", HAZARD) == "r/torch-centered-variance-hazard.json"
 
     def test_last_words_leave_out_addresses_and_libraries(self) -> None:

@@ -1,0 +1,29 @@
+"""A folder like that of a reader who follows the README from its top: the examples, and ``rmspec`` on the path."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As it is, with ``rmspec`` and ``python`` of the interpreter that runs the tests first on the path, at 80 columns."""
+    commands = tmp_path_factory.mktemp("commands")
+    scripts = {"rmspec": "-m rmspec.reports.cli", "python": ""}
+    for name, arguments in scripts.items():
+        command = commands / name
+        command.write_text(f"#!/bin/sh\nexec '{sys.executable}' {arguments} \"$@\"\n")
+        command.chmod(0o755)
+    return {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
