@@ -101,7 +101,7 @@ class TorchSubject:
                     missing[option] = f"its constructor takes no {option}"
             if not isinstance(optimizer, torch.optim.Optimizer):
                 features -= {"hooks", "tensor_lr"}
-            elif _steps(type(optimizer)) > 1:
+            elif _wraps_torch(type(optimizer)):
                 features -= {"hooks"}
                 missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
             if self._path == "differentiable":
@@ -260,9 +260,10 @@ def _options(factory: Callable[..., Any]) -> set[str]:
     return {each.name for each in parameters if each.name in OPTIONS}
 
 
-def _steps(kind: type) -> int:
-    """How many classes of an optimizer define ``step`` themselves, besides the abstract base class."""
-    return sum("step" in base.__dict__ for base in kind.__mro__ if base is not torch.optim.Optimizer)
+def _wraps_torch(kind: type) -> bool:
+    """Whether an optimizer defines ``step`` on top of one of torch's own, whose ``step`` it may call."""
+    owners = [base for base in kind.__mro__ if "step" in base.__dict__ and base is not torch.optim.Optimizer]
+    return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
 
 
 def _require(device: str) -> None:

@@ -1,7 +1,7 @@
 """What must hold, and how it is searched: programs, the runner, the comparison, the reduction.
 
-``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: the
-verdict, and for each clause and deviation the evidence. ``examine`` is the same as a stream of events, for whoever wants
+``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: a
+verdict, and the evidence for it. ``examine`` is the same as a stream of events, for those who want
 to follow it; ``Settings`` are its options. ``run`` executes one program and compares it, ``reduce`` makes it short, and
 ``read_known`` reads a list of known deviations. Importing this imports no framework.
 """

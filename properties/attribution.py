@@ -112,17 +112,26 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         for label, changed in others:
             if label not in found and fits(hyper=changed):
                 found.append(label)
-        if "scalar-precision" not in found:
-            narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t)[finding.role]
-            rounded = bool((narrow.contains(observed) & narrow.bounded())[0])
-            if rounded or any(fits(hyper=each) for each in _rounded(case)):
-                found.append("scalar-precision")
+        narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t)[finding.role]
+        rounded = bool((narrow.contains(observed) & narrow.bounded())[0])
+        if rounded and _near(finding):
+            found.insert(0, "scalar-precision")
+        elif rounded or any(fits(hyper=each) for each in _rounded(case)):
+            found.append("scalar-precision")
     elif float(before.grad[0]) == 0:
         decayed = hyper.weight_decay != 0 and fits(hyper=replace(hyper, weight_decay=0.0))
         found += ["grad-zero", "weight-decay"] if decayed and _nothing(before.square_avg) else ["grad-zero"]
     else:
         found.append("step")
     return tuple(found)
+
+
+def _near(finding: Finding) -> bool:
+    """Whether the observed value misses its envelope by a few widths at most, as early rounding in a half does."""
+    if finding.allowed is None or not isinstance(finding.observed, float):
+        return False
+    lo, hi = finding.allowed
+    return max(lo - finding.observed, finding.observed - hi) <= 4 * (hi - lo)
 
 
 def _nothing(values: object) -> bool:

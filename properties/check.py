@@ -136,6 +136,7 @@ def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return not then or bool(set(now) & set(then))
 
 
+_LOOKS = 8
 _CUT = "?"
 _ROUNDED = ": it fits hyperparameters that were rounded too early"
 
@@ -250,11 +251,14 @@ class _Examination:
         return attribute(finding, program, self.dialect, still, labels=labels)
 
     def _consider(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> Deviation | None:
+        # A subject that is wrong everywhere shows the same thing in every program: a few looks are enough.
+        own = (finding.key, finding.half, "")
+        if self._looks.get(own, 0) >= _LOOKS:
+            return None
         inherited = "" if finding.hazard else self._inherits(program, finding)
-        # A subject that is wrong everywhere shows the same thing in every program: a dozen looks are enough.
         sight = (finding.key, finding.half, inherited)
         self._looks[sight] = self._looks.get(sight, 0) + 1
-        if self._looks[sight] > 12:
+        if self._looks[sight] > _LOOKS:
             return None
         labels = self._labels(program, finding, others)
         key = (finding.key, labels[:1], inherited, finding.half)
@@ -281,7 +285,7 @@ class _Examination:
     def _labels(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> tuple[str, ...]:
         """The hypotheses that hold for a finding, for the others of its kind in the run, and on other numbers."""
         labels = hypotheses(finding, program, self.dialect)
-        kin = [each for each in others if each.key == finding.key and each is not finding][:5]
+        kin = [each for each in others if each.key == finding.key and each is not finding][:3]
         for each in kin:
             labels = _both(labels, hypotheses(each, program, self.dialect))
         for turn in (1, 2, 3):

@@ -414,7 +414,7 @@ class _Writer:
             return [f"before = {read}"], [
                 f"after = {read}",
                 'print("before", before, "after", after)',
-                f"assert (torch.equal(before, after) if before is not None else after is None or bool((after == {start}).all())), {text}",
+                f"assert (after is not None and torch.equal(before, after) if before is not None else after is None or bool((after == {start}).all())), {text}",
             ]
         if deviation.clause == "state-dict-snapshot":
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, Save))

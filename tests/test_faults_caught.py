@@ -203,11 +203,12 @@ def test_every_gating_clause_catches_a_fault(folder: Path) -> None:
 
 @pytest.mark.parametrize("attr", ["LoopRMSprop", "ForeachRMSprop"])
 def test_the_optimizers_that_faults_derive_from_have_none(attr: str) -> None:
-    """What a fault changes is correct before it: its base class has no deviation of its own, and inherits none but one."""
+    """What a fault changes is correct before it: its base class has no deviation of its own, and inherits torch's scalars alone."""
     assert hasattr(import_module("rmspec.oracles.faults.base"), attr)
     found = [
         (event.deviation.known, event.deviation.clause, event.deviation.summary)
         for event in examine(load(f"rmspec.oracles.faults.base:{attr}"), Settings(profile="smoke", programs=programs()))
         if isinstance(event, DeviationFound) and not event.deviation.hazard
     ]
-    assert [each for each in found if each[:2] != ("inherited:torch:foreach", "scalar-precision")] == []
+    inherited = {("inherited:torch", "scalar-precision"), ("inherited:torch:foreach", "scalar-precision")}
+    assert [each for each in found if each[:2] not in inherited] == []

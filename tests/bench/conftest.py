@@ -1,4 +1,4 @@
-"""What the benchmarks found, in one table at the end of the run: figures, their goals, and what they were measured on."""
+"""What the benchmarks found, in one table at the end: figures, their goals, and what they were measured on."""
 
 import os
 import platform

@@ -17,7 +17,7 @@ GOALS = {"smoke": "at most 10 s", "ci": "at most 60 s"}
 
 
 class Used(NamedTuple):
-    """What a process and its descendants used: seconds on the clock and of processors, and bytes of memory at their peaks.
+    """What a process and its descendants used: seconds on the clock and of processors, and bytes at their peaks.
 
     The last two are 0 where the system does not tell.
     """
@@ -78,11 +78,8 @@ def test_a_whole_run(benchmark: Any, figure: Any, profile: str) -> None:
     used = benchmark.pedantic(lambda: whole_process(["check", "torch", "--profile", profile, "-q"]), rounds=1)
     assert used.code == 0
     benchmark.extra_info.update(seconds=used.seconds, peak_bytes=used.peak)
-    figure(
-        f"rmspec check torch --profile {profile}",
-        f"{used.seconds:.1f} s ({used.processor:.1f} s of processors)",
-        GOALS[profile],
-    )
+    measured = f"{used.seconds:.1f} s ({used.processor:.1f} s of processors)"
+    figure(f"rmspec check torch --profile {profile}", measured, GOALS[profile])
     if used.peak:
         figure(f"its peak memory, all processes ({profile})", f"{used.peak / 2**20:,.0f} MiB")
 

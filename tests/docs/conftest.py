@@ -19,7 +19,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """As it is, with ``rmspec`` and ``python`` of the interpreter that runs the tests first on the path, at 80 columns."""
+    """As it is, at 80 columns, with ``rmspec`` and ``python`` of this interpreter first on the path."""
     commands = tmp_path_factory.mktemp("commands")
     scripts = {"rmspec": "-m rmspec.reports.cli", "python": ""}
     for name, arguments in scripts.items():

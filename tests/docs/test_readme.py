@@ -19,6 +19,7 @@ from docs.readme import BLOCKS, EXAMPLES, ROOT, TEXT, Block, asking, section
 from rmspec.impl import CLAUSES, DIALECTS, POLICIES
 from rmspec.oracles import FEATURES, check_name, registered_names, to_json
 from rmspec.properties import PROFILES, read_known, shipped
+from rmspec.properties.known import _CONDITIONS, _KEYS
 from rmspec.reports import ExitCode
 from rmspec.reports.cli import _group
 from rmspec.reports.config import KEYS, read_config
@@ -171,7 +172,7 @@ def test_the_list_of_known_deviations_is_read(tmp_path: Path) -> None:
 
 def test_every_option_that_is_mentioned_exists() -> None:
     """Of rmspec; those of pip, of pytest and of the tests are theirs."""
-    foreign = {"--no-index", "--find-links", "--no-deps", "--no-build-isolation"}
+    foreign = {"--no-index", "--no-deps", "--no-build-isolation"}
     assert words(r"(?<![\w-])(--[a-z][a-z-]+)") - foreign <= options()
 
 
@@ -214,6 +215,7 @@ def test_features_dialects_and_policies_are_all_named() -> None:
     assert {name for name in DIALECTS if f"`{name}`" not in TEXT} == set()
     assert {name for name in POLICIES if not re.search(rf"\b{name}\b", section("Profiles"))} == set()
     assert f"{len(CLAUSES)} clauses" in TEXT
+    assert {name for name in _KEYS | _CONDITIONS if not re.search(rf"\b{name}\b", section("Known deviations"))} == set()
 
 
 def test_every_shipped_known_deviation_is_explained() -> None:
