@@ -66,9 +66,7 @@ def _api(id: str, title: str, text: str, source: str, feature: str | None = None
     return Clause(id, title, "api", text, source, feature)
 
 
-def _reading(
-    id: str, title: str, text: str, source: str, feature: str | None = None, *, gates: bool = True
-) -> Clause:
+def _reading(id: str, title: str, text: str, source: str, feature: str | None = None, *, gates: bool = True) -> Clause:
     return Clause(id, title, "interpretation", text, source, feature, gates)
 
 

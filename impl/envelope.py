@@ -89,7 +89,7 @@ def envelope(
             interval(before.square_avg),
             interval(before.grad_avg),
             interval(before.momentum_buffer),
-            Symbols(
+            Symbols[Any](
                 gamma=arithmetic.coefficient(hyper.lr),
                 alpha=arithmetic.coefficient(hyper.alpha),
                 eps=arithmetic.coefficient(hyper.eps),

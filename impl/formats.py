@@ -63,7 +63,7 @@ class Format:
 
 def _format(name: str, dtype: type[np.generic], parts: int = 1) -> Format:
     real = np.dtype(dtype) if parts == 1 else np.zeros((), dtype).real.dtype
-    info = ml_dtypes.finfo(real)
+    info = ml_dtypes.finfo(real)  # type: ignore[no-untyped-call]  # ml_dtypes ships no types for it
     return Format(
         name=name,
         dtype=np.dtype(dtype),

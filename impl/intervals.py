@@ -63,9 +63,7 @@ class Arithmetic:
         xp = self.xp
         unknown = xp.isnan(values)
         if bool(xp.any(unknown)):
-            return Interval(
-                self, xp.where(unknown, -math.inf, values), xp.where(unknown, math.inf, values), unknown
-            )
+            return Interval(self, xp.where(unknown, -math.inf, values), xp.where(unknown, math.inf, values), unknown)
         return Interval(self, values, values, None)
 
     def between(self, lo: Array, hi: Array, nan: Array | None = None) -> Interval:
@@ -398,9 +396,11 @@ class Product(Interval):
     def without(self, coefficient: Interval) -> Interval:
         """The product less one factor."""
         rest = [factor for factor in self._factors if factor is not coefficient]
-        return rest[0] if len(rest) == 1 and not self._divisors else Product(
-            self.arithmetic, tuple(rest), self._divisors
-        ).settle()
+        return (
+            rest[0]
+            if len(rest) == 1 and not self._divisors
+            else Product(self.arithmetic, tuple(rest), self._divisors).settle()
+        )
 
     def __neg__(self) -> Interval:
         return self.arithmetic.negated(self.settle())

@@ -23,6 +23,7 @@ from rmspec.impl.pseudocode import Symbols, iterate
 
 __all__ = ["Parameter", "RMSprop"]
 
+
 class Parameter:
     """An array to optimize, with its gradient: ``data`` and ``grad`` have one shape and dtype; ``grad`` may be ``None``."""
 
@@ -191,7 +192,11 @@ class RMSprop:
             numbers: list[Any] = [np.asarray(each, dtype=wide) for each in (theta, g, v, g_ave, b)]
             symbols: Symbols[Any] = Symbols(hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)
             result = iterate(
-                *numbers,
+                numbers[0],
+                numbers[1],
+                numbers[2],
+                numbers[3],
+                numbers[4],
                 symbols,
                 hyper=hyper,
                 dialect=self.dialect,
@@ -230,5 +235,5 @@ def _validate(options: Mapping[str, Any]) -> None:
         value = options[name]
         if not isinstance(value, Real):
             raise TypeError(f"{name} must be a number, not {value!r}")
-        if not value >= 0:
+        if not float(value) >= 0:
             raise ValueError(f"invalid {name}: {value}: it must be 0 or larger")

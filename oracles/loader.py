@@ -35,7 +35,9 @@ def check_name(name: str) -> None:
         return
     if name.startswith("process:"):
         if not name.removeprefix("process:").strip():
-            raise UnknownSubject("process: names no command", hint="write process:COMMAND, as in 'process:python3 mine.py'")
+            raise UnknownSubject(
+                "process: names no command", hint="write process:COMMAND, as in 'process:python3 mine.py'"
+            )
         return
     place, separator, attribute = name.rpartition(":")
     if place.endswith(".py"):
@@ -178,11 +180,14 @@ def _broken(place: str, error: Exception) -> CannotImport:
     if isinstance(error, SyntaxError) and error.lineno:
         where = f" (line {error.lineno})"
     elif error.__traceback__ is not None:
-        lines = [frame for frame in inspect.getinnerframes(error.__traceback__) if frame.filename.endswith(Path(place).name)]
+        lines = [
+            frame for frame in inspect.getinnerframes(error.__traceback__) if frame.filename.endswith(Path(place).name)
+        ]
         where = f" (line {lines[-1].lineno})" if lines else ""
     reason = str(error).split("\n")[0]
     return CannotImport(
-        f"{place} does not import: {type(error).__name__}: {reason}{where}", hint="mend the file; python runs it as it is"
+        f"{place} does not import: {type(error).__name__}: {reason}{where}",
+        hint="mend the file; python runs it as it is",
     )
 
 

@@ -51,6 +51,9 @@ __all__ = [
 ]
 
 Layout = Literal["contiguous", "transposed", "strided", "expanded"]
+CreateForm = Literal["list", "generator", "groups"]
+AddForm = Literal["list", "generator", "tensor"]
+Via = Literal["state_dict", "deepcopy", "file", "pickle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Create:
     optimizer: str
     groups: tuple[Group, ...]
     options: Options = field(default_factory=dict)
-    form: Literal["list", "generator", "groups"] = "groups"
+    form: CreateForm = "groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class AddParamGroup:
 
     optimizer: str
     group: Group
-    form: Literal["list", "generator", "tensor"] = "list"
+    form: AddForm = "list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Save:
 
     optimizer: str
     slot: str
-    via: Literal["state_dict", "deepcopy", "file", "pickle"] = "deepcopy"
+    via: Via = "deepcopy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +178,7 @@ class Freeze:
     frozen: bool = True
 
 
-Call = (
-    Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze
-)
+Call = Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze
 
 _OPS: dict[str, type[Any]] = {
     "create": Create,
@@ -271,7 +272,11 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
 
     ``trusted`` skips the schema, for programs that are part of the package and validated by its tests.
     """
-    errors = [] if trusted else sorted(_validator().iter_errors(data), key=lambda error: (-len(error.absolute_path), error.message))
+    errors = (
+        []
+        if trusted
+        else sorted(_validator().iter_errors(data), key=lambda error: (-len(error.absolute_path), error.message))
+    )
     if errors:
         worst = errors[0]
         while worst.context:
@@ -289,8 +294,12 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
         program: Program = _converter().structure(data, Program)
         _check_names(program)
     except (cattrs.BaseValidationError, ValueError, KeyError, TypeError) as error:
-        reason = "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
-        raise MalformedProgram(f"{where} is not a program: {reason[:300]}", hint="compare it with a stored one") from None
+        reason = (
+            "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
+        )
+        raise MalformedProgram(
+            f"{where} is not a program: {reason[:300]}", hint="compare it with a stored one"
+        ) from None
     return program
 
 
@@ -365,11 +374,13 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(OptionValue, lambda value, _: _option(value))
     converter.register_unstructure_hook(
         OptionValue,
-        lambda value: value
-        if isinstance(value, bool)
-        else {"tensor": hexadecimal(value.tensor)}
-        if isinstance(value, TensorNumber)
-        else hexadecimal(value),
+        lambda value: (
+            value
+            if isinstance(value, bool)
+            else {"tensor": hexadecimal(value.tensor)}
+            if isinstance(value, TensorNumber)
+            else hexadecimal(value)
+        ),
     )
     configure_tagged_union(Call, converter, tag_name="op", tag_generator=lambda kind: _NAMES[kind])
     return converter

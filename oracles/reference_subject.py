@@ -34,7 +34,16 @@ from rmspec.oracles.program import (
     ZeroGrad,
     elements,
 )
-from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities, ClosureReport, GroupView, Observation, Outcome, Raised
+from rmspec.oracles.subject import (
+    FEATURES,
+    OPTIONS,
+    Capabilities,
+    ClosureReport,
+    GroupView,
+    Observation,
+    Outcome,
+    Raised,
+)
 
 __all__ = ["ReferenceSubject", "registered"]
 
@@ -56,9 +65,7 @@ class ReferenceSubject:
 
     def capabilities(self) -> Capabilities:
         """Everything but torch's hooks and tensors."""
-        return Capabilities(
-            features=frozenset(FEATURES) - {"hooks", "tensor_lr", "file"}, roles=frozenset(STATE_ROLES)
-        )
+        return Capabilities(features=frozenset(FEATURES) - {"hooks", "tensor_lr", "file"}, roles=frozenset(STATE_ROLES))
 
     def state_names(self) -> Mapping[str, str]:
         """The field's names."""
@@ -112,7 +119,11 @@ class ReferenceSession:
                 state = self._optimizers[call.optimizer].state_dict()
                 self._slots[call.slot] = (
                     call.via,
-                    pickle.dumps(state) if call.via == "pickle" else copy.deepcopy(state) if call.via == "deepcopy" else state,
+                    pickle.dumps(state)
+                    if call.via == "pickle"
+                    else copy.deepcopy(state)
+                    if call.via == "deepcopy"
+                    else state,
                 )
             case EditState():
                 self._slots[call.slot] = ("deepcopy", checkpoint.edited(self._opened(call.slot), call, _reshaped))
@@ -126,11 +137,11 @@ class ReferenceSession:
 
     def _opened(self, slot: str) -> dict[str, Any]:
         via, saved = self._slots[slot]
-        opened: dict[str, Any] = pickle.loads(saved) if via == "pickle" else saved  # noqa: S301 - made above
+        opened: dict[str, Any] = pickle.loads(saved) if via == "pickle" else saved
         return opened
 
     def _create(self, call: Create) -> RMSprop:
-        options = {name: _option(value) for name, value in call.options.items()}
+        options: dict[str, Any] = {name: _option(value) for name, value in call.options.items()}
         if call.form == "groups":
             return RMSprop([self._group(group) for group in call.groups], **options, dialect=self._dialect)
         params = [self._params[name] for group in call.groups for name in group.params]
@@ -212,7 +223,7 @@ def _outcome(call: Callable[[], Any]) -> Outcome:
         call()
     except SubjectFailed:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a subject raises is an observation
+    except Exception as error:
         return Outcome(raised=Raised(type(error).__name__, str(error)[:300]))
     return Outcome()
 

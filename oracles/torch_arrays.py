@@ -26,7 +26,7 @@ def to_numpy(tensor: torch.Tensor) -> NDArray[Any]:
     """A copy of the tensor's values as a NumPy array of the same format and logical shape."""
     plain = tensor.detach().resolve_conj().resolve_neg().to("cpu").contiguous()
     if plain.dtype == torch.bfloat16:
-        return plain.view(torch.int16).numpy().view(ml_dtypes.bfloat16).copy()
+        return np.array(plain.view(torch.int16).numpy().view(ml_dtypes.bfloat16))
     return np.array(plain.numpy())
 
 

@@ -292,7 +292,7 @@ def _outcome(call: Callable[[], Any]) -> Outcome:
             call()
     except SubjectFailed:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a subject raises is an observation
+    except Exception as error:
         return Outcome(raised=Raised(type(error).__name__, str(error).split("\n")[0][:300]))
     return Outcome()
 
@@ -351,7 +351,7 @@ def _saved(state: Any, via: str) -> Any:
 def _opened(saved: Any, via: str) -> Any:
     match via:
         case "pickle":
-            return pickle.loads(saved)  # noqa: S301 - made a moment ago by _saved
+            return pickle.loads(saved)
         case "file":
             return torch.load(io.BytesIO(saved), weights_only=True)
         case "deepcopy":

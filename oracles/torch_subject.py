@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rmspec.impl.formats import FORMATS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
-from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities
 from rmspec.oracles.program import Create, Group, Param, SetGrad, Step
+from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities
 from rmspec.oracles.torch_session import TorchSession
 
 __all__ = ["PATHS", "TorchSubject", "registered", "user_subject"]
@@ -71,7 +71,7 @@ class TorchSubject:
             _require(device)
         # Memory that an optimizer takes with torch.empty and does not write must not pass for state.
         if path != "compiled":
-            torch.utils.deterministic.fill_uninitialized_memory = True
+            torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]  # set by torch itself
             torch.use_deterministic_algorithms(True, warn_only=True)
 
     def versions(self) -> Mapping[str, str]:
@@ -146,7 +146,7 @@ class TorchSubject:
         session.perform(SetGrad("q", (2.0,)))
         with _Watch() as watch:
             session.perform(Step("probe"))
-        return watch.foreach
+        return bool(watch.foreach)
 
     def _probe(self, options: set[str]) -> Any:
         given = {name: value for name, value in _PROBE.items() if name in options}
@@ -212,11 +212,11 @@ class TorchSubject:
         return self._roles
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
     """Notices foreach operations."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.foreach = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -33,7 +33,7 @@ def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: froz
     features = capabilities.features - without
     if "complex" not in features:
         kept = tuple(name for name in kept if FORMATS[name].parts == 1)
-    missing = {**capabilities.missing, **{feature: "left out with --without" for feature in sorted(without)}}
+    missing = {**capabilities.missing, **dict.fromkeys(sorted(without), "left out with --without")}
     options = capabilities.options - without
     return replace(capabilities, formats=kept, features=features, missing=missing, options=options)
 
@@ -69,7 +69,9 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             if "groups" not in features:
                 names = tuple(name for group in groups for name in group.params)
                 options = {**options, **groups[0].options}
-                return Create(call.optimizer, (Group(names),), options, "generator" if call.form == "generator" else "list")
+                return Create(
+                    call.optimizer, (Group(names),), options, "generator" if call.form == "generator" else "list"
+                )
             return replace(call, groups=groups, options=options)
         case AddParamGroup():
             if "groups" not in features:

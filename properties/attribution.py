@@ -175,12 +175,11 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "centered-variance", {"hyper": replace(hyper, centered=False)}
         if dialect.momentum(hyper):
             yield "momentum-lr", {"dialect": replace(dialect, lr_place="inside")}
-            yield "momentum-update" if role == "param" else "momentum-buffer", {
-                "dialect": replace(dialect, nesterov=True)
-            }
-            yield "momentum-update" if role == "param" else "momentum-buffer", {
-                "hyper": replace(hyper, momentum=0.0)
-            }
+            yield (
+                "momentum-update" if role == "param" else "momentum-buffer",
+                {"dialect": replace(dialect, nesterov=True)},
+            )
+            yield "momentum-update" if role == "param" else "momentum-buffer", {"hyper": replace(hyper, momentum=0.0)}
     if not dialect.maximize and role in ("param", "momentum_buffer"):
         yield "descent", {"dialect": replace(dialect, maximize=True)}
 
@@ -201,9 +200,7 @@ _DOUBLE = ("float64", "complex128")
 
 def _options(case: Case, role: str, program: Program) -> Iterator[tuple[str, Hyperparameters]]:
     """The case with one option replaced by another value that the program, or the page, names for it."""
-    values: dict[str, list[float | bool]] = {
-        option: [getattr(Hyperparameters(), option)] for option in OPTIONS
-    }
+    values: dict[str, list[float | bool]] = {option: [getattr(Hyperparameters(), option)] for option in OPTIONS}
     for call in program.calls:
         tables = []
         if isinstance(call, Create):
@@ -217,7 +214,9 @@ def _options(case: Case, role: str, program: Program) -> Iterator[tuple[str, Hyp
                 if option in values and number(value) not in values[option]:
                     values[option].append(number(value))
     others = len({call.optimizer for call in program.calls if isinstance(call, Create)}) > 1
-    groups = any(isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1) for call in program.calls)
+    groups = any(
+        isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1) for call in program.calls
+    )
     for option, candidates in values.items():
         for value in candidates:
             if value == case.hyper.option(option):

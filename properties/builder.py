@@ -10,18 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from rmspec.impl.formats import FORMATS
 from rmspec.oracles.program import (
+    AddForm,
     AddParamGroup,
     Call,
     Create,
+    CreateForm,
     EditState,
     Freeze,
     Group,
+    Layout,
     Load,
     OptionValue,
     Param,
@@ -31,12 +34,19 @@ from rmspec.oracles.program import (
     SetOption,
     Step,
     TensorNumber,
+    Via,
     ZeroGrad,
 )
 
 __all__ = ["Builder", "RandomSource", "Source"]
 
 T = TypeVar("T")
+CREATE_FORMS: tuple[CreateForm, ...] = ("list", "generator", "groups")
+ADD_FORMS: tuple[AddForm, ...] = ("list", "generator", "tensor")
+VIAS: tuple[Via, ...] = ("deepcopy", "deepcopy", "file", "pickle", "state_dict")
+PARAM_LAYOUTS: tuple[Layout, ...] = ("contiguous", "contiguous", "contiguous", "transposed", "strided")
+GRAD_LAYOUTS: tuple[Layout, ...] = (*PARAM_LAYOUTS, "expanded")
+EDITS: tuple[Literal["relabel", "drop"], ...] = ("relabel", "drop")
 
 SHAPES: tuple[tuple[int, ...], ...] = ((1,), (), (2,), (3,), (2, 3), (0,), (7,), (17,), (4, 5), (33,), (65,), (3, 1, 2))
 LRS = (2.0**-7, 0.01, 0.1, 1.0, 0.5, 2.0**-3, 1e-3, 0.0)
@@ -176,11 +186,14 @@ class Builder:
             options["lr"] = TensorNumber(self.choose((2.0**-7, 0.5)))
         split = self.source.integer(0, len(held) - 1)
         if split and self.chance(60):
-            groups = (Group(tuple(held[:split]), self._group_options()), Group(tuple(held[split:]), self._group_options()))
+            groups = (
+                Group(tuple(held[:split]), self._group_options()),
+                Group(tuple(held[split:]), self._group_options()),
+            )
             self.calls.append(Create("A", groups, options, "groups"))
             self._optimizers["A"] = _Optimizer([held[:split], held[split:]])
         else:
-            form = self.choose(("list", "generator", "groups"))
+            form = self.choose(CREATE_FORMS)
             grouped = self._group_options() if form == "groups" else {}
             self.calls.append(Create("A", (Group(tuple(held), grouped),), options, form))
             self._optimizers["A"] = _Optimizer([held])
@@ -211,7 +224,7 @@ class Builder:
             shape: tuple[int, ...] = (self.source.integer(65, self.wide),)
         else:
             shape = self.choose(SHAPES)
-        layout = self.choose(("contiguous", "contiguous", "contiguous", "transposed", "strided"))
+        layout = self.choose(PARAM_LAYOUTS)
         bare = Param(name, dtype, shape, (1.0,), layout)
         return Param(name, dtype, shape, self.values(bare), layout)
 
@@ -233,7 +246,7 @@ class Builder:
         elif kind == 1:
             self.calls.append(SetGrad(param.name, (0.0,)))
         else:
-            layout = self.choose(("contiguous", "contiguous", "contiguous", "transposed", "strided", "expanded"))
+            layout = self.choose(GRAD_LAYOUTS)
             self.calls.append(SetGrad(param.name, self.values(param), layout))
 
     def step(self) -> None:
@@ -275,7 +288,7 @@ class Builder:
         if not free:
             return
         added = [self.choose(free).name]
-        form = self.choose(("list", "generator", "tensor"))
+        form = self.choose(ADD_FORMS)
         self.calls.append(AddParamGroup(name, Group(tuple(added), self._group_options()), form))
         self._optimizers[name].groups.append(added)
 
@@ -301,7 +314,7 @@ class Builder:
         """Save an optimizer's state."""
         name = self.choose(tuple(self._optimizers))
         slot = f"s{self.source.integer(0, 1)}"
-        via = self.choose(("deepcopy", "deepcopy", "file", "pickle", "state_dict"))
+        via = self.choose(VIAS)
         self.calls.append(Save(name, slot, via))
         self._slots[slot] = _Slot(name, [len(group) for group in self._optimizers[name].groups])
 
@@ -321,7 +334,7 @@ class Builder:
         """Relabel the parameters of a saved state, or drop one of them."""
         if self._slots:
             slot = self.choose(tuple(self._slots))
-            self.calls.append(EditState(slot, self.choose(("relabel", "drop")), self.source.integer(0, 2)))
+            self.calls.append(EditState(slot, self.choose(EDITS), self.source.integer(0, 2)))
 
     def freeze(self) -> None:
         """Freeze a parameter, or unfreeze it."""

@@ -181,8 +181,7 @@ class _Examination:
         stopped = False
         if self.capabilities.formats:
             for phase, planned, programs in self._phases():
-                done = 0
-                for program in programs:
+                for done, program in enumerate(programs):
                     if self._spent():
                         self._search = f"stopped by the time budget in the {phase}"
                         stopped = True
@@ -194,7 +193,6 @@ class _Examination:
                             stopped = True
                             self._search = f"stopped at the first deviation in the {phase}"
                             break
-                    done += 1
                     if stopped:
                         break
                 if stopped:
@@ -321,7 +319,9 @@ class _Examination:
         again = shows(plain)
         if again is not None:
             reduced, shown = plain, again
-        clause = attribute(shown, reduced, self.dialect, lambda candidate: shows(candidate, strict=False) is not None, labels=labels)
+        clause = attribute(
+            shown, reduced, self.dialect, lambda candidate: shows(candidate, strict=False) is not None, labels=labels
+        )
         return reduced, shown, clause
 
     def _inherits(self, program: Program, finding: Finding) -> str:

@@ -64,9 +64,7 @@ class Conformance:
 
     # -- the one entry
 
-    def call(
-        self, index: int, call: Call, outcome: Outcome, before: Observation, after: Observation
-    ) -> list[Finding]:
+    def call(self, index: int, call: Call, outcome: Outcome, before: Observation, after: Observation) -> list[Finding]:
         """What one call shows."""
         self._index = index
         match call:
@@ -95,11 +93,15 @@ class Conformance:
     def _create(self, call: Create, outcome: Outcome, before: Observation, after: Observation) -> list[Finding]:
         ledger = OptimizerLedger.create(call.optimizer, call.options, self.dialect.defaults)
         names = [name for group in call.groups for name in group.params]
-        across = any(
-            set(group.params) & {name for other in call.groups[:i] for name in other.params}
-            for i, group in enumerate(call.groups)
-        ) and call.form == "groups"
-        invalid = _invalid(call.options) or any(_invalid(group.options) for group in call.groups)
+        across = (
+            any(
+                set(group.params) & {name for other in call.groups[:i] for name in other.params}
+                for i, group in enumerate(call.groups)
+            )
+            and call.form == "groups"
+        )
+        tables = (call.options, *(group.options for group in call.groups))
+        invalid = next((found for found in map(_invalid, tables) if found), "")
         twice = any(len(set(group.params)) != len(group.params) for group in call.groups) or (
             call.form != "groups" and len(set(names)) != len(names)
         )
@@ -204,8 +206,8 @@ class Conformance:
         for name, values in call.grads.items():
             declared = self.program.param(name)
             grads[name] = elements(values, declared.dtype, declared.shape)
-        values, stepped = self._step_values(call, ledger, grads, before, after)
-        findings += values
+        outside, stepped = self._step_values(call, ledger, grads, before, after)
+        findings += outside
         findings += self._frame(
             before,
             after,
@@ -404,8 +406,8 @@ class Conformance:
         shown = after.groups.get(call.optimizer)
         if shown is not None and len(shown) == len(ledger.groups):
             for index, (view, expected) in enumerate(zip(shown, ledger.groups, strict=True)):
-                for option, value in expected.options.items():
-                    if index != call.group and value is not None and view.options.get(option, value) != value:
+                for option, wanted in expected.options.items():
+                    if index != call.group and wanted is not None and view.options.get(option, wanted) != wanted:
                         summary = f"changing an option of group {call.group} changed group {index}"
                         finding = self._finding(
                             "group",
@@ -415,7 +417,7 @@ class Conformance:
                             role=option,
                             element=index,
                             observed=float(view.options[option]),
-                            allowed=(float(value),) * 2,
+                            allowed=(float(wanted),) * 2,
                         )
                         return [*findings, finding]
         return findings
@@ -503,9 +505,7 @@ class Conformance:
                     continue
                 got = shown.get(role)
                 if known is None:
-                    problem = got is not None and bool(
-                        np.any(as_reals(got) != self._initial_value(ledger, name, role))
-                    )
+                    problem = got is not None and bool(np.any(as_reals(got) != self._initial_value(ledger, name, role)))
                 elif got is None:
                     problem = bool(np.any(as_reals(known) != self._initial_value(ledger, name, role)))
                 else:
@@ -534,9 +534,7 @@ class Conformance:
 
     # -- base and groups
 
-    def _groups_as_expected(
-        self, ledger: OptimizerLedger, after: Observation, *, added: bool = False
-    ) -> list[Finding]:
+    def _groups_as_expected(self, ledger: OptimizerLedger, after: Observation, *, added: bool = False) -> list[Finding]:
         shown = after.groups.get(ledger.name)
         if shown is None:
             return []
@@ -628,7 +626,7 @@ class Conformance:
         groups_of: str = "",
         state_of: str = "",
         slot: str = "",
-        grads: Mapping[str, Array | None] | None | bool = True,
+        grads: Mapping[str, Array | None] | bool | None = True,
     ) -> list[Finding]:
         """What changed and must not have. ``grads`` maps the expected ones, ``True`` is as before, ``None`` unchecked."""
         moved = stepped or set()
@@ -654,9 +652,7 @@ class Conformance:
                     which = "grad-untouched" if step_of else clause
                     summary = f"the gradient of {name} changed" + (" in step" if step_of else "")
                     element, value = _difference(grad, got)
-                    findings.append(
-                        self._finding("frame", which, summary, step_of, name, "grad", element, value)
-                    )
+                    findings.append(self._finding("frame", which, summary, step_of, name, "grad", element, value))
                     break
         findings += self._frame_state(before, after, clause, moved, none_of, state_of, acting)
         findings += self._frame_groups(before, after, clause, groups_of, acting, optimizer)

@@ -147,13 +147,17 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
         raise BadKnownList(f"{where} is not TOML: {error}", hint="mend the file") from None
     tables = data.get("known", [])
     if set(data) - {"known"} or not isinstance(tables, list):
-        raise BadKnownList(f"{where} must hold [[known]] tables and nothing else", hint="see the README, known deviations")
+        raise BadKnownList(
+            f"{where} must hold [[known]] tables and nothing else", hint="see the README, known deviations"
+        )
     for number, table in enumerate(tables, 1):
         if not isinstance(table, dict):
             raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
         for key in ("versions", "when"):
             if not isinstance(table.get(key, {}), dict):
-                raise BadKnownList(f"{where}, entry {number}: {key} is not a table", hint=f"write {key} = {{ name = value }}")
+                raise BadKnownList(
+                    f"{where}, entry {number}: {key} is not a table", hint=f"write {key} = {{ name = value }}"
+                )
         name = f"{where}, entry {table.get('id', number)}"
         unknown = set(table) - _KEYS
         lacking = {"id", "clause", "subject", "reason"} - set(table)
@@ -162,18 +166,24 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
             raise BadKnownList(f"{name}: {what}", hint=f"the keys are {', '.join(sorted(_KEYS))}")
         odd = set(table.get("when", {})) - _CONDITIONS
         if odd:
-            raise BadKnownList(f"{name}: unknown condition {sorted(odd)[0]!r}", hint=f"choose from {', '.join(sorted(_CONDITIONS))}")
+            raise BadKnownList(
+                f"{name}: unknown condition {sorted(odd)[0]!r}", hint=f"choose from {', '.join(sorted(_CONDITIONS))}"
+            )
         for wanted in table.get("versions", {}).values():
             try:
                 SpecifierSet(str(wanted))
             except InvalidSpecifier:
-                raise BadKnownList(f"{name}: {wanted!r} is not a version range", hint="write one as '>=2.6,<2.14'") from None
+                raise BadKnownList(
+                    f"{name}: {wanted!r} is not a version range", hint="write one as '>=2.6,<2.14'"
+                ) from None
         witness = None
         if "witness" in table:
             try:
                 witness = parse(read(table["witness"]), where=str(table["witness"]))
             except OSError:
-                raise BadKnownList(f"{name}: there is no witness {table['witness']}", hint="give a stored program") from None
+                raise BadKnownList(
+                    f"{name}: there is no witness {table['witness']}", hint="give a stored program"
+                ) from None
             except MalformedProgram as error:
                 raise BadKnownList(f"{name}: {error}") from None
         yield Known(

@@ -83,7 +83,8 @@ class OptimizerLedger:
 
     def add(self, group: Group) -> LedgerGroup:
         """Add a group as a user wrote it."""
-        options, sources = {}, {}
+        options: dict[str, float | bool | None] = {}
+        sources: dict[str, str] = {}
         for option in OPTIONS:
             if option in group.options:
                 options[option], sources[option] = number(group.options[option]), "group"

@@ -94,7 +94,7 @@ class ProgramMachine(RuleBasedStateMachine):
     def state(self, data: st.DataObject, move: str) -> None:
         self._follow(data, move)
 
-    @precondition(lambda self: self._open and len(self.builder.calls) > 8)  # type: ignore[union-attr]
+    @precondition(lambda self: self._open and len(self.builder.calls) > 8)
     @rule(data=st.data())
     def refused(self, data: st.DataObject) -> None:
         self._follow(data, "refused")
@@ -147,7 +147,7 @@ def fingerprint(programs: tuple[Program, ...]) -> str:
 def _sealed() -> Iterator[None]:
     """Keep Hypothesis from drawing constants out of whatever modules happen to be imported."""
     original = providers._get_local_constants
-    nothing = providers.Constants()
+    nothing = type(original())()
     providers._get_local_constants = lambda: nothing
     providers.CONSTANTS_CACHE.cache.clear()
     try:

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from rmspec.impl.formats import FORMATS, as_reals
 from rmspec.oracles.program import (
@@ -126,7 +127,8 @@ def _project(search: _Search) -> None:
         replace(
             search.program,
             calls=tuple(
-                replace(call, layout="contiguous") if isinstance(call, SetGrad) else call for call in search.program.calls
+                replace(call, layout="contiguous") if isinstance(call, SetGrad) else call
+                for call in search.program.calls
             ),
         )
     )
@@ -156,7 +158,8 @@ def _element(program: Program, element: int) -> Program:
         else:
             calls.append(call)
     params = tuple(
-        replace(param, shape=(1,), values=pick(param.values, param, ""), layout="contiguous") for param in program.params
+        replace(param, shape=(1,), values=pick(param.values, param, ""), layout="contiguous")
+        for param in program.params
     )
     return replace(program, params=params, calls=tuple(calls))
 
@@ -185,15 +188,15 @@ def _shrink_shape(search: _Search, name: str) -> None:
         if isinstance(call, SetGrad) and call.param == name and call.values is not None and len(call.values) > 1:
             parts = FORMATS[declared.dtype].parts
             search.attempt(_with_call(search.program, index, replace(call, values=call.values[:parts])))
-    search.attempt(_with_param(search.program, replace(declared, values=declared.values[: FORMATS[declared.dtype].parts])))
+    search.attempt(
+        _with_param(search.program, replace(declared, values=declared.values[: FORMATS[declared.dtype].parts]))
+    )
 
 
 def _shaped(program: Program, name: str, shape: tuple[int, ...]) -> Program:
     """One parameter in another shape; its twins by layout follow, so that saved states still fit."""
     declared = program.param(name)
-    params = tuple(
-        replace(param, shape=shape) if param.shape == declared.shape else param for param in program.params
-    )
+    params = tuple(replace(param, shape=shape) if param.shape == declared.shape else param for param in program.params)
     return replace(program, params=params)
 
 
@@ -245,27 +248,29 @@ def _one_optimizer(program: Program) -> Program | None:
     first = created[0]
     kept = [name for group in first.groups for name in group.params]
     names = {name: name for name in kept}
-    for call in created[1:]:
-        others = [name for group in call.groups for name in group.params]
+    for other in created[1:]:
+        others = [name for group in other.groups for name in group.params]
         if len(others) != len(kept) or set(others) & set(kept):
             return None
         names.update(zip(others, kept, strict=True))
-    calls: list[Call] = []
-    for call in program.calls:
-        if isinstance(call, Create) and call is not first:
-            continue
-        if hasattr(call, "optimizer") and call is not first:
-            call = replace(call, optimizer=first.optimizer)  # type: ignore[type-var]
-        if isinstance(call, SetGrad | Freeze):
-            call = replace(call, param=names.get(call.param, call.param))
-        elif isinstance(call, Step) and call.grads:
-            call = replace(call, grads={names.get(name, name): values for name, values in call.grads.items()})
-        calls.append(call)
-    merged = replace(program, calls=tuple(calls))
-    unused = {param.name for param in program.params} - set(kept) & set(names)
-    return merged if not unused else replace(
-        merged, params=tuple(param for param in program.params if param.name in kept or param.name not in names)
+    calls = tuple(
+        _renamed(call, first.optimizer, names)
+        for call in program.calls
+        if call is first or not isinstance(call, Create)
     )
+    params = tuple(param for param in program.params if param.name in kept or param.name not in names)
+    return replace(program, params=params, calls=calls)
+
+
+def _renamed(call: Call, optimizer: str, names: dict[str, str]) -> Call:
+    if isinstance(call, SetGrad | Freeze):
+        return replace(call, param=names.get(call.param, call.param))
+    if isinstance(call, Step):
+        grads = {names.get(name, name): values for name, values in call.grads.items()}
+        return replace(call, optimizer=optimizer, grads=grads)
+    if isinstance(call, EditState):
+        return call
+    return replace(call, optimizer=optimizer)
 
 
 # -- groups and parameters
@@ -284,17 +289,18 @@ def _without_params(program: Program, names: set[str]) -> Program | None:
             continue
         if isinstance(call, Create):
             groups = tuple(
-                replace(group, params=tuple(name for name in group.params if name not in names)) for group in call.groups
+                replace(group, params=tuple(name for name in group.params if name not in names))
+                for group in call.groups
             )
             groups = tuple(group for group in groups if group.params)
             if not groups:
                 continue
             call = replace(call, groups=groups)
         elif isinstance(call, AddParamGroup):
-            params = tuple(name for name in call.group.params if name not in names)
-            if not params:
+            left = tuple(name for name in call.group.params if name not in names)
+            if not left:
                 continue
-            call = replace(call, group=replace(call.group, params=params))
+            call = replace(call, group=replace(call.group, params=left))
         elif isinstance(call, Step) and call.grads:
             call = replace(call, grads={name: values for name, values in call.grads.items() if name not in names})
         calls.append(call)
@@ -329,7 +335,11 @@ def _drop_groups(search: _Search) -> None:
             options = {**call.options, **call.groups[0].options}
             search.attempt(_with_call(search.program, index, Create(call.optimizer, (Group(names),), options, "list")))
         current = search.program.calls[index]
-        if isinstance(current, Create) and len(current.groups) == 1 and (current.form != "list" or current.groups[0].options):
+        if (
+            isinstance(current, Create)
+            and len(current.groups) == 1
+            and (current.form != "list" or current.groups[0].options)
+        ):
             merged = Create(
                 current.optimizer,
                 (Group(current.groups[0].params),),
@@ -416,7 +426,7 @@ def _with_option(program: Program, index: int, option: str, value: object) -> Pr
     call = program.calls[index]
     position, _, name = option.rpartition(".")
 
-    def changed(options: dict[str, object]) -> dict[str, object]:
+    def changed(options: dict[str, Any]) -> dict[str, Any]:
         rest = {key: each for key, each in options.items() if key != name}
         return rest if value is _ABSENT else {key: value if key == name else each for key, each in options.items()}
 
@@ -451,9 +461,9 @@ def _simplify_calls(search: _Search) -> None:
                 inserted = (*search.program.calls[:index], *grads, Step(call.optimizer))
                 if search.attempt(replace(search.program, calls=(*inserted, *search.program.calls[index + 1 :]))):
                     continue
-        elif isinstance(call, AddParamGroup) and call.form != "list":
-            simpler = [replace(call, form="list")]
-        elif isinstance(call, Create) and call.form == "generator":
+        elif (isinstance(call, AddParamGroup) and call.form != "list") or (
+            isinstance(call, Create) and call.form == "generator"
+        ):
             simpler = [replace(call, form="list")]
         elif isinstance(call, Save) and call.via != "deepcopy":
             simpler = [replace(call, via="deepcopy")]

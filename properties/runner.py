@@ -71,5 +71,3 @@ def retarget(program: Program, formats: tuple[str, ...]) -> Program:
         return (same or list(formats))[0]
 
     return replace(program, params=tuple(replace(param, dtype=choose(param.dtype)) for param in program.params))
-
-

@@ -107,9 +107,7 @@ def _check_batch(
     where = replace(where, seen=tuple(seen))
     after: dict[str, Floats] = {role: _joined([as_reals(each.after_state[role]) for each in batch]) for role in seen}
     after["param"] = _joined([as_reals(each.after) for each in batch])
-    known: dict[str, dict[str, Carry]] = {
-        each.name: {role: each.after_state[role] for role in seen} for each in batch
-    }
+    known: dict[str, dict[str, Carry]] = {each.name: {role: each.after_state[role] for role in seen} for each in batch}
     findings: list[Finding] = []
     if not total:
         return findings, known
@@ -194,7 +192,7 @@ def _before(batch: list[SteppedParam], hyper: Hyperparameters, dialect: Dialect)
     counts = [len(each) for each in params]
 
     def role(name: str) -> Any:
-        parts = []
+        parts: list[Any] = []
         for each, count in zip(batch, counts, strict=True):
             carry = each.before_state.get(name)
             if carry is None:
@@ -203,7 +201,10 @@ def _before(batch: list[SteppedParam], hyper: Hyperparameters, dialect: Dialect)
                 parts.append(carry if isinstance(carry, tuple) else as_reals(carry))
         if any(isinstance(part, tuple) for part in parts):
             triples = [part if isinstance(part, tuple) else (part, part, None) for part in parts]
-            nans = [np.zeros(count, dtype=bool) if nan is None else nan for (_, _, nan), count in zip(triples, counts, strict=True)]
+            nans = [
+                np.zeros(count, dtype=bool) if nan is None else nan
+                for (_, _, nan), count in zip(triples, counts, strict=True)
+            ]
             return (
                 np.concatenate([lo for lo, _, _ in triples]),
                 np.concatenate([hi for _, hi, _ in triples]),
@@ -339,5 +340,3 @@ def exact_usage(usage: Usage, dialect: Dialect, policy: Policy) -> float:
     lo, hi = _ends(bounds[usage.role], 0)
     half = (hi - lo) / 2
     return abs(usage.observed - (lo + half)) / half if half > 0 and math.isfinite(half) else 0.0
-
-

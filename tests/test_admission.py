@@ -66,7 +66,12 @@ def test_a_subject_that_can_do_everything_is_asked_the_program_as_it_is() -> Non
 
 @pytest.mark.parametrize(
     ("feature", "gone"),
-    [("groups", {AddParamGroup}), ("schedule", {SetOption}), ("state_dict", {Save, Load, EditState}), ("zero_grad", {ZeroGrad})],
+    [
+        ("groups", {AddParamGroup}),
+        ("schedule", {SetOption}),
+        ("state_dict", {Save, Load, EditState}),
+        ("zero_grad", {ZeroGrad}),
+    ],
 )
 def test_a_feature_takes_its_calls_along(feature: str, gone: set[type]) -> None:
     """Without the feature its calls are left out, and no others."""
@@ -142,7 +147,12 @@ def test_whatever_a_subject_lacks_it_is_not_blamed_for(feature: str) -> None:
     """The reference without a feature conforms on the whole corpus, and the feature's clauses are not checked."""
     verdict = result(Spoilt(), without=frozenset({feature}), formats=("float32",), time_budget=20.0)
     assert verdict.deviations == ()
-    taken = {"momentum": "momentum-buffer", "centered": "grad-avg", "weight_decay": "weight-decay", "state_dict": "load-options"}
+    taken = {
+        "momentum": "momentum-buffer",
+        "centered": "grad-avg",
+        "weight_decay": "weight-decay",
+        "state_dict": "load-options",
+    }
     if feature in taken:
         (clause,) = [each for each in verdict.clauses if each.id == taken[feature]]
         assert (clause.verdict, clause.checks, clause.reason) == ("not-checked", 0, "left out with --without")

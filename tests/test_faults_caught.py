@@ -149,7 +149,10 @@ def test_a_fault_is_caught_and_its_script_shows_it(fault: Fault, folder: Path) -
     assert imported(script) - {fault.module} <= {"torch", "copy", "io", "pickle"}
 
     failure, printed = executed(script)
-    assert isinstance(failure, AssertionError | SystemExit) or found["summary"].startswith("it raised"), (script, failure)
+    assert isinstance(failure, AssertionError | SystemExit) or found["summary"].startswith("it raised"), (
+        script,
+        failure,
+    )
     assert failure is not None
     assert not isinstance(failure, NameError | SyntaxError), (script, printed)
 

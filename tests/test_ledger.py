@@ -81,7 +81,12 @@ def test_initial_values_are_the_dialects() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "name", "reals"),
-    [(np.float16, "float16", 3), (ml_dtypes.bfloat16, "bfloat16", 3), (np.float64, "float64", 3), (np.complex64, "complex64", 6)],
+    [
+        (np.float16, "float16", 3),
+        (ml_dtypes.bfloat16, "bfloat16", 3),
+        (np.float64, "float64", 3),
+        (np.complex64, "complex64", 6),
+    ],
 )
 def test_an_array_names_its_format_and_counts_its_reals(dtype: type, name: str, reals: int) -> None:
     """A complex element is two reals."""

@@ -207,7 +207,9 @@ def test_a_class_and_a_factory_of_a_file_are_subjects(attribute: str, torch_is_h
 
 def test_a_class_inherits_from_the_framework_and_a_plain_one_does_not(torch_is_here: None) -> None:
     """The baseline of a class that is derived from an optimizer of torch is torch; a class without a base has none."""
-    name = write("mine.py", OPTIMIZER + "\nclass Plain:\n    def __init__(self, params): pass\n    def step(self): pass\n")
+    name = write(
+        "mine.py", OPTIMIZER + "\nclass Plain:\n    def __init__(self, params): pass\n    def step(self): pass\n"
+    )
     assert "torch" in load(f"{name}:Mine").baselines
     assert load(f"{name}:Plain").baselines == ()
 
@@ -282,7 +284,9 @@ class Late(torch.optim.RMSprop):
 # -- frameworks
 
 
-def test_a_framework_that_is_not_installed_is_unsupported_with_its_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_framework_that_is_not_installed_is_unsupported_with_its_install_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The hint is the line to type."""
     monkeypatch.setattr(loader.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Unsupported, match="torch needs torch, which is not installed") as caught:

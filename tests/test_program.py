@@ -95,7 +95,14 @@ calls = st.one_of(
 )
 declared = st.tuples(
     *(
-        st.builds(Param, st.just(name), st.sampled_from(list(FORMATS)), st.lists(st.integers(0, 5), max_size=3).map(tuple), values, layouts)
+        st.builds(
+            Param,
+            st.just(name),
+            st.sampled_from(list(FORMATS)),
+            st.lists(st.integers(0, 5), max_size=3).map(tuple),
+            values,
+            layouts,
+        )
         for name in ("p", "q")
     )
 )
@@ -293,7 +300,19 @@ def test_a_truncated_program_says_that_it_may_have_been_cut_off() -> None:
 
 @pytest.mark.parametrize(
     "given_text",
-    ["", "null", "[]", "3", '"text"', "NaN", "{}", "[" * 100_000, "[" * 900 + "]" * 900, "1" * 5000, '{"schema": 1' + "1" * 5000],
+    [
+        "",
+        "null",
+        "[]",
+        "3",
+        '"text"',
+        "NaN",
+        "{}",
+        "[" * 100_000,
+        "[" * 900 + "]" * 900,
+        "1" * 5000,
+        '{"schema": 1' + "1" * 5000,
+    ],
 )
 def test_a_text_of_another_kind_is_refused(given_text: str) -> None:
     """JSON that is no program, or no JSON at all, gets the one kind of error, whatever its size or depth."""

@@ -79,7 +79,11 @@ def test_every_call_does_what_it_says() -> None:
     )
     seen = session.observe()
     first, second, third = seen.groups["A"]
-    assert [first.options["lr"], second.options["lr"], third.options["lr"]] == [float(np.float32(0.1)), 0.25, float(np.float32(0.1))]
+    assert [first.options["lr"], second.options["lr"], third.options["lr"]] == [
+        float(np.float32(0.1)),
+        0.25,
+        float(np.float32(0.1)),
+    ]
     assert (second.params, second.options["alpha"], third.options["alpha"]) == (("q",), 0.5, 0.99)
     assert seen.state["A"] == {}
     assert [group.params for group in seen.groups["C"]] == [("p", "q")]
@@ -121,12 +125,22 @@ def test_an_observation_is_a_copy() -> None:
     """Changing what was seen changes nothing of the optimizer."""
     session = performed(create("p"), step(p=0.5), Save("A", "s", "state_dict"))
     seen = session.observe()
-    for array in (seen.params["p"], seen.grads["p"], seen.state["A"]["p"]["square_avg"], seen.slots["s"][0]["square_avg"]):
+    for array in (
+        seen.params["p"],
+        seen.grads["p"],
+        seen.state["A"]["p"]["square_avg"],
+        seen.slots["s"][0]["square_avg"],
+    ):
         array[...] = 99.0
     again = session.observe()
     assert not any(
         np.any(array == 99.0)
-        for array in (again.params["p"], again.grads["p"], again.state["A"]["p"]["square_avg"], again.slots["s"][0]["square_avg"])
+        for array in (
+            again.params["p"],
+            again.grads["p"],
+            again.state["A"]["p"]["square_avg"],
+            again.slots["s"][0]["square_avg"],
+        )
     )
 
 

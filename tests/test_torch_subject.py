@@ -144,7 +144,15 @@ def test_a_lazy_conjugate_or_negative_is_read_as_its_value() -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(True, True), (0.5, 0.5), (torch.tensor(0.25), 0.25), (3, 3.0), (None, math.nan), ("x", math.nan), ([1, 2], math.nan)],
+    [
+        (True, True),
+        (0.5, 0.5),
+        (torch.tensor(0.25), 0.25),
+        (3, 3.0),
+        (None, math.nan),
+        ("x", math.nan),
+        ([1, 2], math.nan),
+    ],
 )
 def test_an_option_is_seen_as_a_number(value: Any, number: float) -> None:
     """A tensor counts as its number, and what is no number as NaN."""
@@ -166,7 +174,11 @@ def test_a_program_of_every_call_runs(device: str) -> None:
         AddParamGroup("A", Group(("q",), {"lr": 0.25}), "generator"),
         AddParamGroup("A", Group(("r",), {"lr": 0.5}), "tensor"),
         SetOption("A", 0, {"lr": TensorNumber(0.125), "alpha": 0.5}),
-        *(call for via in ("state_dict", "deepcopy", "file", "pickle") for call in (Save("A", via, via), Load("A", via))),  # type: ignore[arg-type]
+        *(
+            call
+            for via in ("state_dict", "deepcopy", "file", "pickle")
+            for call in (Save("A", via, via), Load("A", via))
+        ),  # type: ignore[arg-type]
         EditState("deepcopy", "relabel"),
         Load("A", "deepcopy"),
         Freeze("q"),
@@ -296,7 +308,9 @@ LONG = program(
 
 
 @on_every_device
-@pytest.mark.parametrize("path", ["torch", "torch:foreach", "torch:maximize", "torch:differentiable", "torch:tensor-lr"])
+@pytest.mark.parametrize(
+    "path", ["torch", "torch:foreach", "torch:maximize", "torch:differentiable", "torch:tensor-lr"]
+)
 def test_a_path_of_torch_conforms(path: str, device: str) -> None:
     """A step of every kind shows nothing on the path, in the dialect that it claims to speak."""
     subject = load(path, device=device)
@@ -436,7 +450,12 @@ def test_state_that_is_kept_elsewhere_is_hidden() -> None:
 
 @pytest.mark.parametrize(
     ("method", "feature"),
-    [("add_param_group", "groups"), ("zero_grad", "zero_grad"), ("state_dict", "state_dict"), ("load_state_dict", "state_dict")],
+    [
+        ("add_param_group", "groups"),
+        ("zero_grad", "zero_grad"),
+        ("state_dict", "state_dict"),
+        ("load_state_dict", "state_dict"),
+    ],
 )
 def test_a_method_that_is_missing_is_a_feature_that_is_missing(method: str, feature: str) -> None:
     """The feature is not asked for, and the reason is kept for the report."""
