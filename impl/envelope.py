@@ -82,6 +82,13 @@ def envelope(
     def interval(values: Any) -> Interval:
         return arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values)
 
+    symbols: Symbols[Any] = Symbols(
+        gamma=arithmetic.coefficient(hyper.lr),
+        alpha=arithmetic.coefficient(hyper.alpha),
+        eps=arithmetic.coefficient(hyper.eps),
+        lambda_=arithmetic.coefficient(hyper.weight_decay),
+        mu=arithmetic.coefficient(hyper.momentum),
+    )
     with np.errstate(all="ignore"):
         result = iterate(
             interval(before.param),
@@ -89,13 +96,7 @@ def envelope(
             interval(before.square_avg),
             interval(before.grad_avg),
             interval(before.momentum_buffer),
-            Symbols[Any](
-                gamma=arithmetic.coefficient(hyper.lr),
-                alpha=arithmetic.coefficient(hyper.alpha),
-                eps=arithmetic.coefficient(hyper.eps),
-                lambda_=arithmetic.coefficient(hyper.weight_decay),
-                mu=arithmetic.coefficient(hyper.momentum),
-            ),
+            symbols,
             hyper=hyper,
             dialect=dialect,
             sqrt=Interval.sqrt,

@@ -19,7 +19,7 @@ Source: DESIGN 2.1; the standard model of floating-point arithmetic (Higham, Acc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -53,6 +53,8 @@ class Arithmetic:
         self.scalars = scalars
         self.xp = array_namespace(like)
         self.device = device(like)
+        self._down = self.xp.asarray(-math.inf, dtype=self.xp.float64, device=self.device)
+        self._up = self.xp.asarray(math.inf, dtype=self.xp.float64, device=self.device)
         self._double = self.fmt.unit_roundoff == 2.0**-53
         self._tiny = (self.fmt.smallest_normal if policy.flush_subnormals else self.fmt.smallest_subnormal / 2) * _SLACK
 
@@ -260,8 +262,8 @@ class Arithmetic:
             # result and its rounding alike. Rounding never crosses zero, and zero is exact unless it was underflow.
             wide_lo, wide_hi = lo, hi
             for _ in range(max(1, math.ceil(2 * ulps))):
-                wide_lo = xp.nextafter(wide_lo, xp.full_like(lo, -math.inf))
-                wide_hi = xp.nextafter(wide_hi, xp.full_like(hi, math.inf))
+                wide_lo = xp.nextafter(wide_lo, self._down)
+                wide_hi = xp.nextafter(wide_hi, self._up)
             if self.policy.flush_subnormals:
                 wide_lo, wide_hi = wide_lo - self._tiny, wide_hi + self._tiny
             keeps_lo, keeps_hi = lo >= 0, hi <= 0
@@ -425,35 +427,61 @@ def _orders(
     arithmetic: Arithmetic, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]
 ) -> Iterator[Interval]:
     """The value of the product in every order of multiplying and dividing, reciprocals included."""
-    if len(factors) == 1 and not divisors:
-        yield factors[0]
-        return
     if len(factors) == 3 and not divisors and factors[1] is factors[2]:
         # c*g*g: with |g| for g, since every order has the sign of c.
         c, g = factors[0], arithmetic._magnitude(factors[1])
         yield arithmetic.multiply(c, arithmetic.multiply(g, g))
         yield arithmetic.multiply(arithmetic.multiply(c, g), g)
         return
-    seen: set[frozenset[int]] = set()
-    for i in range(len(factors)):
-        for j in range(i + 1, len(factors)):
-            pair = frozenset((id(factors[i]), id(factors[j])))
-            if pair in seen:
-                continue
-            seen.add(pair)
-            rest = tuple(factor for k, factor in enumerate(factors) if k not in (i, j))
-            yield from _orders(arithmetic, (arithmetic.multiply(factors[i], factors[j]), *rest), divisors)
-    for j, divisor in enumerate(divisors):
-        others = divisors[:j] + divisors[j + 1 :]
-        for i, factor in enumerate(factors):
-            rest = factors[:i] + factors[i + 1 :]
-            yield from _orders(arithmetic, (arithmetic.divide(factor, divisor), *rest), others)
-            if isinstance(factor, Coefficient) and factor.value > 0 and rest:
-                yield from _orders(arithmetic, rest, (arithmetic.divide(divisor, factor), *others))
-        one = arithmetic.xp.ones_like(divisor.lo)
-        reciprocal = arithmetic.divide(Interval(arithmetic, one, one, None), divisor)
-        if not others:
-            yield from _orders(arithmetic, (reciprocal, *factors), others)
+    yield from _Orders(arithmetic).values(factors, divisors)
+
+
+class _Orders:
+    """Every order of one product; partial products and quotients that several orders share are evaluated once."""
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._arithmetic = arithmetic
+        self._known: dict[tuple[str, int, int], Interval] = {}
+        self._seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+
+    def values(self, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]) -> Iterator[Interval]:
+        """The values of what is left to multiply and divide; each state is visited once."""
+        state = (tuple(sorted(map(id, factors))), tuple(sorted(map(id, divisors))))
+        if state in self._seen:
+            return
+        self._seen.add(state)
+        if len(factors) == 1 and not divisors:
+            yield factors[0]
+            return
+        for i in range(len(factors)):
+            for j in range(i + 1, len(factors)):
+                rest = tuple(factor for k, factor in enumerate(factors) if k not in (i, j))
+                yield from self.values((self._product(factors[i], factors[j]), *rest), divisors)
+        for j, divisor in enumerate(divisors):
+            others = divisors[:j] + divisors[j + 1 :]
+            for i, factor in enumerate(factors):
+                rest = factors[:i] + factors[i + 1 :]
+                yield from self.values((self._quotient(factor, divisor), *rest), others)
+                if isinstance(factor, Coefficient) and factor.value > 0 and rest:
+                    yield from self.values(rest, (self._quotient(divisor, factor), *others))
+            if not others:
+                yield from self.values((self._reciprocal(divisor), *factors), others)
+
+    def _product(self, x: Interval, y: Interval) -> Interval:
+        low, high = sorted((id(x), id(y)))
+        return self._once(("*", low, high), lambda: self._arithmetic.multiply(x, y))
+
+    def _quotient(self, x: Interval, y: Interval) -> Interval:
+        return self._once(("/", id(x), id(y)), lambda: self._arithmetic.divide(x, y))
+
+    def _reciprocal(self, x: Interval) -> Interval:
+        one = self._arithmetic.xp.ones_like(x.lo)
+        return self._once(("1/", 0, id(x)), lambda: self._arithmetic.divide(Interval(self._arithmetic, one, one, None), x))
+
+    def _once(self, key: tuple[str, int, int], evaluate: Callable[[], Interval]) -> Interval:
+        if key not in self._known:
+            self._known[key] = evaluate()
+        return self._known[key]
 
 
 def _either(x: Array | None, y: Array | None) -> Array | None:

@@ -141,7 +141,9 @@ class ReferenceSession:
         return opened
 
     def _create(self, call: Create) -> RMSprop:
-        options: dict[str, Any] = {name: _option(value) for name, value in call.options.items()}
+        documented = {name: getattr(self._dialect.defaults, name) for name in OPTIONS}
+        options: dict[str, Any] = {name: value for name, value in documented.items() if value is not None}
+        options.update({name: _option(value) for name, value in call.options.items()})
         if call.form == "groups":
             return RMSprop([self._group(group) for group in call.groups], **options, dialect=self._dialect)
         params = [self._params[name] for group in call.groups for name in group.params]

@@ -7,7 +7,7 @@ conformance of the whole run, whatever its length. Source: DESIGN 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from rmspec.oracles.program import (
 )
 from rmspec.oracles.subject import OPTIONS, Observation, Outcome
 from rmspec.properties.findings import Finding, Observed, Tally
-from rmspec.properties.ledger import Carry, OptimizerLedger, SavedLedger, format_of, number
+from rmspec.properties.ledger import Carry, OptimizerLedger, SavedLedger, count_reals, format_of, number
 from rmspec.properties.stepcheck import SteppedParam, check_group
 
 __all__ = ["Conformance"]
@@ -120,7 +120,7 @@ class Conformance:
         self.tally.check("init-params")
         self.tally.check("params")
         return [
-            *self._frame(before, after, "init-params", optimizer=call.optimizer),
+            *self._frame(before, after, "init-params", optimizer=call.optimizer, fresh=ledger.params()),
             *self._groups_as_expected(ledger, after),
             *self._initial_state(ledger, ledger.params(), after),
         ]
@@ -154,7 +154,7 @@ class Conformance:
         self.tally.check("add-param-group")
         ledger.add(call.group)
         return [
-            *self._frame(before, after, "add-param-group", groups_of=call.optimizer),
+            *self._frame(before, after, "add-param-group", groups_of=call.optimizer, fresh=params),
             *self._groups_as_expected(ledger, after, added=True),
             *self._initial_state(ledger, list(params), after),
         ]
@@ -260,6 +260,10 @@ class Conformance:
                         key in self._skipped,
                     )
                 )
+            if hyper is None:
+                # Nothing can be said of this step: what it leaves is what the next one starts from.
+                for each in stepped:
+                    ledger.state.setdefault(each.name, {}).update(each.after_state or _unknown(each.param))
             if hyper is None or not stepped:
                 continue
             found, known = check_group(
@@ -626,9 +630,13 @@ class Conformance:
         groups_of: str = "",
         state_of: str = "",
         slot: str = "",
+        fresh: Sequence[str] = (),
         grads: Mapping[str, Array | None] | bool | None = True,
     ) -> list[Finding]:
-        """What changed and must not have. ``grads`` maps the expected ones, ``True`` is as before, ``None`` unchecked."""
+        """What changed and must not have. ``grads`` maps the expected ones, ``True`` is as before, ``None`` unchecked.
+
+        The state of ``fresh`` parameters is left to the clauses of its initial value.
+        """
         moved = stepped or set()
         acting = step_of or groups_of or state_of or optimizer
         self.tally.check("frame")
@@ -654,7 +662,7 @@ class Conformance:
                     element, value = _difference(grad, got)
                     findings.append(self._finding("frame", which, summary, step_of, name, "grad", element, value))
                     break
-        findings += self._frame_state(before, after, clause, moved, none_of, state_of, acting)
+        findings += self._frame_state(before, after, clause, moved, none_of, state_of, acting, fresh)
         findings += self._frame_groups(before, after, clause, groups_of, acting, optimizer)
         findings += self._frame_slots(before, after, slot)
         return findings
@@ -682,11 +690,14 @@ class Conformance:
         none_of: str,
         state_of: str,
         acting: str,
+        fresh: Sequence[str],
     ) -> Iterator[Finding]:
         for optimizer, ledger in self._ledgers.items():
             if optimizer == state_of:
                 continue
             for name in dict.fromkeys(ledger.params()):
+                if optimizer == acting and name in fresh:
+                    continue
                 was = before.state.get(optimizer, {}).get(name, {})
                 now = after.state.get(optimizer, {}).get(name, {})
                 hyper = next((group.hyper() for group in ledger.groups if name in group.params), None)
@@ -803,6 +814,12 @@ class Conformance:
     def _lost(self) -> list[Finding]:
         self.over = True
         return []
+
+
+def _unknown(param: Array) -> dict[str, Carry]:
+    """What is known of hidden state after a step that could not be followed."""
+    anything = np.full(count_reals(param), np.inf)
+    return dict.fromkeys(STATE_ROLES, (-anything, anything, anything > 0))
 
 
 def _why(clause: str) -> str:

@@ -36,12 +36,16 @@ def in_format(program: Program, name: str) -> Program | None:
     return replace(program, params=tuple(replace(param, dtype=name) for param in program.params))
 
 
-def ordered(programs: Sequence[Program], formats: tuple[str, ...]) -> list[Program]:
-    """The programs in every format that a subject supports: all in float32 first, then the others."""
+def ordered(programs: Sequence[Program], formats: tuple[str, ...], *, every: int = 1) -> list[Program]:
+    """The programs in every format that a subject supports: all in float32 first, then the others.
+
+    With ``every`` above 1, each other format gets one in so many of the programs, another share each.
+    """
     found: list[Program] = []
     names = [name for name in FORMATS if name in formats]
     if "float32" not in names:
         names = ["float32", *names]
-    for name in names:
-        found += [each for each in (in_format(program, name) for program in programs) if each is not None]
+    for turn, name in enumerate(names):
+        share = [program for index, program in enumerate(programs) if not turn or (index + turn) % every == 0]
+        found += [each for each in (in_format(program, name) for program in share) if each is not None]
     return found

@@ -72,31 +72,37 @@ class ProgramMachine(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def start(self, data: st.DataObject) -> None:
+        """Declare parameters and create the first optimizers."""
         self._follow(data, "start")
 
     @precondition(lambda self: self._open)
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
+        """Set gradients and step."""
         self._follow(data, "step")
 
     @precondition(lambda self: self._open)
     @rule(data=st.data())
     def step_again(self, data: st.DataObject) -> None:
+        """Step with the gradients as they are."""
         self._follow(data, "step_again")
 
     @precondition(lambda self: self._open)
     @rule(data=st.data(), move=st.sampled_from(("set_option", "set_grad", "step_closure", "zero_grad", "freeze")))
     def between(self, data: st.DataObject, move: str) -> None:
+        """What happens between steps."""
         self._follow(data, move)
 
     @precondition(lambda self: self._open)
     @rule(data=st.data(), move=st.sampled_from(("save", "load", "load", "add_param_group", "edit_state")))
     def state(self, data: st.DataObject, move: str) -> None:
+        """Save, load, edit a saved state, add a group."""
         self._follow(data, move)
 
     @precondition(lambda self: self._open and len(self.builder.calls) > 8)
     @rule(data=st.data())
     def refused(self, data: st.DataObject) -> None:
+        """End with a call that must or may be refused."""
         self._follow(data, "refused")
 
     @precondition(lambda self: self.builder is not None and self.builder.over)
@@ -105,7 +111,9 @@ class ProgramMachine(RuleBasedStateMachine):
         """After a refusal nothing more can be said; a machine must still have a rule to run."""
 
     def teardown(self) -> None:
-        if self.builder is not None:
+        """Hand over the program."""
+        # Hypothesis may give up an example before its first call.
+        if self.builder is not None and self.builder.calls:
             self.finished(self.builder.program("found by search"))
         if self._session is not None:
             self._session.close()

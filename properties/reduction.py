@@ -494,7 +494,8 @@ def _simplify_numbers(search: _Search) -> None:
             for position in range(min(len(call.values), 4)):
                 for value in _simpler(call.values[position]):
                     current_call = search.program.calls[index]
-                    assert isinstance(current_call, SetGrad) and current_call.values is not None
+                    assert isinstance(current_call, SetGrad)
+                    assert current_call.values is not None
                     new = (*current_call.values[:position], value, *current_call.values[position + 1 :])
                     if search.attempt(_with_call(search.program, index, replace(current_call, values=new))):
                         break

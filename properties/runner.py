@@ -34,9 +34,20 @@ def run(
     tally.programs += 1
     session = subject.session(program.params)
     try:
+        dialect = _without(dialect, subject.capabilities().options)
         return _follow(program, session, Conformance(program, dialect, policy, tally))
     finally:
         session.close()
+
+
+def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
+    """The dialect with the branches that a subject takes no option for switched off, where it documents no default."""
+    lacking = {
+        name: False if name == "centered" else 0.0
+        for name in ("weight_decay", "momentum", "centered")
+        if name not in options and getattr(dialect.defaults, name) is None
+    }
+    return replace(dialect, defaults=replace(dialect.defaults, **lacking)) if lacking else dialect
 
 
 def _follow(program: Program, session: Session, conformance: Conformance) -> Run:

@@ -422,7 +422,8 @@ class _Writer:
             read = f'[entry["{key}"].tolist() for entry in {slot}["state"].values() if "{key}" in entry]'
         else:
             name = deviation.optimizer
-            read = f'[{{k: float(v) for k, v in g.items() if k in ("lr", "alpha", "eps", "momentum", "weight_decay")}} for g in {name}.param_groups]'
+            options = '("lr", "alpha", "eps", "momentum", "weight_decay")'
+            read = f"[{{k: float(v) for k, v in g.items() if k in {options}}} for g in {name}.param_groups]"
         return [f"before = {read}"], [
             f"after = {read}",
             'print("before", before, "after", after)',

@@ -89,7 +89,8 @@ def test_the_reference_conforms_on_sweeps(dialect: str) -> None:
 def test_the_reference_conforms_on_programs_of_the_state_machine() -> None:
     """Every program that the search draws is one that a correct optimizer passes."""
     for given in drawn():
-        assert [each for each in findings(admitted(given), REFERENCE) if not each.hazard] == []
+        if given.calls:
+            assert [each for each in findings(admitted(given), REFERENCE) if not each.hazard] == []
 
 
 def test_a_dialect_deviates_from_the_specification_where_it_differs() -> None:
@@ -166,7 +167,7 @@ TWINS = (create("p"), create("q", name="B"), *step(p=2.0), *step("B", q=2.0))
         # creating
         ([create("p")], when(Create, moved("p")), "init-params"),
         ([SetGrad("p", (1.0,)), create("p")], when(Create, regraded("p")), "init-params"),
-        ([*LIVE, create("q", name="B")], when(Create, scaled("A", "p")), "init-params"),
+        ([*LIVE, create("q", name="B")], when(Create, scaled("A", "p")), "isolation"),
         ([*LIVE, create("q", name="B")], when(Create, regrouped("A", lr=0.5), "B"), "isolation"),
         # stepping
         ([create("p", "q"), *step(p=2.0)], when(Step, moved("q")), "grad-none"),
@@ -505,7 +506,7 @@ def test_loading_may_round_to_the_format_of_the_parameter() -> None:
 def test_a_value_just_outside_its_envelope_is_found(role: str, name: str) -> None:
     """Sixteen units in the last place are too many in every format and for every role."""
     params = (Param("p", name, (3,)),)
-    given = program(create(lr=0.5, alpha=0.75, eps=0.25, momentum=0.5, centered=True), step(p=2.0), params=params)
+    given = program(create(lr=0.125, alpha=0.75, eps=0.25, momentum=0.5, centered=True), step(p=2.0), params=params)
     fmt = FORMATS[name]
 
     def spoil(session: Any, call: Call) -> None:
@@ -590,7 +591,7 @@ def test_what_the_page_leaves_open_is_observed(calls: list[Call], clause: str, b
     """The behaviour is counted under a clause that never fails a run."""
     tally = Tally()
     assert findings(program(calls, params=BOTH), REFERENCE, tally=tally) == ()
-    assert tally.observed == {(clause, behaviour): 1}
+    assert tally.observed[clause, behaviour] == 1
     assert not CLAUSES[clause].gates
 
 

@@ -295,7 +295,6 @@ def test_random_legal_evaluations_escape_from_a_float64_envelope_without_outward
     assert next(escapes("float64", range(50)), None) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="a divisor that may be -0.0 is taken for +0.0")
 def test_a_division_by_the_root_of_minus_zero_is_infinite_with_the_other_sign():
     """v~ of -1e-60 rounds to -0.0 in float32, sqrt(-0.0) is -0.0, and g / -0.0 is -inf: IEEE 754 says so of each."""
     # centered, eps inside, eps = 0: v = 0 and alpha = 1 keep v~ = 0 - g_ave^2, fused, of a g_ave of 1e-30.
@@ -308,7 +307,6 @@ def test_a_division_by_the_root_of_minus_zero_is_infinite_with_the_other_sign():
     assert allowed["momentum_buffer"].contains(np.array([float(buffer)]))[0]
 
 
-@pytest.mark.xfail(strict=True, reason="theta - theta*lr*lambda is the one form that the pseudocode has")
 def test_decoupled_decay_may_multiply_by_one_minus_lr_lambda():
     """``Dialect.decay`` writes it theta (1 - lr lambda), as AdamW does: mul_(1 - lr * weight_decay)."""
     theta, g = np.float32(float.fromhex("0x1.00ccfcp+0")), np.float32(float.fromhex("0x1.66461ap-14"))

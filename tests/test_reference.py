@@ -129,7 +129,6 @@ def test_a_negative_or_nan_option_is_refused_at_every_door(name, value):
     assert snapshot(optimizer) == unchanged
 
 
-@pytest.mark.xfail(strict=True, reason="load_state_dict does not look at the options that it takes over")
 @pytest.mark.parametrize(("name", "value"), [("lr", -1.0), ("alpha", math.nan)])
 def test_a_negative_or_nan_option_is_refused_by_load_state_dict_too(name, value):
     """It is a door like the others."""
@@ -148,7 +147,6 @@ def test_an_option_that_is_no_number_is_refused(name, value):
         RMSprop([parameter(1.0)], **{name: value})
 
 
-@pytest.mark.xfail(strict=True, reason="float() reads numbers from strings")
 def test_a_number_in_a_string_is_refused():
     """'0.1' is no number."""
     with pytest.raises(TypeError, match="lr"):

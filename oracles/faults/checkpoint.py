@@ -398,7 +398,7 @@ class StateDictInOrderOfFirstSteps(LoopRMSprop):
 
     def state_dict(self) -> StateDict:
         saved = super().state_dict()
-        saved["state"] = {i: x for i, x in enumerate(x for x in saved["state"].values() if x)}
+        saved["state"] = dict(enumerate(x for x in saved["state"].values() if x))
         return saved
 
 
