@@ -132,16 +132,14 @@ class Arithmetic:
             magnitude = self._magnitude(x)
             lo = magnitude.lo * magnitude.lo
             hi = lo if magnitude.hi is magnitude.lo else magnitude.hi * magnitude.hi
-            square = self._widened(lo, hi, nan, self._lost([lo], x))
+            square = self._widened(lo, hi, nan, self._lost([lo], [(magnitude.lo,)]))
             return Interval(self, self.xp.where(square.lo < 0, 0.0, square.lo), square.hi, nan)
-        corners = [x.lo * y.lo]
-        if y.hi is not y.lo:
-            corners.append(x.lo * y.hi)
-        if x.hi is not x.lo:
-            corners.append(x.hi * y.lo)
-            if y.hi is not y.lo:
-                corners.append(x.hi * y.hi)
-        lost = self._lost(corners, x, y)
+        ends = [(x.lo, y.lo)]
+        ends += [(x.lo, y.hi)] if y.hi is not y.lo else []
+        ends += [(x.hi, y.lo)] if x.hi is not x.lo else []
+        ends += [(x.hi, y.hi)] if x.hi is not x.lo and y.hi is not y.lo else []
+        corners = [one * other for one, other in ends]
+        lost = self._lost(corners, ends)
         if not all(self._finite(corner) for corner in corners):
             zero_x, zero_y = (x.lo <= 0) & (x.hi >= 0), (y.lo <= 0) & (y.hi >= 0)
             endless_x, endless_y = self._endless(x), self._endless(y)
@@ -157,14 +155,12 @@ class Arithmetic:
         nan = _either(x.nan, y.nan)
         y_lo = xp.abs(y.lo) if y.hi is y.lo else xp.where(y.lo > 0, y.lo, 0.0)
         y_hi = y_lo if y.hi is y.lo else y.hi
-        corners = [x.lo / y_lo]
-        if y_hi is not y_lo:
-            corners.append(x.lo / y_hi)
-        if x.hi is not x.lo:
-            corners.append(x.hi / y_lo)
-            if y_hi is not y_lo:
-                corners.append(x.hi / y_hi)
-        lost = self._lost(corners, x)
+        ends = [(x.lo, y_lo)]
+        ends += [(x.lo, y_hi)] if y_hi is not y_lo else []
+        ends += [(x.hi, y_lo)] if x.hi is not x.lo else []
+        ends += [(x.hi, y_hi)] if x.hi is not x.lo and y_hi is not y_lo else []
+        corners = [one / other for one, other in ends]
+        lost = self._lost(corners, [(one,) for one, _ in ends])
         if not all(self._finite(corner) for corner in corners):
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
             nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
@@ -230,16 +226,20 @@ class Arithmetic:
     def _endless(self, x: Interval) -> Array:
         return (x.hi == math.inf) | (x.lo == -math.inf)
 
-    def _lost(self, corners: list[Array], *operands: Interval) -> Array | None:
-        """Where float64 itself lost a product or quotient to zero: only its own format has that problem."""
+    def _lost(self, corners: list[Array], ends: list[tuple[Array, ...]]) -> Array | None:
+        """Where float64 itself lost a product or quotient to zero: only its own format has that problem.
+
+        ``ends`` are, for each corner, the numbers that must be zero for the corner to be zero exactly.
+        """
         if not self._double or not any(bool(self.xp.any(corner == 0)) for corner in corners):
             return None
-        zero = corners[0] == 0
-        for corner in corners[1:]:
-            zero = zero | (corner == 0)
-        for operand in operands:
-            zero = zero & ~((operand.lo == 0) & (operand.hi == 0))
-        return zero
+        lost = corners[0] != corners[0]
+        for corner, numbers in zip(corners, ends, strict=True):
+            zero = corner == 0
+            for number in numbers:
+                zero = zero & (number != 0)
+            lost = lost | zero
+        return lost
 
     def _signed(self, result: Interval, x: Interval, y: Interval) -> Interval:
         """A product or quotient of numbers that are nowhere negative, without the sign that underflow took from it."""
@@ -476,7 +476,9 @@ class _Orders:
 
     def _reciprocal(self, x: Interval) -> Interval:
         one = self._arithmetic.xp.ones_like(x.lo)
-        return self._once(("1/", 0, id(x)), lambda: self._arithmetic.divide(Interval(self._arithmetic, one, one, None), x))
+        return self._once(
+            ("1/", 0, id(x)), lambda: self._arithmetic.divide(Interval(self._arithmetic, one, one, None), x)
+        )
 
     def _once(self, key: tuple[str, int, int], evaluate: Callable[[], Interval]) -> Interval:
         if key not in self._known:

@@ -17,6 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from rmspec.oracles.program import Program, to_json
@@ -155,7 +156,7 @@ def fingerprint(programs: tuple[Program, ...]) -> str:
 def _sealed() -> Iterator[None]:
     """Keep Hypothesis from drawing constants out of whatever modules happen to be imported."""
     original = providers._get_local_constants
-    nothing = type(original())()
+    nothing = Constants()
     providers._get_local_constants = lambda: nothing
     providers.CONSTANTS_CACHE.cache.clear()
     try:

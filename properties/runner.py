@@ -42,12 +42,14 @@ def run(
 
 def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
     """The dialect with the branches that a subject takes no option for switched off, where it documents no default."""
-    lacking = {
-        name: False if name == "centered" else 0.0
-        for name in ("weight_decay", "momentum", "centered")
-        if name not in options and getattr(dialect.defaults, name) is None
-    }
-    return replace(dialect, defaults=replace(dialect.defaults, **lacking)) if lacking else dialect
+    defaults = dialect.defaults
+    if "weight_decay" not in options and defaults.weight_decay is None:
+        defaults = replace(defaults, weight_decay=0.0)
+    if "momentum" not in options and defaults.momentum is None:
+        defaults = replace(defaults, momentum=0.0)
+    if "centered" not in options and defaults.centered is None:
+        defaults = replace(defaults, centered=False)
+    return replace(dialect, defaults=defaults)
 
 
 def _follow(program: Program, session: Session, conformance: Conformance) -> Run:

@@ -414,7 +414,9 @@ class _Writer:
             return [f"before = {read}"], [
                 f"after = {read}",
                 'print("before", before, "after", after)',
-                f"assert (after is not None and torch.equal(before, after) if before is not None else after is None or bool((after == {start}).all())), {text}",
+                f"fresh = after is None or bool((after == {start}).all())",
+                "same = after is not None and before is not None and torch.equal(before, after)",
+                f"assert same if before is not None else fresh, {text}",
             ]
         if deviation.clause == "state-dict-snapshot":
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, Save))
@@ -459,15 +461,18 @@ class _Writer:
         if isinstance(self.last, Save):
             key = deviation.state_name or deviation.role
             position = self._order(deviation.optimizer).index(deviation.param)
-            held = f'{self.last.slot}["state"][{position}]["{key}"]'
-            return [f"live = {read}", f"assert torch.equal({held}, live), {text}"]
+            held = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
+            same = "held is not None and torch.equal(torch.as_tensor(held), live)"
+            return [f"live = {read}", f"held = {held}", f"assert {same}, {text}"]
         lines = [f"loaded = {read}"]
         if deviation.clause == "load-partial":
             return [*lines, f"assert loaded is None or not loaded.any(), {text}"]
         return [
             *lines,
             'print("saved", saved, "loaded", loaded)',
-            f"assert (loaded is None or not loaded.any()) if saved is None else torch.equal(saved.to(loaded.dtype), loaded), {text}",
+            "fresh = loaded is None or not loaded.any()",
+            "same = saved is not None and loaded is not None and torch.equal(saved.to(loaded.dtype), loaded)",
+            f"assert fresh if saved is None else same, {text}",
         ]
 
     def _saved_param(self, call: Save) -> str:

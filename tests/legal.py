@@ -136,10 +136,11 @@ class Exact:
         return float(self.storage.plus(value))
 
     def operate(self, name: str, *operands: Any) -> Any:
-        if name == "fma":
-            result = EXACT.add(EXACT.mul(operands[0], operands[1]), operands[2])
-        else:
-            result = getattr(EXACT, name)(*operands)
+        result = (
+            EXACT.add(EXACT.mul(operands[0], operands[1]), operands[2])
+            if name == "fma"
+            else getattr(EXACT, name)(*operands)
+        )
         return self.rng.choice(self.targets).plus(result)
 
     def negated(self, value: Any) -> Any:

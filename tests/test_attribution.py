@@ -11,7 +11,19 @@ from programs import P, Spoilt, create, findings, grouped, own, program, step
 
 from rmspec.impl.clauses import CLAUSES
 from rmspec.impl.dialect import SPECIFICATION, Dialect
-from rmspec.oracles.program import AddParamGroup, Call, Create, Group, Load, Param, Save, SetGrad, SetOption, Step, ZeroGrad
+from rmspec.oracles.program import (
+    AddParamGroup,
+    Call,
+    Create,
+    Group,
+    Load,
+    Param,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    ZeroGrad,
+)
 from rmspec.oracles.reference_subject import ReferenceSubject
 from rmspec.properties.attribution import attribute, hypotheses
 
@@ -49,7 +61,9 @@ def first(subject: Any, *calls: Any, params: tuple[Param, ...] = (P,)) -> tuple[
         ({"initial_square_avg": "eps"}, {}, "init-square-avg"),
     ],
 )
-def test_another_rule_is_named_by_the_clause_that_it_breaks(switches: dict[str, Any], options: dict[str, Any], clause: str) -> None:
+def test_another_rule_is_named_by_the_clause_that_it_breaks(
+    switches: dict[str, Any], options: dict[str, Any], clause: str
+) -> None:
     """A subject that follows a dialect's rule is found by the clause that says otherwise, in one element and few calls."""
     (found,) = own(Speaking(**switches), fail_fast=True, formats=("float32",))
     assert found.clause == clause
@@ -183,8 +197,10 @@ def test_a_hypothesis_that_did_not_hold_before_the_reduction_is_a_coincidence() 
 
 def test_every_clause_that_is_named_exists() -> None:
     """Attribution names no clause that there is not, for any rule that it knows."""
-    dialect: Dialect = replace(SPECIFICATION, eps_place="inside", lr_place="inside", decay="decoupled", initial_square_avg=1.0)
+    dialect: Dialect = replace(
+        SPECIFICATION, eps_place="inside", lr_place="inside", decay="decoupled", initial_square_avg=1.0
+    )
     for options in ({}, {"momentum": 0.5, "centered": True, "weight_decay": 0.5}):
-        found, given = first(Speaking(**{"eps_place": "inside"}), create(**GIVEN, **options), step(p=2.0), step(p=-0.5))
+        found, given = first(Speaking(eps_place="inside"), create(**GIVEN, **options), step(p=2.0), step(p=-0.5))
         for spoken in (SPECIFICATION, dialect, replace(dialect, maximize=True)):
             assert set(hypotheses(found, given, spoken)) <= set(CLAUSES)

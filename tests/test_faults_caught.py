@@ -1,6 +1,6 @@
 """The quality of the suite: every fault of the catalogue is caught, named, reduced, and shown in a script of its own.
 
-Each fault is checked once, as ``rmspec check --profile smoke --fail-fast`` does, and what was found is written to a folder
+Each fault is checked once, as ``rmspec check --fail-fast`` does, with the programs of ``smoke``, and what was found is written to a folder
 that the workers of a run share. The tests at the end read what is there and check what is missing, so that they hold
 alone as well.
 """
@@ -70,7 +70,7 @@ def programs() -> tuple[Program, ...]:
 def examined(fault: Fault) -> Record:
     """What a check of the fault finds first, as plain data; ``caught`` is false where it finds nothing."""
     settings = Settings(
-        profile="smoke",
+        profile="ci",
         programs=programs(),
         fail_fast=True,
         baseline="none" if fault.inherited else None,
@@ -210,7 +210,7 @@ def test_the_optimizers_that_faults_derive_from_have_none(attr: str) -> None:
     assert hasattr(import_module("rmspec.oracles.faults.base"), attr)
     found = [
         (event.deviation.known, event.deviation.clause, event.deviation.summary)
-        for event in examine(load(f"rmspec.oracles.faults.base:{attr}"), Settings(profile="smoke", programs=programs()))
+        for event in examine(load(f"rmspec.oracles.faults.base:{attr}"), Settings(profile="ci", programs=programs()))
         if isinstance(event, DeviationFound) and not event.deviation.hazard
     ]
     inherited = {("inherited:torch", "scalar-precision"), ("inherited:torch:foreach", "scalar-precision")}

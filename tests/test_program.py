@@ -169,7 +169,7 @@ def test_a_number_survives_its_text(number: float) -> None:
 @pytest.mark.parametrize("given_text", ["", "one", "infinity", "0x", "1e5x", "NaN "])
 def test_a_text_that_is_no_number_is_refused(given_text: str) -> None:
     """Only a hexadecimal number, nan, inf and -inf are numbers."""
-    with pytest.raises(ValueError, match="hexadecimal|convert|float"):
+    with pytest.raises(ValueError, match=r"hexadecimal|convert|float"):
         real(given_text)
 
 

@@ -35,7 +35,9 @@ def stepped(
     """A parameter before and after the last of some steps of the reference."""
     shape = (len(values) // FORMATS[fmt].parts,)
     parameter = Parameter(elements(values, fmt, shape))
-    options = {option: hyper.option(option) for option in ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")}
+    options = {
+        option: hyper.option(option) for option in ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+    }
     optimizer = RMSprop([parameter], **options, dialect=dialect)  # type: ignore[arg-type]
     parameter.grad = elements(grads, fmt, shape)
     for _ in range(turns - 1):
@@ -57,7 +59,14 @@ def checked(
     tally: Tally | None = None,
 ) -> tuple[Any, Any]:
     return check_group(
-        list(params), hyper, dialect, policy, Tally() if tally is None else tally, call=4, optimizer="A", sources={"lr": "default"}
+        list(params),
+        hyper,
+        dialect,
+        policy,
+        Tally() if tally is None else tally,
+        call=4,
+        optimizer="A",
+        sources={"lr": "default"},
     )
 
 
@@ -82,10 +91,22 @@ def test_the_finding_names_the_element_of_its_parameter() -> None:
     first, second = stepped(), stepped(name="q")
     second.after[1] += 0.5
     ((found,), _) = checked(first, second)
-    assert (found.param, found.role, found.element, found.elements, found.call, found.optimizer) == ("q", "param", 1, 3, 4, "A")
+    assert (found.param, found.role, found.element, found.elements, found.call, found.optimizer) == (
+        "q",
+        "param",
+        1,
+        3,
+        4,
+        "A",
+    )
     assert found.observed == float(second.after[1])
     assert found.case.before.grad.tolist() == [3.0]
-    assert (found.case.first, found.case.t, found.case.format, found.case.sources) == (True, 1, "float32", {"lr": "default"})
+    assert (found.case.first, found.case.t, found.case.format, found.case.sources) == (
+        True,
+        1,
+        "float32",
+        {"lr": "default"},
+    )
     assert "square_avg" in found.case.seen
 
 
@@ -138,11 +159,12 @@ def test_bounds_from_an_earlier_step_decide_a_later_one(wrong: bool) -> None:
 
 def test_state_of_which_nothing_is_known_decides_nothing() -> None:
     """Bounds without end make an inconclusive check, never a deviation and never a pass."""
-    each = stepped(turns=3)
+    hyper = Hyperparameters(lr=0.125, alpha=0.75, eps=0.0)
+    each = stepped(hyper, turns=3)
     anything = np.full(3, np.inf)
     each.before_state, each.after_state = {"square_avg": (-anything, anything, anything > 0)}, {}
     tally = Tally()
-    found, _ = checked(each, tally=tally)
+    found, _ = checked(each, hyper=hyper, tally=tally)
     assert found == []
     assert tally.inconclusive_checks == tally.element_checks == 3
 
@@ -195,7 +217,7 @@ def test_an_empty_parameter_has_nothing_to_check() -> None:
 def test_formats_of_one_group_are_checked_apart() -> None:
     """Each has its own unit roundoff: what is exact for a half is far off for a double."""
     half, double = stepped(fmt="float16"), stepped(name="q", fmt="float64")
-    double.after[0] = np.float16(double.after[0])
+    double.after[1] = np.float16(double.after[1])
     ((found,), known) = checked(half, double)
     assert found.param == "q"
     assert set(known) == {"p", "q"}

@@ -371,8 +371,8 @@ class Named(torch.optim.Optimizer):
     names = ("square_avg", "grad_avg", "momentum_buffer")
 
     def __init__(self, params, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False):
-        options = dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
-        super().__init__(params, options)
+        names = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+        super().__init__(params, dict(zip(names, (lr, alpha, eps, weight_decay, momentum, centered), strict=True)))
 
     @torch.no_grad()
     def step(self, closure=None):
