@@ -150,7 +150,8 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "init-grad-avg", {"before": replace(before, grad_avg=g)}
             yield "init-grad-avg", {"before": replace(before, grad_avg=np.ones(1))}
         if role == "momentum_buffer":
-            yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=np.ones(1))}
+            for start in (np.ones(1), g, before.param):
+                yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=start)}
         if role == "param" and "square_avg" not in case.seen:
             for start in (np.ones(1), np.full(1, hyper.eps), g * g):
                 yield "init-square-avg", {"before": replace(before, square_avg=start)}

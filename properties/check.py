@@ -16,7 +16,7 @@ from rmspec.impl.dialect import Dialect, dialect_named
 from rmspec.impl.policy import STRICT, Policy
 from rmspec.oracles.loader import load
 from rmspec.oracles.program import Program
-from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.oracles.subject import FEATURES, Capabilities, Subject
 from rmspec.properties.admission import admit, restrict
 from rmspec.properties.attribution import attribute, hypotheses
 from rmspec.properties.corpus import corpus, ordered
@@ -305,6 +305,8 @@ class _Examination:
         self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str
     ) -> tuple[Program, Finding, str]:
         def shows(candidate: Program, *, strict: bool = True) -> Finding | None:
+            if not {param.dtype for param in candidate.params} <= set(self.capabilities.formats):
+                return None
             for each in run(candidate, self.subject, self.dialect, policy=self.settings.policy).findings:
                 if each.key != finding.key:
                     continue
@@ -332,7 +334,11 @@ class _Examination:
         ``_CUT`` where a baseline could not be followed so far, so that nothing can be said.
         """
         cut = ""
+        spoken = finding.kind in ("value", "base", "group") and finding.clause != "duplicate-in-group"
         for baseline in self._baselines:
+            if spoken and baseline.dialect != self.dialect.name:
+                # It computes something else on purpose: that it deviates from this dialect excuses no one.
+                continue
             key = (baseline.name, hash(repr(program)))
             if key not in self._baseline_places:
                 if len(self._baseline_places) > 4000:
@@ -477,6 +483,9 @@ class _Examination:
         if broken:
             verdict = "deviates" if any(each.known is None for each in broken) else "known"
             return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction)  # type: ignore[arg-type]
+        if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
+            # What a program without the feature happens to touch is no check of it.
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if not clause.gates:
             seen = sorted((behaviour, n) for (name, behaviour), n in tally.observed.items() if name == id)
             reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)

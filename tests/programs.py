@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from rmspec.impl.dialect import SPECIFICATION, Dialect, dialect_named
 from rmspec.oracles.program import Call, Create, Group, OptionValue, Param, Program, SetGrad, Step
 from rmspec.oracles.reference_subject import ReferenceSession, ReferenceSubject
@@ -117,7 +119,8 @@ class _SpoiltSession:
     def perform(self, call: Call) -> Outcome:
         outcome = self._session.perform(call)
         if self._spoil is not None:
-            self._spoil(self._session, call)
+            with np.errstate(all="ignore"):
+                self._spoil(self._session, call)
         return outcome if self._answer is None else self._answer(call, outcome)
 
     def observe(self) -> Observation:

@@ -1,6 +1,6 @@
 """The quality of the suite: every fault of the catalogue is caught, named, reduced, and shown in a script of its own.
 
-Each fault is checked once, as ``rmspec check --fail-fast`` does, with the programs of ``smoke``, and what was found is written to a folder
+Each fault is checked once, as ``rmspec check --fail-fast`` does with the programs of ``smoke``; what was found is in a folder
 that the workers of a run share. The tests at the end read what is there and check what is missing, so that they hold
 alone as well.
 """

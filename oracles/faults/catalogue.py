@@ -2446,6 +2446,17 @@ FAULTS: tuple[Fault, ...] = (
         path="foreach",
     ),
     Fault(
+        id="load-shares-with-source",
+        summary="A loaded state stays one with the state of the optimizer that it was taken from.",
+        bug_class=3,
+        clauses=("load-isolation",),
+        attr="LoadSharesWithSource",
+        module="rmspec.oracles.faults.checkpoint",
+        elementwise=False,
+        path="for-loop",
+        inherited=True,
+    ),
+    Fault(
         id="load-shares-tensors",
         summary="load_state_dict keeps the tensors that it is given, and later steps write into them.",
         bug_class=3,

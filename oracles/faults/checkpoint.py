@@ -252,6 +252,16 @@ class LoadSharesTensors(LoopRMSprop):
         return state_dict
 
 
+class LoadSharesWithSource(LoopRMSprop):
+    """A loaded state stays one with the state of the optimizer that it was taken from."""
+
+    def _own(self, state_dict: StateDict) -> StateDict:
+        return state_dict
+
+    def _snapshot(self, state: dict[str, Any]) -> dict[str, Any]:
+        return dict(state)
+
+
 class Linked(dict[str, Any]):
     """A group whose options are written to every group that it is linked with."""
 
