@@ -132,7 +132,7 @@ class Arithmetic:
             magnitude = self._magnitude(x)
             lo = magnitude.lo * magnitude.lo
             hi = lo if magnitude.hi is magnitude.lo else magnitude.hi * magnitude.hi
-            square = self._widened(lo, hi, nan, self._lost([lo], [(magnitude.lo,)]))
+            square = self._widened(lo, hi, nan, self._lost([lo, hi], [(magnitude.lo,), (magnitude.hi,)]))
             return Interval(self, self.xp.where(square.lo < 0, 0.0, square.lo), square.hi, nan)
         ends = [(x.lo, y.lo)]
         ends += [(x.lo, y.hi)] if y.hi is not y.lo else []

@@ -17,7 +17,7 @@ from rmspec.oracles.reference_subject import ReferenceSubject
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.check import PROFILES, Settings, check, examine, generated
 from rmspec.properties.corpus import corpus
-from rmspec.properties.events import DeviationFound, Progress, SubjectFinished, SubjectResult, SubjectStarted
+from rmspec.properties.events import Progress, SubjectFinished, SubjectResult, SubjectStarted
 
 module = import_module("rmspec.properties.check")  # the package exports a function of the same name
 
