@@ -100,7 +100,8 @@ class TorchSubject:
                     features.discard(option)
                     missing[option] = f"its constructor takes no {option}"
             if not isinstance(optimizer, torch.optim.Optimizer):
-                features -= {"hooks", "tensor_lr"}
+                features -= {"hooks", "tensor_lr", "duplicates"}
+                missing["duplicates"] = "it is not built on torch.optim.Optimizer, and the page promises no refusal"
             elif _wraps_torch(type(optimizer)):
                 features -= {"hooks"}
                 missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"

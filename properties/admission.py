@@ -42,14 +42,17 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
     """The program as this subject can be asked it; ``None`` where nothing worth asking is left."""
     features = capabilities.features
     calls: list[Call] = []
+    held: dict[str, list[str]] = {}
     for call in program.calls:
         kept = _call(call, capabilities)
         if kept is None:
             continue
-        if not features & {"duplicates"} and isinstance(kept, Create | AddParamGroup):
+        if isinstance(kept, Create | AddParamGroup):
             groups = kept.groups if isinstance(kept, Create) else (kept.group,)
-            names = [name for group in groups for name in group.params]
-            if len(set(names)) != len(names):
+            before = [] if isinstance(kept, Create) else held.get(kept.optimizer, [])
+            names = [*before, *(name for group in groups for name in group.params)]
+            held[kept.optimizer] = names
+            if "duplicates" not in features and len(set(names)) != len(names):
                 return None
         calls.append(kept)
     if not any(isinstance(call, Create) for call in calls):
