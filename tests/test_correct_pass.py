@@ -53,14 +53,7 @@ def verdict(path: Path, settings: Settings) -> tuple[SubjectResult, list[Deviati
     raise AssertionError("examine ends with SubjectFinished")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=pytest.mark.slow if path.stem == "compiled" else (), id=path.stem)
-        for path in FILES
-        if path.stem != "compiled"
-    ],
-)
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "compiled"], ids=lambda path: path.stem)
 def test_a_correct_optimizer_passes(path: Path) -> None:
     """Nothing deviates but what is known of torch, and something was checked in every format."""
     result, own = verdict(path, Settings(profile="smoke", programs=programs()))

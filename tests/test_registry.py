@@ -46,7 +46,8 @@ def test_a_frameworks_module_has_what_the_registry_promises(framework) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "torch:compiled" else ()) for name in registered_names()]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == "torch:compiled" else ()) for name in registered_names()],
 )
 def test_a_registered_name_loads_or_says_what_is_missing(name: str) -> None:
     """The subject has the name it was asked for, and can say what it can be asked."""
