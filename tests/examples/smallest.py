@@ -16,7 +16,7 @@ HELLO = {
 
 class Tensor:
     def __init__(self, values, shape):
-        self.shape, self.data, self.grad, self.v = shape, self.filled(values, shape), None, None
+        self.shape, self.data, self.grad = shape, self.filled(values, shape), None
 
     @staticmethod
     def filled(values, shape):
@@ -32,11 +32,9 @@ def show(x):
     return x.hex() if math.isfinite(x) else str(x)
 
 
-def update(tensor, lr, alpha, eps):
-    if tensor.v is None:
-        tensor.v = [0.0] * len(tensor.data)
+def update(tensor, averages, lr, alpha, eps):
     for i, g in enumerate(tensor.grad):
-        v = tensor.v[i] = alpha * tensor.v[i] + (1 - alpha) * (g * g)
+        v = averages[i] = alpha * averages[i] + (1 - alpha) * (g * g)
         d = math.sqrt(v) + eps
         tensor.data[i] -= lr * (g / d if d else math.nan if g == 0 or math.isnan(g) else math.copysign(math.inf, g))
 
@@ -48,17 +46,18 @@ def perform(call, tensors, optimizers):
             options |= {name: float.fromhex(value) for name, value in call.get("options", {}).items()}
             if min(options.values()) < 0:
                 raise ValueError("an option is negative")
-            optimizers[call["optimizer"]] = (call["groups"][0]["params"], options)
+            names = call["groups"][0]["params"]
+            optimizers[call["optimizer"]] = {name: [0.0] * len(tensors[name].data) for name in names}, options
         case "set_grad":
             tensor = tensors[call["param"]]
             tensor.grad = None if call["values"] is None else tensor.filled(call["values"], tensor.shape)
         case "freeze":
             tensors[call["param"]].grad = None
         case "step":
-            names, options = optimizers[call["optimizer"]]
-            for name in names:
+            state, options = optimizers[call["optimizer"]]
+            for name, averages in state.items():
                 if tensors[name].grad is not None:
-                    update(tensors[name], **options)
+                    update(tensors[name], averages, **options)
 
 
 def observation(tensors):
