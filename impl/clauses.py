@@ -346,6 +346,12 @@ _ALL = (
         "silent; read as: the page's symbols are real numbers",
     ),
     _reading(
+        "subnormals",
+        "subnormal numbers are numbers",
+        "Numbers below the smallest normal one of the tensor's format are calculated with, not replaced by 0.",
+        "silent; read as: the page's symbols are real numbers",
+    ),
+    _reading(
         "elementwise",
         "every element is updated, by its own values alone",
         "The result for an element does not depend on the size, the shape or the position, nor on other elements.",
@@ -378,6 +384,14 @@ _ALL = (
         "A duplicate inside one group is refused or has no effect.",
         "silent; read as: one step is one iteration",
         "duplicates",
+    ),
+    _reading(
+        "sparse-rows",
+        "a row-sparse gradient steps the rows that it names",
+        "Rows that a row-sparse gradient does not name keep their values and their state (in a dialect whose sparse form is "
+        "dense they are stepped with a gradient of 0); the rows that it names take the step, with the sum where one is named twice.",
+        "silent on this page; the sparse operations of TensorFlow",
+        "sparse",
     ),
     _reading(
         "maximize",

@@ -66,8 +66,12 @@ class Dialect:
     (b += lr g/d).
     ``decay``: ``l2`` (added to the gradient), ``decoupled-lr`` (theta (1 - lr lambda)), ``decoupled`` (theta (1 - lambda)), ``none``.
     ``centered_form``: ``option``, ``always`` or ``never``; ``bias_correction`` divides the averages by 1 - alpha^t.
+    ``momentum_form``: ``option`` (a buffer where momentum is above 0), ``always`` (a buffer even where it is 0) or ``never``.
     ``scalars``: how far hyperparameters may be rounded: ``double`` (float32 for formats up to float32, float64 for
-    float64), ``float32`` (even for float64) or ``storage`` (the tensor's format, 1 - alpha formed after rounding).
+    float64), ``float32`` (even for float64), ``cast`` (each number to the tensor's format, 1 - alpha formed before),
+    ``storage`` (the tensor's format, 1 - alpha formed after rounding) or ``float32-storage`` (first to float32, then that).
+    ``single``: the options that are held in float32, whatever the others are.
+    ``sparse``: a row-sparse gradient is ``dense`` (0 in the rows that it does not name), or steps its ``rows`` alone.
     """
 
     name: str
@@ -79,9 +83,11 @@ class Dialect:
     nesterov: bool = False
     bias_correction: bool = False
     centered_form: Literal["option", "always", "never"] = "option"
-    momentum_form: Literal["option", "never"] = "option"
+    momentum_form: Literal["option", "always", "never"] = "option"
     maximize: bool = False
-    scalars: Literal["double", "float32", "storage"] = "double"
+    scalars: Literal["double", "float32", "cast", "storage", "float32-storage"] = "double"
+    single: frozenset[str] = frozenset()
+    sparse: Literal["dense", "rows"] = "dense"
     defaults: Defaults = field(default_factory=Defaults)
 
     def centered(self, hyper: Hyperparameters) -> bool:
@@ -90,7 +96,7 @@ class Dialect:
 
     def momentum(self, hyper: Hyperparameters) -> bool:
         """Whether a group with these options keeps a momentum buffer."""
-        return self.momentum_form == "option" and hyper.momentum > 0
+        return self.momentum_form == "always" or (self.momentum_form == "option" and hyper.momentum > 0)
 
     def initial(self, role: str, hyper: Hyperparameters) -> float:
         """The initial value of a state role: ``square_avg``, ``grad_avg`` or ``momentum_buffer``."""
@@ -110,13 +116,26 @@ _NAMED = (
         defaults=Defaults(None, None, None, None, None, None),
     ),
     Dialect(
+        "tensorflow-op",
+        "tf.raw_ops.ResourceApplyRMSProp and its centered and sparse forms, with averages that start at 0",
+        eps_place="inside",
+        lr_place="inside",
+        decay="none",
+        momentum_form="always",
+        scalars="storage",
+        sparse="rows",
+        defaults=Defaults(None, None, None, 0.0, None, False),
+    ),
+    Dialect(
         "tensorflow1",
         "tf.compat.v1.train.RMSPropOptimizer",
         eps_place="inside",
         initial_square_avg=1.0,
         lr_place="inside",
         decay="none",
-        scalars="float32",
+        momentum_form="always",
+        scalars="float32-storage",
+        sparse="rows",
         defaults=Defaults(None, 0.9, 1e-10, 0.0, 0.0, False),
     ),
     Dialect(
@@ -125,7 +144,18 @@ _NAMED = (
         eps_place="inside",
         lr_place="inside",
         decay="decoupled-lr",
-        scalars="float32",
+        scalars="cast",
+        single=frozenset({"lr", "weight_decay"}),
+        defaults=Defaults(1e-3, 0.9, 1e-7, 0.0, 0.0, False),
+    ),
+    Dialect(
+        "keras-legacy",
+        "Keras 2, tf_keras.optimizers.legacy.RMSprop",
+        eps_place="outside",
+        lr_place="inside",
+        decay="none",
+        scalars="float32-storage",
+        sparse="rows",
         defaults=Defaults(1e-3, 0.9, 1e-7, 0.0, 0.0, False),
     ),
     Dialect(

@@ -82,12 +82,15 @@ def envelope(
     def interval(values: Any) -> Interval:
         return arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values)
 
+    def coefficient(option: str) -> Interval:
+        return arithmetic.coefficient(float(hyper.option(option)), single=option in dialect.single)
+
     symbols: Symbols[Any] = Symbols(
-        gamma=arithmetic.coefficient(hyper.lr),
-        alpha=arithmetic.coefficient(hyper.alpha),
-        eps=arithmetic.coefficient(hyper.eps),
-        lambda_=arithmetic.coefficient(hyper.weight_decay),
-        mu=arithmetic.coefficient(hyper.momentum),
+        gamma=coefficient("lr"),
+        alpha=coefficient("alpha"),
+        eps=coefficient("eps"),
+        lambda_=coefficient("weight_decay"),
+        mu=coefficient("momentum"),
     )
     with np.errstate(all="ignore"):
         result = iterate(

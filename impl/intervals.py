@@ -34,7 +34,7 @@ __all__ = ["Arithmetic", "Coefficient", "Interval", "Product", "Scalars"]
 Array = Any
 """An array of the array API standard: the standard defines no common static type."""
 
-Scalars = Literal["double", "float32", "storage"]
+Scalars = Literal["double", "float32", "cast", "storage", "float32-storage"]
 
 _SLACK = 1 + 2.0**-18
 """Covers the float64 rounding of the ends themselves, for formats up to float32 (2**-42 relative against 2**-53)."""
@@ -72,9 +72,10 @@ class Arithmetic:
         """The numbers from ``lo`` to ``hi``, and NaN where ``nan`` is true."""
         return Interval(self, lo, hi, nan)
 
-    def coefficient(self, value: float) -> Coefficient:
-        """The hyperparameter ``value``, as far as it may be rounded."""
-        return self._coefficient(self._roundings(value), float(value), None)
+    def coefficient(self, value: float, *, single: bool = False) -> Coefficient:
+        """The hyperparameter ``value``, as far as it may be rounded; with ``single`` it may be held in float32."""
+        held = {float(np.float32(value))} if single else set()
+        return self._coefficient(self._roundings(value) | held, float(value), None)
 
     def complement(self, of: Coefficient) -> Coefficient:
         """``1 - of``, formed before it is rounded (unless the dialect's scalars say otherwise)."""
@@ -83,20 +84,20 @@ class Arithmetic:
         values = {nearest, *self._roundings(nearest)}
         values |= {math.nextafter(nearest, -math.inf)} if Fraction(nearest) > exact else set()
         values |= {math.nextafter(nearest, math.inf)} if Fraction(nearest) < exact else set()
-        if self.scalars == "storage":
-            values |= {self.fmt.round(1 - self.fmt.round(of.value))}
-        if self.scalars != "double":
-            single = float(np.float32(of.value))
-            values |= {float(np.float32(1 - single))}
+        single = float(np.float32(of.value))
+        if self.scalars in ("storage", "float32-storage"):
+            values |= {self.fmt.round(1 - self.fmt.round(of.value)), self.fmt.round(1 - self.fmt.round(single))}
+        if self.scalars in ("float32", "float32-storage") or not (self._double or self.scalars in ("double", "cast")):
+            values |= {float(np.float32(1 - single)), 1 - single}
         return self._coefficient(values, nearest, of)
 
     def _roundings(self, value: float) -> set[float]:
         single = float(np.float32(value))
-        if self.scalars == "storage":
+        if self.scalars in ("cast", "storage") and not self._double:
             return {value, single, self.fmt.round(value)}
-        if self._double and self.scalars == "double":
-            return {value}
-        return {value, single}
+        if self.scalars == "float32-storage":
+            return {value, single, self.fmt.round(value), self.fmt.round(single)}
+        return {value} if self._double and self.scalars != "float32" else {value, single}
 
     def _coefficient(self, values: set[float], value: float, of: Coefficient | None) -> Coefficient:
         def array(number: float) -> Array:

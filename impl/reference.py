@@ -25,13 +25,18 @@ __all__ = ["Parameter", "RMSprop"]
 
 
 class Parameter:
-    """An array to optimize, with its gradient: ``data`` and ``grad`` have one shape and dtype; ``grad`` may be ``None``."""
+    """An array to optimize, with its gradient: ``data`` and ``grad`` have one shape and dtype; ``grad`` may be ``None``.
 
-    __slots__ = ("data", "grad", "requires_grad")
+    ``rows`` are the indices of the first axis that a row-sparse gradient names (``grad`` is 0 in the others), ``None`` for a
+    dense one.
+    """
+
+    __slots__ = ("data", "grad", "requires_grad", "rows")
 
     def __init__(self, data: NDArray[Any]) -> None:
         self.data = data
         self.grad: NDArray[Any] | None = None
+        self.rows: tuple[int, ...] | None = None
         self.requires_grad = True
 
 
@@ -185,8 +190,11 @@ class RMSprop:
                 for part in _parts(state[role]):
                     part[...] = self.dialect.initial(role, hyper)
         state["step"] += 1
-        arrays = [param.data, grad, *(state[role] if role in needed else None for role in STATE_ROLES)]
-        for theta, g, v, g_ave, b in zip(*(_parts(each, like=param.data) for each in arrays), strict=True):
+        kept: Any = ... if param.rows is None or self.dialect.sparse == "dense" else sorted(set(param.rows))
+        held: list[Any] = [param.data, *(state[role] if role in needed else None for role in STATE_ROLES)]
+        used = [None if each is None else each[kept] for each in held]
+        arrays = [used[0], grad[kept], *used[1:]]
+        for theta, g, v, g_ave, b in zip(*(_parts(each, like=used[0]) for each in arrays), strict=True):
             # Halves are calculated in float32 and rounded when they are stored.
             wide = theta.dtype if theta.dtype.itemsize >= 4 else np.dtype(np.float32)
             numbers: list[Any] = [np.asarray(each, dtype=wide) for each in (theta, g, v, g_ave, b)]
@@ -209,6 +217,11 @@ class RMSprop:
                 g_ave[...] = result.g_ave
             if result.b is not None:
                 b[...] = result.b
+        if kept is not ...:
+            # Rows picked by a list are copies.
+            for whole, part in zip(held, used, strict=True):
+                if whole is not None:
+                    whole[kept] = part
 
 
 def _parts(values: NDArray[Any] | None, like: NDArray[Any] | None = None) -> tuple[NDArray[Any], ...]:

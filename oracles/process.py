@@ -9,7 +9,9 @@ error is the process's own; the suite quotes the end of it when something goes w
 1. **hello.** ``{"id": 1, "request": "hello", "protocol": "rmspec.wire/1"}``. The process says what it can be asked:
    ``{"id": 1, "reply": "hello", "protocol": "rmspec.wire/1", "formats": ["float64"], "options": ["lr", "eps"],
    "features": ["closure"]}``, and where it likes ``roles`` (the state that it shows), ``state_names`` (what it calls
-   them), ``missing`` (a sentence for each feature that it lacks), ``dialect`` and ``versions``. It is never asked for
+   them), ``missing`` (a sentence for each feature that it lacks), ``dialect`` and ``versions``; and where not all
+   options are alike, which are ``required``, ``changeable`` between steps, and ``carried`` by a saved state, and which
+   ``edits`` of a saved state make sense. It is never asked for
    what it does not announce, with one exception: options that no optimizer has, which it should refuse.
 2. **start.** ``{"id": 2, "request": "start", "params": [...]}`` declares the parameters of one program, as in its JSON
    form: ``values`` repeat to fill ``shape`` (one element, the value 1, float32 where they are left out). The reply
@@ -27,7 +29,7 @@ What the calls mean to a process:
 
 - ``create``, ``add_param_group``: ``form`` says how parameters are handed over where the language has several ways.
 - ``set_grad``: ``null`` is no gradient; with ``bad`` it is one of a kind that RMSprop need not take, and its values are
-  shown none the less.
+  shown none the less. With ``rows`` it names these rows of the first axis alone, and is shown with 0 in the others.
 - ``step`` with a ``closure``: the process runs a closure of its own, which sets ``grads`` and returns ``loss``, or
   raises. The outcome's ``closure`` tells how often it was called, whether gradients were enabled (true where there is
   no such thing), whether a parameter had moved before, and the loss that ``step`` returned. ``hooks`` asks for hooks.
@@ -77,7 +79,16 @@ from rmspec.oracles.errors import (
     UnknownSubject,
 )
 from rmspec.oracles.program import Call, Param, Step, _converter
-from rmspec.oracles.subject import Capabilities, ClosureReport, GroupView, Observation, Outcome, Raised
+from rmspec.oracles.subject import (
+    EDITS,
+    OPTIONS,
+    Capabilities,
+    ClosureReport,
+    GroupView,
+    Observation,
+    Outcome,
+    Raised,
+)
 
 __all__ = ["PROTOCOL", "ProcessSession", "ProcessSubject", "violation"]
 
@@ -94,16 +105,17 @@ class ProcessSubject:
     """A subject in a process of its own; ``name`` is ``process:`` and its command, split as a shell would.
 
     The process is started by the first question and serves one session at a time. One that failed is not asked again:
-    the next session starts another. ``timeout`` is how many seconds a reply may take. Raises ``UnknownSubject`` for a
-    command that cannot be split.
+    the next session starts another. ``timeout`` is how many seconds a reply may take, ``variables`` are set in its
+    environment. Raises ``UnknownSubject`` for a command that cannot be split.
     """
 
     framework = "process"
     baselines: tuple[str, ...] = ()
 
-    def __init__(self, name: str, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, name: str, *, timeout: float = TIMEOUT, variables: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.timeout = timeout
+        self.variables = dict(variables or {})
         try:
             self.command = tuple(shlex.split(name.removeprefix("process:")))
         except ValueError as error:
@@ -145,6 +157,10 @@ class ProcessSubject:
             features=frozenset(features),
             missing=missing,
             roles=frozenset(self._hello.get("roles", ())),
+            required=frozenset(self._hello.get("required", ())),
+            changeable=frozenset(self._hello.get("changeable", OPTIONS)),
+            carried=frozenset(self._hello.get("carried", OPTIONS)),
+            edits=frozenset(self._hello.get("edits", EDITS)),
         )
 
     def versions(self) -> Mapping[str, str]:
@@ -180,7 +196,7 @@ class ProcessSubject:
 
     def _connect(self) -> _Process:
         if self._process is None or self._process.over:
-            self._process = _Process(self.name, self.command)
+            self._process = _Process(self.name, self.command, self.variables)
             self._hello = self._process.hello(self.timeout)
             if not self._dialect:
                 announced = self._hello.get("dialect", "torch")
@@ -331,7 +347,7 @@ class _Process:
     which kills the process, as does the end of the interpreter.
     """
 
-    def __init__(self, name: str, command: tuple[str, ...]) -> None:
+    def __init__(self, name: str, command: tuple[str, ...], variables: Mapping[str, str]) -> None:
         self.name = name
         self.over = False
         self.sessions = 0
@@ -346,6 +362,7 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env={**os.environ, **variables} if variables else None,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:

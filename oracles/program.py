@@ -45,6 +45,8 @@ __all__ = [
     "ZeroGrad",
     "elements",
     "from_json",
+    "gradient",
+    "named_rows",
     "parse",
     "real",
     "to_json",
@@ -98,12 +100,17 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class SetGrad:
-    """Set a gradient: ``values`` that repeat, or ``None``; ``bad`` makes it one that RMSprop does not take."""
+    """Set a gradient: ``values`` that repeat, or ``None``; ``bad`` makes it one that RMSprop does not take.
+
+    With ``rows`` it is a row-sparse gradient, which names these indices of the first axis alone: a row that is named
+    twice counts twice, one that the parameter does not have is left out.
+    """
 
     param: str
     values: tuple[float, ...] | None
     layout: Layout = "contiguous"
     bad: Literal["", "sparse"] = ""
+    rows: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +266,27 @@ def _odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
     near = values.astype(np.float32)
     cut = np.where(np.abs(near) > np.abs(values), np.nextafter(near, np.float32(0)), near)
     return np.where(cut == values, cut, (cut.view(np.uint32) | 1).view(np.float32))
+
+
+def named_rows(call: SetGrad, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The rows that a row-sparse gradient names, of those that there are; ``None`` for a dense gradient."""
+    if call.rows is None or call.values is None or not shape:
+        return None
+    return tuple(row for row in call.rows if row < shape[0])
+
+
+def gradient(call: SetGrad, dtype: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """A gradient as a dense array: 0 in the rows that a row-sparse one does not name; ``None`` for none."""
+    if call.values is None:
+        return None
+    dense = elements(call.values, dtype, shape)
+    rows = named_rows(call, shape)
+    if rows is None:
+        return dense
+    sparse = np.zeros_like(dense)
+    with np.errstate(over="ignore"):
+        np.add.at(sparse, list(rows), dense[list(rows)])
+    return sparse
 
 
 def to_json(program: Program) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from rmspec.oracles.program import (
     TensorNumber,
     ZeroGrad,
     elements,
+    gradient,
+    named_rows,
 )
 from rmspec.oracles.subject import (
     FEATURES,
@@ -107,7 +109,7 @@ class ReferenceSession:
             case Create():
                 self._optimizers[call.optimizer] = self._create(call)
             case SetGrad():
-                self._set_grad(call.param, call.values, call.bad)
+                self._set_grad(call)
             case Step():
                 self._optimizers[call.optimizer].step()
             case ZeroGrad():
@@ -154,11 +156,12 @@ class ReferenceSession:
         params = iter(params) if form == "generator" else params[0] if form == "tensor" and len(params) == 1 else params
         return {"params": params, **{name: _option(value) for name, value in group.options.items()}}
 
-    def _set_grad(self, name: str, values: tuple[float, ...] | None, bad: str = "") -> None:
-        declared = self._declared[name]
-        grad: Any = None if values is None else elements(values, declared.dtype, declared.shape)
+    def _set_grad(self, call: SetGrad) -> None:
+        declared = self._declared[call.param]
         # A gradient of a kind that is refused: object arrays do not take part in arithmetic here.
-        self._params[name].grad = np.array("sparse") if bad else grad
+        grad = np.array("sparse") if call.bad else gradient(call, declared.dtype, declared.shape)
+        self._params[call.param].grad = grad
+        self._params[call.param].rows = named_rows(call, declared.shape)
 
     def _step_closure(self, call: Step) -> Outcome:
         calls: list[int] = []
@@ -168,7 +171,7 @@ class ReferenceSession:
             if call.closure == "raises":
                 raise _ClosureFailed("the closure of the program fails")
             for name, values in call.grads.items():
-                self._set_grad(name, values)
+                self._set_grad(SetGrad(name, values))
             return call.loss
 
         returned: list[float | None] = []

@@ -63,6 +63,35 @@ FRAMEWORKS: tuple[Framework, ...] = (
         prefixes=("torch",),
         users=True,
     ),
+    Framework(
+        "keras",
+        "rmspec.oracles.keras_subject",
+        "keras",
+        "pip install 'rmspec[tensorflow]'",
+        {
+            "keras": "keras.optimizers.RMSprop on TensorFlow",
+            "keras:function": "keras.optimizers.RMSprop on TensorFlow, inside a tf.function (slow to trace)",
+            "keras:torch": "keras.optimizers.RMSprop on torch, in a process of its own",
+            "keras:jax": "keras.optimizers.RMSprop on JAX, in a process of its own",
+            "keras:legacy": "tf_keras.optimizers.legacy.RMSprop, where tf_keras is installed",
+        },
+        prefixes=("keras", "tf_keras"),
+        users=True,
+    ),
+    Framework(
+        "tensorflow",
+        "rmspec.oracles.tensorflow_subject",
+        "tensorflow",
+        "pip install 'rmspec[tensorflow]'",
+        {
+            "tensorflow": "tf.raw_ops.ResourceApplyRMSProp, with its centered and sparse forms",
+            "tensorflow:function": "the same inside a tf.function (slow to trace)",
+            "tensorflow:v1": "tf.compat.v1.train.RMSPropOptimizer",
+            "tensorflow:v1-function": "the same inside a tf.function (slow to trace)",
+        },
+        prefixes=("tensorflow",),
+        users=True,
+    ),
 )
 
 

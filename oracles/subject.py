@@ -17,6 +17,7 @@ from rmspec.impl.formats import FORMATS
 from rmspec.oracles.program import Call, Param
 
 __all__ = [
+    "EDITS",
     "FEATURES",
     "OPTIONS",
     "Capabilities",
@@ -49,8 +50,13 @@ FEATURES = (
     "hooks",
     "tensor_lr",
     "file",
+    "sparse",
 )
-"""What ``--without`` can take out of a run. ``file`` is saving through the framework's own file format."""
+"""What ``--without`` can take out of a run. ``file`` is saving through the framework's own file format, ``sparse`` row-sparse
+gradients."""
+
+EDITS = ("relabel", "drop", "shorten", "reshape")
+"""The edits of a saved state that the vocabulary has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class Capabilities:
 
     ``formats``: names of number formats; ``options``: the hyperparameters that its factory takes; ``features``: of
     ``FEATURES``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
+    Of the options, ``required`` must be given, ``changeable`` can be changed between steps, and ``carried`` are part of a
+    saved state; ``edits``: the edits that its saved states allow.
     """
 
     formats: tuple[str, ...] = tuple(FORMATS)
@@ -66,6 +74,10 @@ class Capabilities:
     features: frozenset[str] = frozenset(FEATURES)
     missing: Mapping[str, str] = field(default_factory=dict)
     roles: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    changeable: frozenset[str] = frozenset(OPTIONS)
+    carried: frozenset[str] = frozenset(OPTIONS)
+    edits: frozenset[str] = frozenset(EDITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rmspec.impl.dialect import Hyperparameters
 from rmspec.impl.formats import FORMATS
 from rmspec.oracles.program import (
     AddParamGroup,
@@ -25,6 +26,8 @@ from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.runner import retarget
 
 __all__ = ["admit", "restrict"]
+
+_PAGE = Hyperparameters()
 
 
 def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: frozenset[str]) -> Capabilities:
@@ -72,9 +75,11 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             if "groups" not in features:
                 names = tuple(name for group in groups for name in group.params)
                 options = {**options, **groups[0].options}
+                options.update({name: _PAGE.option(name) for name in sorted(capabilities.required - set(options))})
                 return Create(
                     call.optimizer, (Group(names),), options, "generator" if call.form == "generator" else "list"
                 )
+            options.update({name: _PAGE.option(name) for name in sorted(capabilities.required - set(options))})
             return replace(call, groups=groups, options=options)
         case AddParamGroup():
             if "groups" not in features:
@@ -82,9 +87,14 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             return replace(call, group=replace(call.group, options=_options(call.group.options, capabilities)))
         case SetOption():
             options = _options(call.options, capabilities)
+            options = {
+                name: value for name, value in options.items() if name in capabilities.changeable or name not in OPTIONS
+            }
             return replace(call, options=options) if options and "schedule" in features else None
         case Save() | Load() | EditState():
             if "state_dict" not in features:
+                return None
+            if isinstance(call, EditState) and call.edit not in capabilities.edits:
                 return None
             if isinstance(call, Save) and call.via == "file" and "file" not in features:
                 return replace(call, via="deepcopy")
@@ -99,6 +109,8 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
                 call, closure=closure, grads=call.grads if closure else {}, hooks=call.hooks and "hooks" in features
             )
         case SetGrad():
+            if call.rows is not None and "sparse" not in features:
+                call = replace(call, rows=None)
             return call if "layout" in features or call.layout == "contiguous" else replace(call, layout="contiguous")
         case _:
             return call

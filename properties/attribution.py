@@ -17,8 +17,9 @@ from dataclasses import replace
 import numpy as np
 
 from rmspec.impl.dialect import Dialect, Hyperparameters
-from rmspec.impl.envelope import Before, envelope
+from rmspec.impl.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.formats import FORMATS
+from rmspec.impl.policy import POLICIES
 from rmspec.oracles.program import (
     AddParamGroup,
     Create,
@@ -36,7 +37,7 @@ from rmspec.properties.findings import Case, Finding
 from rmspec.properties.ledger import number
 from rmspec.properties.reduction import plain_numbers
 
-__all__ = ["attribute", "hypotheses"]
+__all__ = ["attribute", "flushed", "hypotheses"]
 
 _FEATURE_CLAUSE = {
     "weight_decay": "weight-decay",
@@ -100,7 +101,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         interval = bounds.get(finding.role)
         return interval is not None and bool((interval.contains(observed) & interval.bounded())[0])
 
-    found: list[str] = []
+    found: list[str] = ["subnormals"] if flushed(finding, dialect) else []
     if not case.still:
         others = list(_options(case, finding.role, program))
         for label, changed in others:
@@ -124,6 +125,27 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
     else:
         found.append("step")
     return tuple(found)
+
+
+def flushed(finding: Finding, dialect: Dialect) -> bool:
+    """Whether the observed value is what is left when subnormal numbers are replaced by 0."""
+    case = finding.case
+    if finding.kind != "value" or case is None or finding.hazard or not isinstance(finding.observed, float):
+        return False
+    fmt = FORMATS[case.format]
+    small = fmt.smallest_normal
+    # An input of its own may be flushed before it is used.
+    inputs = {name: getattr(case.before, name) for name in ("param", "grad", *STATE_ROLES)}
+    if any(isinstance(values, tuple) for values in inputs.values()):
+        return False
+    zeroed = replace(case.before, **{name: np.where(np.abs(x) < small, 0.0, x) for name, x in inputs.items()})
+    for before in (case.before, zeroed):
+        bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t)
+        interval = bounds.get(finding.role)
+        observed = np.array([finding.observed])
+        if interval is not None and bool((interval.contains(observed) & interval.bounded())[0]):
+            return True
+    return False
 
 
 def _near(finding: Finding) -> bool:
@@ -261,12 +283,18 @@ def _structural(finding: Finding, program: Program, deviates: Callable[[Program]
         )
         if not deviates(real):
             return "complex-pairs"
+    if _sparse(program):
+        return "sparse-rows"
     if _layouts(program):
         return "layout"
     size = math.prod(declared.shape)
     if size != 1 or declared.shape != (1,):
         return "elementwise"
     return ""
+
+
+def _sparse(program: Program) -> bool:
+    return any(isinstance(call, SetGrad) and call.rows is not None for call in program.calls)
 
 
 def _layouts(program: Program) -> bool:
@@ -305,6 +333,8 @@ def _history(program: Program, finding: Finding) -> str:
     if any(isinstance(call, Create) and len(call.groups) > 1 for call in calls):
         return "group-options"
     if finding.kind == "raised":
+        if _sparse(program):
+            return "sparse-rows"
         if _layouts(program):
             return "layout"
         if any(FORMATS[param.dtype].parts == 2 for param in program.params):

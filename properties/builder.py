@@ -247,7 +247,15 @@ class Builder:
             self.calls.append(SetGrad(param.name, (0.0,)))
         else:
             layout = self.choose(GRAD_LAYOUTS)
-            self.calls.append(SetGrad(param.name, self.values(param), layout))
+            rows = self._rows(param.shape[0]) if param.shape and param.shape[0] > 1 and self.chance(10) else None
+            self.calls.append(
+                SetGrad(param.name, self.values(param), layout if rows is None else "contiguous", rows=rows)
+            )
+
+    def _rows(self, count: int) -> tuple[int, ...]:
+        """The rows that a sparse gradient names: one, or every other one."""
+        first = self.source.integer(0, count - 1)
+        return (first,) if self.chance(50) else tuple(range(first % 2, count, 2))
 
     def step(self) -> None:
         """Set the gradients of an optimizer's parameters, and step."""

@@ -18,7 +18,7 @@ from rmspec.oracles.loader import load
 from rmspec.oracles.program import Program
 from rmspec.oracles.subject import FEATURES, Capabilities, Subject
 from rmspec.properties.admission import admit, restrict
-from rmspec.properties.attribution import attribute, hypotheses
+from rmspec.properties.attribution import attribute, flushed, hypotheses
 from rmspec.properties.corpus import corpus, ordered
 from rmspec.properties.events import (
     ClauseResult,
@@ -252,20 +252,26 @@ class _Examination:
 
     def _consider(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> Deviation | None:
         # A subject that is wrong everywhere shows the same thing in every program: a few looks are enough.
-        own = (finding.key, finding.half, "")
+        small = flushed(finding, self.dialect)
+        own = (finding.key, finding.half, small, "")
         if self._looks.get(own, 0) >= _LOOKS:
             return None
         inherited = "" if finding.hazard else self._inherits(program, finding)
-        sight = (finding.key, finding.half, inherited)
+        sight = (finding.key, finding.half, small, inherited)
         self._looks[sight] = self._looks.get(sight, 0) + 1
         if self._looks[sight] > _LOOKS:
             return None
+        listed = None if inherited else self._listed(program, finding)
+        if listed is not None:
+            first = listed not in self.found or self.found[listed].occurrences == 0
+            self._again(listed)
+            return self.found[listed] if first else None
         labels = self._labels(program, finding, others)
-        key = (finding.key, labels[:1], inherited, finding.half)
+        key = (finding.key, labels[:1], inherited, finding.half, small)
         if key in self._keys:
             self._again(self._keys[key])
             return None
-        family = (finding.kind, finding.role, finding.hazard, inherited, finding.half)
+        family = (finding.kind, finding.role, finding.hazard, inherited, finding.half, small)
         if self._reductions.get(family, 0) >= 4:
             return None
         self._reductions[family] = self._reductions.get(family, 0) + 1
@@ -281,6 +287,35 @@ class _Examination:
             return None
         self.found[index] = deviation
         return deviation
+
+    def _listed(self, program: Program, finding: Finding) -> tuple[str, str] | None:
+        """The place in ``found`` of a finding whose clause is decided as it is made, where the list knows it.
+
+        The witness of the list shows it with the shortest program: there is nothing to reduce.
+        """
+        if finding.kind in ("value", "raised") or finding.hazard:
+            return None
+        whole = self._deviation(program, finding, finding.clause, "", 0.0)
+        entry = next((entry for entry in self._entries() if matches(entry, whole)), None)
+        if entry is None or entry.witness is None or set(entry.when) & {"options", "formats"}:
+            return None
+        index = (finding.clause, entry.id)
+        if index not in self.found:
+            witness = self._admitted_witness(entry)
+            if witness is None or not self._witnessed(entry, witness):
+                return None
+            elapsed = time.monotonic() - self._start
+            self.found[index] = replace(self.found[index], occurrences=0, seconds_to_first=elapsed)
+        return index
+
+    def _admitted_witness(self, entry: Known) -> Program | None:
+        """The witness of an entry, where this subject can be asked it as it is."""
+        if entry.witness is None or not {param.dtype for param in entry.witness.params} <= set(
+            self.capabilities.formats
+        ):
+            return None
+        admitted = admit(entry.witness, self.capabilities)
+        return admitted if admitted is not None and admitted.calls == entry.witness.calls else None
 
     def _labels(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> tuple[str, ...]:
         """The hypotheses that hold for a finding, for the others of its kind in the run, and on other numbers."""
@@ -416,13 +451,8 @@ class _Examination:
                 if not any(deviation.known == entry.id for deviation in self.found.values()):
                     stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
                 continue
-            formats = {param.dtype for param in entry.witness.params}
-            if not formats <= set(self.capabilities.formats):
-                continue
-            admitted = admit(entry.witness, self.capabilities)
-            if admitted is None or admitted.calls != entry.witness.calls:
-                continue
-            if not self._witnessed(entry, admitted):
+            admitted = self._admitted_witness(entry)
+            if admitted is not None and not self._witnessed(entry, admitted):
                 stale.append(f"{entry.id}: its witness no longer deviates")
         return tuple(stale)
 

@@ -7,7 +7,8 @@ conformance of the whole run, whatever its length. Source: DESIGN 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,12 @@ from rmspec.oracles.program import (
     Step,
     ZeroGrad,
     elements,
+    named_rows,
 )
 from rmspec.oracles.subject import OPTIONS, Observation, Outcome
 from rmspec.properties.findings import Finding, Observed, Tally
 from rmspec.properties.ledger import Carry, OptimizerLedger, SavedLedger, count_reals, format_of, number
+from rmspec.properties.sparse import SparseStep
 from rmspec.properties.stepcheck import SteppedParam, check_group
 
 __all__ = ["Conformance"]
@@ -50,8 +53,17 @@ class Conformance:
     true when the run can no longer be followed: after an unexpected exception, or the lack of an expected one.
     """
 
-    def __init__(self, program: Program, dialect: Dialect, policy: Policy, tally: Tally) -> None:
+    def __init__(
+        self,
+        program: Program,
+        dialect: Dialect,
+        policy: Policy,
+        tally: Tally,
+        *,
+        carried: frozenset[str] = frozenset(OPTIONS),
+    ) -> None:
         self.program = program
+        self.carried = carried
         self.dialect = dialect
         self.policy = policy
         self.tally = tally
@@ -59,6 +71,7 @@ class Conformance:
         self._ledgers: dict[str, OptimizerLedger] = {}
         self._slots: dict[str, SavedLedger] = {}
         self._bad: set[str] = set()
+        self._rows: dict[str, tuple[int, ...] | None] = {}
         self._skipped: set[tuple[str, str]] = set()
         self._index = 0
 
@@ -235,6 +248,8 @@ class Conformance:
         for position, group in enumerate(ledger.groups):
             hyper = group.hyper()
             stepped: list[SteppedParam] = []
+            sparse: dict[str, SparseStep] = {}
+            initial = partial(self.dialect.initial, hyper=hyper or Hyperparameters())
             for name in dict.fromkeys(group.params):
                 grad = grads.get(name)
                 key = (call.optimizer, name)
@@ -246,20 +261,29 @@ class Conformance:
                 ledger.steps[name] = ledger.steps.get(name, 0) + 1
                 state = dict(ledger.state.get(name, {}))
                 state.update(seen_before.get(name, {}))
-                stepped.append(
-                    SteppedParam(
-                        name,
-                        format_of(before.params[name]),
-                        before.params[name],
-                        grad,
-                        after.params[name],
-                        state,
-                        seen_after.get(name, {}),
-                        ledger.steps[name],
-                        ledger.steps[name] == 1 and not seen_before.get(name),
-                        key in self._skipped,
-                    )
+                whole = SteppedParam(
+                    name,
+                    format_of(before.params[name]),
+                    before.params[name],
+                    grad,
+                    after.params[name],
+                    state,
+                    seen_after.get(name, {}),
+                    ledger.steps[name],
+                    ledger.steps[name] == 1 and not seen_before.get(name),
+                    key in self._skipped,
                 )
+                rows = None if name in call.grads else self._rows.get(name)
+                if rows is None:
+                    stepped.append(whole)
+                    continue
+                self.tally.check("sparse-rows", whole.grad.size)
+                if self.dialect.sparse == "dense":
+                    stepped.append(whole)
+                    continue
+                sparse[name] = SparseStep(whole, rows)
+                findings += self._other_rows(call.optimizer, sparse[name], initial)
+                stepped.append(sparse[name].touched())
             if hyper is None:
                 # Nothing can be said of this step: what it leaves is what the next one starts from.
                 for each in stepped:
@@ -267,7 +291,7 @@ class Conformance:
             if hyper is None or not stepped:
                 continue
             found, known = check_group(
-                stepped,
+                [each for each in stepped if each.param.size or each.name not in sparse],
                 hyper,
                 self.dialect,
                 self.policy,
@@ -276,14 +300,25 @@ class Conformance:
                 optimizer=call.optimizer,
                 sources=dict(group.sources),
             )
+            found = [sparse[each.param].placed(each) if each.param in sparse else each for each in found]
             for name, roles in known.items():
-                ledger.state.setdefault(name, {}).update(roles)
+                held = sparse[name].spread(roles, initial) if name in sparse else roles
+                ledger.state.setdefault(name, {}).update(held)
             self._count_features(position, ledger, hyper, stepped)
             if twice:
                 self.tally.check("duplicate-in-group")
                 found = [_reclaused(each, "duplicate-in-group") for each in found]
             findings += found
         return findings, stepped_names
+
+    def _other_rows(self, optimizer: str, sparse: SparseStep, initial: Callable[[str], float]) -> Iterator[Finding]:
+        """The rows that a sparse gradient does not name: nothing of them may change."""
+        whole = sparse.whole
+        for role, element, value, expected in sparse.changed(initial):
+            summary = f"{role} changed in a row that the gradient does not name"
+            yield self._finding(
+                "frame", "sparse-rows", summary, optimizer, whole.name, role, element, value, (expected, expected)
+            )
 
     def _count_features(
         self, position: int, ledger: OptimizerLedger, hyper: Hyperparameters, stepped: list[SteppedParam]
@@ -481,12 +516,13 @@ class Conformance:
         entries = [bool(roles) for roles in saved.state.values()]
         clause = "load-partial" if "drop" in saved.edits or (any(entries) and not all(entries)) else "load-state-dict"
         self.tally.check(clause)
-        self.tally.check("load-options")
+        if self.carried:
+            self.tally.check("load-options")
         if outcome.raised:
             self.over = True
             return [self._raised(clause, outcome, call.optimizer)]
         self._refresh(saved, before.slots.get(call.slot))
-        ledger.load(saved)
+        ledger.load(saved, self.carried)
         return [
             *self._loaded_state(call, clause, ledger, after),
             *self._groups_as_expected(ledger, after),
@@ -534,6 +570,7 @@ class Conformance:
     def _harness(self, call: Call, before: Observation, after: Observation) -> list[Finding]:
         if isinstance(call, SetGrad):
             (self._bad.add if call.bad else self._bad.discard)(call.param)
+            self._rows[call.param] = named_rows(call, self.program.param(call.param).shape)
         return self._frame(before, after, "frame", grads=None)
 
     # -- base and groups

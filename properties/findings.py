@@ -61,8 +61,11 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str, str, bool]:
-        """What the reduction of this finding must preserve."""
-        return (self.kind, self.clause, self.role, self.hazard)
+        """What the reduction of this finding must preserve; of an exception its type and the beginning of its message."""
+        role = self.role
+        if self.kind == "raised" and isinstance(self.observed, str):
+            role = " ".join(word for word in self.observed.split()[:4] if word.strip(":.,").isalpha())
+        return (self.kind, self.clause, role, self.hazard)
 
     @property
     def half(self) -> bool:

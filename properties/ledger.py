@@ -113,11 +113,11 @@ class OptimizerLedger:
             self.name,
         )
 
-    def load(self, saved: SavedLedger) -> None:
-        """Restore what was saved."""
+    def load(self, saved: SavedLedger, carried: frozenset[str] = frozenset(OPTIONS)) -> None:
+        """Restore what was saved: the state, and the options that a saved state carries."""
         for group, source in zip(self.groups, saved.groups, strict=True):
-            group.options = dict(source.options)
-            group.sources = dict.fromkeys(OPTIONS, "loaded")
+            for option in carried:
+                group.options[option], group.sources[option] = source.options[option], "loaded"
         for position, param in enumerate(self.params()):
             self.state[param] = dict(saved.state.get(position, {}))
             self.steps[param] = saved.steps.get(position, 0)

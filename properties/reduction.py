@@ -151,7 +151,11 @@ def _element(program: Program, element: int) -> Program:
     for call in program.calls:
         if isinstance(call, SetGrad) and call.values is not None:
             param = shapes[call.param]
-            calls.append(replace(call, values=pick(call.values, param, call.layout), layout="contiguous"))
+            rows = call.rows
+            if rows is not None and param.shape:
+                row = element // max(math.prod(param.shape[1:]), 1)
+                rows = (0,) * rows.count(row)
+            calls.append(replace(call, values=pick(call.values, param, call.layout), layout="contiguous", rows=rows))
         elif isinstance(call, Step) and call.grads:
             grads = {name: pick(values, shapes[name], "") for name, values in call.grads.items()}
             calls.append(replace(call, grads=grads))
@@ -467,6 +471,9 @@ def _simplify_calls(search: _Search) -> None:
             simpler = [replace(call, form="list")]
         elif isinstance(call, Save) and call.via != "deepcopy":
             simpler = [replace(call, via="deepcopy")]
+        elif isinstance(call, SetGrad) and call.rows is not None:
+            fewer = [call.rows[:turn] + call.rows[turn + 1 :] for turn in range(min(len(call.rows), 4))]
+            simpler = [replace(call, rows=None), *(replace(call, rows=rows) for rows in fewer)]
         for candidate in simpler:
             search.attempt(_with_call(search.program, index, candidate))
     for param in search.program.params:

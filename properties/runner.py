@@ -34,8 +34,9 @@ def run(
     tally.programs += 1
     session = subject.session(program.params)
     try:
-        dialect = _without(dialect, subject.capabilities().options)
-        return _follow(program, session, Conformance(program, dialect, policy, tally))
+        capabilities = subject.capabilities()
+        dialect = _without(dialect, capabilities.options)
+        return _follow(program, session, Conformance(program, dialect, policy, tally, carried=capabilities.carried))
     finally:
         session.close()
 

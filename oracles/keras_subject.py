@@ -1,0 +1,436 @@
+"""Subjects on Keras: ``keras.optimizers.RMSprop`` on its TensorFlow, torch and JAX backends, and the user's own classes.
+
+Registered names: ``keras`` (TensorFlow backend), ``keras:function`` (the same inside a ``tf.function``), ``keras:torch``,
+``keras:jax``, and ``keras:legacy`` (``tf_keras.optimizers.legacy.RMSprop``, where ``tf_keras`` is installed).
+
+A process holds one backend of Keras. The subject of a backend that this process cannot have any more is therefore driven
+in a process of its own, over the wire protocol.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import inspect
+import io
+import os
+import pickle
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.envelope import STATE_ROLES
+from rmspec.oracles.applied import AppliedSession, Driven, Place, performed
+from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.process import ProcessSubject
+from rmspec.oracles.program import EditState, Param, Via
+from rmspec.oracles.subject import FEATURES, Capabilities
+
+__all__ = ["KerasProcess", "KerasSubject", "registered", "user_subject"]
+
+Array = NDArray[Any]
+
+NAMES = {
+    "lr": "learning_rate",
+    "alpha": "rho",
+    "eps": "epsilon",
+    "weight_decay": "weight_decay",
+    "momentum": "momentum",
+    "centered": "centered",
+}
+"""What Keras calls the options of the page."""
+
+_VARIABLES = {"square_avg": "_velocities", "grad_avg": "_average_gradients", "momentum_buffer": "_momentums"}
+_LEGACY_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
+
+_REQUIRES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
+
+_LACKS = {
+    "groups": "it takes a list of variables, and has no parameter groups",
+    "zero_grad": "gradients are handed to it, and are not its own to clear",
+    "closure": "gradients are handed to it",
+    "layout": "its variables have no strides of their own",
+    "complex": "it documents no complex variables",
+    "duplicates": "its interface takes pairs of gradient and variable, and promises no refusal",
+    "hooks": "it has no hooks",
+    "tensor_lr": "its options are checked as numbers",
+}
+
+
+class _Variables:
+    """Keras variables, and gradients of the backend."""
+
+    def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
+        import keras
+
+        self._keras = keras
+        self._make = make
+        self._array = _reader()
+
+    def variable(self, name: str, values: Array) -> Any:
+        """A Keras variable."""
+        return self._keras.Variable(values, dtype=values.dtype.name, name=name)
+
+    def dense(self, values: Array) -> Any:
+        """A tensor of the backend."""
+        return self._keras.ops.convert_to_tensor(values, dtype=values.dtype.name)
+
+    def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+        """Indexed slices, which the TensorFlow backend alone takes."""
+        import tensorflow as tf
+
+        return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
+
+    def read(self, held: Any) -> Array:
+        """The values, with those of a row that is named twice added up."""
+        if hasattr(held, "dense_shape"):
+            dense = np.zeros(tuple(held.dense_shape.numpy()), held.values.dtype.as_numpy_dtype)
+            np.add.at(dense, held.indices.numpy(), held.values.numpy())
+            return dense
+        return self._array(held)
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        """An optimizer that is built for these variables."""
+        return self._make(variables, options)
+
+
+def _reader() -> Callable[[Any], Array]:
+    """A function that copies a variable or a tensor of the backend."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda held: np.array(keras.ops.convert_to_numpy(held))
+    # Keras itself cannot copy a scalar in bfloat16 out of TensorFlow.
+    return lambda held: np.array((held.value if isinstance(held, keras.Variable) else held).numpy())
+
+
+class _Keras3:
+    """A Keras 3 optimizer, built for its variables; ``function`` wraps its step in a ``tf.function``."""
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        variables: Sequence[Any],
+        options: Mapping[str, float | bool],
+        *,
+        function: bool = False,
+    ) -> None:
+        self._array = _reader()
+        self._variables = list(variables)
+        self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
+        self.optimizer.build(self._variables)
+        self._apply: Callable[[list[Any]], None] = self._plain
+        if function:
+            import tensorflow as tf
+
+            self._apply = tf.function(self._plain)
+
+    def _plain(self, gradients: list[Any]) -> None:
+        self.optimizer.apply(gradients, self._variables)
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        self._apply(list(gradients))
+
+    def change(self, option: str, value: float | bool) -> None:
+        setattr(self.optimizer, NAMES[option], value)
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        found: list[dict[str, Array]] = [{} for _ in self._variables]
+        for role, name in _VARIABLES.items():
+            for position, held in enumerate(getattr(self.optimizer, name, None) or ()):
+                if position < len(found):
+                    found[position][role] = self._array(held)
+        return found
+
+    def save(self, via: Via) -> Any:
+        if via == "file":
+            return _filed(self.optimizer.save_own_variables)
+        store: dict[str, Array] = {}
+        self.optimizer.save_own_variables(store)
+        return pickle.dumps(store) if via == "pickle" else copy.deepcopy(store) if via == "deepcopy" else store
+
+    def load(self, saved: Any) -> None:
+        self.optimizer.load_own_variables(_opened(saved))
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        store = dict(_opened(saved))
+        if edit.edit == "shorten":
+            # The last variable's entries: one in every so many of those behind the counter and the learning rate.
+            each = len(self._variables)
+            kept = [str(index) for index in range(len(store)) if index < 2 or (index - 2) % each != each - 1]
+            return {str(position): store[key] for position, key in enumerate(kept)}
+        position = 2 + edit.index % len(self._variables)
+        flat = np.asarray(store[str(position)]).reshape(-1)
+        store[str(position)] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+        return store
+
+
+class _Legacy:
+    """An optimizer of Keras 2 in its first form, ``tf_keras.optimizers.legacy``."""
+
+    def __init__(
+        self, factory: Callable[..., Any], variables: Sequence[Any], options: Mapping[str, float | bool]
+    ) -> None:
+        self._variables = list(variables)
+        self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
+
+    def change(self, option: str, value: float | bool) -> None:
+        setattr(self.optimizer, NAMES[option], value)
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        known = {weight.name: weight for weight in self.optimizer.weights}
+        found: list[dict[str, Array]] = []
+        for variable in self._variables:
+            slots = {
+                role: next(
+                    (held for name, held in known.items() if name.endswith(f"/{variable.name[:-2]}/{slot}:0")), None
+                )
+                for role, slot in _LEGACY_SLOTS.items()
+            }
+            found.append({role: np.array(slot.numpy()) for role, slot in slots.items() if slot is not None})
+        return found
+
+    def save(self, via: Via) -> Any:
+        weights = self.optimizer.get_weights()
+        return pickle.dumps(weights) if via == "pickle" else copy.deepcopy(weights)
+
+    def load(self, saved: Any) -> None:
+        self.optimizer._create_all_weights(self._variables)
+        self.optimizer.set_weights(_opened(saved))
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        weights = list(_opened(saved))
+        if edit.edit == "shorten":
+            return weights[:-1]
+        if len(weights) > 1:
+            flat = np.asarray(weights[1]).reshape(-1)
+            weights[1] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+        return weights
+
+
+def _filed(save: Callable[[Any], None]) -> bytes:
+    """What ``save`` writes into a store of Keras's own file format, as the content of that file."""
+    from keras.src.saving.saving_lib import H5IOStore
+
+    buffer = io.BytesIO()
+    store = H5IOStore(buffer, mode="w")
+    save(store.make("optimizer"))
+    store.close()
+    return buffer.getvalue()
+
+
+def _opened(saved: Any) -> Any:
+    if not isinstance(saved, bytes):
+        return saved
+    if saved.startswith(b"\x89HDF"):
+        from keras.src.saving.saving_lib import H5IOStore
+
+        return H5IOStore(io.BytesIO(saved), mode="r").get("optimizer")
+    return pickle.loads(saved)
+
+
+class KerasSubject:
+    """A Keras optimizer as a subject, on the backend of this process."""
+
+    framework = "keras"
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        capabilities: Capabilities,
+        *,
+        dialect: str = "keras3",
+        state_names: Mapping[str, str] = _VARIABLES,
+        baselines: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.dialect = dialect
+        self.baselines = baselines
+        self._place = place
+        self._capabilities = capabilities
+        self._state_names = state_names
+
+    def versions(self) -> Mapping[str, str]:
+        """The versions of Keras and of its backend."""
+        import keras
+
+        backend = keras.backend.backend()
+        module = importlib.import_module(_REQUIRES[backend])
+        found = {"keras": keras.__version__, backend: str(module.__version__), "python": platform.python_version()}
+        if "tf_keras" in sys.modules:
+            found["tf_keras"] = str(sys.modules["tf_keras"].__version__)
+        return found
+
+    def capabilities(self) -> Capabilities:
+        """What it can be asked."""
+        return self._capabilities
+
+    def state_names(self) -> Mapping[str, str]:
+        """The attributes of the optimizer, or its slots, by role."""
+        return self._state_names
+
+    def session(self, params: tuple[Param, ...]) -> AppliedSession:
+        """Make the parameters of a program."""
+        return AppliedSession(params, self._place)
+
+
+class KerasProcess(ProcessSubject):
+    """A Keras subject whose backend this process cannot have: ``rmspec.oracles.serve`` in a process with that backend."""
+
+    framework = "keras"
+
+    def __init__(self, name: str, backend: str) -> None:
+        super().__init__(
+            f"process:{sys.executable} -m rmspec.oracles.serve {name}", variables={"KERAS_BACKEND": backend}
+        )
+        self.name = name
+
+
+def registered(name: str, device: str) -> KerasSubject | KerasProcess:
+    """The subject of a registered name. Raises ``Unsupported`` where its backend, or tf_keras, is missing."""
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    path = name.partition(":")[2]
+    if path == "legacy":
+        return _legacy(name)
+    backend = path if path in ("torch", "jax") else "tensorflow"
+    if importlib.util.find_spec(_REQUIRES[backend]) is None:
+        raise Unsupported(
+            f"{name} needs {backend}, which is not installed", hint=f"pip install 'rmspec[tensorflow,{backend}]'"
+        )
+    if not _backend_is(backend):
+        return KerasProcess(name, backend)
+    import keras
+
+    return _keras3(name, keras.optimizers.RMSprop, function=path == "function")
+
+
+def _backend_is(backend: str) -> bool:
+    """Whether Keras has this backend in this process; where that is still open, it is settled."""
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].backend.backend()) == backend
+    asked = os.environ.get("KERAS_BACKEND")
+    if asked is None and backend == "tensorflow":
+        os.environ["KERAS_BACKEND"] = backend
+        return True
+    return asked == backend
+
+
+def _keras3(
+    name: str, factory: Callable[..., Any], *, function: bool = False, baselines: tuple[str, ...] = ()
+) -> KerasSubject:
+    import keras
+
+    backend = keras.backend.backend()
+    options = _options(factory)
+    lacks = {
+        option: f"its constructor takes no {option}"
+        for option in ("momentum", "centered", "weight_decay")
+        if option not in options
+    }
+    if backend != "tensorflow":
+        lacks["sparse"] = f"Keras takes no row-sparse gradients on {backend}"
+    formats = ("float32", "float16", "bfloat16") if backend == "jax" else ("float32", "float64", "float16", "bfloat16")
+    return KerasSubject(
+        name,
+        _Variables(lambda variables, given: _Keras3(factory, variables, given, function=function)),
+        Capabilities(
+            formats=formats,
+            options=options,
+            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
+            missing={**_LACKS, **lacks},
+            roles=frozenset(STATE_ROLES),
+            required=_required(factory) & options,
+            changeable=frozenset({"lr"}) if function else options,
+            carried=frozenset({"lr"}),
+            edits=frozenset({"shorten", "reshape"}),
+        ),
+        baselines=baselines,
+    )
+
+
+def _legacy(name: str) -> KerasSubject:
+    if importlib.util.find_spec("tf_keras") is None:
+        raise Unsupported(f"{name} needs tf_keras, which is not installed", hint="pip install --no-deps tf-keras")
+    if not _backend_is("tensorflow"):
+        raise Unsupported(f"{name} needs Keras on TensorFlow in this process", hint="unset KERAS_BACKEND")
+    legacy = importlib.import_module("tf_keras").optimizers.legacy.RMSprop
+    from rmspec.oracles.tensorflow_subject import LegacyPlace
+
+    options = frozenset(NAMES) - {"weight_decay"}
+    lacks = {"weight_decay": "its constructor takes no weight_decay", "file": "it is saved with its model"}
+    return KerasSubject(
+        name,
+        LegacyPlace(lambda variables, given: _Legacy(legacy, variables, given)),
+        Capabilities(
+            formats=("float32", "float64", "float16", "bfloat16"),
+            options=options,
+            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
+            missing={**_LACKS, **lacks},
+            roles=frozenset(STATE_ROLES),
+            changeable=frozenset({"lr", "alpha", "momentum"}),
+            carried=frozenset(),
+            edits=frozenset({"shorten", "reshape"}),
+        ),
+        dialect="keras-legacy",
+        state_names=_LEGACY_SLOTS,
+    )
+
+
+def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSubject:
+    """A user's class or factory, called like a Keras optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    if inspect.isclass(factory) and not callable(getattr(factory, "apply_gradients", None)):
+        raise NotAnOptimizer(
+            f"{name} is not an optimizer: the class {factory.__name__} has no method apply_gradients",
+            hint="name a class or a factory that is called like keras.optimizers.RMSprop",
+        )
+    import keras
+
+    baseline = {"tensorflow": "keras"}.get(keras.backend.backend(), f"keras:{keras.backend.backend()}")
+    subject = _keras3(name, factory, baselines=(baseline,) if inspect.isclass(factory) else ())
+    probe = {"lr": 0.125} if "lr" in subject.capabilities().options else {}
+    outcome = performed(lambda: _Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
+    if outcome.raised:
+        raise CannotStart(
+            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
+            f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in probe.items()) or 'nothing'}",
+            "it must be callable like keras.optimizers.RMSprop(learning_rate=..., rho=..., epsilon=...)",
+        )
+    return subject
+
+
+def _options(factory: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(factory).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()) and not inspect.isclass(factory):
+        return frozenset(NAMES)
+    named = set(parameters)
+    if inspect.isclass(factory):
+        # A class that hands its keywords on takes those of the classes above it.
+        for base in inspect.getmro(factory):
+            own = inspect.signature(base.__init__).parameters if "__init__" in base.__dict__ else {}
+            named |= set(own)
+            if own and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in own.values()):
+                break
+            if base.__module__.startswith("keras.") and own:
+                break
+    return frozenset(option for option, name in NAMES.items() if name in named)
+
+
+def _required(factory: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(factory).parameters
+    return frozenset(
+        option
+        for option, name in NAMES.items()
+        if name in parameters and parameters[name].default is inspect.Parameter.empty
+    )
