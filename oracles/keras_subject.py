@@ -418,7 +418,7 @@ def _options(factory: Callable[..., Any]) -> frozenset[str]:
     if inspect.isclass(factory):
         # A class that hands its keywords on takes those of the classes above it.
         for base in inspect.getmro(factory):
-            own = inspect.signature(base.__init__).parameters if "__init__" in base.__dict__ else {}
+            own = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
             named |= set(own)
             if own and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in own.values()):
                 break

@@ -9,8 +9,8 @@ with the limit ``eps`` as ``s`` grows. Hence ``eps - sqrt(eps) <= (sqrt(v) + eps
 sign changes at ``s = (1 - eps) / 2``; and with ``eps = 0`` both are ``sqrt(v)``.
 
 **The place of lr.** Outside, ``b_t = mu b_{t-1} + u_t`` and ``theta`` moves by ``lr b_t``; inside, ``c_t = mu c_{t-1} + lr u_t`` and
-``theta`` moves by ``c_t``. With ``b_0 = c_0 = 0`` and one ``lr``, ``c_t = lr b_t`` by induction. Once ``lr`` becomes ``lr'``, the moves
-differ by ``(lr' - lr) mu b_{t-1}``.
+``theta`` moves by ``c_t``. With ``b_0 = c_0 = 0`` and one ``lr``, ``c_t = lr b_t`` by induction. Once ``lr`` becomes ``lr'``,
+the moves differ by ``(lr' - lr) mu b_{t-1}``.
 
 **The initial average.** ``v_1 = alpha v_0 + (1 - alpha) g^2``, so that two of them differ by ``alpha (v_0 - v_0')``.
 """
@@ -42,7 +42,8 @@ def programs(formats: tuple[str, ...]) -> Iterator[Program]:
     """The programs of the differential clauses, in each real format."""
     gradients = tuple(sign * 2.0**power for power in range(-12, 5) for sign in (1.0, -1.0))
     wide = (len(gradients),)
-    plain = {"lr": 0.125, "alpha": 0.75, "eps": 0.0, "momentum": 0.0}
+    # Every option is given: of one that a dialect has no default for nothing could be said.
+    plain = {"lr": 0.125, "alpha": 0.75, "eps": 0.0, "momentum": 0.0, "weight_decay": 0.0, "centered": False}
     for name in formats:
         if FORMATS[name].parts == 2:
             continue
@@ -202,9 +203,7 @@ def _outside(clause: str, program: Program, values: Any, allowed: Interval, role
     call = next(position for position, each in enumerate(program.calls) if isinstance(each, Step))
     summary = f"{role} is {float(values[index])!r}, outside [{lo!r}, {hi!r}] of the dialect that differs in one switch"
     return (
-        Finding(
-            "value", clause, call, summary, "A", "p0", role, index, values.size, float(values[index]), (lo, hi)
-        ),
+        Finding("value", clause, call, summary, "A", "p0", role, index, values.size, float(values[index]), (lo, hi)),
     )
 
 

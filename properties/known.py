@@ -1,8 +1,8 @@
 """Known deviations: a list that names them, each with a reason and a witness, checked both ways.
 
-TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell, or several separated by ``|``), ``versions`` (a table of
-package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``, ``formats``, ``message``, ``call``, and
-``options`` that its program must set),
+TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell, or several separated by
+``|``), ``versions`` (a table of package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``,
+``formats``, ``message``, ``call``, and ``options`` that its program must set),
 ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit). An entry whose witness no longer deviates, or that
 names no clause, is stale. Source: DESIGN 4.5.

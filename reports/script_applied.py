@@ -24,8 +24,8 @@ from rmspec.oracles.program import (
     SetGrad,
     SetOption,
     Step,
-    TensorNumber,
     named_rows,
+    plain_number,
 )
 from rmspec.properties.events import Deviation
 
@@ -136,7 +136,9 @@ def _gradient(script: _Script, style: _Style, call: SetGrad) -> str:
     named = tuple(value for row in rows for value in whole[row * each : (row + 1) * each])
     shape = (len(rows), *param.shape[1:])
     values = _tensor(param, _listed(named or (0.0,), shape), shape)
-    return f"tf.IndexedSlices({values}, tf.constant({list(rows)}, tf.int64), tf.constant({list(param.shape)}, tf.int64))"
+    return (
+        f"tf.IndexedSlices({values}, tf.constant({list(rows)}, tf.int64), tf.constant({list(param.shape)}, tf.int64))"
+    )
 
 
 def _check(script: _Script, style: _Style) -> tuple[list[str], list[str]]:
@@ -188,8 +190,7 @@ def _number(value: float) -> str:
 
 
 def _plain(value: OptionValue) -> str:
-    if isinstance(value, TensorNumber):
-        value = value.tensor
+    value = plain_number(value)
     return repr(value) if isinstance(value, bool) else _number(value)
 
 
@@ -241,7 +242,7 @@ def _raw_style(deviation: Deviation) -> _Style:
         return [*_tf_variable(param), f"{state} = (tf.Variable(tf.zeros_like({param.name})) for _ in range(3))"]
 
     def create(script: _Script, call: Create) -> list[str]:
-        options = {**{"centered": False}, **script.options[call.optimizer]}
+        options = {"centered": False, **script.options[call.optimizer]}
         return [f"{call.optimizer} = dict({_keywords(options, {})})"]
 
     def step(script: _Script, optimizer: str) -> list[str]:
@@ -249,7 +250,8 @@ def _raw_style(deviation: Deviation) -> _Style:
         centered = script.options[optimizer].get("centered", False)
         for name in script.members[optimizer]:
             grad = next(
-                (c for c in reversed(script.program.calls) if isinstance(c, SetGrad) and c.param == name), None
+                (c for c in reversed(script.program.calls) if isinstance(c, SetGrad) and c.param == name),
+                None,
             )
             if grad is None or grad.values is None:
                 continue
@@ -292,7 +294,9 @@ def _v1_style(deviation: Deviation) -> _Style:
         options = script.options[call.optimizer]
         if not script.changes(call.optimizer):
             return [f"{call.optimizer} = {factory}({_keywords(options, _V1)})"]
-        changed = [c.options for c in script.program.calls if isinstance(c, SetOption) and c.optimizer == call.optimizer]
+        changed = [
+            c.options for c in script.program.calls if isinstance(c, SetOption) and c.optimizer == call.optimizer
+        ]
         numbers = {key: value for key, value in options.items() if key != "centered"}
         numbers |= {key: 0.0 for each in changed for key in each if key not in options}
         rest = {key: value for key, value in options.items() if key == "centered"}
@@ -351,7 +355,11 @@ def _keras_style(deviation: Deviation) -> _Style:
     sparse = any(isinstance(call, SetGrad) and call.rows is not None for call in deviation.program.calls)
     # A class of the user's is checked on the backend that is set; a registered name says which it is.
     chosen = f'os.environ["KERAS_BACKEND"] = "{backend}"'
-    imports = ["import os", chosen if not head else 'os.environ.setdefault("KERAS_BACKEND", "tensorflow")', "import keras"]
+    imports = [
+        "import os",
+        chosen if not head else 'os.environ.setdefault("KERAS_BACKEND", "tensorflow")',
+        "import keras",
+    ]
     imports += ["import tensorflow as tf"] if sparse or function else []
 
     def dense(param: Param, values: str, shape: tuple[int, ...]) -> str:
@@ -386,7 +394,9 @@ def _keras_style(deviation: Deviation) -> _Style:
         return [f"{call.optimizer}.load_own_variables({call.slot})"]
 
     def edit(script: _Script, call: EditState) -> list[str]:
-        owner = next(each.optimizer for each in script.program.calls if isinstance(each, Save) and each.slot == call.slot)
+        owner = next(
+            each.optimizer for each in script.program.calls if isinstance(each, Save) and each.slot == call.slot
+        )
         count = len(script.members[owner])
         if call.edit == "shorten":
             kept = f"[v for i, v in enumerate({call.slot}.values()) if i < 2 or (i - 2) % {count} != {count - 1}]"
@@ -433,8 +443,64 @@ def _legacy_style(deviation: Deviation) -> _Style:
     return _Style(head, v1.variable, v1.dense, create, v1.step, change, save, load, edit, v1.read)
 
 
+# -- optax
+
+
+def _optax_style(deviation: Deviation) -> _Style:
+    head, factory = _subject(deviation.program, "optax.rmsprop")
+    double = any(param.dtype == "float64" for param in deviation.program.params)
+    imports = ["import jax, optax", *(['jax.config.update("jax_enable_x64", True)'] if double else [])]
+
+    def dense(param: Param, values: str, shape: tuple[int, ...]) -> str:
+        text = f"jax.numpy.array({values}, jax.numpy.{param.dtype})"
+        return text if len(shape) == 1 else f"{text}.reshape({shape})"
+
+    def variable(param: Param) -> list[str]:
+        values = dense(param, _listed(param.values, param.shape), param.shape)
+        return [f"{param.name}, {param.name}_grad = {values}, None"]
+
+    def made(options: dict[str, OptionValue]) -> str:
+        kept = {name: value for name, value in options.items() if name != "momentum" or plain_number(value)}
+        return f"{factory}({_keywords(kept, _OPTAX)})"
+
+    def create(script: _Script, call: Create) -> list[str]:
+        states = ", ".join(f'"{name}": {call.optimizer}.init({name})' for name in script.members[call.optimizer])
+        return [f"{call.optimizer} = {made(script.options[call.optimizer])}", f"{call.optimizer}_state = {{{states}}}"]
+
+    def step(script: _Script, optimizer: str) -> list[str]:
+        lines = []
+        for name in script.members[optimizer]:
+            if any(isinstance(call, SetGrad) and call.param == name for call in script.program.calls):
+                state = f'{optimizer}_state["{name}"]'
+                lines += [
+                    f"u, {state} = {optimizer}.update({name}_grad, {state}, {name})",
+                    f"{name} = optax.apply_updates({name}, u)",
+                ]
+        return lines or ["pass"]
+
+    def change(script: _Script, call: SetOption) -> list[str]:
+        script.options[call.optimizer].update(call.options)
+        return [f"{call.optimizer} = {made(script.options[call.optimizer])}"]
+
+    def none(script: _Script, call: object) -> list[str]:
+        raise AssertionError("the caller owns the state of a transformation")
+
+    def read(script: _Script, optimizer: str, param: str) -> str:
+        role = script.deviation.role
+        if role in ("param", "grad"):
+            return f"{param}.reshape(-1)"
+        sign = "-" if role == "momentum_buffer" else ""
+        name = script.deviation.state_name
+        found = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf=lambda s: hasattr(s, "{name}"))'
+        return f'{sign}{found} if hasattr(s, "{name}")][0].{name}.reshape(-1)'
+
+    return _Style([*imports, *head], variable, dense, create, step, change, none, none, none, read)
+
+
 def _style(deviation: Deviation) -> _Style:
     subject = deviation.program.subject
+    if deviation.framework == "optax":
+        return _optax_style(deviation)
     if deviation.framework == "tensorflow":
         return _raw_style(deviation) if subject in ("tensorflow", "tensorflow:function") else _v1_style(deviation)
     return _legacy_style(deviation) if subject == "keras:legacy" else _keras_style(deviation)
