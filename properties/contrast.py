@@ -1,0 +1,107 @@
+"""Contrasts: what no RMSprop does, whatever its dialect and its hyperparameters; each is one short program, or two.
+
+They decide by what is seen, not by names: an update that grows with the gradient (nothing normalizes it), one that goes on
+after the gradient is gone (the numerator is an average), one that does not know how large a gradient was, and
+an average that never forgets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rmspec.impl.formats import FORMATS
+from rmspec.properties.elimination import Elimination
+from rmspec.properties.identified import Contradiction
+from rmspec.properties.probes import Trace
+
+__all__ = ["contrasts"]
+
+
+def contrasts(elimination: Elimination) -> Iterator[Contradiction]:
+    """What the subject does that no RMSprop does, the plainest first."""
+    for contrast in (_unnormalized, _lasting, _sizeless, _unforgetting):
+        found = contrast(elimination)
+        if found is not None:
+            yield found
+
+
+def _unnormalized(elimination: Elimination) -> Contradiction | None:
+    """A step that is proportional to the gradient: v grows with it, so that an RMSprop's step grows by less."""
+    once, more = elimination.seen(4.0, theta=0.0), elimination.seen(16.0, theta=0.0)
+    if not (_whole(once, 1) and _whole(more, 1)):
+        return None
+    near, far = once.moments[0].after, more.moments[0].after
+    if near == 0 or abs(far) < abs(4 * near):
+        return None
+    least = math.nextafter(4 * near, 0.0)
+    return Contradiction(
+        "update",
+        f"the step grows with the gradient, from {near!r} for a gradient of 4 to {far!r} for one of 16: nothing "
+        "divides it by the root of an average of squares",
+        more.program,
+        far,
+        (min(least, near), max(least, near)),
+    )
+
+
+def _lasting(elimination: Elimination) -> Contradiction | None:
+    """A step that goes on with a gradient of 0, without momentum and weight decay."""
+    trace = elimination.seen(1.0, 0.0)
+    if not _whole(trace, 2):
+        return None
+    before, after = trace.moments[1].before, trace.moments[1].after
+    if before == after:
+        return None
+    return Contradiction(
+        "update",
+        "it goes on with a gradient of 0, without momentum: what it divides is an average of gradients, not the gradient",
+        trace.program,
+        after,
+        (before, before),
+    )
+
+
+def _sizeless(elimination: Elimination) -> Contradiction | None:
+    """A second step that is the same for a gradient of 1 and of 4, after a first one of 1."""
+    same, larger = elimination.seen(1.0, 1.0), elimination.seen(1.0, 4.0)
+    if not (_whole(same, 2) and _whole(larger, 2)):
+        return None
+    before, after = same.moments[1].before, same.moments[1].after
+    if after == before or after != larger.moments[1].after:
+        return None
+    return Contradiction(
+        "square-avg",
+        "after a gradient of 1 it moves as far for one of 4 as for another of 1: the size of a gradient does not count",
+        larger.program,
+        after,
+        _beyond(after, before, larger),
+    )
+
+
+def _unforgetting(elimination: Elimination) -> Contradiction | None:
+    """A step that is the same after one gradient, and after the same gradient and one of 0: nothing decayed meanwhile."""
+    direct, late = elimination.seen(1.0, 1.0), elimination.seen(1.0, 0.0, 1.0)
+    if not (_whole(direct, 2) and _whole(late, 3)) or late.moments[2].before != direct.moments[1].before:
+        return None
+    before, after = direct.moments[1].before, direct.moments[1].after
+    # Nor does v decay in an RMSprop that has reached its fixed point: the two gradients are its first.
+    if after == before or after != late.moments[2].after:
+        return None
+    return Contradiction(
+        "square-avg",
+        "a step with a gradient of 0 in between changes nothing: its sum of squares does not decay",
+        late.program,
+        after,
+        _beyond(after, before, late),
+    )
+
+
+def _whole(trace: Trace, steps: int) -> bool:
+    return len(trace.moments) == steps and all(math.isfinite(moment.after) for moment in trace.moments)
+
+
+def _beyond(after: float, before: float, trace: Trace) -> tuple[float, float]:
+    """What is farther from ``before`` than ``after``, in the trace's format."""
+    step = 2 * FORMATS[trace.format].unit_roundoff * abs(after)
+    return (after + step, math.inf) if after > before else (-math.inf, after - step)
