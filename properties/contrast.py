@@ -11,24 +11,24 @@ import math
 from collections.abc import Iterator
 
 from rmspec.impl.formats import FORMATS
-from rmspec.properties.elimination import Elimination
 from rmspec.properties.identified import Contradiction
 from rmspec.properties.probes import Trace
+from rmspec.properties.questions import Questions
 
 __all__ = ["contrasts"]
 
 
-def contrasts(elimination: Elimination) -> Iterator[Contradiction]:
-    """What the subject does that no RMSprop does, the plainest first."""
-    for contrast in (_unnormalized, _lasting, _sizeless, _unforgetting):
-        found = contrast(elimination)
-        if found is not None:
-            yield found
+def contrasts(questions: Questions) -> Iterator[Contradiction]:
+    """What the subject does that no RMSprop does: about its update, or else about its average of squares."""
+    found = [each for contrast in (_unnormalized, _lasting) if (each := contrast(questions)) is not None]
+    if not found:
+        found = [each for contrast in (_sizeless, _unforgetting) if (each := contrast(questions)) is not None][:1]
+    yield from found
 
 
-def _unnormalized(elimination: Elimination) -> Contradiction | None:
+def _unnormalized(questions: Questions) -> Contradiction | None:
     """A step that is proportional to the gradient: v grows with it, so that an RMSprop's step grows by less."""
-    once, more = elimination.seen(4.0, theta=0.0), elimination.seen(16.0, theta=0.0)
+    once, more = questions.seen(4.0, theta=0.0), questions.seen(16.0, theta=0.0)
     if not (_whole(once, 1) and _whole(more, 1)):
         return None
     near, far = once.moments[0].after, more.moments[0].after
@@ -45,9 +45,9 @@ def _unnormalized(elimination: Elimination) -> Contradiction | None:
     )
 
 
-def _lasting(elimination: Elimination) -> Contradiction | None:
+def _lasting(questions: Questions) -> Contradiction | None:
     """A step that goes on with a gradient of 0, without momentum and weight decay."""
-    trace = elimination.seen(1.0, 0.0)
+    trace = questions.seen(1.0, 0.0)
     if not _whole(trace, 2):
         return None
     before, after = trace.moments[1].before, trace.moments[1].after
@@ -62,9 +62,9 @@ def _lasting(elimination: Elimination) -> Contradiction | None:
     )
 
 
-def _sizeless(elimination: Elimination) -> Contradiction | None:
+def _sizeless(questions: Questions) -> Contradiction | None:
     """A second step that is the same for a gradient of 1 and of 4, after a first one of 1."""
-    same, larger = elimination.seen(1.0, 1.0), elimination.seen(1.0, 4.0)
+    same, larger = questions.seen(1.0, 1.0), questions.seen(1.0, 4.0)
     if not (_whole(same, 2) and _whole(larger, 2)):
         return None
     before, after = same.moments[1].before, same.moments[1].after
@@ -79,9 +79,9 @@ def _sizeless(elimination: Elimination) -> Contradiction | None:
     )
 
 
-def _unforgetting(elimination: Elimination) -> Contradiction | None:
+def _unforgetting(questions: Questions) -> Contradiction | None:
     """A step that is the same after one gradient, and after the same gradient and one of 0: nothing decayed meanwhile."""
-    direct, late = elimination.seen(1.0, 1.0), elimination.seen(1.0, 0.0, 1.0)
+    direct, late = questions.seen(1.0, 1.0), questions.seen(1.0, 0.0, 1.0)
     if not (_whole(direct, 2) and _whole(late, 3)) or late.moments[2].before != direct.moments[1].before:
         return None
     before, after = direct.moments[1].before, direct.moments[1].after

@@ -93,17 +93,9 @@ def _adam(n: _Numbers, state: dict[str, Any]) -> Interval:
 
 def _adamax(n: _Numbers, state: dict[str, Any]) -> Interval:
     m = state["m"] = n.mean("beta1", state.get("m", n.number(0.0)), n.g)
-    size = n.larger(n.g, -n.g)
+    size = (n.larger(n.g, -n.g) + n.option("eps")).settle()
     u = state["u"] = n.larger((n.option("beta2") * state.get("u", n.number(0.0))).settle(), size)
-    return n.theta - n.option("lr") * m / ((1 - n.option("beta1", n.t)) * (u + n.option("eps")))
-
-
-def _lion(n: _Numbers, state: dict[str, Any]) -> Interval:
-    old = state.get("m", n.number(0.0))
-    blend = n.mean("beta1", old, n.g)
-    state["m"] = n.mean("beta2", old, n.g)
-    sign = n.number(1.0) if bool(blend.lo[0] > 0) else n.number(-1.0 if bool(blend.hi[0] < 0) else 0.0)
-    return n.theta - n.option("lr") * sign
+    return n.theta - n.option("lr") * m / ((1 - n.option("beta1", n.t)) * u)
 
 
 def _rprop(n: _Numbers, state: dict[str, Any]) -> Interval:
@@ -141,7 +133,6 @@ def _families() -> Iterator[Family]:
             yield Family("Adam", _adam, {**constants, "eps": eps, "weight_decay": 0.0})
             yield Family("AdamW", _adam, {**constants, "eps": eps, "weight_decay": 0.01})
             yield Family("Adamax", _adamax, {**constants, "eps": eps})
-        yield Family("Lion", _lion, constants)
     for eps in (1e-6, 1e-7):
         for rho in (0.9, 0.95):
             yield Family("Adadelta", _adadelta, {"rho": rho, "eps": eps})

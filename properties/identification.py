@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,11 +14,12 @@ from rmspec.oracles.program import Program
 from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties import families
 from rmspec.properties.admission import restrict
-from rmspec.properties.contrast import contrasts
-from rmspec.properties.elimination import Elimination, Unexplained, widest
+from rmspec.properties.elimination import Elimination
 from rmspec.properties.explanation import SWITCHES, Hypothesis, Prediction, Value, alternatives, predictions
 from rmspec.properties.identified import Contradiction, Evidence, Identification, Neighbour, Switch
 from rmspec.properties.probes import Moment, Prober, Trace, shortened
+from rmspec.properties.questions import Questions, widest
+from rmspec.properties.update import Unexplained, Update, explained
 
 __all__ = ["identify"]
 
@@ -55,52 +57,51 @@ def _identified(subject: Subject, capabilities: Capabilities, prober: Prober) ->
     format = widest(capabilities)
     if format is None:
         return Identification(subject.name, "unknown", message="it supports no real number format that was asked for")
-    elimination = Elimination(prober, capabilities, format)
-    plain = elimination.plain()
+    questions = Questions(prober, capabilities, format)
+    plain = questions.plain()
     if plain.raised:
         return Identification(
             subject.name, "unknown", format=format, message=f"it raises {plain.raised} in the plainest of programs"
         )
-    if not elimination.begin():
-        contradictions = list(contrasts(elimination))
-        if contradictions or not elimination.pardon():
-            return _foreign(subject, elimination, contradictions)
-    elimination.centered()
-    elimination.decay()
-    elimination.momentum()
-    elimination.together()
-    elimination.scalars()
+    if not all(math.isfinite(moment.after) for moment in plain.moments):
+        return Identification(
+            subject.name,
+            "unknown",
+            format=format,
+            message="its parameter is not finite after a step of ordinary numbers",
+        )
+    update = explained(questions)
+    if not update.hypotheses:
+        return _foreign(subject, questions, update)
+    elimination = Elimination(questions, update)
+    elimination.stages()
     return _answered(subject, elimination)
 
 
-def _foreign(subject: Subject, elimination: Elimination, contradictions: list[Contradiction]) -> Identification:
+def _foreign(subject: Subject, questions: Questions, update: Update) -> Identification:
     """What nothing explains from the start: another optimizer, or an RMSprop with a fault in its very update."""
-    traces = [elimination.plain(), elimination.seen(1.0, 0.0, 1.0), elimination.seen(1.0, 4.0)]
-    decaying = elimination.seen(0.5, 0.25, weight_decay=2.0**-3) if elimination.takes("weight_decay") else None
+    traces = [questions.plain(), questions.seen(1.0, 0.0, 1.0), questions.seen(1.0, 4.0)]
+    decaying = questions.seen(0.5, 0.25, weight_decay=2.0**-3) if questions.takes("weight_decay") else None
     family = families.named(traces, decaying)
-    if family == "SGD" and elimination.takes("momentum"):
-        moving = elimination.seen(1.0, 0.0, momentum=0.5)
-        family = families.named([moving]) or family
-    contradictions += [_contradiction(each, "update") for each in elimination.problems]
-    if not contradictions:
-        # Only what raised half-way is left: nothing was seen to be judged.
-        return Identification(subject.name, "unknown", format=elimination.format, message="its steps cannot be followed")
+    if family == "SGD" and questions.takes("momentum"):
+        family = families.named([questions.seen(1.0, 0.0, momentum=0.5)]) or family
     still = all(moment.before == moment.after for trace in traces for moment in trace.moments)
+    failed = [] if update.failed is None or update.contradictions else [_contradiction(update.failed, "update")]
     return Identification(
         subject.name,
-        "other" if family or len(contradictions) > len(elimination.problems) else "unexplained",
-        format=elimination.format,
+        "other" if family or update.contradictions else "unexplained",
+        format=questions.format,
         family=family,
-        switches=tuple(_direction(elimination, switch) for switch in SWITCHES),
-        contradictions=tuple(contradictions),
+        switches=tuple(_direction(questions, switch) for switch in SWITCHES),
+        contradictions=(*update.contradictions, *failed),
         message="it does not move" if still else "",
     )
 
 
-def _direction(elimination: Elimination, switch: str) -> Switch:
+def _direction(questions: Questions, switch: str) -> Switch:
     """A switch of something that no dialect explains: only the direction of its first step can be told."""
     reason = "no dialect explains its update"
-    moment = elimination.plain().moments[0]
+    moment = questions.plain().moments[0]
     if switch == "maximize" and moment.after != moment.before:
         uphill = (moment.after > moment.before) == (moment.grad > 0)
         return Switch(switch, (uphill,), (not uphill,), "by the direction of its first step alone")
@@ -126,7 +127,7 @@ def _answered(subject: Subject, elimination: Elimination) -> Identification:
     return Identification(
         subject.name,
         "unexplained" if contradictions else "dialect",
-        format=elimination.format,
+        format=elimination.questions.format,
         named=() if contradictions else named,
         nearest=tuple(Neighbour(name) for name in named) if contradictions and named else nearest,
         switches=switches,
@@ -136,10 +137,9 @@ def _answered(subject: Subject, elimination: Elimination) -> Identification:
 
 
 def _contradiction(problem: Unexplained, clause: str) -> Contradiction:
-    low, high = problem.allowed
     return Contradiction(
         clause,
-        f"the parameter is {problem.observed!r}; what is left of RMSprop allows from {low!r} to {high!r}",
+        "no dialect explains this step; what is allowed is what the closest one allows",
         problem.program,
         problem.observed,
         problem.allowed,
@@ -148,10 +148,10 @@ def _contradiction(problem: Unexplained, clause: str) -> Contradiction:
 
 def _pardoned(elimination: Elimination, name: str, value: float) -> Contradiction:
     """An option whose value is passed over: what the given one would have led to, and what was seen."""
-    trace = elimination.plain()
+    trace = elimination.questions.plain()
     honest = [replace(each, ignored=frozenset()) for each in elimination.hypotheses]
     failed = [next(each for each in predictions(one, trace) if not each.fits) for one in honest[:1]]
-    given = elimination.options()[name]
+    given = elimination.questions.options()[name]
     return Contradiction(
         "square-avg" if name == "alpha" else "eps-placement",
         f"it was given {name}={given!r}, and does as with {name}={value!r}",
@@ -200,6 +200,11 @@ class _Evidence:
         if not reason and len(left) > 1:
             reason = "the programs do not separate them"
         evidence = tuple(each for value in ruled_out if (each := self._against(name, value)) is not None)
+        if name == "scalars" and len(evidence) < len(ruled_out):
+            # What rounds less explains all that more does: without a program against it, the latter may be true.
+            open_ = tuple(each for each in ruled_out if each not in {one.value for one in evidence})
+            left, ruled_out = (*left, *open_), tuple(each for each in ruled_out if each not in open_)
+            reason = reason or "the programs do not separate them"
         return Switch(name, left, ruled_out, reason or self._remark(name, left), evidence)
 
     def _remark(self, name: str, left: tuple[Value, ...]) -> str:
@@ -225,7 +230,7 @@ class _Evidence:
     def _short(self, name: str, value: Value, rival: Hypothesis, evidence: Evidence) -> Evidence:
         """The same with every call dropped that it can do without."""
         for program in shortened(evidence.program):
-            trace = self._elimination.prober.run(program)
+            trace = self._elimination.questions.prober.run(program)
             found = None if trace.raised else _refusal(name, value, self._found, rival, trace)
             if found is not None:
                 return self._short(name, value, rival, found)
@@ -265,9 +270,7 @@ def _rounded(found: Hypothesis, rival: Hypothesis, trace: Trace) -> Iterator[tup
     coarser = theirs == "float32" if apart == "float64" else theirs == "storage"
     # One that rounds is supposed to have done so; of one that does not, nothing else is legal.
     theirs_too = replace(trace, moments=tuple(map(_single, trace.moments))) if coarser else trace
-    return zip(
-        predictions(found, trace, scalars=ours), predictions(rival, theirs_too, scalars="double"), strict=False
-    )
+    return zip(predictions(found, trace, scalars=ours), predictions(rival, theirs_too, scalars="double"), strict=False)
 
 
 def _single(moment: Moment) -> Moment:

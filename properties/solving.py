@@ -1,7 +1,7 @@
 """Solving for a number that a subject does not tell: the values with which a hypothesis explains what was seen.
 
-A prediction moves one way as the number grows, so those values form a range, whose ends are found by bisection; the
-number itself is then the shortest decimal in it.
+A prediction moves one way as the number grows, so those values form a range; the number itself is taken to be the
+shortest decimal in it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from rmspec.properties.probes import Trace
 
 __all__ = ["option", "shortest", "starting"]
 
-_HALVINGS = 80
+_TURNS = 120
 _POINTS = 65
 
 
@@ -36,47 +38,57 @@ def shortest(lo: float, hi: float) -> float:
     return middle
 
 
-def option(hypothesis: Hypothesis, name: str, lo: float, hi: float, trace: Trace) -> Hypothesis | None:
-    """The hypothesis with the option ``name`` at the number between ``lo`` and ``hi`` that explains a trace, if there is one."""
+def option(hypothesis: Hypothesis, name: Literal["alpha", "eps"], trace: Trace) -> Hypothesis | None:
+    """The hypothesis with the number for ``name`` that explains a trace, whatever was given; ``None`` if there is none."""
 
-    def supposed(value: float) -> Hypothesis:
-        return replace(
-            hypothesis, fixed={**hypothesis.fixed, name: value}, ignored=hypothesis.ignored | frozenset({name})
-        )
+    def supposed(place: float) -> Hypothesis:
+        # By its magnitude, or by that of 1 - alpha: so a step is nearly a power of the place.
+        value = 1 - 2.0**-place if name == "alpha" else 2.0**place
+        return _supposing(hypothesis, name, value)
 
+    ends = (2.0**-20, 24.0) if name == "alpha" else (-60.0, 20.0)
     for step in range(len(trace.moments)):
 
-        def side(value: float, step: int = step) -> int:
-            found = list(predictions(supposed(value), trace))[step]
-            return 0 if found.fits else 1 if found.observed > found.hi else -1
+        def miss(place: float, step: int = step) -> float:
+            found = next(islice(predictions(supposed(place), trace), step, None))
+            if found.fits and found.bounded:
+                return 0.0
+            return found.observed - (found.lo + (found.hi - found.lo) / 2)
 
-        bounds = _range(side, lo, hi)
-        if bounds is not None:
-            found = supposed(shortest(*bounds))
+        place = _root(miss, *ends)
+        if place is None:
+            continue
+        value = supposed(place).fixed[name]
+        for digits in range(17):
+            found = _supposing(hypothesis, name, float(f"{value:.{digits}e}"))
             if explains(found, trace):
                 return found
     return None
 
 
-def _range(side: Callable[[float], int], lo: float, hi: float) -> tuple[float, float] | None:
-    """The first and last number whose ``side`` is 0, between two whose sides differ; ``None`` where that is not so."""
-    first, last = side(lo), side(hi)
-    if first == last or 0 in (first, last):
-        return None
-    inside = _bisected(lambda x: side(x) != first, lo, hi)[1]
-    if side(inside) != 0:
-        return None
-    return inside, _bisected(lambda x: side(x) == last, inside, hi)[0]
+def _supposing(hypothesis: Hypothesis, name: str, value: float) -> Hypothesis:
+    return replace(hypothesis, fixed={**hypothesis.fixed, name: value}, ignored=hypothesis.ignored | {name})
 
 
-def _bisected(beyond: Callable[[float], bool], lo: float, hi: float) -> tuple[float, float]:
-    """Neighbours between ``lo`` and ``hi`` of which only the second is ``beyond``."""
-    for _ in range(_HALVINGS):
-        middle = math.sqrt(lo * hi) if lo > 0 and hi / lo > 4 else lo + (hi - lo) / 2
-        if not lo < middle < hi:
-            break
-        lo, hi = (lo, middle) if beyond(middle) else (middle, hi)
-    return lo, hi
+def _root(miss: Callable[[float], float], lo: float, hi: float) -> float | None:
+    """Where a monotone ``miss`` is 0, by false position and bisection in turns; ``None`` where its ends have one sign."""
+    low, high = miss(lo), miss(hi)
+    if not (math.isfinite(low) and math.isfinite(high)) or low * high >= 0:
+        return None
+    for turn in range(_TURNS):
+        place = lo + (hi - lo) / 2 if turn % 2 else hi - high * (hi - lo) / (high - low)
+        if not lo < place < hi:
+            place = lo + (hi - lo) / 2
+        missed = miss(place)
+        if missed == 0:
+            return place
+        if not math.isfinite(missed):
+            return None
+        if missed * low > 0:
+            lo, low = place, missed
+        else:
+            hi, high = place, missed
+    return None
 
 
 def starting(hypothesis: Hypothesis, trace: Trace) -> Hypothesis | None:
@@ -88,7 +100,9 @@ def starting(hypothesis: Hypothesis, trace: Trace) -> Hypothesis | None:
         like = np.ones_like(values)
         before = Before(like * moment.before, like * moment.grad, values, like * 0, like * 0)
         bounds = envelope(before, fmt, hyper, hypothesis.dialect, scalars="storage")["param"]
-        return np.where(moment.after > bounds.hi, 1, np.where(moment.after < bounds.lo, -1, 0))
+        found = np.where(moment.after > bounds.hi, 1, np.where(moment.after < bounds.lo, -1, 0))
+        # An unbounded step is longer than any: that is the side of an average that is too small.
+        return np.where(bounds.bounded(), found, -found[-1])
 
     values = np.concatenate([[0.0], 2.0 ** np.arange(-60.0, 61.0)])
     for _ in range(12):
