@@ -10,7 +10,6 @@ from dataclasses import replace
 from rmspec.impl.dialect import DIALECTS
 from rmspec.impl.formats import FORMATS
 from rmspec.oracles.loader import load
-from rmspec.oracles.program import Program
 from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties import families
 from rmspec.properties.admission import restrict
