@@ -60,7 +60,7 @@ class Elimination:
         if not self.questions.takes("centered"):
             self._open("centered_form", candidates, "it takes no option centered")
             return
-        self._keep(candidates, self.questions.seen(0.5, 0.25, 2.0, centered=True), ("centered_form",))
+        self._keep(candidates, self.questions.seen(0.5, 0.25, 2.0, given={"centered": True}), ("centered_form",))
 
     def decay(self) -> None:
         """What ``weight_decay`` does."""
@@ -68,7 +68,7 @@ class Elimination:
         if not self.questions.takes("weight_decay"):
             self._open("decay", candidates, "it takes no option weight_decay")
             return
-        self._keep(candidates, self.questions.seen(0.5, 0.25, weight_decay=_DECAY), ("decay",))
+        self._keep(candidates, self.questions.seen(0.5, 0.25, given={"weight_decay": _DECAY}), ("decay",))
 
     def momentum(self) -> None:
         """Whether there is momentum, of which kind, and where the learning rate meets it."""
@@ -85,7 +85,9 @@ class Elimination:
             candidates = expand(candidates, switch)
         options = {} if fixed else {"momentum": _MOMENTUM}
         first = self._first_turns()
-        if not self._keep(candidates, self.questions.seen(*first, 0.5, 0.5, **options), ("momentum_form", "nesterov")):
+        if not self._keep(
+            candidates, self.questions.seen(*first, 0.5, 0.5, given=options), ("momentum_form", "nesterov")
+        ):
             self._open("lr_place", expand(self.hypotheses, "lr_place"), "nothing explains its momentum")
             return
         if all(each.value("momentum_form") == "never" for each in self.hypotheses):
@@ -100,12 +102,12 @@ class Elimination:
 
     def _place(self, first: tuple[Turn, ...], options: Mapping[str, float]) -> None:
         candidates = expand(self.hypotheses, "lr_place")
-        constant = self.questions.seen(*first, 0.5, 0.5, **options)
+        constant = self.questions.seen(*first, 0.5, 0.5, given=options)
         reason = self.questions.capabilities.missing.get(
             "schedule", "its learning rate cannot be changed between steps"
         )
         if "schedule" in self.questions.capabilities.features and self.questions.takes("lr"):
-            changed = self.questions.seen(*first, 0.5, {"lr": DYADIC["lr"] / 4}, 0.5, **options)
+            changed = self.questions.seen(*first, 0.5, {"lr": DYADIC["lr"] / 4}, 0.5, given=options)
             left = [] if changed.raised else explaining(candidates, [changed])
             if left:
                 self.hypotheses = left
@@ -125,20 +127,21 @@ class Elimination:
         if self.problems:
             return
         options: dict[str, float] = {"weight_decay": _DECAY, "momentum": _MOMENTUM, "centered": True}
-        trace = self.questions.seen(*self._first_turns(centered=True), 0.5, -1.0, 0.25, **options)
+        trace = self.questions.seen(*self._first_turns(centered=True), 0.5, -1.0, 0.25, given=options)
         if not trace.raised:
             self._keep(self.hypotheses, trace, ())
 
     def scalars(self) -> None:
         """How far hyperparameters are rounded: in float64 and in float32, where the subject has them."""
-        if self.problems or not all(self.questions.takes(name) for name in ("lr", "alpha")):
-            reason = "what it does is not explained" if self.problems else "its lr and alpha cannot be chosen"
+        given = [name for name in ("lr", "alpha") if not self.questions.takes(name)]
+        if self.problems or given:
+            reason = f"its {' and '.join(given)} cannot be chosen" if given else "what it does is not explained"
             self._open("scalars", expand(self.hypotheses, "scalars"), reason)
             return
         needed: dict[str, Scalars] = {}
         for format in ("float64", "float32"):
             if format in self.questions.capabilities.formats:
-                trace = self.questions.seen(*self._first_turns(), *_LARGE, format=format, **_UNEVEN)
+                trace = self.questions.seen(*self._first_turns(), *_LARGE, format=format, given=_UNEVEN)
                 level = self._level(trace)
                 if level is None:
                     self._unrounded(trace)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ class Family:
     """An optimizer with one choice of what cannot be chosen: its ``title``, its update, and the numbers that it is given."""
 
     title: str
-    update: Callable[[_Numbers, dict[str, Any]], Interval]
+    update: Callable[[_Numbers, dict[str, Interval]], Interval]
     constants: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -57,26 +56,26 @@ class _Numbers:
         return self._arithmetic.between(np.maximum(x.lo, y.lo), np.maximum(x.hi, y.hi))
 
 
-def _sgd(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _sgd(n: _Numbers, state: dict[str, Interval]) -> Interval:
     return n.theta - n.option("lr") * n.g
 
 
-def _momentum(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _momentum(n: _Numbers, state: dict[str, Interval]) -> Interval:
     b = state["b"] = (n.option("momentum") * state.get("b", n.number(0.0)) + n.g).settle()
     return n.theta - n.option("lr") * b
 
 
-def _nesterov(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _nesterov(n: _Numbers, state: dict[str, Interval]) -> Interval:
     b = state["b"] = (n.option("momentum") * state.get("b", n.number(0.0)) + n.g).settle()
     return n.theta - n.option("lr") * (n.g + n.option("momentum") * b).settle()
 
 
-def _adagrad(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _adagrad(n: _Numbers, state: dict[str, Interval]) -> Interval:
     v = state["v"] = (state.get("v", n.option("start")) + n.g * n.g).settle()
     return n.theta - n.option("lr") * n.g / (v.sqrt() + n.option("eps"))
 
 
-def _adadelta(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _adadelta(n: _Numbers, state: dict[str, Interval]) -> Interval:
     v = state["v"] = n.mean("rho", state.get("v", n.number(0.0)), (n.g * n.g).settle())
     u = state.get("u", n.number(0.0))
     delta = ((u + n.option("eps")).sqrt() / (v + n.option("eps")).sqrt() * n.g).settle()
@@ -84,31 +83,31 @@ def _adadelta(n: _Numbers, state: dict[str, Any]) -> Interval:
     return n.theta - n.option("lr") * delta
 
 
-def _adam(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _adam(n: _Numbers, state: dict[str, Interval]) -> Interval:
     m, v = _moments(n, state)
     first, second = 1 - n.option("beta1", n.t), 1 - n.option("beta2", n.t)
     theta = _decayed(n, n.theta)
     return theta - n.option("lr") * (m / first) / ((v / second).sqrt() + n.option("eps"))
 
 
-def _adamax(n: _Numbers, state: dict[str, Any]) -> Interval:
+def _adamax(n: _Numbers, state: dict[str, Interval]) -> Interval:
     m = state["m"] = n.mean("beta1", state.get("m", n.number(0.0)), n.g)
     size = (n.larger(n.g, -n.g) + n.option("eps")).settle()
     u = state["u"] = n.larger((n.option("beta2") * state.get("u", n.number(0.0))).settle(), size)
     return n.theta - n.option("lr") * m / ((1 - n.option("beta1", n.t)) * u)
 
 
-def _rprop(n: _Numbers, state: dict[str, Any]) -> Interval:
-    last, size = state.get("sign", 0.0), state.get("size", n.option("lr"))
+def _rprop(n: _Numbers, state: dict[str, Interval]) -> Interval:
+    last, size = float(state.get("sign", n.number(0.0)).lo[0]), state.get("size", n.option("lr"))
     if last * n.sign > 0:
         size = n.option("growth") * size
     elif last * n.sign < 0:
         size, n.sign = n.option("shrinkage") * size, 0.0
-    state["sign"], state["size"] = n.sign, size.settle()
+    state["sign"], state["size"] = n.number(n.sign), size.settle()
     return n.theta - n.number(n.sign) * state["size"]
 
 
-def _moments(n: _Numbers, state: dict[str, Any]) -> tuple[Interval, Interval]:
+def _moments(n: _Numbers, state: dict[str, Interval]) -> tuple[Interval, Interval]:
     m = state["m"] = n.mean("beta1", state.get("m", n.number(0.0)), n.g)
     v = state["v"] = n.mean("beta2", state.get("v", n.number(0.0)), (n.g * n.g).settle())
     return m, v
@@ -155,7 +154,7 @@ def named(traces: Sequence[Trace], decaying: Trace | None = None) -> str:
 
 
 def _explains(family: Family, trace: Trace) -> bool:
-    state: dict[str, Any] = {}
+    state: dict[str, Interval] = {}
     for t, moment in enumerate(trace.moments, 1):
         if not math.isfinite(moment.after):
             return False

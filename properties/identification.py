@@ -80,10 +80,10 @@ def _identified(subject: Subject, capabilities: Capabilities, prober: Prober) ->
 def _foreign(subject: Subject, questions: Questions, update: Update) -> Identification:
     """What nothing explains from the start: another optimizer, or an RMSprop with a fault in its very update."""
     traces = [questions.plain(), questions.seen(1.0, 0.0, 1.0), questions.seen(1.0, 4.0)]
-    decaying = questions.seen(0.5, 0.25, weight_decay=2.0**-3) if questions.takes("weight_decay") else None
+    decaying = questions.seen(0.5, 0.25, given={"weight_decay": 2.0**-3}) if questions.takes("weight_decay") else None
     family = families.named(traces, decaying)
     if family == "SGD" and questions.takes("momentum"):
-        family = families.named([questions.seen(1.0, 0.0, momentum=0.5)]) or family
+        family = families.named([questions.seen(1.0, 0.0, given={"momentum": 0.5})]) or family
     still = all(moment.before == moment.after for trace in traces for moment in trace.moments)
     failed = [] if update.failed is None or update.contradictions else [_contradiction(update.failed, "update")]
     return Identification(

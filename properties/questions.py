@@ -43,14 +43,16 @@ class Questions:
         """Whether the subject takes an option."""
         return option in self.capabilities.options
 
-    def options(self, **changed: float | bool) -> dict[str, float | bool]:
-        """The options of a probe, less those that the subject does not take."""
-        given = {**DYADIC, **OFF, **changed}
-        return {name: given[name] for name in OPTIONS if self.takes(name)}
+    def options(self, given: Mapping[str, float | bool] = OFF) -> dict[str, float | bool]:
+        """The options of a probe, those that are ``given`` among them, less those that the subject does not take."""
+        every = {**DYADIC, **OFF, **given}
+        return {name: every[name] for name in OPTIONS if self.takes(name)}
 
-    def seen(self, *turns: Turn, format: str = "", theta: float = 1.0, **changed: float | bool) -> Trace:
+    def seen(
+        self, *turns: Turn, given: Mapping[str, float | bool] = OFF, format: str = "", theta: float = 1.0
+    ) -> Trace:
         """The trace of a probe with these turns and options."""
-        return self.prober.run(probe(format or self.format, self.options(**changed), *turns, theta=theta))
+        return self.prober.run(probe(format or self.format, self.options(given), *turns, theta=theta))
 
     def plain(self) -> Trace:
         """The first probe: no weight decay, no momentum, not centered."""
