@@ -57,15 +57,17 @@ def explained(questions: Questions) -> Update:
     """What explains the subject's steps, tried in the order of the module's first paragraph."""
     traces = _traces(questions)
     start = _start(questions)
-    left = explaining(_placed(_usual(questions, start)), traces) or explaining(_own_start(questions, start), traces)
+    left = _from(questions, _sizeable(questions, start), traces)
+    if not left and _choosable(questions):
+        left = explaining(_placed(start), traces)
     if left:
         return Update(tuple(left), tuple(traces))
     contradictions = tuple(contrasts(questions))
     if any(each.clause == "update" for each in contradictions) and not questions.takes("momentum"):
         # It may go on without a gradient since it has momentum that cannot be chosen.
-        left = explaining(_placed(_usual(questions, _moving(start))), traces)
-    if left:
-        return Update(tuple(left), tuple(traces))
+        left = _from(questions, _sizeable(questions, _moving(start)), traces)
+        if left:
+            return Update(tuple(left), tuple(traces))
     failed = _failed(questions, start)
     if contradictions:
         return Update(contradictions=contradictions, failed=failed)
@@ -101,7 +103,7 @@ def _traces(questions: Questions) -> list[Trace]:
 
 def _failed(questions: Questions, start: list[Hypothesis]) -> Unexplained | None:
     """The step at which the last RMSprop with the usual values fails: with huge gradients, or else in the plain probe."""
-    usual = _placed(_usual(questions, start))
+    usual = _placed(_with_eps(questions, _sizeable(questions, start) or (start if _choosable(questions) else [])))
     if usual:
         return unexplained(usual, questions.plain(), ())
     return unexplained(expand(_every(questions, start), "eps_place", ("none",)), questions.huge(), ())
@@ -119,14 +121,26 @@ def _placed(start: Iterable[Hypothesis]) -> list[Hypothesis]:
     return expand(expand(start, "eps_place"), "initial_square_avg")
 
 
-def _usual(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
-    """The hypotheses with every usual value of what cannot be chosen, less what huge gradients rule out."""
-    if all(questions.takes(name) for name in ("lr", "alpha", "eps")):
-        return start
-    left = explaining(expand(_every(questions, start), "eps_place", ("none",)), [questions.huge()])
+def _choosable(questions: Questions) -> bool:
+    return all(questions.takes(name) for name in ("lr", "alpha", "eps"))
+
+
+def _sizeable(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
+    """The hypotheses, with every usual lr and alpha, that explain huge gradients: there neither eps nor v_0 shows."""
+    return explaining(expand(_every(questions, start), "eps_place", ("none",)), [questions.huge()])
+
+
+def _with_eps(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
+    """The hypotheses with every usual eps, where that cannot be chosen."""
     if questions.takes("eps"):
-        return left
-    return [_fixing(each, "eps", value) for each in left for value in USUAL["eps"]]
+        return start
+    return [_fixing(each, "eps", value) for each in start for value in USUAL["eps"]]
+
+
+def _from(questions: Questions, sizeable: list[Hypothesis], traces: list[Trace]) -> list[Hypothesis]:
+    """What explains the traces, by a usual initial average or by one of the subject's own."""
+    start = _with_eps(questions, sizeable)
+    return explaining(_placed(start), traces) or explaining(_own_start(questions, start), traces)
 
 
 def _every(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
@@ -143,8 +157,7 @@ def _moving(start: list[Hypothesis]) -> list[Hypothesis]:
 
 def _own_start(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
     """The hypotheses with an initial average of the subject's own, found from its first step."""
-    supposed = expand(_usual(questions, start), "eps_place")
-    found = [solving.starting(each, questions.plain()) for each in supposed]
+    found = [solving.starting(each, questions.plain()) for each in expand(start, "eps_place")]
     return [each for each in found if each is not None]
 
 

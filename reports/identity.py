@@ -23,7 +23,7 @@ def lines(found: Identification) -> list[str]:
         printed += [f"  rmspec check {shlex.quote(found.name)}", "  finds the clause that it breaks"]
     if found.options:
         values = ", ".join(f"{name}={value!r}" for name, value in found.options.items())
-        printed += wrapped(f"found out, since it cannot be chosen: {values}", indent=2, hang=4)
+        printed += wrapped(f"found out from its steps: {values}", indent=2, hang=4)
     # Of what no dialect explains from the start, what cannot be told is the rule, and says nothing.
     told = [each for each in found.switches if each.evidence or each.value is not None or found.standing == "dialect"]
     if told and found.standing != "other":
