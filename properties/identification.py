@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 from rmspec.impl.dialect import DIALECTS
-from rmspec.impl.formats import FORMATS
 from rmspec.oracles.loader import load
 from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties import families
 from rmspec.properties.admission import restrict
 from rmspec.properties.elimination import Elimination
-from rmspec.properties.explanation import SWITCHES, Hypothesis, Prediction, Value, alternatives, predictions
-from rmspec.properties.identified import Contradiction, Evidence, Identification, Neighbour, Switch
-from rmspec.properties.probes import Moment, Prober, Trace, shortened
+from rmspec.properties.explanation import SWITCHES, Value, alternatives, predictions
+from rmspec.properties.identified import Contradiction, Identification, Neighbour, Switch
+from rmspec.properties.probes import Prober
 from rmspec.properties.questions import Questions, widest
+from rmspec.properties.separation import Separation
 from rmspec.properties.update import Unexplained, Update, explained
 
 __all__ = ["identify"]
@@ -109,8 +108,8 @@ def _direction(questions: Questions, switch: str) -> Switch:
 
 def _answered(subject: Subject, elimination: Elimination) -> Identification:
     hypotheses = elimination.hypotheses
-    whole = _Evidence(elimination)
-    switches = tuple(whole.switch(name) for name in SWITCHES)
+    separation = Separation(elimination)
+    switches = tuple(separation.switch(name) for name in SWITCHES)
     named, nearest = _neighbours(switches)
     contradictions = [
         _contradiction(each, _CLAUSES.get(each.switches[0], "update") if each.switches else "update")
@@ -181,103 +180,6 @@ def _agrees(switch: Switch, value: Value) -> bool:
         # A dialect says how far scalars may be rounded: one that rounds less agrees.
         return any(_ORDER.index(str(each)) <= _ORDER.index(str(value)) for each in switch.left)
     return value in switch.left
-
-
-class _Evidence:
-    """What was found out about each switch, with the shortest programs that separate its positions."""
-
-    def __init__(self, elimination: Elimination) -> None:
-        self._elimination = elimination
-        self._found = elimination.hypotheses[0]
-
-    def switch(self, name: str) -> Switch:
-        """One switch, from the hypotheses that are left."""
-        left = tuple(dict.fromkeys(each.value(name) for each in self._elimination.hypotheses))
-        known = alternatives(name)
-        ruled_out = tuple(each for each in known if each not in left)
-        reason = self._elimination.reasons.get(name, "")
-        if not reason and len(left) > 1:
-            reason = "the programs do not separate them"
-        evidence = tuple(each for value in ruled_out if (each := self._against(name, value)) is not None)
-        if name == "scalars" and len(evidence) < len(ruled_out):
-            # What rounds less explains all that more does: without a program against it, the latter may be true.
-            open_ = tuple(each for each in ruled_out if each not in {one.value for one in evidence})
-            left, ruled_out = (*left, *open_), tuple(each for each in ruled_out if each not in open_)
-            reason = reason or "the programs do not separate them"
-        return Switch(name, left, ruled_out, reason or self._remark(name, left), evidence)
-
-    def _remark(self, name: str, left: tuple[Value, ...]) -> str:
-        option = {"momentum_form": "momentum", "centered_form": "centered", "decay": "weight_decay"}.get(name)
-        if option and left in (("never",), ("none",)):
-            return f"it takes the option {option} and ignores it"
-        if name == "initial_square_avg" and left[0] not in alternatives(name):
-            return "a number of its own, found from the steps"
-        if name == "scalars" and left == ("double",):
-            return "as exact as the specification asks"
-        return ""
-
-    def _against(self, name: str, value: Value) -> Evidence | None:
-        """The shortest program that rules out this position, the others being as they were found."""
-        rival = self._found.with_switch(name, value)
-        best: Evidence | None = None
-        for trace in self._elimination.traces:
-            found = _refusal(name, value, self._found, rival, trace)
-            if found is not None and (best is None or len(found.program.calls) < len(best.program.calls)):
-                best = found
-        return best if best is None else self._short(name, value, rival, best)
-
-    def _short(self, name: str, value: Value, rival: Hypothesis, evidence: Evidence) -> Evidence:
-        """The same with every call dropped that it can do without."""
-        for program in shortened(evidence.program):
-            trace = self._elimination.questions.prober.run(program)
-            found = None if trace.raised else _refusal(name, value, self._found, rival, trace)
-            if found is not None:
-                return self._short(name, value, rival, found)
-        return evidence
-
-
-def _refusal(name: str, value: Value, found: Hypothesis, rival: Hypothesis, trace: Trace) -> Evidence | None:
-    """The first step of a trace that the rival does not explain, and the hypothesis that was found does."""
-    pairs = _rounded(found, rival, trace) if name == "scalars" else _both(name, found, rival, trace)
-    for ours, theirs in pairs:
-        if not ours.fits:
-            return None
-        if not theirs.fits:
-            return Evidence(
-                value,
-                replace(trace.program, calls=trace.program.calls[: ours.call + 1]),
-                ours.call,
-                ours.role,
-                ours.observed,
-                (ours.lo, ours.hi),
-                (theirs.lo, theirs.hi),
-            )
-    return None
-
-
-def _both(name: str, found: Hypothesis, rival: Hypothesis, trace: Trace) -> Iterator[tuple[Prediction, Prediction]]:
-    roles = ("momentum_buffer", "param") if name == "lr_place" else ("param",)
-    return zip(predictions(found, trace, roles=roles), predictions(rival, trace, roles=roles), strict=False)
-
-
-def _rounded(found: Hypothesis, rival: Hypothesis, trace: Trace) -> Iterator[tuple[Prediction, Prediction]]:
-    """The two where they differ: ``float32`` rounds more than the others in float64, ``double`` less in float32."""
-    ours, theirs = found.dialect.scalars, rival.dialect.scalars
-    apart = "float64" if "float32" in (ours, theirs) else "float32"
-    if trace.format != apart and theirs != "double":
-        return iter(())
-    coarser = theirs == "float32" if apart == "float64" else theirs == "storage"
-    # One that rounds is supposed to have done so; of one that does not, nothing else is legal.
-    theirs_too = replace(trace, moments=tuple(map(_single, trace.moments))) if coarser else trace
-    return zip(predictions(found, trace, scalars=ours), predictions(rival, theirs_too, scalars="double"), strict=False)
-
-
-def _single(moment: Moment) -> Moment:
-    options = {
-        name: value if isinstance(value, bool) else FORMATS["float32"].round(value)
-        for name, value in moment.options.items()
-    }
-    return replace(moment, options=options)
 
 
 assert set(_ORDER) == set(alternatives("scalars"))
