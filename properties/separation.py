@@ -21,7 +21,6 @@ class Separation:
     def __init__(self, elimination: Elimination) -> None:
         self._elimination = elimination
         self._found = elimination.hypotheses[0]
-        self._traces = sorted(elimination.traces, key=lambda trace: len(trace.program.calls))
         self._known: dict[tuple[str, tuple[str, ...], Scalars], list[Prediction]] = {}
 
     def switch(self, name: str) -> Switch:
@@ -40,10 +39,10 @@ class Separation:
         return Switch(name, left, ruled_out, reason or _remark(name, left), evidence)
 
     def _against(self, name: str, value: Value) -> Evidence | None:
-        """The shortest program that rules out this position, the others being as they were found."""
+        """The shortest program that rules out this position, the others being as they were found; the plainest first."""
         rival = self._found.with_switch(name, value)
         best: Evidence | None = None
-        for trace in self._traces:
+        for trace in self._elimination.traces:
             found = self._refusal(name, value, rival, trace, best)
             best = found or best
         return best if best is None else self._short(name, value, rival, best)
