@@ -27,18 +27,18 @@ def contrasts(questions: Questions) -> Iterator[Contradiction]:
 
 
 def _unnormalized(questions: Questions) -> Contradiction | None:
-    """A step that is proportional to the gradient: v grows with it, so that an RMSprop's step grows by less."""
-    once, more = questions.seen(4.0, theta=0.0), questions.seen(16.0, theta=0.0)
-    if not (_whole(once, 1) and _whole(more, 1)):
+    """Two steps that are proportional to the gradient: v grows with it, so that an RMSprop's steps grow by less."""
+    once, more = questions.seen(4.0, 4.0, theta=0.0), questions.seen(16.0, 16.0, theta=0.0)
+    if not (_whole(once, 2) and _whole(more, 2)):
         return None
-    near, far = once.moments[0].after, more.moments[0].after
+    near, far = once.moments[1].after, more.moments[1].after
     if near == 0 or abs(far) < abs(4 * near):
         return None
     least = math.nextafter(4 * near, 0.0)
     return Contradiction(
         "update",
-        f"the step grows with the gradient, from {near!r} for a gradient of 4 to {far!r} for one of 16: nothing "
-        "divides it by the root of an average of squares",
+        f"the steps grow with the gradient, from {near!r} for gradients of 4 to {far!r} for gradients of 16: nothing "
+        "divides them by the root of an average of squares",
         more.program,
         far,
         (min(least, near), max(least, near)),
@@ -63,16 +63,17 @@ def _lasting(questions: Questions) -> Contradiction | None:
 
 
 def _sizeless(questions: Questions) -> Contradiction | None:
-    """A second step that is the same for a gradient of 1 and of 4, after a first one of 1."""
-    same, larger = questions.seen(1.0, 1.0), questions.seen(1.0, 4.0)
-    if not (_whole(same, 2) and _whole(larger, 2)):
+    """A second step that is the same for a gradient of 1, of 4 and of 1/16, after a first one of 1."""
+    same, larger, smaller = (questions.seen(1.0, second) for second in (1.0, 4.0, 0.0625))
+    if not all(_whole(each, 2) for each in (same, larger, smaller)):
         return None
     before, after = same.moments[1].before, same.moments[1].after
-    if after == before or after != larger.moments[1].after:
+    if after == before or {larger.moments[1].after, smaller.moments[1].after} != {after}:
         return None
     return Contradiction(
         "square-avg",
-        "after a gradient of 1 it moves as far for one of 4 as for another of 1: the size of a gradient does not count",
+        "after a gradient of 1 it moves as far for one of 4, or of 1/16, as for another of 1: the size of a gradient "
+        "does not count",
         larger.program,
         after,
         _beyond(after, before, larger),
@@ -80,13 +81,12 @@ def _sizeless(questions: Questions) -> Contradiction | None:
 
 
 def _unforgetting(questions: Questions) -> Contradiction | None:
-    """A step that is the same after one gradient, and after the same gradient and one of 0: nothing decayed meanwhile."""
-    direct, late = questions.seen(1.0, 1.0), questions.seen(1.0, 0.0, 1.0)
-    if not (_whole(direct, 2) and _whole(late, 3)) or late.moments[2].before != direct.moments[1].before:
+    """A third step, a small one, that is the same with and without a gradient of 0 before it: nothing decayed meanwhile."""
+    direct, late = questions.seen(1.0, 1.0, 0.0625), questions.seen(1.0, 1.0, 0.0, 0.0625)
+    if not (_whole(direct, 3) and _whole(late, 4)) or late.moments[3].before != direct.moments[2].before:
         return None
-    before, after = direct.moments[1].before, direct.moments[1].after
-    # Nor does v decay in an RMSprop that has reached its fixed point: the two gradients are its first.
-    if after == before or after != late.moments[2].after:
+    before, after = direct.moments[2].before, direct.moments[2].after
+    if after == before or after != late.moments[3].after:
         return None
     return Contradiction(
         "square-avg",

@@ -14,7 +14,8 @@ from rmspec.oracles.program import Create, SetGrad, SetOption, Step
 from rmspec.oracles.reference_subject import ReferenceSubject
 from rmspec.oracles.subject import Outcome, Raised, Subject
 from rmspec.properties import identify
-from rmspec.properties.explanation import SWITCHES
+from rmspec.properties.explanation import SWITCHES, alternatives
+from rmspec.properties.identification import _ORDER
 from rmspec.properties.identified import Identification, Switch
 
 MIXED = [mixed(seed) for seed in range(20)]
@@ -235,3 +236,8 @@ def test_a_fault_in_the_update_itself_is_unexplained() -> None:
     found = identify(Spoilt(spoil))
     assert (found.standing, found.family) == ("unexplained", "")
     assert found.contradictions[0].clause == "update"
+
+
+def test_the_order_of_the_roundings_has_them_all() -> None:
+    """Whether a dialect allows a rounding is a matter of this order: a rounding that is missing could not be compared."""
+    assert set(_ORDER) == set(alternatives("scalars"))

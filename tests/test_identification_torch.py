@@ -202,3 +202,18 @@ def test_what_does_not_move_is_no_rmsprop(file: str) -> None:
     """It is said in words."""
     found = identify(load(f"{file}:Still"))
     assert (found.standing, found.message) == ("unexplained", "it does not move")
+
+
+@pytest.mark.parametrize(
+    "fault", ["denominator:RootOfPrevious", "updates:UpdateClipped", "state:FirstStepOnlyInitializes"]
+)
+def test_a_faulty_rmsprop_is_not_taken_for_another_optimizer(fault: str) -> None:
+    """Its first step may grow with the gradient, or be clipped, or be missing: that does not make it another family."""
+    found = identify(load(f"rmspec.oracles.faults.{fault}"))
+    assert (found.standing, found.family) == ("unexplained", "")
+
+
+def test_a_sum_of_squares_is_adagrad_whatever_it_is_called() -> None:
+    """What a class says of itself plays no part."""
+    found = identify(load("rmspec.oracles.faults.averages:SquareAvgSum"))
+    assert (found.standing, found.family) == ("other", "Adagrad")
