@@ -1,4 +1,4 @@
-"""The command line: ``check``, ``repro``, ``script``, ``subjects``, ``clauses``. Each command is a few lines here.
+"""The command line: ``check``, ``identify``, ``repro``, ``script``, ``subjects``, ``clauses``. Each command is a few lines here.
 
 Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in one message on standard error.
 """
@@ -68,6 +68,7 @@ def _group() -> None:
     rmspec check torch                    an optimizer that rmspec knows
     rmspec check path/to/mine.py:Mine     your own class or factory
     rmspec repro repro/mine-theta.json    does it still fail?
+    rmspec identify path/to/mine.py:Mine  which RMSprop is it?
 
     \b
     Exit codes: 0 conforms (known deviations at most), 1 deviates, 2 bad input,
@@ -139,6 +140,26 @@ def _check(ctx: click.Context, /, **given: Any) -> int:
 
     typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
     return check({name: value for name, value in given.items() if name in typed}, Path.cwd())
+
+
+@_group.command("identify")
+@click.argument("subject")
+@click.option("--device", default="cpu", show_default=True, help="Where the parameters live.")
+@click.option("--dtype", multiple=True, metavar="NAME,...", help="Use these formats alone.")
+@click.option("--framework", metavar="NAME", help="What your class is built on, if not detected.")
+@click.option(
+    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
+)
+@click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
+def _identify(**given: Any) -> int:
+    """Say which RMSprop a subject is: every switch, and the shortest program that shows it.
+
+    Exit codes: 0 a dialect of RMSprop, 1 no RMSprop or none that a dialect explains, 2 bad input, 4 the subject could not
+    start, crashed or hung, 5 nothing could be told.
+    """
+    from rmspec.reports.identify import IdentifyOptions, identify
+
+    return identify(IdentifyOptions(**given))
 
 
 @_group.command("repro")

@@ -70,9 +70,11 @@ def test_a_command_ends_as_the_page_says(block: Block, printed: dict[int, subpro
 
 
 @pytest.mark.slow
-def test_the_transcript_is_what_is_printed(printed: dict[int, subprocess.CompletedProcess[str]]) -> None:
+@pytest.mark.parametrize("transcript", by_line(asking("transcript")))
+def test_the_transcript_is_what_is_printed(
+    transcript: Block, printed: dict[int, subprocess.CompletedProcess[str]]
+) -> None:
     """Line after line, seconds aside; only what ``...`` stands for is left out."""
-    (transcript,) = asking("transcript")
     before = max((block for block in asking("run") if block.line < transcript.line), key=lambda block: block.line)
     lines = iter(unwrapped(printed[before.line].stdout))
     for wanted in unwrapped(transcript.text):
