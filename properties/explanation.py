@@ -19,7 +19,17 @@ from rmspec.impl.formats import FORMATS
 from rmspec.impl.intervals import Scalars
 from rmspec.properties.probes import Moment, Trace
 
-__all__ = ["SWITCHES", "Hypothesis", "Prediction", "Value", "alternatives", "expand", "explains", "predictions"]
+__all__ = [
+    "SWITCHES",
+    "WIDEST",
+    "Hypothesis",
+    "Prediction",
+    "Value",
+    "alternatives",
+    "expand",
+    "explains",
+    "predictions",
+]
 
 Value = str | float | bool
 """One position of a switch."""
@@ -84,10 +94,22 @@ class Prediction:
         return math.isfinite(self.lo) and math.isfinite(self.hi)
 
 
+WIDEST: Scalars = "float32-storage"
+"""The rounding of hyperparameters that allows all that any other does."""
+
+_TOLD: Mapping[str, tuple[Value, ...]] = {
+    "initial_square_avg": (0.0, 1.0, "eps"),
+    # A buffer that is kept although momentum is 0 moves nothing: parameters do not tell it from none.
+    "momentum_form": ("option", "never"),
+    # What is rounded in float64, and what in float32; further rounding in the halves is not asked for.
+    "scalars": ("double", "storage", "float32"),
+}
+
+
 def alternatives(switch: str) -> tuple[Value, ...]:
-    """The positions of a switch, as ``Dialect`` declares them; 0, 1 and eps for the initial square average."""
-    if switch == "initial_square_avg":
-        return (0.0, 1.0, "eps")
+    """The positions of a switch that can be told apart: those that ``Dialect`` declares, but for a few switches."""
+    if switch in _TOLD:
+        return _TOLD[switch]
     declared = get_type_hints(Dialect)[switch]
     return (False, True) if declared is bool else tuple(get_args(declared))
 
@@ -112,7 +134,7 @@ def predictions(
     hypothesis: Hypothesis,
     trace: Trace,
     *,
-    scalars: Scalars = "storage",
+    scalars: Scalars = WIDEST,
     roles: tuple[str, ...] = ("param",),
 ) -> Iterator[Prediction]:
     """For each step of a probe, and each of ``roles`` that can be seen: what the hypothesis allows, and what was seen.

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import replace
 
-from rmspec.impl.dialect import DIALECTS
+from rmspec.impl.dialect import DIALECTS, Dialect
 from rmspec.oracles.loader import load
 from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties import families
@@ -19,10 +19,10 @@ from rmspec.properties.questions import Questions, widest
 from rmspec.properties.separation import Separation
 from rmspec.properties.update import Unexplained, Update, explained
 
-__all__ = ["identify"]
+__all__ = ["identify", "told"]
 
-_ORDER = ("double", "float32", "storage")
-"""What a dialect allows its scalars: each allows what those before it do."""
+_ORDER = ("double", "storage", "float32")
+"""How far scalars are rounded: not at all; in float32, where ``1 - alpha`` is formed after; in float64 as well."""
 
 _CLAUSES = {
     "decay": "weight-decay",
@@ -162,7 +162,7 @@ def _pardoned(elimination: Elimination, name: str, value: float) -> Contradictio
 def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Neighbour, ...]]:
     """The named dialects that agree in all that was decided, or else those that differ in the fewest switches."""
     found = [
-        Neighbour(name, tuple(each.name for each in switches if not _agrees(each, getattr(dialect, each.name))))
+        Neighbour(name, tuple(each.name for each in switches if not _agrees(each, told(dialect, each.name))))
         for name, dialect in DIALECTS.items()
     ]
     fewest = min(len(each.differs) for each in found)
@@ -171,8 +171,20 @@ def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Ne
         return (), tuple(closest)
     scalars = next(each for each in switches if each.name == "scalars")
     # Of those that allow the rounding, first those that allow no more.
-    closest.sort(key=lambda each: DIALECTS[each.name].scalars not in scalars.left)
+    closest.sort(key=lambda each: told(DIALECTS[each.name], "scalars") not in scalars.left)
     return tuple(each.name for each in closest), ()
+
+
+def told(dialect: Dialect, switch: str) -> Value:
+    """The position of a switch as far as it can be told from parameters: see ``alternatives``."""
+    value: Value = getattr(dialect, switch)
+    if switch == "momentum_form":
+        return "option" if value == "always" else value
+    if switch == "scalars":
+        if value in ("float32", "float32-storage") or "lr" in dialect.single:
+            return "float32"
+        return "storage" if value == "storage" else "double"
+    return value
 
 
 def _agrees(switch: Switch, value: Value) -> bool:

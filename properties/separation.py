@@ -8,7 +8,7 @@ from dataclasses import replace
 from rmspec.impl.formats import FORMATS
 from rmspec.impl.intervals import Scalars
 from rmspec.properties.elimination import Elimination
-from rmspec.properties.explanation import Hypothesis, Prediction, Value, alternatives, predictions
+from rmspec.properties.explanation import WIDEST, Hypothesis, Prediction, Value, alternatives, predictions
 from rmspec.properties.identified import Evidence, Switch
 from rmspec.properties.probes import Moment, Trace, shortened
 
@@ -78,7 +78,7 @@ class Separation:
 
     def _both(self, name: str, rival: Hypothesis, trace: Trace) -> Iterator[tuple[Prediction, Prediction]]:
         roles = ("momentum_buffer", "param") if name == "lr_place" else ("param",)
-        return zip(self._ours(trace, roles, "storage"), predictions(rival, trace, roles=roles), strict=False)
+        return zip(self._ours(trace, roles, WIDEST), predictions(rival, trace, roles=roles), strict=False)
 
     def _rounded(self, rival: Hypothesis, trace: Trace) -> Iterator[tuple[Prediction, Prediction]]:
         """The two where they differ: ``float32`` rounds more than the others in float64, ``double`` less in float32."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.envelope import Before, envelope
 from rmspec.impl.formats import FORMATS
-from rmspec.properties.explanation import Hypothesis, explains, predictions
+from rmspec.properties.explanation import WIDEST, Hypothesis, explains, predictions
 from rmspec.properties.probes import Trace
 
 __all__ = ["option", "shortest", "starting"]
@@ -99,7 +99,7 @@ def starting(hypothesis: Hypothesis, trace: Trace) -> Hypothesis | None:
     def sides(values: NDArray[np.float64]) -> NDArray[np.int_]:
         like = np.ones_like(values)
         before = Before(like * moment.before, like * moment.grad, values, like * 0, like * 0)
-        bounds = envelope(before, fmt, hyper, hypothesis.dialect, scalars="storage")["param"]
+        bounds = envelope(before, fmt, hyper, hypothesis.dialect, scalars=WIDEST)["param"]
         found = np.where(moment.after > bounds.hi, 1, np.where(moment.after < bounds.lo, -1, 0))
         # An unbounded step is longer than any: that is the side of an average that is too small.
         return np.where(bounds.bounded(), found, -found[-1])

@@ -15,7 +15,7 @@ from rmspec.oracles.reference_subject import ReferenceSubject
 from rmspec.oracles.subject import Outcome, Raised, Subject
 from rmspec.properties import identify
 from rmspec.properties.explanation import SWITCHES, alternatives
-from rmspec.properties.identification import _ORDER
+from rmspec.properties.identification import _ORDER, told
 from rmspec.properties.identified import Identification, Switch
 
 MIXED = [mixed(seed) for seed in range(20)]
@@ -41,7 +41,7 @@ def wrong(found: Identification, dialect: Dialect, unseen: tuple[str, ...] = ())
         and (
             len(switch(found, name).left) == 1
             if name in unseen
-            else switch(found, name).value != getattr(dialect, name)
+            else switch(found, name).value != told(dialect, name)
         )
     ]
 
