@@ -20,6 +20,7 @@ class Constructor:
     """A constructor by its path: ``names`` maps our option names to its own; ``switches`` maps its switch options to ours.
 
     ``first`` is what stands before the options in a call. ``unset`` are options that stand for "off" when left out.
+    ``groups``: it takes parameter groups with options of their own; ``one_count``: it counts the steps of all parameters as one.
     """
 
     path: str
@@ -27,6 +28,8 @@ class Constructor:
     switches: Mapping[str, str] = field(default_factory=dict)
     first: str = ""
     unset: tuple[str, ...] = ()
+    groups: bool = False
+    one_count: bool = False
 
 
 _TORCH = Constructor(
@@ -34,6 +37,7 @@ _TORCH = Constructor(
     {name: name for name in ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")},
     {"maximize": "maximize"},
     first="params",
+    groups=True,
 )
 
 CONSTRUCTORS: Mapping[str, Constructor] = {
@@ -50,6 +54,7 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
             "centered": "centered",
         },
         unset=("weight_decay",),
+        one_count=True,
     ),
     "tensorflow1": Constructor(
         "tf.compat.v1.train.RMSPropOptimizer",

@@ -58,7 +58,8 @@ class EpsChoice:
 
 
 def choices(eps: float, source: Literal["outside", "inside"], root: float, fmt: Format) -> tuple[EpsChoice, ...]:
-    """The choices for an eps > 0 that stands at ``source``, best first, where every s is at least ``root``.
+    """The choices for an eps > 0 that stands at ``source``, where every s is at least ``root``; first the one whose bound is
+    better at every step, whatever becomes of v.
 
     A choice whose eps is not a positive number of the format is left out: the denominator could become zero. The bounds
     cover the rounding of both eps to the format.
@@ -78,7 +79,7 @@ def choices(eps: float, source: Literal["outside", "inside"], root: float, fmt: 
             _bound(moved_range(e, low) if kind == "moved" else kept_range(eps, low), source) for low in (root, 0.0)
         )
         found.append(EpsChoice(kind, other, _widened(at, error), _widened(anywhere, error)))
-    return tuple(sorted(found, key=lambda each: (each.bound, each.anywhere)))
+    return tuple(sorted(found, key=lambda each: (each.anywhere, each.bound)))
 
 
 def moved_range(e: float, root: float) -> tuple[float, float]:

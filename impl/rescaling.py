@@ -3,7 +3,8 @@
 A buffer that holds ``lr`` (Keras, TensorFlow, optax: b = mu b + lr g/d) is ``lr`` times one that does not (the page: b = mu b +
 g/d). Product and quotient of two floating-point numbers are evaluated together with the sign of what float64 leaves over
 (Dekker's product), so that they can be rounded once, to the nearest number of the buffer's format, ties to even.
-Source: Dekker 1971 (the product as a sum of two numbers); Boldo and Melquiond 2008 (rounding to odd first makes a second rounding harmless).
+Source: Dekker 1971 (the product as a sum of two numbers); Boldo and Melquiond 2008 (after rounding to odd, a second
+rounding is harmless).
 """
 
 from __future__ import annotations

@@ -1,0 +1,309 @@
+"""The hyperparameters of one group in another dialect: what each becomes, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from rmspec.impl.constructors import constructor_of
+from rmspec.impl.dialect import Dialect, Hyperparameters
+from rmspec.impl.epsplace import GENERAL_BOUND, EpsChoice, choices
+from rmspec.impl.formats import FORMATS, Format, as_reals
+from rmspec.impl.saved import SavedGroup
+from rmspec.impl.terms import CannotTranslate, Line, Terms
+
+__all__ = ["switched"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    group: int
+    source: Dialect
+    target: Dialect
+    hyper: Hyperparameters
+    fmt: Format
+
+    def line(self, option: str, old: object, new: object, **more: object) -> Line:
+        names = constructor_of(self.source).names, constructor_of(self.target).names
+        texts = [f"{each.get(option, option)} {value!r}" for each, value in zip(names, (old, new), strict=True)]
+        return Line(self.group, option, **{"kind": "exact", "source": texts[0], "target": texts[1], **more})  # type: ignore[arg-type]
+
+
+def switched(
+    index: int, group: SavedGroup, target: Dialect, fmt: str, terms: Terms
+) -> tuple[Hyperparameters, tuple[Line, ...]]:
+    """The group's options for ``target``, and a line for each. Raises ``CannotTranslate``."""
+    pair = _Pair(index, group.dialect, target, group.hyper, FORMATS[fmt])
+    _check_structure(pair)
+    hyper = group.hyper
+    lr = float(np.float32(hyper.lr)) if target.scalars != "double" else hyper.lr
+    if hyper.lr > 0 and not 0 < lr < math.inf:
+        raise CannotTranslate(
+            f"the learning rate {hyper.lr!r} is {lr!r} in float32",
+            f"{target.name} holds it as float32",
+            "choose a learning rate that float32 can hold",
+        )
+    momentum = hyper.momentum if group.dialect.momentum(hyper) else 0.0
+    centered = group.dialect.centered(hyper)
+    eps, eps_lines = _eps(pair, group, terms)
+    decay, decay_lines = _decay(pair, lr, terms)
+    new = Hyperparameters(lr, hyper.alpha, eps, decay, momentum, centered)
+    lines = [_rounded_lr(pair, lr), _alpha(pair), *eps_lines, *decay_lines]
+    lines += [_held(pair, "momentum", momentum), pair.line("centered", centered, centered)]
+    if momentum and group.dialect.lr_place != target.lr_place:
+        places = {"outside": "param -= lr * buffer", "inside": "buffer += lr * g/d"}
+        lines.append(
+            Line(
+                index,
+                "lr place",
+                "exact",
+                places[group.dialect.lr_place],
+                places[target.lr_place],
+                note="the buffers differ by the factor lr",
+                condition=f"the learning rate stays {lr!r}; when it changes, the dialects part",
+            )
+        )
+    return new, tuple(lines)
+
+
+def _check_structure(pair: _Pair) -> None:
+    source, target, hyper = pair.source, pair.target, pair.hyper
+    if source.maximize != target.maximize:
+        raise CannotTranslate(
+            f"{source.name} {'maximizes' if source.maximize else 'minimizes'}, "
+            f"{target.name} {'maximizes' if target.maximize else 'minimizes'}",
+            "the same gradients would move the parameters the other way",
+            "translate with --maximize or --no-maximize as the target is, and negate the loss",
+        )
+    if source.momentum(hyper) and source.nesterov != target.nesterov:
+        raise CannotTranslate(
+            f"{source.name} has {'Nesterov' if source.nesterov else 'plain'} momentum, and {target.name} does not",
+            "no choice of options makes one the other",
+            "switch momentum off, or stay with the dialect",
+        )
+    if source.bias_correction != target.bias_correction:
+        raise CannotTranslate(
+            f"{source.name if source.bias_correction else target.name} corrects the bias of its averages, the other does not",
+            "the correction changes with every step, and no state makes up for it",
+            "translate once 1 - alpha^t is 1 in the format of the state, naming the source without bias correction",
+        )
+    if source.centered(hyper) and target.centered_form == "never":
+        raise CannotTranslate(
+            f"the source is centered, {target.name} never is", "the denominators differ without bound"
+        )
+    if not source.centered(hyper) and target.centered_form == "always":
+        raise CannotTranslate(
+            f"{target.name} is always centered, the source is not", "the denominators differ without bound"
+        )
+    if source.momentum(hyper) and target.momentum_form == "never":
+        raise CannotTranslate(
+            f"the source has momentum {hyper.momentum!r}, {target.name} has none",
+            "a target without momentum would drop what is in the buffer",
+            "switch momentum off in the source first",
+        )
+    if not hyper.lr >= 0 or not math.isfinite(hyper.lr):
+        raise CannotTranslate(f"the learning rate is {hyper.lr!r}", "it must be finite, and 0 or larger")
+
+
+# -- eps
+
+
+def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line]]:
+    old, new, eps = pair.source.eps_place, pair.target.eps_place, pair.hyper.eps
+    if eps == 0 or old == "none":
+        return 0.0, [pair.line("eps", 0.0, 0.0, note="without eps its place does not matter")]
+    if new == "none":
+        raise CannotTranslate(
+            f"eps is {eps!r}, {pair.target.name} has none",
+            "without it the update is unbounded where the average is zero",
+            "choose a target with eps",
+        )
+    if old == new:
+        return eps, [_held(pair, "eps", eps)]
+    root, why = _smallest_root(pair, group)
+    found = choices(eps, old, root, pair.fmt)
+    wanted = [each for each in found if terms.eps in ("better", each.kind)]
+    if not wanted:
+        raise CannotTranslate(
+            f"eps {eps!r} {old} the root has no {'other' if found else 'nonzero'} counterpart in {pair.fmt.name}",
+            f"what {new} would need rounds to zero in that format, and the update would be unbounded",
+            "choose --eps-choice kept" if found else "train with an eps that the format can hold",
+        )
+    best = wanted[0]
+    return best.eps, [
+        pair.line(
+            "eps",
+            eps,
+            best.eps,
+            kind="bounded",
+            bound=best.bound,
+            note=_eps_note(best, old, eps, found),
+            condition=why,
+        )
+    ]
+
+
+def _eps_note(choice: EpsChoice, old: str, eps: float, found: tuple[EpsChoice, ...]) -> str:
+    places = "sqrt(v) + eps became sqrt(v + eps')" if old == "outside" else "sqrt(v + eps) became sqrt(v) + eps'"
+    how = {
+        ("moved", "outside"): "eps' = eps^2; each update is larger by a factor in [1, sqrt 2]",
+        ("moved", "inside"): "eps' = sqrt(eps); each update is smaller by a factor in [1/sqrt 2, 1]",
+        ("kept", "outside"): "eps' = eps; each update changes by a factor in [min(sqrt eps, 1), sqrt(1 + eps)]",
+        ("kept", "inside"): "eps' = eps; each update changes by a factor in [1/sqrt(1 + eps), max(1/sqrt eps, 1)]",
+    }[choice.kind, old]
+    general = GENERAL_BOUND if (choice.kind, old) == ("moved", "outside") else choice.anywhere
+    others = "".join(f"; {each.kind} would be at most {100 * each.bound:.3g} %" for each in found if each is not choice)
+    return f"{places}: {how}, by at most {100 * general:.3g} % whatever v is{others}"
+
+
+def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
+    """A number that sqrt(v~) cannot be below in the next step, and why."""
+    anything = "it holds for every v, at every step"
+    if pair.source.centered(pair.hyper):
+        return 0.0, f"{anything}: the centered variance can be zero"
+    arrays = [param.arrays.get("square_avg") for param in group.params]
+    if not arrays or any(values is None for values in arrays):
+        return 0.0, f"{anything}: there is no state of which to take the smallest v"
+    smallest = math.inf
+    for values in arrays:
+        assert values is not None
+        reals = as_reals(values)
+        if reals.size:
+            smallest = min(smallest, float(np.nan_to_num(reals, nan=0.0).min()))
+    if smallest == math.inf:
+        return 0.0, anything
+    # The product and the sum with a square that is not negative are rounded; the hyperparameter may be too.
+    u = max(pair.fmt.unit_roundoff, 2.0**-24)
+    least = max(0.0, pair.hyper.alpha * smallest * (1 - 8 * u) - 4 * pair.fmt.smallest_subnormal)
+    root = math.sqrt(least)
+    if root == 0:
+        return 0.0, f"{anything}: the smallest v is {smallest:.3g}"
+    return root, (
+        f"it holds for the next step: v is at least alpha times the smallest v of this state, {smallest:.3g}; "
+        "after t steps at least alpha^t times it"
+    )
+
+
+# -- weight decay
+
+
+def _decay(pair: _Pair, lr: float, terms: Terms) -> tuple[float, list[Line]]:
+    old, new, decay = pair.source.decay, pair.target.decay, pair.hyper.weight_decay
+    if old == "none" or decay == 0:
+        return 0.0, [pair.line("weight_decay", 0.0, 0.0)]
+    if terms.decay_in_loss and old == "l2":
+        return 0.0, [
+            pair.line(
+                "weight_decay",
+                decay,
+                0.0,
+                note="left out of the optimizer, as asked",
+                condition=f"the loss has the term {decay / 2!r} * sum(param^2), whose gradient is {decay!r} * param",
+            )
+        ]
+    if old == new:
+        return decay, [_held(pair, "weight_decay", decay)]
+    if {old, new} == {"decoupled", "decoupled-lr"}:
+        if pair.hyper.lr == 0:
+            raise CannotTranslate("the learning rate is 0, and the decay would have to be divided by it")
+        exact = Fraction(decay) * Fraction(pair.hyper.lr) if new == "decoupled" else Fraction(decay) / Fraction(lr)
+        value = float(exact)
+        same = Fraction(value) == exact
+        return value, [
+            pair.line(
+                "weight_decay",
+                decay,
+                value,
+                kind="exact" if same else "rounded",
+                bound=0.0 if same else 2.0**-53,
+                note="times lr" if new == "decoupled" else "over lr",
+                condition=f"the learning rate stays {lr!r}",
+            )
+        ]
+    half = decay / 2
+    raise CannotTranslate(
+        f"weight decay {decay!r} is {_DECAYS[old]}, and {pair.target.name} has {_DECAYS[new]}",
+        "the two move the parameters differently, and nothing bounds the difference",
+        f"add {half!r} * sum(param^2) to the loss and say --decay-in-loss (in Keras: keras.regularizers.L2({half!r}))"
+        if old == "l2"
+        else "choose a target with the same decay, or decay the parameters outside the optimizer and name 0",
+    )
+
+
+_DECAYS = {
+    "l2": "added to the gradient (L2)",
+    "decoupled": "decoupled",
+    "decoupled-lr": "decoupled, times lr",
+    "none": "no weight decay",
+}
+
+
+# -- the precision in which hyperparameters are held
+
+
+def _precision(dialect: Dialect, fmt: Format) -> Format:
+    if dialect.scalars == "storage":
+        return fmt.part
+    wide = dialect.scalars == "double" and fmt.part.name == "float64"
+    return FORMATS["float64" if wide else "float32"]
+
+
+def _errors(pair: _Pair, value: float) -> float:
+    """The relative difference that holding ``value`` in the precisions of both dialects makes."""
+    old, new = (_precision(each, pair.fmt).round(value) for each in (pair.source, pair.target))
+    return 0.0 if old == new else float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value)))
+
+
+def _held(pair: _Pair, option: str, value: float) -> Line:
+    error = _errors(pair, value)
+    if not error:
+        return pair.line(option, value, value)
+    return pair.line(option, value, value, kind="rounded", bound=error, note=_where(pair))
+
+
+def _where(pair: _Pair) -> str:
+    narrow = max((_precision(each, pair.fmt) for each in (pair.source, pair.target)), key=lambda f: f.unit_roundoff)
+    return f"held as {narrow.name} by one of the two"
+
+
+def _rounded_lr(pair: _Pair, lr: float) -> Line:
+    old = pair.hyper.lr
+    if lr == old:
+        return pair.line("lr", old, lr)
+    error = float(abs(Fraction(lr) - Fraction(old)) / Fraction(old))
+    return pair.line(
+        "lr",
+        old,
+        lr,
+        kind="rounded",
+        bound=error,
+        note=f"{pair.target.name} holds it as float32: each move changes by this",
+    )
+
+
+def _alpha(pair: _Pair) -> Line:
+    """alpha, and 1 - alpha, which some form after they rounded alpha. v_t has two terms that are not negative, so that its
+    relative error is at most the larger of theirs."""
+    alpha = pair.hyper.alpha
+    error = _errors(pair, alpha)
+    precision = _precision(pair.target, pair.fmt), _precision(pair.source, pair.fmt)
+    if (pair.source.scalars != pair.target.scalars) and alpha != 1:
+        narrow = max(precision, key=lambda f: f.unit_roundoff)
+        held = narrow.round(alpha)
+        after = Fraction(narrow.round(float(1 - Fraction(held))))
+        exact = 1 - Fraction(alpha)
+        if Fraction(held) != Fraction(alpha):
+            error = max(error, float(abs(after - exact) / abs(exact)) + narrow.unit_roundoff)
+    if not error:
+        return pair.line("alpha", alpha, alpha)
+    return pair.line(
+        "alpha",
+        alpha,
+        alpha,
+        kind="rounded",
+        bound=error,
+        note=f"{_where(pair)}, and 1 - alpha may be formed after that: v changes by at most this in a step",
+    )
