@@ -253,7 +253,7 @@ def npz_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
                 "write a file that ends in .safetensors",
             )
     out = io.BytesIO()
-    np.savez(out, allow_pickle=False, rmspec=np.array(description(saved)), **arrays)  # type: ignore[arg-type]
+    np.savez(out, allow_pickle=False, rmspec=np.array(description(saved)), **arrays)
     return out.getvalue()
 
 
@@ -275,7 +275,8 @@ def safetensors_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
     )
 
 
-def _description(saved: Saved) -> str:
+def description(saved: Saved) -> str:
+    """The JSON that says what the arrays mean."""
     params = saved.params()
     table: dict[str, Any] = {
         "schema": SCHEMA,

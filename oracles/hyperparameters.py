@@ -98,9 +98,7 @@ def resolved(
 def stored_options(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
     """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value that it does not take."""
     made = constructor_of(dialect)
-    ours = {theirs: name for name, theirs in made.names.items()} | {
-        theirs: name for theirs, name in made.switches.items()
-    }
+    ours = {**{theirs: name for name, theirs in made.names.items()}, **made.switches}
     found: dict[str, Value] = {}
     for name, value in table.items():
         if name not in ours:

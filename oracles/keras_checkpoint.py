@@ -26,7 +26,7 @@ import numpy as np
 
 from rmspec.impl.dialect import Dialect
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.impl.saved import Array, Saved, SavedGroup, SavedParam
+from rmspec.impl.saved import Array, Saved, SavedGroup, SavedParam, needed_roles
 from rmspec.oracles.array_checkpoint import SCHEMA, description, metadata_of, reason
 from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.hyperparameters import BadCheckpoint, Given, Value, resolved, stored_options
@@ -84,7 +84,7 @@ def keras_saved(
     else:
         stored.pop("lr", None)
     new, hyper = resolved(dialect, stored, given, where=where)
-    roles = [role for role in _ORDER if role in _roles(new, hyper)]
+    roles = [role for role in _ORDER if role in needed_roles(new, hyper)]
     if not rest or len(rest) % len(roles):
         raise BadCheckpoint(
             f"{where} has {len(rest)} variables of parameters, which are not {len(roles)} for each",
@@ -139,7 +139,7 @@ def _variables(h5py: Any, opened: Any, where: str) -> list[Array]:
         group = opened["optimizer_weights"]
         found = [group.get(name) for name in group.attrs["weight_names"]]
     else:
-        group = opened["optimizer/vars"] if "optimizer/vars" in opened else {}
+        group = opened.get("optimizer/vars", {})
         found = [group.get(str(index)) for index in range(len(group))]
     if not found or any(not isinstance(each, h5py.Dataset) or each.dtype.kind not in "iufc" for each in found):
         raise BadCheckpoint(
@@ -148,12 +148,6 @@ def _variables(h5py: Any, opened: Any, where: str) -> list[Array]:
             "save the model after it was compiled and trained",
         )
     return [np.asarray(each[()]) for each in found]
-
-
-def _roles(dialect: Dialect, hyper: Any) -> set[str]:
-    from rmspec.impl.saved import needed_roles
-
-    return set(needed_roles(dialect, hyper))
 
 
 def _optimizer(table: object, key: str, where: str) -> Mapping[str, Any] | None:
@@ -200,7 +194,7 @@ def _h5py() -> Any:
 def keras_npz_bytes(saved: Saved) -> bytes:
     """An ``.npz`` that ``optimizer.load_own_variables(numpy.load(path))`` takes, once the optimizer is built."""
     out = io.BytesIO()
-    np.savez(out, allow_pickle=False, **_listed(saved))  # type: ignore[arg-type]
+    np.savez(out, allow_pickle=False, **_listed(saved))
     table = json.loads(description(saved))
     for group in table["groups"]:
         group["params"], group["steps"] = [], []
@@ -237,6 +231,6 @@ def _listed(saved: Saved) -> dict[str, Array]:
         np.asarray(group.hyper.lr, dtype=np.float32),
     ]
     for role in _ORDER:
-        if role in _roles(group.dialect, group.hyper):
+        if role in needed_roles(group.dialect, group.hyper):
             variables += [param.arrays[role] for param in group.params]
     return {str(index): values for index, values in enumerate(variables)}
