@@ -8,6 +8,9 @@ from rmspec.impl.intervals import Arithmetic, Interval
 from rmspec.impl.policy import POLICIES, STRICT, Policy
 from rmspec.impl.pseudocode import Iterate, Symbols, iterate
 from rmspec.impl.reference import Parameter, RMSprop
+from rmspec.impl.saved import IncompleteState, Saved, SavedGroup, SavedParam
+from rmspec.impl.terms import CannotTranslate, Line, Terms
+from rmspec.impl.translation import Translation, translate
 
 __all__ = [
     "CLAUSES",
@@ -20,16 +23,24 @@ __all__ = [
     "STRICT",
     "Arithmetic",
     "Before",
+    "CannotTranslate",
     "Clause",
     "Dialect",
     "Format",
     "Hyperparameters",
+    "IncompleteState",
     "Interval",
     "Iterate",
+    "Line",
     "Parameter",
     "Policy",
     "RMSprop",
+    "Saved",
+    "SavedGroup",
+    "SavedParam",
     "Symbols",
+    "Terms",
+    "Translation",
     "UnknownClause",
     "UnknownDialect",
     "UnknownFormat",
@@ -40,4 +51,5 @@ __all__ = [
     "envelope",
     "format_named",
     "iterate",
+    "translate",
 ]

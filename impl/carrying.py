@@ -89,13 +89,11 @@ def _buffers(
     formats = {param.arrays["momentum_buffer"].dtype.name for param in params if param.arrays}
     unit = max((FORMATS[name].unit_roundoff for name in formats), default=0.0)
     tiny = max((FORMATS[name].smallest_subnormal / 2 for name in formats), default=0.0)
-    if changed:
-        condition = f"the learning rate stays {lr!r} from here on; {target.name} then continues as the source would"
-    else:
-        condition = (
-            f"the learning rate stays {lr!r} from here on, or was {lr!r} since the buffer was zero: "
-            "then it is the buffer that the target would have"
-        )
+    condition = f"the learning rate is {lr!r} from here on" + (
+        f": {target.name} then continues as the source would, with a buffer that it would not have had itself"
+        if changed
+        else ", and was since the buffer was zero"
+    )
     line = Line(
         index,
         "momentum_buffer",

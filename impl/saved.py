@@ -18,7 +18,7 @@ from rmspec.impl.envelope import STATE_ROLES
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.formats import FORMATS, as_reals
 
-__all__ = ["IncompleteState", "Saved", "SavedGroup", "SavedParam", "check_saved", "format_of", "needed_roles"]
+__all__ = ["IncompleteState", "Saved", "SavedGroup", "SavedParam", "check_saved", "formats_of", "needed_roles"]
 
 Array = NDArray[Any]
 
@@ -69,10 +69,10 @@ def needed_roles(dialect: Dialect, hyper: Hyperparameters) -> tuple[str, ...]:
     return tuple(role for role in STATE_ROLES if used[role])
 
 
-def format_of(saved: Saved) -> str:
-    """The coarsest format of the state (float32 where there is none): the one in which rounding costs most."""
+def formats_of(saved: Saved) -> tuple[str, ...]:
+    """The formats of the state by name, the coarsest first; float32 where there is no state."""
     names = {each.dtype.name for param in saved.params() for each in param.arrays.values()}
-    return max(names or {"float32"}, key=lambda name: FORMATS[name].unit_roundoff)
+    return tuple(sorted(names or {"float32"}, key=lambda name: (-FORMATS[name].unit_roundoff, name)))
 
 
 def check_saved(saved: Saved) -> None:

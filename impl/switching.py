@@ -10,7 +10,7 @@ import numpy as np
 
 from rmspec.impl.constructors import constructor_of
 from rmspec.impl.dialect import Dialect, Hyperparameters
-from rmspec.impl.epsplace import GENERAL_BOUND, EpsChoice, choices
+from rmspec.impl.epsplace import EpsChoice, choices
 from rmspec.impl.formats import FORMATS, Format, as_reals
 from rmspec.impl.saved import SavedGroup
 from rmspec.impl.terms import CannotTranslate, Line, Terms
@@ -24,7 +24,12 @@ class _Pair:
     source: Dialect
     target: Dialect
     hyper: Hyperparameters
-    fmt: Format
+    formats: tuple[Format, ...]
+
+    @property
+    def fmt(self) -> Format:
+        """The coarsest format."""
+        return self.formats[0].part
 
     def line(self, option: str, old: object, new: object, **more: object) -> Line:
         names = constructor_of(self.source).names, constructor_of(self.target).names
@@ -33,10 +38,13 @@ class _Pair:
 
 
 def switched(
-    index: int, group: SavedGroup, target: Dialect, fmt: str, terms: Terms
+    index: int, group: SavedGroup, target: Dialect, formats: tuple[str, ...], terms: Terms
 ) -> tuple[Hyperparameters, tuple[Line, ...]]:
-    """The group's options for ``target``, and a line for each. Raises ``CannotTranslate``."""
-    pair = _Pair(index, group.dialect, target, group.hyper, FORMATS[fmt])
+    """The group's options for ``target``, and a line for each; ``formats`` are those of the state, the coarsest first.
+
+    Raises ``CannotTranslate``.
+    """
+    pair = _Pair(index, group.dialect, target, group.hyper, tuple(FORMATS[name] for name in formats))
     _check_structure(pair)
     hyper = group.hyper
     lr = float(np.float32(hyper.lr)) if target.scalars != "double" else hyper.lr
@@ -140,13 +148,13 @@ def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line
             best.eps,
             kind="bounded",
             bound=best.bound,
-            note=_eps_note(best, old, eps, found),
+            note=_eps_note(best, old, found),
             condition=why,
         )
     ]
 
 
-def _eps_note(choice: EpsChoice, old: str, eps: float, found: tuple[EpsChoice, ...]) -> str:
+def _eps_note(choice: EpsChoice, old: str, found: tuple[EpsChoice, ...]) -> str:
     places = "sqrt(v) + eps became sqrt(v + eps')" if old == "outside" else "sqrt(v + eps) became sqrt(v) + eps'"
     how = {
         ("moved", "outside"): "eps' = eps^2; each update is larger by a factor in [1, sqrt 2]",
@@ -154,19 +162,21 @@ def _eps_note(choice: EpsChoice, old: str, eps: float, found: tuple[EpsChoice, .
         ("kept", "outside"): "eps' = eps; each update changes by a factor in [min(sqrt eps, 1), sqrt(1 + eps)]",
         ("kept", "inside"): "eps' = eps; each update changes by a factor in [1/sqrt(1 + eps), max(1/sqrt eps, 1)]",
     }[choice.kind, old]
-    general = GENERAL_BOUND if (choice.kind, old) == ("moved", "outside") else choice.anywhere
-    others = "".join(f"; {each.kind} would be at most {100 * each.bound:.3g} %" for each in found if each is not choice)
-    return f"{places}: {how}, by at most {100 * general:.3g} % whatever v is{others}"
+    others = "".join(
+        f"; {each.kind} it would be {100 * each.bound:.3g} %, or {100 * each.anywhere:.3g} %"
+        for each in found
+        if each is not choice
+    )
+    return f"{places}: {how}, by at most {100 * choice.anywhere:.3g} % whatever v is{others}"
 
 
 def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
-    """A number that sqrt(v~) cannot be below in the next step, and why."""
-    anything = "it holds for every v, at every step"
+    """A number that sqrt(v~) cannot be below in the next step, and the condition under which it is not later either."""
     if pair.source.centered(pair.hyper):
-        return 0.0, f"{anything}: the centered variance can be zero"
+        return 0.0, ""
     arrays = [param.arrays.get("square_avg") for param in group.params]
     if not arrays or any(values is None for values in arrays):
-        return 0.0, f"{anything}: there is no state of which to take the smallest v"
+        return 0.0, ""
     smallest = math.inf
     for values in arrays:
         assert values is not None
@@ -174,17 +184,14 @@ def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
         if reals.size:
             smallest = min(smallest, float(np.nan_to_num(reals, nan=0.0).min()))
     if smallest == math.inf:
-        return 0.0, anything
+        return 0.0, ""
     # The product and the sum with a square that is not negative are rounded; the hyperparameter may be too.
     u = max(pair.fmt.unit_roundoff, 2.0**-24)
     least = max(0.0, pair.hyper.alpha * smallest * (1 - 8 * u) - 4 * pair.fmt.smallest_subnormal)
     root = math.sqrt(least)
     if root == 0:
-        return 0.0, f"{anything}: the smallest v is {smallest:.3g}"
-    return root, (
-        f"it holds for the next step: v is at least alpha times the smallest v of this state, {smallest:.3g}; "
-        "after t steps at least alpha^t times it"
-    )
+        return 0.0, ""
+    return root, f"v is nowhere below alpha * {smallest:.3g}, alpha times its smallest here, as in the next step"
 
 
 # -- weight decay
@@ -252,21 +259,28 @@ def _precision(dialect: Dialect, fmt: Format) -> Format:
 
 
 def _errors(pair: _Pair, value: float) -> float:
-    """The relative difference that holding ``value`` in the precisions of both dialects makes."""
-    old, new = (_precision(each, pair.fmt).round(value) for each in (pair.source, pair.target))
-    return 0.0 if old == new else float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value)))
+    """The relative difference that holding ``value`` in the precisions of both dialects makes, at most."""
+    worst = 0.0
+    for fmt in pair.formats:
+        old, new = (_precision(each, fmt).round(value) for each in (pair.source, pair.target))
+        if old != new:
+            worst = max(worst, float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value))))
+    return worst
 
 
 def _held(pair: _Pair, option: str, value: float) -> Line:
     error = _errors(pair, value)
     if not error:
         return pair.line(option, value, value)
-    return pair.line(option, value, value, kind="rounded", bound=error, note=_where(pair))
+    return pair.line(
+        option, value, value, kind="rounded", bound=error, note=f"held as {_narrow(pair).name} by one of the two"
+    )
 
 
-def _where(pair: _Pair) -> str:
-    narrow = max((_precision(each, pair.fmt) for each in (pair.source, pair.target)), key=lambda f: f.unit_roundoff)
-    return f"held as {narrow.name} by one of the two"
+def _narrow(pair: _Pair) -> Format:
+    """The coarsest precision in which one of the two holds a hyperparameter."""
+    found = [_precision(each, fmt) for each in (pair.source, pair.target) for fmt in pair.formats]
+    return max(found, key=lambda fmt: fmt.unit_roundoff)
 
 
 def _rounded_lr(pair: _Pair, lr: float) -> Line:
@@ -274,36 +288,23 @@ def _rounded_lr(pair: _Pair, lr: float) -> Line:
     if lr == old:
         return pair.line("lr", old, lr)
     error = float(abs(Fraction(lr) - Fraction(old)) / Fraction(old))
-    return pair.line(
-        "lr",
-        old,
-        lr,
-        kind="rounded",
-        bound=error,
-        note=f"{pair.target.name} holds it as float32: each move changes by this",
-    )
+    note = f"{pair.target.name} holds it as float32: each move changes by this"
+    return pair.line("lr", old, lr, kind="rounded", bound=error, note=note)
 
 
 def _alpha(pair: _Pair) -> Line:
-    """alpha, and 1 - alpha, which some form after they rounded alpha. v_t has two terms that are not negative, so that its
-    relative error is at most the larger of theirs."""
+    """alpha, and 1 - alpha, which some form after they rounded alpha.
+
+    v_t is a sum of two terms that are not negative, so its relative error is at most the larger of theirs.
+    """
     alpha = pair.hyper.alpha
     error = _errors(pair, alpha)
-    precision = _precision(pair.target, pair.fmt), _precision(pair.source, pair.fmt)
-    if (pair.source.scalars != pair.target.scalars) and alpha != 1:
-        narrow = max(precision, key=lambda f: f.unit_roundoff)
-        held = narrow.round(alpha)
-        after = Fraction(narrow.round(float(1 - Fraction(held))))
-        exact = 1 - Fraction(alpha)
-        if Fraction(held) != Fraction(alpha):
-            error = max(error, float(abs(after - exact) / abs(exact)) + narrow.unit_roundoff)
+    narrow = _narrow(pair)
+    held = Fraction(narrow.round(alpha))
+    if pair.source.scalars != pair.target.scalars and held != Fraction(alpha) != 1:
+        after, exact = Fraction(narrow.round(float(1 - held))), 1 - Fraction(alpha)
+        error = max(error, float(abs(after - exact) / abs(exact)) + narrow.unit_roundoff)
     if not error:
         return pair.line("alpha", alpha, alpha)
-    return pair.line(
-        "alpha",
-        alpha,
-        alpha,
-        kind="rounded",
-        bound=error,
-        note=f"{_where(pair)}, and 1 - alpha may be formed after that: v changes by at most this in a step",
-    )
+    note = f"{narrow.name} holds it in one of the two, where 1 - alpha may be formed after that: v changes by this in a step"
+    return pair.line("alpha", alpha, alpha, kind="rounded", bound=error, note=note)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from rmspec.impl.carrying import carried
 from rmspec.impl.constructors import adapted, call, constructor_of
 from rmspec.impl.dialect import Dialect
-from rmspec.impl.saved import Saved, SavedGroup, SavedParam, check_saved, format_of
+from rmspec.impl.saved import Saved, SavedGroup, SavedParam, check_saved, formats_of
 from rmspec.impl.switching import switched
 from rmspec.impl.terms import CannotTranslate, Line, Terms
 
@@ -56,12 +56,12 @@ def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Tran
     groups = _merged(saved, target)
     if len(groups) != len(saved.groups):
         terms = replace(terms, earlier=tuple(Saved(_merged(each, target, loosely=True)) for each in terms.earlier))
-    fmt = format_of(saved)
+    formats = formats_of(saved)
     new: list[SavedGroup] = []
     lines: list[Line] = []
     for index, group in enumerate(groups):
         wanted = adapted(target, group.dialect)
-        hyper, options = switched(index, group, wanted, fmt, terms)
+        hyper, options = switched(index, group, wanted, formats, terms)
         params, roles = carried(index, group, wanted, hyper, terms)
         params, steps = _steps(index, group, wanted, params)
         new.append(SavedGroup(wanted, hyper, params))

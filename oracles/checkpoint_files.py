@@ -24,7 +24,7 @@ from rmspec.oracles import array_checkpoint, keras_checkpoint
 from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.hyperparameters import BadCheckpoint, Given
 
-__all__ = ["check_ending", "checkpoint_bytes", "read_checkpoint"]
+__all__ = ["check_ending", "checkpoint_bytes", "loading", "read_checkpoint"]
 
 _TORCH = (".pt", ".pth")
 _KERAS = (".h5", ".hdf5")
@@ -35,7 +35,7 @@ def check_ending(path: str, dialect: Dialect, *, writes: bool) -> str:
     """The ending of a file name that this dialect can have. Raises ``BadCheckpoint``."""
     ending = Path(path).suffix.lower()
     usual = [*_ARRAYS]
-    if constructor_of(dialect).path.endswith(("torch.optim.RMSprop", "RMSprop")) and constructor_of(dialect).groups:
+    if constructor_of(dialect).groups:
         usual = [*_TORCH, *usual]
     if dialect.name == "keras3":
         usual = [*_KERAS, *usual] if writes else [*_KERAS, ".keras", *usual]
@@ -107,6 +107,21 @@ def checkpoint_bytes(path: str, saved: Saved) -> bytes:
     if ending == ".npz":
         return array_checkpoint.npz_bytes(arrays, saved)
     return array_checkpoint.safetensors_bytes(arrays, saved)
+
+
+def loading(path: str, dialect: Dialect) -> str:
+    """The Python to type that loads such a file, or says what is in it."""
+    ending = check_ending(path, dialect, writes=True)
+    if ending in _TORCH:
+        return f"optimizer.load_state_dict(torch.load({path!r}, weights_only=True))"
+    if dialect.name == "keras3" and ending == ".npz":
+        return f"optimizer.build(model.trainable_variables); optimizer.load_own_variables(numpy.load({path!r}))"
+    if dialect.name == "keras3" and ending in _KERAS:
+        variables = f'h5py.File({path!r})["optimizer/vars"]'
+        return f"optimizer.build(model.trainable_variables); optimizer.load_own_variables({variables})"
+    names = ", ".join(f"PARAMETER.{name}" for name in array_checkpoint.role_names(dialect).values())
+    reader = "numpy.load" if ending == ".npz" else "safetensors.numpy.load_file"
+    return f"{reader}({path!r})  # {names}"
 
 
 def _read(file: Path, ending: str, dialect: Dialect, given: Given) -> Saved:

@@ -27,13 +27,14 @@ class BadCheckpoint(InputProblem):
 class Given:
     """What the user says of the source: ``options`` and ``switches`` by our names.
 
-    ``defaults`` lets documented defaults stand in for what nobody says; ``key`` is where in a file the state is; ``group`` takes
+    ``defaults`` lets documented defaults stand in for what nobody says, lr aside; ``constructs`` that of lr as well; ``key`` is where in a file the state is; ``group`` takes
     one parameter group alone; ``steps`` is the count where the file has none.
     """
 
     options: Mapping[str, Value] = field(default_factory=dict)
     switches: Mapping[str, Value] = field(default_factory=dict)
     defaults: bool = False
+    constructs: bool = False
     key: str | None = None
     group: int | None = None
     steps: int | None = None
@@ -68,13 +69,13 @@ def resolved(
             values[option] = said
         elif option not in constructor_of(dialect).names:
             values[option] = 0.0
-        elif given.defaults and default is not None:
+        elif default is not None and (given.constructs or (given.defaults and option != "lr")):
             values[option] = default
         else:
             missing.append(option)
     if missing:
         names = " ".join(f"{spelled(dialect, name)}{'' if name == 'centered' else ' ...'}" for name in missing)
-        known = all(getattr(dialect.defaults, name) is not None for name in missing)
+        known = all(getattr(dialect.defaults, name) is not None for name in missing if name != "lr")
         raise BadCheckpoint(
             f"{where} does not say {', '.join(constructor_of(dialect).names[name] for name in missing)}",
             "without it there is no telling what the state means",
