@@ -36,6 +36,8 @@ from rmspec.impl.formats import Format
 
 __all__ = ["GENERAL_BOUND", "EpsChoice", "choices", "kept_range", "moved_range"]
 
+Place = Literal["outside", "inside"]
+
 GENERAL_BOUND = math.sqrt(2) - 1
 """The most by which an update changes, relatively, when eps is moved: 41.5 %, at s = eps."""
 
@@ -57,7 +59,7 @@ class EpsChoice:
     anywhere: float
 
 
-def choices(eps: float, source: Literal["outside", "inside"], root: float, fmt: Format) -> tuple[EpsChoice, ...]:
+def choices(eps: float, source: Place, root: float, fmt: Format) -> tuple[EpsChoice, ...]:
     """The choices for an eps > 0 that stands at ``source``, where every s is at least ``root``; first the one whose bound is
     better at every step, whatever becomes of v.
 
@@ -76,37 +78,47 @@ def choices(eps: float, source: Literal["outside", "inside"], root: float, fmt: 
         if not 0 < fmt.round(other) < math.inf or not error < 0.5:
             continue
         at, anywhere = (
-            _bound(moved_range(e, low) if kind == "moved" else kept_range(eps, low), source) for low in (root, 0.0)
+            max(map(abs, moved_range(e, low, source) if kind == "moved" else kept_range(eps, low, source)))
+            for low in (root, 0.0)
         )
         found.append(EpsChoice(kind, other, _widened(at, error), _widened(anywhere, error)))
     return tuple(sorted(found, key=lambda each: (each.anywhere, each.bound)))
 
 
-def moved_range(e: float, root: float) -> tuple[float, float]:
-    """The smallest and the largest d_out/d_in - 1 over s >= ``root`` with eps moved: q = e^2."""
-    if root <= e:
-        return 0.0, GENERAL_BOUND
-    r = e / root
+def moved_range(e: float, root: float, source: Place) -> tuple[float, float]:
+    """The smallest and the largest d_source/d_target - 1 over s >= ``root`` with eps moved: q = e^2."""
+    r = min(1.0, e / root) if root > 0 else 1.0
     x = 2 * r / (1 + r * r)
-    return 0.0, _root_less_one(x)
+    return (0.0, _root_less_one(x)) if source == "outside" else (_inverse(_root_less_one(x)), 0.0)
 
 
-def kept_range(eps: float, root: float) -> tuple[float, float]:
-    """The smallest and the largest d_out/d_in - 1 over s >= ``root`` with eps kept: q = e."""
-    # The square of the ratio less 1 is e (2s + e - 1) / (s^2 + e).
-    here = _root_less_one(eps * (2 * root + eps - 1) / (root * root + eps))
-    return min(here, 0.0), _root_less_one(eps) if root <= 1 else here
+def kept_range(eps: float, root: float, source: Place) -> tuple[float, float]:
+    """The smallest and the largest d_source/d_target - 1 over s >= ``root`` with eps kept: q = e."""
+    far = root if root > 1 else 1.0
+    if source == "outside":
+        return min(_kept(eps, root), 0.0), _kept(eps, far)
+    return _inverse(_kept(eps, far)), max(_inverse_kept(eps, root), 0.0)
 
 
-def _bound(ratio: tuple[float, float], source: Literal["outside", "inside"]) -> float:
-    low, high = ratio
-    if source == "inside":
-        low, high = -high / (1 + high), -low / (1 + low)
-    return max(-low, high)
+def _kept(eps: float, s: float) -> float:
+    """d_out/d_in - 1. The square of the ratio less 1 is e (2s + e - 1) / (s^2 + e)."""
+    x = eps * (2 * s + eps - 1) / (s * s + eps)
+    return _root_less_one(x) if x > -0.5 else (s + eps) / math.hypot(s, math.sqrt(eps)) - 1
+
+
+def _inverse_kept(eps: float, s: float) -> float:
+    """d_in/d_out - 1."""
+    x = eps * (1 - 2 * s - eps) / (s + eps) ** 2
+    return _root_less_one(x) if x > -0.5 else math.hypot(s, math.sqrt(eps)) / (s + eps) - 1
+
+
+def _inverse(ratio: float) -> float:
+    """1 / (1 + ratio) - 1."""
+    return -ratio / (1 + ratio)
 
 
 def _root_less_one(x: float) -> float:
-    """sqrt(1 + x) - 1 without cancellation, for x >= -1."""
+    """sqrt(1 + x) - 1 without cancellation, for x >= -1/2."""
     return x / (math.sqrt(1 + x) + 1)
 
 
@@ -115,4 +127,5 @@ def _relative(rounded: float, value: float) -> float:
 
 
 def _widened(bound: float, error: float) -> float:
-    return ((1 + bound) * (1 + error / (1 - error)) - 1) * _SLACK
+    error = error / (1 - error)
+    return (bound + error + bound * error) * _SLACK

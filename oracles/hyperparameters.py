@@ -27,8 +27,8 @@ class BadCheckpoint(InputProblem):
 class Given:
     """What the user says of the source: ``options`` and ``switches`` by our names.
 
-    ``defaults`` lets documented defaults stand in for what nobody says, lr aside; ``constructs`` that of lr as well; ``key`` is where in a file the state is; ``group`` takes
-    one parameter group alone; ``steps`` is the count where the file has none.
+    ``defaults`` lets documented defaults stand in for what nobody says, lr aside; ``constructs`` that of lr as well. ``key`` is
+    where in a file the state is; ``group`` takes one parameter group alone; ``steps`` is the count where the file has none.
     """
 
     options: Mapping[str, Value] = field(default_factory=dict)
