@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ _STATE = {"step", *STATE_ROLES}
 def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
     """The saved optimizer in a ``.pt`` file. Raises ``BadCheckpoint``, and runs no code from the file."""
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a protocol that torch.save does not use: what follows says more
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadCheckpoint(
             f"{path} is a pickle that needs more than tensors and plain data: {_named_in(error)}",
