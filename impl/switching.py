@@ -199,6 +199,8 @@ def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
 
 def _decay(pair: _Pair, lr: float, terms: Terms) -> tuple[float, list[Line]]:
     old, new, decay = pair.source.decay, pair.target.decay, pair.hyper.weight_decay
+    if old == new == "none":
+        return 0.0, []
     if old == "none" or decay == 0:
         return 0.0, [pair.line("weight_decay", 0.0, 0.0)]
     if terms.decay_in_loss and old == "l2":
