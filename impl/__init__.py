@@ -1,5 +1,6 @@
 """The specification as code: pseudocode, arithmetics, formats, dialects, clauses, and the reference optimizer."""
 
+from rmspec.impl.arranging import arranged
 from rmspec.impl.clauses import CLAUSES, Clause, UnknownClause, clause
 from rmspec.impl.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
 from rmspec.impl.envelope import ROLES, STATE_ROLES, Before, accepted, envelope
@@ -45,6 +46,7 @@ __all__ = [
     "UnknownDialect",
     "UnknownFormat",
     "accepted",
+    "arranged",
     "as_reals",
     "clause",
     "dialect_named",

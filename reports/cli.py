@@ -200,6 +200,8 @@ def _translate_options(command: _Command) -> _Command:
             click.option(
                 "--group", type=int, metavar="N", help="Translate this parameter group alone, counted from 0."
             ),
+            click.option("--order", metavar="N,...", help="The parameters' new order, by their old positions from 0."),
+            click.option("--axes", multiple=True, metavar="P:N,...", help="Permute the axes of parameter P: 0:1,0."),
             click.option("--steps", type=int, metavar="N", help="How many steps were made, if FILE does not say."),
             click.option(
                 "--eps-choice",

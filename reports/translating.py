@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from rmspec.impl.arranging import arranged
 from rmspec.impl.dialect import DIALECTS, Dialect, dialect_named
 from rmspec.impl.saved import Saved, SavedGroup
 from rmspec.impl.terms import Terms
@@ -48,6 +49,8 @@ class TranslateOptions:
     defaults: bool = False
     key: str | None = None
     group: int | None = None
+    order: str | None = None
+    axes: tuple[str, ...] = ()
     steps: int | None = None
     eps_choice: str = "better"
     decay_in_loss: bool = False
@@ -61,7 +64,7 @@ def translate(options: TranslateOptions) -> ExitCode:
     source, target = _dialects(options)
     _check(options, target)
     given = _given(options)
-    saved = _source(options, source, given)
+    saved = _arranged(options, _source(options, source, given))
     terms = Terms(
         lr_changed=options.lr_changed,
         lr_constant_from_now=options.lr_constant_from_now,
@@ -93,7 +96,7 @@ def _dialects(options: TranslateOptions) -> tuple[Dialect, Dialect]:
 
 def _check(options: TranslateOptions, target: Dialect) -> None:
     choose("eps choice", options.eps_choice, ["better", "moved", "kept"])
-    for name in ("out", "key", "group", "steps", "earlier"):
+    for name in ("out", "key", "group", "steps", "order", "axes", "earlier"):
         if options.file is None and getattr(options, name) not in (None, ()):
             raise BadOption(
                 f"--{name} is for the state in a file, and none is named",
@@ -155,7 +158,25 @@ def _given(options: TranslateOptions) -> Given:
 def _earlier(options: TranslateOptions, source: Dialect, given: Given) -> tuple[Saved, ...]:
     """The earlier states. What differs between them, the learning rate and the count of steps, each file must say itself."""
     alike = {name: value for name, value in given.options.items() if name != "lr"}
-    return tuple(read_checkpoint(path, source, replace(given, options=alike, steps=None)) for path in options.earlier)
+    changed = replace(given, options=alike, steps=None)
+    return tuple(_arranged(options, read_checkpoint(path, source, changed)) for path in options.earlier)
+
+
+def _arranged(options: TranslateOptions, saved: Saved) -> Saved:
+    axes = {}
+    for text in options.axes:
+        name, colon, numbers = text.rpartition(":")
+        if not colon or name in axes:
+            raise BadOption(f"--axes {text} names no parameter, or one again", hint="write it as --axes 0:1,0")
+        axes[name] = _numbers("--axes", numbers)
+    return arranged(saved, order=None if options.order is None else _numbers("--order", options.order), axes=axes)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise BadOption(f"{option} {text} is not a list of numbers", hint=f"write them as {option} 1,0") from None
 
 
 def _source(options: TranslateOptions, source: Dialect, given: Given) -> Saved:

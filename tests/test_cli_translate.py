@@ -85,6 +85,11 @@ CASES = {
         "is --json as well",
     ),
     "force without output": (["in.npz", "--from", "torch", "--to", "keras3", "--force"], "--force is for --out"),
+    "no order": (["in.npz", "--from", "torch", "--to", "keras3", "--order", "0,0,1"], "is no order of 3 parameters"),
+    "order of words": (["in.npz", "--from", "torch", "--to", "keras3", "--order", "a,b"], "is not a list of numbers"),
+    "axes of nothing": (["in.npz", "--from", "torch", "--to", "keras3", "--axes", "7:1,0"], "no parameter '7'"),
+    "axes that are none": (["in.npz", "--from", "torch", "--to", "keras3", "--axes", "0:1,1"], "write them as 0:1,0"),
+    "axes without a name": (["in.npz", "--from", "torch", "--to", "keras3", "--axes", "1,0"], "names no parameter"),
     "negative count": (["in.npz", "--from", "torch", "--to", "keras3", "--steps", "-1"], "--steps -1"),
 }
 
@@ -180,6 +185,21 @@ def test_the_learning_rate_of_an_earlier_state_is_never_assumed(
     options = ["--learning-rate", "0.5", "--momentum", "0.5", "--defaults", "--steps", "9"]
     message = refused(capsys, "slots.npz", "--from", "tensorflow1", "--to", "torch", *options, "--earlier", "slots.npz")
     assert "does not say learning_rate" in message
+
+
+def test_the_state_follows_parameters_that_were_rearranged(folder: Path) -> None:
+    """A kernel that is the transpose of a weight, and parameters in another order; to the bit, and back."""
+    arguments = ["--order", "2,0,1", "--axes", "0:1,0"]
+    assert run("in.npz", "--from", "torch", "--to", "optax", *arguments, "--out", "out.npz") == 0
+    before, after = (
+        read_checkpoint(path, DIALECTS[name]).params() for path, name in (("in.npz", "torch"), ("out.npz", "optax"))
+    )
+    assert [param.name for param in after] == ["2", "0", "1"]
+    assert np.array_equal(after[1].arrays["square_avg"], before[0].arrays["square_avg"].T)
+    assert (
+        run("out.npz", "--from", "optax", "--to", "torch", "--order", "1,2,0", "--axes", "0:1,0", "--out", "b.npz") == 0
+    )
+    assert facts(read_checkpoint("b.npz", DIALECTS["torch"])) == facts(read_checkpoint("in.npz", DIALECTS["torch"]))
 
 
 def test_one_of_several_groups_can_be_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
