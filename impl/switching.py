@@ -45,7 +45,7 @@ def switched(
     Raises ``CannotTranslate``.
     """
     pair = _Pair(index, group.dialect, target, group.hyper, tuple(FORMATS[name] for name in formats))
-    _check_structure(pair)
+    _check_structure(pair, terms)
     hyper = group.hyper
     lr = float(np.float32(hyper.lr)) if target.scalars != "double" else hyper.lr
     if hyper.lr > 0 and not 0 < lr < math.inf:
@@ -61,6 +61,19 @@ def switched(
     new = Hyperparameters(lr, hyper.alpha, eps, decay, momentum, centered)
     lines = [_rounded_lr(pair, lr), _alpha(pair), *eps_lines, *decay_lines]
     lines += [_held(pair, "momentum", momentum), pair.line("centered", centered, centered)]
+    if group.dialect.maximize != target.maximize:
+        places = ("minimizes", "maximizes")
+        lines.append(
+            Line(
+                index,
+                "maximize",
+                "exact",
+                places[group.dialect.maximize],
+                places[target.maximize],
+                note="either negates one of gradient and loss, which is exact",
+                condition="the target is given the negative of the source's loss",
+            )
+        )
     if momentum and group.dialect.lr_place != target.lr_place:
         places = {"outside": "param -= lr * buffer", "inside": "buffer += lr * g/d"}
         lines.append(
@@ -77,14 +90,14 @@ def switched(
     return new, tuple(lines)
 
 
-def _check_structure(pair: _Pair) -> None:
+def _check_structure(pair: _Pair, terms: Terms) -> None:
     source, target, hyper = pair.source, pair.target, pair.hyper
-    if source.maximize != target.maximize:
+    if source.maximize != target.maximize and not terms.loss_negated:
         raise CannotTranslate(
             f"{source.name} {'maximizes' if source.maximize else 'minimizes'}, "
             f"{target.name} {'maximizes' if target.maximize else 'minimizes'}",
             "the same gradients would move the parameters the other way",
-            "translate with --maximize or --no-maximize as the target is, and negate the loss",
+            "negate the loss, and say --loss-negated",
         )
     if source.momentum(hyper) and source.nesterov != target.nesterov:
         raise CannotTranslate(
@@ -187,11 +200,11 @@ def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
         return 0.0, ""
     # The product and the sum with a square that is not negative are rounded; the hyperparameter may be too.
     u = max(pair.fmt.unit_roundoff, 2.0**-24)
-    least = max(0.0, pair.hyper.alpha * smallest * (1 - 8 * u) - 4 * pair.fmt.smallest_subnormal)
+    least = max(0.0, (pair.hyper.alpha - 8 * u) * smallest - 4 * pair.fmt.smallest_subnormal)
     root = math.sqrt(least)
     if root == 0:
         return 0.0, ""
-    return root, f"v is nowhere below alpha * {smallest:.3g}, alpha times its smallest here, as in the next step"
+    return root, f"v is nowhere below alpha * {smallest:.6g}, alpha times its smallest here, as in the next step"
 
 
 # -- weight decay

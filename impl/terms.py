@@ -25,7 +25,7 @@ class Terms:
     ``lr_changed``: the learning rate was not always what it is now. ``lr_constant_from_now``: it will not change any more,
     and the target need only continue as the source would. ``earlier``: states saved at each change of the learning rate, before
     it was changed. ``eps``: which choice of eps to take where its place differs. ``decay_in_loss``: the user adds weight
-    decay to the loss, so that the target need not have it.
+    decay to the loss, so that the target need not have it. ``loss_negated``: the target gets the negative of the source's loss.
     """
 
     lr_changed: bool = False
@@ -33,6 +33,7 @@ class Terms:
     earlier: tuple[Saved, ...] = ()
     eps: Literal["better", "moved", "kept"] = "better"
     decay_in_loss: bool = False
+    loss_negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

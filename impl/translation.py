@@ -54,8 +54,7 @@ def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Tran
     for earlier in terms.earlier:
         check_saved(earlier)
     groups = _merged(saved, target)
-    if len(groups) != len(saved.groups):
-        terms = replace(terms, earlier=tuple(Saved(_merged(each, target, loosely=True)) for each in terms.earlier))
+    terms = replace(terms, earlier=tuple(Saved(_merged(each, target)) for each in terms.earlier))
     formats = formats_of(saved)
     new: list[SavedGroup] = []
     lines: list[Line] = []
@@ -70,13 +69,13 @@ def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Tran
     return Translation(source, target.name, Saved(tuple(new)), tuple(lines))
 
 
-def _merged(saved: Saved, target: Dialect, *, loosely: bool = False) -> tuple[SavedGroup, ...]:
+def _merged(saved: Saved, target: Dialect) -> tuple[SavedGroup, ...]:
     """The groups; one alone where the target's constructor takes one set of options."""
     groups = saved.groups
     if constructor_of(target).groups or len(groups) <= 1:
         return groups
     first = groups[0]
-    if not loosely and any((each.dialect, each.hyper) != (first.dialect, first.hyper) for each in groups):
+    if any((each.dialect, each.hyper) != (first.dialect, first.hyper) for each in groups):
         raise CannotTranslate(
             f"the {len(groups)} parameter groups have different options",
             f"an optimizer of {target.name} has one set of options for all its parameters",

@@ -211,6 +211,7 @@ def _translate_options(command: _Command) -> _Command:
                 help="Which eps the target gets where it stands elsewhere.",
             ),
             click.option("--decay-in-loss", is_flag=True, help="You add the weight decay to the loss: leave it out."),
+            click.option("--loss-negated", is_flag=True, help="The target gets the negative of the source's loss."),
             click.option("--lr-changed", is_flag=True, help="The learning rate was not always what it is now."),
             click.option("--lr-constant-from-now", is_flag=True, help="It changed, and will not change again."),
             click.option(

@@ -54,6 +54,7 @@ class TranslateOptions:
     steps: int | None = None
     eps_choice: str = "better"
     decay_in_loss: bool = False
+    loss_negated: bool = False
     lr_changed: bool = False
     lr_constant_from_now: bool = False
     earlier: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ def translate(options: TranslateOptions) -> ExitCode:
         earlier=_earlier(options, source, given),
         eps=cast("Literal['better', 'moved', 'kept']", options.eps_choice),
         decay_in_loss=options.decay_in_loss,
+        loss_negated=options.loss_negated,
     )
     result = translated(saved, target, terms)
     told = Told(result, options.file, options.out, loading(options.out, target) if options.out else "")

@@ -321,6 +321,24 @@ def test_what_no_option_makes_alike_is_refused(source, hyper, target, expected):
     assert refusal(Saved((SavedGroup(source, hyper),)), target) == message
 
 
+def test_an_optimizer_that_maximizes_is_carried_with_the_loss_negated():
+    """Its state is that of the negated gradient, so nothing changes but the loss; on the user's word."""
+    before = saved(DIALECTS["torch-maximize"], MOVING)
+    moved = translate(before, KERAS, Terms(loss_negated=True))
+    assert moved.exact
+    assert "negative" in line(moved, "maximize").condition
+    assert bits(translate(moved.saved, TORCH).saved) == bits(before)
+
+
+def test_groups_of_an_earlier_state_must_be_alike_too():
+    """One learning rate must have led to the buffers of all."""
+    now, was = saved(KERAS, MOVING).groups[0], saved(KERAS, MOVING, steps=3).groups[0]
+    other = replace(was, hyper=replace(MOVING, lr=0.5), params=(replace(was.params[0], name="1"),))
+    torch_like = [replace(each, dialect=TORCH) for each in (now, was, other)]
+    two = replace(torch_like[0], params=(*now.params, replace(now.params[0], name="1")))
+    assert "different options" in refusal(Saved((two,)), KERAS, Terms(earlier=(Saved((torch_like[1], torch_like[2])),)))
+
+
 def test_nesterov_is_no_matter_without_momentum():
     """It changes how the buffer is used."""
     assert translate(saved(replace(OPTAX, nesterov=True), PLAIN), TORCH).exact
