@@ -61,33 +61,27 @@ def switched(
     new = Hyperparameters(lr, hyper.alpha, eps, decay, momentum, centered)
     lines = [_rounded_lr(pair, lr), _alpha(pair), *eps_lines, *decay_lines]
     lines += [_held(pair, "momentum", momentum), pair.line("centered", centered, centered)]
-    if group.dialect.maximize != target.maximize:
-        places = ("minimizes", "maximizes")
-        lines.append(
-            Line(
-                index,
-                "maximize",
-                "exact",
-                places[group.dialect.maximize],
-                places[target.maximize],
-                note="either negates one of gradient and loss, which is exact",
-                condition="the target is given the negative of the source's loss",
-            )
-        )
-    if momentum and group.dialect.lr_place != target.lr_place:
-        places = {"outside": "param -= lr * buffer", "inside": "buffer += lr * g/d"}
-        lines.append(
-            Line(
-                index,
-                "lr place",
-                "exact",
-                places[group.dialect.lr_place],
-                places[target.lr_place],
-                note="the buffers differ by the factor lr",
-                condition=f"the learning rate stays {lr!r}; when it changes, the dialects part",
-            )
-        )
+    lines += [*_maximize(pair), *(_lr_place(pair, lr) if momentum else ())]
     return new, tuple(lines)
+
+
+def _maximize(pair: _Pair) -> list[Line]:
+    if pair.source.maximize == pair.target.maximize:
+        return []
+    old, new = ("maximizes" if each.maximize else "minimizes" for each in (pair.source, pair.target))
+    note = "either negates one of gradient and loss, which is exact"
+    condition = "the target is given the negative of the source's loss"
+    return [Line(pair.group, "maximize", "exact", old, new, note=note, condition=condition)]
+
+
+def _lr_place(pair: _Pair, lr: float) -> list[Line]:
+    if pair.source.lr_place == pair.target.lr_place:
+        return []
+    places = {"outside": "param -= lr * buffer", "inside": "buffer += lr * g/d"}
+    old, new = (places[each.lr_place] for each in (pair.source, pair.target))
+    note = "the buffers differ by the factor lr"
+    condition = f"the learning rate stays {lr!r}; when it changes, the dialects part"
+    return [Line(pair.group, "lr place", "exact", old, new, note=note, condition=condition)]
 
 
 def _check_structure(pair: _Pair, terms: Terms) -> None:
