@@ -178,9 +178,10 @@ def test_every_option_that_is_mentioned_exists() -> None:
     assert words(r"(?<![\w-])(--[a-z][a-z-]+)") - foreign <= options()
 
 
-def test_every_option_of_check_is_mentioned() -> None:
-    """What ``rmspec check --help`` lists, the page has."""
-    missing = {each for each in options("check") if not re.search(rf"(?<![\w-]){each}(?![\w-])", TEXT)}
+@pytest.mark.parametrize("command", ["check", "translate"])
+def test_every_option_is_mentioned(command: str) -> None:
+    """What ``rmspec check --help`` and ``rmspec translate --help`` list, the page has."""
+    missing = {each for each in options(command) if not re.search(rf"(?<![\w-]){each}(?![\w-])", TEXT)}
     assert missing == set()
 
 
