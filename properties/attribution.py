@@ -166,9 +166,10 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
     """Other rules that optimizers are known to follow, with the clause that each breaks."""
     before, hyper = case.before, case.hyper
     g = before.grad
+    starts = (np.ones(1), np.zeros(1), np.full(1, hyper.eps), g * g)
     if case.first:
         if role == "square_avg":
-            for start in (np.ones(1), np.full(1, hyper.eps), g * g):
+            for start in starts:
                 yield "init-square-avg", {"before": replace(before, square_avg=start)}
         if role == "grad_avg":
             yield "init-grad-avg", {"before": replace(before, grad_avg=g)}
@@ -177,32 +178,34 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             for start in (np.ones(1), g, before.param):
                 yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=start)}
         if role == "param" and "square_avg" not in case.seen:
-            for start in (np.ones(1), np.full(1, hyper.eps), g * g):
+            for start in starts:
                 yield "init-square-avg", {"before": replace(before, square_avg=start)}
     if dialect.maximize:
         yield "maximize", {"dialect": replace(dialect, maximize=False)}
         if hyper.weight_decay:
             yield "maximize", {"hyper": replace(hyper, weight_decay=-hyper.weight_decay)}
     if hyper.weight_decay:
-        for decay in ("none", "decoupled-lr", "decoupled"):
+        for decay in ("none", "decoupled-lr", "decoupled", "l2"):
             yield "weight-decay", {"dialect": replace(dialect, decay=decay)}
         scaled = (-hyper.weight_decay, hyper.lr * hyper.weight_decay, hyper.weight_decay / 2, 2 * hyper.weight_decay)
         for value in scaled:
             yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
     if role in ("param", "momentum_buffer"):
         if hyper.eps:
-            yield "eps-placement", {"dialect": replace(dialect, eps_place="inside")}
+            other = "inside" if dialect.eps_place == "outside" else "outside"
+            yield "eps-placement", {"dialect": replace(dialect, eps_place=other)}
             for value in (0.0, hyper.eps**2, 2 * hyper.eps):
                 yield "eps-placement", {"hyper": replace(hyper, eps=value)}
-            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": replace(dialect, eps_place="inside")}
+            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": replace(dialect, eps_place=other)}
             yield "eps-placement", squared
         if dialect.centered(hyper):
             yield "centered-variance", {"hyper": replace(hyper, centered=False)}
         if dialect.momentum(hyper):
-            yield "momentum-lr", {"dialect": replace(dialect, lr_place="inside")}
+            place = "inside" if dialect.lr_place == "outside" else "outside"
+            yield "momentum-lr", {"dialect": replace(dialect, lr_place=place)}
             yield (
                 "momentum-update" if role == "param" else "momentum-buffer",
-                {"dialect": replace(dialect, nesterov=True)},
+                {"dialect": replace(dialect, nesterov=not dialect.nesterov)},
             )
             yield "momentum-update" if role == "param" else "momentum-buffer", {"hyper": replace(hyper, momentum=0.0)}
     if not dialect.maximize and role in ("param", "momentum_buffer"):

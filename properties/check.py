@@ -267,7 +267,7 @@ class _Examination:
         self._looks[sight] = self._looks.get(sight, 0) + 1
         if self._looks[sight] > _LOOKS:
             return None
-        listed = None if inherited else self._listed(program, finding)
+        listed = None if inherited else self._listed(program, finding, small)
         if listed is not None:
             first = listed not in self.found or self.found[listed].occurrences == 0
             self._again(listed)
@@ -298,18 +298,20 @@ class _Examination:
         self.found[index] = deviation
         return deviation
 
-    def _listed(self, program: Program, finding: Finding) -> tuple[str, str] | None:
+    def _listed(self, program: Program, finding: Finding, small: bool) -> tuple[str, str] | None:
         """The place in ``found`` of a finding whose clause is decided as it is made, where the list knows it.
 
-        The witness of the list shows it with the shortest program: there is nothing to reduce.
+        The witness of the list shows it with the shortest program: there is nothing to reduce. A value is decided where
+        it is what is left when subnormal numbers become 0 (``small``).
         """
-        if finding.kind in ("value", "raised") or finding.hazard:
+        if finding.kind == "raised" or (finding.kind == "value" and not small) or finding.hazard:
             return None
-        whole = self._deviation(program, finding, finding.clause, "", 0.0)
+        clause = "subnormals" if small else finding.clause
+        whole = self._deviation(program, finding, clause, "", 0.0)
         entry = next((entry for entry in self._entries() if matches(entry, whole)), None)
         if entry is None or entry.witness is None or set(entry.when) & {"options", "formats"}:
             return None
-        index = (finding.clause, entry.id)
+        index = (clause, entry.id)
         if index not in self.found:
             witness = self._admitted_witness(entry)
             if witness is None or not self._witnessed(entry, witness):

@@ -289,11 +289,14 @@ def _v1_style(deviation: Deviation) -> _Style:
     function = deviation.program.subject.endswith("-function")
     head, factory = _subject(deviation.program, "tf.compat.v1.train.RMSPropOptimizer")
     checkpoints = any(isinstance(call, Save) for call in deviation.program.calls)
+    framed = deviation.kind == "frame" and deviation.role != "param"
 
     def create(script: _Script, call: Create) -> list[str]:
         options = script.options[call.optimizer]
+        # What a frame is compared with must be there before the step that makes it.
+        made = [f"{call.optimizer}._create_slots([{', '.join(script.members[call.optimizer])}])"] if framed else []
         if not script.changes(call.optimizer):
-            return [f"{call.optimizer} = {factory}({_keywords(options, _V1)})"]
+            return [f"{call.optimizer} = {factory}({_keywords(options, _V1)})", *made]
         changed = [
             c.options for c in script.program.calls if isinstance(c, SetOption) and c.optimizer == call.optimizer
         ]
@@ -303,7 +306,7 @@ def _v1_style(deviation: Deviation) -> _Style:
         held = f"{call.optimizer}_options"
         given = [f'{_V1.get(key, key)}=lambda: {held}["{key}"]' for key in numbers if key in options]
         given += [_keywords(rest, _V1)] if rest else []
-        return [f"{held} = dict({_keywords(numbers, {})})", f"{call.optimizer} = {factory}({', '.join(given)})"]
+        return [f"{held} = dict({_keywords(numbers, {})})", f"{call.optimizer} = {factory}({', '.join(given)})", *made]
 
     def step(script: _Script, optimizer: str) -> list[str]:
         grads, variables = _pairs(script, optimizer)
