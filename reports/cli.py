@@ -115,6 +115,9 @@ def _check_options(command: _Command) -> _Command:
             ),
             click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
             click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
+            click.option("--sarif", type=path, metavar="FILE", help="Write the findings as SARIF, for code scanning."),
+            click.option("--badge", type=path, metavar="FILE", help="Write the verdict as a shields.io badge."),
+            click.option("--ndjson", type=path, metavar="FILE", help="Log each event as a JSON line when it happens."),
             click.option("--html", type=path, metavar="FILE", help="Write the report as one HTML page."),
             click.option("--markdown", type=path, metavar="FILE", help="Write the report as Markdown."),
             click.option("--repro-dir", type=path, metavar="DIR", help="Write each counterexample there."),
@@ -169,6 +172,16 @@ def _script(**given: Any) -> int:
     from rmspec.reports.repro import ReproOptions, script
 
     return script(ReproOptions(**given))
+
+
+@_group.command("log")
+@click.argument("file")
+def _log(file: str) -> int:
+    """Sum up a log that check --ndjson wrote; one that is cut off is an error."""
+    from rmspec.reports.logsummary import log_summary
+
+    print(log_summary(file))
+    return ExitCode.CONFORMS
 
 
 @_group.command("subjects")

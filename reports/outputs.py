@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rmspec.reports.problems import BadOption
 
-__all__ = ["check_folder", "check_writable", "make_folder", "write"]
+__all__ = ["check_folder", "check_writable", "file_mode", "make_folder", "write"]
 
 
 def check_writable(path: str, option: str) -> None:
@@ -89,14 +89,15 @@ def _replace(target: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, _mode(target))
+        os.chmod(name, file_mode(target))
         os.replace(name, target)
     except BaseException:
         os.unlink(name)
         raise
 
 
-def _mode(target: Path) -> int:
+def file_mode(target: Path) -> int:
+    """The permissions that a file keeps, or that a new one gets."""
     if target.exists():
         return stat.S_IMODE(target.stat().st_mode)
     mask = os.umask(0)
