@@ -118,7 +118,7 @@ class _Summary(Document):
     def _append(self, text: str) -> None:
         # Other commands of the step write there as well. A verdict does not depend on it.
         try:
-            with self._file.open("a", encoding="utf-8", newline="\n") as file:
+            with self._file.open("a", encoding="utf-8", errors="replace", newline="\n") as file:
                 file.write(text)
         except OSError as error:
             print(f"rmspec: the job summary could not be written: {error}", file=sys.stderr)

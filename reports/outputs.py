@@ -67,7 +67,10 @@ def make_folder(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write a whole file: onto a temporary one beside it, which then takes its place. Raises ``BadOption``."""
+    """Write a whole file: onto a temporary one beside it, which then takes its place. Raises ``BadOption``.
+
+    What UTF-8 cannot hold (half of a surrogate pair, from a subject's message or name) becomes a question mark.
+    """
     if path == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -75,7 +78,7 @@ def write(path: str, text: str) -> None:
     target = Path(path)
     try:
         if _special(target):
-            target.write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8", errors="replace")
             return
         _replace(Path(os.path.realpath(target)), text)
     except OSError as error:
@@ -85,7 +88,7 @@ def write(path: str, text: str) -> None:
 def _replace(target: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
