@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from rmspec.impl.errors import RmspecError
+from rmspec.reports.cli_known import known
 from rmspec.reports.environment import version
 from rmspec.reports.gate import ExitCode
 from rmspec.reports.problems import InternalError, click_message, internal_message, message, nearest, trace_of
@@ -144,6 +145,34 @@ def _check(ctx: click.Context, /, **given: Any) -> int:
     return check({name: value for name, value in given.items() if name in typed}, Path.cwd())
 
 
+def _config_options(command: _Command) -> _Command:
+    """The options of check, as what they would give; ``--json`` is the form of the listing here."""
+    command = _check_options(command)
+    parameters = command.__click_params__  # type: ignore[attr-defined]
+    parameters[:] = [each for each in parameters if each.name != "json"]
+    return command
+
+
+@_group.command("config")
+@click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
+@_config_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the table [tool.rmspec], for editors.")
+@click.pass_context
+def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) -> int:
+    """Show what check would run with, and where each value comes from.
+
+    Takes the options of check. The table [tool.rmspec] of the nearest pyproject.toml comes next, then the default.
+    """
+    from rmspec.reports.configschema import rendered
+    from rmspec.reports.effective import effective
+
+    typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    values = {name: value for name, value in given.items() if name in typed}
+    print(rendered(_check) if schema else effective(values, Path.cwd(), as_json=as_json))
+    return ExitCode.CONFORMS
+
+
 @_group.command("repro")
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Replay it on this subject, not the one that it was found on.")
@@ -203,6 +232,8 @@ def _clauses(as_json: bool) -> int:
     print(clauses(as_json=as_json))
     return ExitCode.CONFORMS
 
+
+_group.add_command(known)
 
 if __name__ == "__main__":
     sys.exit(main())
