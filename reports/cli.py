@@ -1,4 +1,4 @@
-"""The command line: ``check``, ``repro``, ``script``, ``subjects``, ``clauses``. Each command is a few lines here.
+"""The command line: ``check``, ``config``, ``known``, ``log``, ``repro``, ``script``, ``subjects``, ``clauses``. Each command is a few lines here.
 
 Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in one message on standard error.
 """
