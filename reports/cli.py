@@ -1,4 +1,4 @@
-"""The command line: ``check``, ``config``, ``known``, ``log``, ``repro``, ``script``, ``subjects``, ``clauses``. Each command is a few lines here.
+"""The command line: each command is a few lines here, and what it does a module of its own.
 
 Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in one message on standard error.
 """
