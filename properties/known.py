@@ -119,7 +119,7 @@ def matches(entry: Known, deviation: Deviation) -> bool:
     if entry.clause != deviation.clause:
         return False
     for condition, wanted in entry.when.items():
-        if condition == "kind" and deviation.kind != wanted:
+        if condition == "kind" and deviation.kind not in _listed(wanted):
             return False
         if condition == "role" and deviation.role not in _listed(wanted):
             return False

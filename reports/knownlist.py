@@ -90,7 +90,8 @@ def add(options: AddOptions, folder: Path) -> str:
     told: list[str] = []
     taken = {entry.id for entry in (*held, *shipped())}
     for each in found:
-        pattern = glob.escape(each.subject)
+        # A bar separates patterns, and no way to write it is a bar alone.
+        pattern = glob.escape(each.subject).replace("|", "?")
         if any((each.clause, pattern, kind) in listed for kind in (each.kind, "")) or (
             not each.kind and (each.clause, pattern) in [entry[:2] for entry in listed]
         ):

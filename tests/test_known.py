@@ -91,6 +91,7 @@ def test_a_local_or_early_version_is_compared_as_one(version: str, within: bool)
         ({}, True),
         ({"kind": "value"}, True),
         ({"kind": "raised"}, False),
+        ({"kind": ["raised", "value"]}, True),
         ({"role": "param"}, True),
         ({"role": ["square_avg", "param"]}, True),
         ({"role": ["square_avg"]}, False),

@@ -137,11 +137,11 @@ class TestAdd:
         assert len(read_known(folder / "configured.toml")) == 1
 
     def test_a_name_is_no_pattern(self, folder: Path, capsys: Any) -> None:
-        """Brackets of a path stand for themselves."""
-        found = subject("a[1]/mine.py:X", deviation())
+        """Brackets of a path stand for themselves; a bar, which separates patterns, for any one character."""
+        found = subject("a[1]/mine|x.py:X", deviation())
         (folder / "odd.json").write_text(jsonreport.render(record(found)))
         run(capsys, "add", "--from", "odd.json", "--known", "new.toml", "--reason", "so")
-        assert read_known(folder / "new.toml")[0].subject == "a[[]1]/mine.py:X"
+        assert read_known(folder / "new.toml")[0].subject == "a[[]1]/mine?x.py:X"
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
