@@ -5,7 +5,8 @@ Its id is stable and never reused: baselines, known deviations and stored progra
 
 Source: the documentation page of ``torch.optim.RMSprop`` (pseudocode, parameter list, the notes under it, and the
 methods of ``Optimizer`` that it lists). A clause of the kind ``interpretation`` is a reading of something that the page
-leaves open; its text says which reading.
+leaves open; its text says which reading. One of the kind ``differential`` says how two dialects that differ in one
+switch are related, whatever the numbers: each subject is compared with its sibling.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 
 __all__ = ["CLAUSES", "Clause", "ClauseKind", "UnknownClause", "clause"]
 
-ClauseKind = Literal["pseudocode", "default", "note", "api", "interpretation"]
+ClauseKind = Literal["pseudocode", "default", "note", "api", "interpretation", "differential"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ def _api(id: str, title: str, text: str, source: str, feature: str | None = None
 
 def _reading(id: str, title: str, text: str, source: str, feature: str | None = None, *, gates: bool = True) -> Clause:
     return Clause(id, title, "interpretation", text, source, feature, gates)
+
+
+def _differential(id: str, title: str, text: str, feature: str | None = None) -> Clause:
+    source = "note: TensorFlow interchanges these two operations; the algebra is in rmspec.properties.differential"
+    return Clause(id, title, "differential", text, source, feature)
 
 
 _ALL = (
@@ -406,6 +412,36 @@ _ALL = (
         "A registered pre-hook and post-hook of step are each called once for one call of step.",
         "silent on this page; the Optimizer base class",
         "hooks",
+    ),
+    # --- how two dialects that differ in one switch are related
+    _differential(
+        "order-without-eps",
+        "with eps = 0 the place of eps cannot be seen",
+        "Where eps is 0 and v above 0, sqrt(v) + eps and sqrt(v + eps) are one number: a step lies in the envelope of the "
+        "other order as well.",
+    ),
+    _differential(
+        "order-within-bound",
+        "the two denominators differ by at least eps - sqrt(eps) and less than eps",
+        "For every v and eps the difference (sqrt(v) + eps) - sqrt(v + eps) lies from eps - sqrt(eps), at v = 0, up to eps.",
+    ),
+    _differential(
+        "lr-place-unseen",
+        "while lr is constant its place cannot be seen",
+        "Inside the momentum buffer or outside it, a constant learning rate gives the same parameters.",
+        "momentum",
+    ),
+    _differential(
+        "lr-place-seen",
+        "a learning rate that changes shows its place",
+        "After lr has changed, a buffer that holds it moves the parameter by other amounts than one that does not.",
+        "momentum",
+    ),
+    _differential(
+        "first-average",
+        "two initial averages part by alpha times their difference",
+        "Optimizers that start their square average at v_0 and at v_0' have averages that differ by alpha (v_0 - v_0') after "
+        "the first step.",
     ),
     # --- observed, never failing: the page promises nothing
     _reading(

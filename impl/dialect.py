@@ -182,6 +182,7 @@ _NAMED = (
         eps_place="inside",
         lr_place="inside",
         decay="none",
+        scalars="cast",
         defaults=Defaults(None, 0.9, 1e-8, 0.0, 0.0, False),
     ),
     Dialect("torch-maximize", "the specification with maximize=True", maximize=True),

@@ -219,9 +219,9 @@ class RMSprop:
                 b[...] = result.b
         if kept is not ...:
             # Rows picked by a list are copies.
-            for whole, part in zip(held, used, strict=True):
-                if whole is not None:
-                    whole[kept] = part
+            for array, changed in zip(held, used, strict=True):
+                if array is not None:
+                    array[kept] = changed
 
 
 def _parts(values: NDArray[Any] | None, like: NDArray[Any] | None = None) -> tuple[NDArray[Any], ...]:

@@ -26,11 +26,11 @@ from rmspec.oracles.program import (
     SetGrad,
     SetOption,
     Step,
-    TensorNumber,
     Via,
     elements,
     gradient,
     named_rows,
+    plain_number,
 )
 from rmspec.oracles.subject import Observation, Outcome, Raised
 
@@ -180,7 +180,7 @@ class AppliedSession:
 
 def plain_options(options: Mapping[str, OptionValue]) -> dict[str, float | bool]:
     """Options as plain numbers."""
-    return {name: value.tensor if isinstance(value, TensorNumber) else value for name, value in options.items()}
+    return {name: plain_number(value) for name, value in options.items()}
 
 
 def performed(call: Callable[[], Any]) -> Outcome:
@@ -192,5 +192,8 @@ def performed(call: Callable[[], Any]) -> Outcome:
     except SubjectFailed:
         raise
     except Exception as error:
-        return Outcome(raised=Raised(type(error).__name__, str(error).split("\n")[0][:300]))
+        # What fails under a tf.function is told behind the trace of the function.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+        told = lines[-1] if lines[0] == "in user code:" else lines[0]
+        return Outcome(raised=Raised(type(error).__name__, told[:300]))
     return Outcome()

@@ -9,6 +9,7 @@ in a process of its own, over the wire protocol.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import importlib.util
@@ -178,6 +179,8 @@ class _Legacy:
     ) -> None:
         self._variables = list(variables)
         self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
+        # As a model does that is loaded: its state can be saved and restored before the first step.
+        self.optimizer._create_all_weights(self._variables)
 
     def step(self, gradients: Sequence[Any]) -> None:
         self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
@@ -186,16 +189,14 @@ class _Legacy:
         setattr(self.optimizer, NAMES[option], value)
 
     def state(self) -> Sequence[Mapping[str, Array]]:
-        known = {weight.name: weight for weight in self.optimizer.weights}
         found: list[dict[str, Array]] = []
         for variable in self._variables:
-            slots = {
-                role: next(
-                    (held for name, held in known.items() if name.endswith(f"/{variable.name[:-2]}/{slot}:0")), None
-                )
-                for role, slot in _LEGACY_SLOTS.items()
-            }
-            found.append({role: np.array(slot.numpy()) for role, slot in slots.items() if slot is not None})
+            slots: dict[str, Array] = {}
+            for role, name in _LEGACY_SLOTS.items():
+                # A slot that is not there yet is a KeyError.
+                with contextlib.suppress(KeyError):
+                    slots[role] = np.array(self.optimizer.get_slot(variable, name).numpy())
+            found.append(slots)
         return found
 
     def save(self, via: Via) -> Any:
@@ -203,7 +204,6 @@ class _Legacy:
         return pickle.dumps(weights) if via == "pickle" else copy.deepcopy(weights)
 
     def load(self, saved: Any) -> None:
-        self.optimizer._create_all_weights(self._variables)
         self.optimizer.set_weights(_opened(saved))
 
     def edited(self, saved: Any, edit: EditState) -> Any:
@@ -418,7 +418,7 @@ def _options(factory: Callable[..., Any]) -> frozenset[str]:
     if inspect.isclass(factory):
         # A class that hands its keywords on takes those of the classes above it.
         for base in inspect.getmro(factory):
-            own = inspect.signature(base.__init__).parameters if "__init__" in base.__dict__ else {}
+            own = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
             named |= set(own)
             if own and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in own.values()):
                 break

@@ -7,6 +7,7 @@ language that speaks the wire protocol. Source: DESIGN 4.1.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -95,18 +96,35 @@ def _framework(name: str, attribute: Any, override: str | None) -> Framework:
         if override not in usable:
             raise UnknownSubject(f"unknown framework {override!r}", hint=f"choose from {', '.join(usable)}")
         return usable[override]
-    bases = inspect.getmro(attribute) if inspect.isclass(attribute) else ()
-    origins = {base.__module__.partition(".")[0] for base in bases}
-    for each in usable.values():
+    origins = _origins(attribute)
+    for each in sorted(usable.values(), key=lambda framework: framework.name != "keras"):
+        # Keras first: on a backend its classes derive from classes of that framework as well.
         if origins & set(each.prefixes):
             return each
-    foreign = origins & {"keras", "tensorflow", "tf_keras", "optax", "jax", "paddle", "mindspore"}
+    foreign = origins & {"paddle", "mindspore", "mlx", "chainer"}
     if foreign:
         raise Unsupported(
             f"{name} is built on {sorted(foreign)[0]}, which this version of rmspec cannot drive",
             hint="wrap it as process:COMMAND, or give it the torch.optim interface and --framework torch",
         )
     return usable["torch"]
+
+
+def _origins(attribute: Any) -> set[str]:
+    """The top-level modules of what a class derives from; of a factory its own, or those of what it makes."""
+    if inspect.isclass(attribute):
+        return {base.__module__.partition(".")[0] for base in inspect.getmro(attribute)}
+    own = {str(getattr(attribute, "__module__", "")).partition(".")[0]}
+    try:
+        parameters = inspect.signature(attribute).parameters
+    except (TypeError, ValueError):
+        return own
+    if "learning_rate" not in parameters or "params" in parameters:
+        return own
+    # Called as optax and Keras are. What it makes tells which; what goes wrong is told by the framework's own module.
+    with contextlib.suppress(Exception):
+        return own | _origins(type(attribute(learning_rate=0.125)))
+    return own
 
 
 def _module_of(framework: Framework, name: str) -> Any:

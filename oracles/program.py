@@ -48,6 +48,7 @@ __all__ = [
     "gradient",
     "named_rows",
     "parse",
+    "plain_number",
     "real",
     "to_json",
 ]
@@ -234,6 +235,11 @@ class Program:
             if each.name == name:
                 return each
         raise KeyError(name)
+
+
+def plain_number(value: OptionValue) -> float | bool:
+    """An option's value as a number, however it is handed over."""
+    return value.tensor if isinstance(value, TensorNumber) else value
 
 
 def real(text: str) -> float:

@@ -92,6 +92,15 @@ FRAMEWORKS: tuple[Framework, ...] = (
         prefixes=("tensorflow",),
         users=True,
     ),
+    Framework(
+        "optax",
+        "rmspec.oracles.optax_subject",
+        "optax",
+        "pip install 'rmspec[jax]'",
+        {"optax": "optax.rmsprop"},
+        prefixes=("optax",),
+        users=True,
+    ),
 )
 
 

@@ -182,6 +182,9 @@ class _V1:
         self._variables = variables
         self._numbers: dict[str, Any] = {}
         given: dict[str, Any] = {}
+        if function:
+            # What is traced once can change later only if it is a variable: the defaults as well.
+            options = {**_defaults(factory), **options}
         for option, value in options.items():
             name = V1_NAMES.get(option, option)
             if option not in V1_NAMES or isinstance(value, bool):
@@ -366,6 +369,12 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> TensorF
             "it must be callable like tf.compat.v1.train.RMSPropOptimizer(learning_rate=..., decay=..., epsilon=...)",
         )
     return subject
+
+
+def _defaults(factory: Callable[..., Any]) -> dict[str, float | bool]:
+    parameters = inspect.signature(factory).parameters
+    found = {option: parameters[name].default for option, name in V1_NAMES.items() if name in parameters}
+    return {option: value for option, value in found.items() if isinstance(value, float | bool)}
 
 
 def _options(factory: Callable[..., Any]) -> frozenset[str]:

@@ -68,6 +68,8 @@ def attribute(
         return _history(program, finding) or finding.clause
     if finding.kind != "value" or finding.case is None:
         return finding.clause
+    if flushed(finding, dialect) and (labels is None or "subnormals" in labels):
+        return "subnormals"
     structural = _structural(finding, program, deviates)
     if structural:
         return structural
@@ -103,7 +105,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
 
     found: list[str] = ["subnormals"] if flushed(finding, dialect) else []
     if not case.still:
-        others = list(_options(case, finding.role, program))
+        others = list(_options(case, finding.role, program, dialect))
         for label, changed in others:
             if label in _PLACED and label not in found and fits(hyper=changed):
                 found.append(label)
@@ -221,9 +223,13 @@ def _rounded(case: Case) -> Iterator[Hyperparameters]:
 _DOUBLE = ("float64", "complex128")
 
 
-def _options(case: Case, role: str, program: Program) -> Iterator[tuple[str, Hyperparameters]]:
-    """The case with one option replaced by another value that the program, or the page, names for it."""
+def _options(case: Case, role: str, program: Program, dialect: Dialect) -> Iterator[tuple[str, Hyperparameters]]:
+    """The case with one option replaced by another value that the program, the page or the dialect names for it."""
     values: dict[str, list[float | bool]] = {option: [getattr(Hyperparameters(), option)] for option in OPTIONS}
+    for option in OPTIONS:
+        default = getattr(dialect.defaults, option)
+        if default is not None and default not in values[option]:
+            values[option].append(default)
     for call in program.calls:
         tables = []
         if isinstance(call, Create):

@@ -21,6 +21,7 @@ from rmspec.oracles.subject import FEATURES, Capabilities, Subject
 from rmspec.properties.admission import admit, restrict
 from rmspec.properties.attribution import attribute, flushed, hypotheses
 from rmspec.properties.corpus import corpus, ordered
+from rmspec.properties.differential import programs as differential
 from rmspec.properties.events import (
     ClauseResult,
     Deviation,
@@ -215,6 +216,8 @@ class _Examination:
         seed = self.settings.seed
         stored = ordered(corpus(), self.capabilities.formats, every=profile.every)
         yield "corpus", len(stored), iter(stored)
+        pairs = tuple(differential(self.capabilities.formats))
+        yield "differential", len(pairs), iter(pairs)
         machine = self.settings.programs
         if machine is None:
             machine = generated(self.settings)
@@ -241,7 +244,10 @@ class _Examination:
             return
         outcome = run(admitted, self.subject, self.dialect, policy=self.settings.policy, tally=self.tally)
         for finding in outcome.findings:
-            deviation = self._consider(admitted, finding, outcome.findings)
+            # What a program of a differential clause shows besides is no matter of that clause.
+            differential = CLAUSES[finding.clause].kind == "differential"
+            meant = admitted if differential else replace(admitted, clause="")
+            deviation = self._consider(meant, finding, outcome.findings)
             if deviation is not None:
                 yield deviation
 
@@ -278,7 +284,11 @@ class _Examination:
             return None
         self._reductions[family] = self._reductions.get(family, 0) + 1
         elapsed = time.monotonic() - self._start
-        reduced, shown, clause = self._reduced(program, finding, labels, inherited)
+        if CLAUSES[finding.clause].kind == "differential":
+            # Made for this clause, and short: what is taken out of it would leave the clause without its conditions.
+            reduced, shown, clause = program, finding, finding.clause
+        else:
+            reduced, shown, clause = self._reduced(program, finding, labels, inherited)
         if inherited == _CUT:
             inherited = self._inherits(reduced, shown).removeprefix(_CUT)
         deviation = self._deviation(reduced, shown, clause, inherited, elapsed)

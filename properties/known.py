@@ -1,8 +1,8 @@
 """Known deviations: a list that names them, each with a reason and a witness, checked both ways.
 
-TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell), ``versions`` (a table of
-package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``, ``formats``, ``message``, ``call``, and
-``options`` that its program must set),
+TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell, or several separated by
+``|``), ``versions`` (a table of package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``,
+``formats``, ``message``, ``call``, and ``options`` that its program must set),
 ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit), ``expires`` (a date, the last day on which the entry counts,
 in UTC). An entry whose witness no longer deviates, or that names no clause, is stale, and so is one that has expired.
@@ -96,7 +96,7 @@ def read_known(path: Path) -> tuple[Known, ...]:
 
 def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
     """Whether an entry speaks of this subject at these versions."""
-    if not fnmatch.fnmatchcase(subject, entry.subject):
+    if not any(fnmatch.fnmatchcase(subject, pattern.strip()) for pattern in entry.subject.split("|")):
         return False
     for package, wanted in entry.versions.items():
         try:

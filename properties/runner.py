@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rmspec.impl.clauses import CLAUSES, Clause
 from rmspec.impl.dialect import Dialect
 from rmspec.impl.formats import FORMATS
 from rmspec.impl.policy import STRICT, Policy
@@ -12,7 +13,7 @@ from rmspec.oracles.subject import Session, Subject
 from rmspec.properties.conformance import Conformance
 from rmspec.properties.findings import Finding, Tally
 
-__all__ = ["Run", "retarget", "run"]
+__all__ = ["Run", "follow", "retarget", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,14 @@ def run(
     try:
         capabilities = subject.capabilities()
         dialect = _without(dialect, capabilities.options)
-        return _follow(program, session, Conformance(program, dialect, policy, tally, carried=capabilities.carried))
+        done = follow(program, session, Conformance(program, dialect, policy, tally, carried=capabilities.carried))
     finally:
         session.close()
+    if CLAUSES.get(program.clause, _NONE).kind != "differential":
+        return done
+    from rmspec.properties.differential import differences
+
+    return Run((*done.findings, *differences(program, subject, dialect, policy, tally)), done.calls)
 
 
 def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
@@ -53,7 +59,11 @@ def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
     return replace(dialect, defaults=defaults)
 
 
-def _follow(program: Program, session: Session, conformance: Conformance) -> Run:
+_NONE = Clause("", "", "api", "", "")
+
+
+def follow(program: Program, session: Session, conformance: Conformance) -> Run:
+    """Perform a program in a session, and let ``conformance`` judge each call."""
     findings: list[Finding] = []
     before = session.observe()
     performed = 0

@@ -105,7 +105,8 @@ def call_line(call: Call) -> str:
         case SetGrad():
             if call.values is None:
                 return f"{call.param}.grad = None"
-            notes = [each for each in (call.layout if call.layout != "contiguous" else "", call.bad) if each]
+            rows = "" if call.rows is None else f"rows {', '.join(map(str, call.rows)) or 'none'} alone"
+            notes = [each for each in (call.layout if call.layout != "contiguous" else "", call.bad, rows) if each]
             return f"{call.param}.grad = {_values(call.values)}" + (f"    # {', '.join(notes)}" if notes else "")
         case Step():
             return f"{call.optimizer}.step({_closure(call)}){'    # with step hooks' if call.hooks else ''}"

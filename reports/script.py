@@ -32,6 +32,7 @@ from rmspec.oracles.program import (
     ZeroGrad,
 )
 from rmspec.properties.events import Deviation
+from rmspec.reports.script_applied import FRAMEWORKS, applied_statements
 
 __all__ = ["MAX_LINES", "standalone_script"]
 
@@ -53,11 +54,15 @@ _PATHS = {
 
 def standalone_script(deviation: Deviation) -> str | None:
     """The script of a deviation, or ``None`` where the subject's framework has no scripts (NumPy, processes)."""
-    if deviation.framework != "torch":
+    title = f'"""{deviation.clause}: {CLAUSES[deviation.clause].title}."""'
+    if deviation.framework in FRAMEWORKS:
+        imports, statements = applied_statements(deviation)
+    elif deviation.framework == "torch":
+        writer = _Writer(deviation)
+        imports, statements = writer.imports(), writer.statements()
+    else:
         return None
-    writer = _Writer(deviation)
-    head = [f'"""{deviation.clause}: {CLAUSES[deviation.clause].title}."""', *writer.imports()]
-    return "\n".join([*head, *_packed(writer.statements(), MAX_LINES - len(head))]) + "\n"
+    return "\n".join([title, *imports, *_packed(statements, MAX_LINES - len(imports) - 1)]) + "\n"
 
 
 def _packed(statements: list[str], room: int) -> list[str]:

@@ -1,0 +1,62 @@
+"""Keras optimizers that are wrong on purpose, each in one way, and one that is only written differently."""
+
+import keras
+from keras import ops
+
+
+class Base(keras.optimizers.RMSprop):
+    """RMSprop as Keras computes it, in steps that can be overridden."""
+
+    def denominator(self, v):
+        return ops.sqrt(v + self.epsilon)
+
+    def pushed(self, momentum, lr, direction):
+        momentum.assign(self.momentum * momentum + lr * direction)
+        return momentum
+
+    def update_step(self, gradient, variable, learning_rate):
+        lr = ops.cast(learning_rate, variable.dtype)
+        g = ops.cast(gradient, variable.dtype)
+        index = self._get_variable_index(variable)
+        v = self._velocities[index]
+        v.assign(v + (1 - self.rho) * (g * g - v))
+        spread = ops.convert_to_tensor(v)
+        if self.centered:
+            m = self._average_gradients[index]
+            m.assign(m * self.rho + (1 - self.rho) * g)
+            spread = spread - ops.square(m)
+        direction = g / self.denominator(spread)
+        if self.momentum > 0:
+            variable.assign_sub(self.pushed(self._momentums[index], lr, direction))
+        else:
+            variable.assign_sub(lr * direction)
+
+
+class EpsOutside(Base):
+    """Adds epsilon to the root."""
+
+    def denominator(self, v):
+        return ops.sqrt(v) + self.epsilon
+
+
+class LrOutside(Base):
+    """Keeps a buffer without the learning rate."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        self._rate = ops.cast(learning_rate, variable.dtype)
+        super().update_step(gradient, variable, learning_rate)
+
+    def pushed(self, momentum, lr, direction):
+        momentum.assign(self.momentum * momentum + direction)
+        return self._rate * momentum
+
+
+class DecayInGradient(keras.optimizers.RMSprop):
+    """Adds the weight decay to the gradient."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        decay = self.weight_decay or 0.0
+        super().update_step(gradient + decay * variable, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables):
+        return

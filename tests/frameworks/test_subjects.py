@@ -1,0 +1,260 @@
+"""Real TensorFlow, Keras and optax: what they compute, what is known of them, and faults that are put into them."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmspec.impl.dialect import DIALECTS, dialect_named
+from rmspec.oracles.errors import RmspecError, Unsupported
+from rmspec.oracles.loader import load
+from rmspec.oracles.program import Create, Group, Param, Program, Save, SetGrad, SetOption, Step
+from rmspec.oracles.registry import registered_names
+from rmspec.properties.check import Settings, examine, generated, replay
+from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
+from rmspec.properties.known import applies, shipped
+from rmspec.properties.runner import run
+from rmspec.reports.script import MAX_LINES, standalone_script
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("keras")
+
+pytestmark = pytest.mark.frameworks
+
+SUBJECTS = Path(__file__).parent / "subjects"
+NAMES = [name for name, framework in registered_names().items() if framework.name in ("tensorflow", "keras", "optax")]
+QUICK = [name for name in NAMES if "function" not in name]
+
+
+@functools.cache
+def programs() -> tuple[Program, ...]:
+    """The programs of the search, generated once in a worker."""
+    return generated(Settings(profile="smoke"))
+
+
+@functools.cache
+def subject(name: str) -> Any:
+    """A registered subject; skipped where what it needs is missing."""
+    try:
+        return load(name)
+    except Unsupported as error:
+        pytest.skip(f"{error.what}; {error.hint}")
+
+
+def checked(name: str, **changes: Any) -> tuple[SubjectResult, list[Deviation]]:
+    """The result of a check, and the deviations in the order in which they were found."""
+    settings = replace(Settings(profile="smoke", programs=programs()), **changes)
+    found: list[Deviation] = []
+    for event in examine(subject(name) if name in NAMES else load(name), settings):
+        if isinstance(event, DeviationFound):
+            found.append(event.deviation)
+        elif isinstance(event, SubjectFinished):
+            return event.result, found
+    raise AssertionError("examine ends with SubjectFinished")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_what_a_registered_subject_does_is_known(name: str) -> None:
+    """Nothing new deviates in the formats of daily use, no entry is stale, and every element check but a few decides."""
+    result, found = checked(name, formats=("float32", "bfloat16", "float64"))
+    assert [(each.clause, each.summary, each.program) for each in found if each.known is None and not each.hazard] == []
+    assert result.stale == ()
+    assert result.verdict == "known"
+    assert result.element_checks > 10_000
+    assert result.inconclusive_checks < result.element_checks / 10
+
+
+@pytest.mark.parametrize("name", ["tensorflow:function", "tensorflow:v1-function", "keras:function"])
+def test_the_same_holds_inside_a_function(name: str) -> None:
+    """Traced, with numbers that change after the trace: the steps of a few programs lie in their envelopes."""
+    tried = subject(name)
+    dialect = dialect_named(tried.dialect)
+    given = {"lr": 0.125, "alpha": 0.75, "eps": 0.0625, "momentum": 0.5}
+    for extra in ({}, {"centered": True}):
+        calls = (
+            Create("A", (Group(("p",)),), {**given, **extra}, "list"),
+            SetGrad("p", (0.5, -2.0, 3.0)),
+            Step("A"),
+            SetOption("A", 0, {"lr": 0.5}),
+            Step("A"),
+            SetGrad("p", (1.0,)),
+            Step("A"),
+        )
+        program = Program((Param("p", "float32", (17,), (2.0, -1.0, 0.25)),), calls)
+        assert [each.summary for each in run(program, tried, dialect).findings] == []
+
+
+@pytest.mark.parametrize(
+    "entry", [each for each in shipped() if not each.id.startswith("torch")], ids=lambda each: each.id
+)
+def test_every_entry_has_a_witness_and_a_script_that_shows_it(entry: Any, tmp_path: Path) -> None:
+    """The witness deviates by the entry's clause on the subject that it was found on, and so does its script, alone."""
+    assert entry.witness is not None
+    tried = subject(entry.witness.subject)
+    assert applies(entry, tried.name, tried.versions())
+    deviation = next(each for each in replay(tried, entry.witness, Settings()) if each.known == entry.id)
+    script = standalone_script(deviation)
+    assert script is not None
+    assert len(script.splitlines()) <= MAX_LINES
+    assert "rmspec" not in script
+    path = tmp_path / "script.py"
+    path.write_text(script, "utf-8")
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+
+
+# -- the page's statement about TensorFlow
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "keras"])
+def test_tensorflow_orders_the_root_and_eps_as_the_page_states(name: str) -> None:
+    """Element by element against reference:tensorflow, whose only switch is the place of eps; torch's order is refused."""
+    tried = subject(name)
+    given = {"lr": 0.125, "alpha": 0.75, "eps": 0.0625, "momentum": 0.0, "weight_decay": 0.0, "centered": False}
+    options = {key: value for key, value in given.items() if key in tried.capabilities().options}
+    values = tuple(sign * 2.0**power for power in range(-12, 5) for sign in (1.0, -1.0))
+    calls = (Create("A", (Group(("p",)),), options, "list"), SetGrad("p", values), Step("A"), Step("A"))
+    program = Program((Param("p", "float64", (len(values),), (2.0, -0.5)),), calls)
+    inside = replace(
+        DIALECTS["tensorflow"], momentum_form=dialect_named(tried.dialect).momentum_form, lr_place="inside"
+    )
+    assert [each.summary for each in run(program, tried, inside).findings] == []
+    assert run(program, tried, replace(inside, eps_place="outside")).findings
+
+
+def test_the_documentation_of_keras_and_what_it_computes_differ_about_epsilon() -> None:
+    """It calls epsilon the epsilon hat of Kingma and Ba, which stands outside the root; it computes it inside."""
+    import keras
+
+    assert '"epsilon hat" in the Kingma and Ba paper' in " ".join(str(keras.optimizers.RMSprop.__doc__).split())
+    calls = (Create("A", (Group(("p",)),), {"eps": 0.0625}, "list"), SetGrad("p", (0.25,)), Step("A"))
+    program = Program((Param("p"),), calls)
+    assert run(program, subject("keras"), DIALECTS["keras3"]).findings == ()
+    assert run(program, subject("keras"), replace(DIALECTS["keras3"], eps_place="outside")).findings
+
+
+def test_the_documentation_of_keras_and_what_it_computes_differ_about_momentum() -> None:
+    """It says that momentum decays at the rate 1 - momentum; it decays by the factor momentum."""
+    import keras
+
+    assert "decay rate equals to `1 - momentum`" in " ".join(str(keras.optimizers.RMSprop.__doc__).split())
+    calls = (Create("A", (Group(("p",)),), {"momentum": 0.75}, "list"), SetGrad("p", (0.25,)), Step("A"), Step("A"))
+    program = Program((Param("p"),), calls)
+    assert run(program, subject("keras"), DIALECTS["keras3"]).findings == ()
+
+
+# -- faults
+
+
+FAULTS = [
+    ("keras_faults.py:EpsOutside", "eps-placement"),
+    ("keras_faults.py:LrOutside", "momentum-lr"),
+    ("keras_faults.py:DecayInGradient", "weight-decay"),
+    ("v1_faults.py:TouchesOtherRows", "sparse-rows"),
+    ("v1_faults.py:StartsAtZero", "init-square-avg"),
+    ("v1_faults.py:IgnoresMomentum", "momentum-buffer"),
+    ("optax_faults.py:eps_outside", "eps-placement"),
+    ("optax_faults.py:starts_at_one", "init-square-avg"),
+    ("optax_faults.py:climbs", "descent"),
+]
+
+
+@pytest.mark.parametrize(("name", "clause"), FAULTS, ids=[name.split(":")[1] for name, _ in FAULTS])
+def test_a_fault_is_caught_by_its_clause_and_shown_in_a_script(name: str, clause: str, tmp_path: Path) -> None:
+    """Its shortest program is one parameter of one element, or the rows that it takes; the script fails by assertion."""
+    if "optax" in name and importlib.util.find_spec("optax") is None:
+        pytest.skip("optax is not installed; pip install 'rmspec[jax]'")
+    _, found = checked(f"{SUBJECTS / name}", formats=("float32",), fail_fast=True)
+    new = [each for each in found if each.known is None and not each.hazard]
+    assert [each.clause for each in new] == [clause]
+    assert len(new[0].program.params) == 1
+    script = standalone_script(new[0])
+    assert script is not None
+    assert len(script.splitlines()) <= MAX_LINES
+    path = tmp_path / "script.py"
+    path.write_text(script, "utf-8")
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "AssertionError" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["keras_faults.py:Base", "optax_faults.py:correct"])
+def test_a_class_that_is_written_differently_passes(name: str) -> None:
+    """What it inherits is inherited, and nothing else is found."""
+    if "optax" in name and importlib.util.find_spec("optax") is None:
+        pytest.skip("optax is not installed; pip install 'rmspec[jax]'")
+    _, found = checked(f"{SUBJECTS / name}", formats=("float32", "bfloat16"), without=frozenset({"sparse"}))
+    own = [each for each in found if each.known is None and not each.hazard and each.clause != "subnormals"]
+    assert [(each.clause, each.summary, each.program) for each in own] == []
+
+
+# -- the subjects themselves
+
+
+def test_the_framework_of_a_users_class_is_detected() -> None:
+    """By what it derives from, or by what it makes."""
+    expected = {"keras_faults.py:Base": "keras", "v1_faults.py:StartsAtZero": "tensorflow"}
+    if importlib.util.find_spec("optax") is not None:
+        expected["optax_faults.py:correct"] = "optax"
+    assert {name: load(f"{SUBJECTS / name}").framework for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_capabilities_name_a_reason_for_each_feature_that_is_missing(name: str) -> None:
+    """The report prints it behind each clause that was not checked."""
+    capabilities = subject(name).capabilities()
+    assert set(capabilities.missing).isdisjoint(capabilities.features)
+    assert capabilities.required <= capabilities.options
+    assert capabilities.changeable <= capabilities.options
+    assert capabilities.carried <= capabilities.options
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "tensorflow:v1", "keras"])
+def test_other_devices_are_refused(name: str) -> None:
+    """What cannot be checked is said, not silently checked on the CPU."""
+    with pytest.raises(Unsupported, match="CPU"):
+        load(name, device="cuda")
+
+
+def test_the_state_of_a_checkpoint_comes_back_in_every_form() -> None:
+    """Through Keras's own store, a copy, a pickle and its file; through TensorFlow's checkpoint."""
+    for name in ("keras", "tensorflow:v1"):
+        tried = subject(name)
+        for via in ("state_dict", "deepcopy", "pickle", "file"):
+            calls = (
+                Create("A", (Group(("p",)),), {"lr": 0.125, "momentum": 0.5}, "list"),
+                SetGrad("p", (0.5, -2.0)),
+                Step("A"),
+                Save("A", "s", via),
+                Step("A"),
+            )
+            session = tried.session((Param("p", "bfloat16", (3,), (1.0, 2.0)),))
+            assert [outcome.raised for outcome in map(session.perform, calls[:4])] == [None] * 4
+            saved = session.observe().state["A"]["p"]
+            session.perform(calls[4])
+            from rmspec.oracles.program import Load
+
+            assert session.perform(Load("A", "s")).raised is None
+            for role, values in session.observe().state["A"]["p"].items():
+                assert values.tobytes() == saved[role].tobytes(), (name, via, role)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def closed() -> Iterator[None]:
+    """End the processes that hold the other backends of Keras."""
+    yield
+    for name in ("keras:torch", "keras:jax"):
+        try:
+            each = subject(name)
+        except (pytest.skip.Exception, RmspecError):
+            continue
+        if hasattr(each, "close"):
+            each.close()
