@@ -52,6 +52,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of one program is enough: these tests are about the list."""
     module = import_module("rmspec.properties.check")
     monkeypatch.setattr(module, "corpus", lambda: (WITNESS,))
+    monkeypatch.setattr(module, "differential", lambda formats: ())
     monkeypatch.setitem(module.PROFILES, "smoke", replace(module.PROFILES["smoke"], sweeps=0))
 
 
