@@ -1,5 +1,6 @@
 """The specification as code: pseudocode, arithmetics, formats, dialects, clauses, and the reference optimizer."""
 
+from rmspec.impl.arranging import arranged
 from rmspec.impl.clauses import CLAUSES, Clause, UnknownClause, clause
 from rmspec.impl.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
 from rmspec.impl.envelope import ROLES, STATE_ROLES, Before, accepted, envelope
@@ -8,6 +9,9 @@ from rmspec.impl.intervals import Arithmetic, Interval
 from rmspec.impl.policy import POLICIES, STRICT, Policy
 from rmspec.impl.pseudocode import Iterate, Symbols, iterate
 from rmspec.impl.reference import Parameter, RMSprop
+from rmspec.impl.saved import IncompleteState, Saved, SavedGroup, SavedParam
+from rmspec.impl.terms import CannotTranslate, Line, Terms
+from rmspec.impl.translation import Translation, translate
 
 __all__ = [
     "CLAUSES",
@@ -20,24 +24,34 @@ __all__ = [
     "STRICT",
     "Arithmetic",
     "Before",
+    "CannotTranslate",
     "Clause",
     "Dialect",
     "Format",
     "Hyperparameters",
+    "IncompleteState",
     "Interval",
     "Iterate",
+    "Line",
     "Parameter",
     "Policy",
     "RMSprop",
+    "Saved",
+    "SavedGroup",
+    "SavedParam",
     "Symbols",
+    "Terms",
+    "Translation",
     "UnknownClause",
     "UnknownDialect",
     "UnknownFormat",
     "accepted",
+    "arranged",
     "as_reals",
     "clause",
     "dialect_named",
     "envelope",
     "format_named",
     "iterate",
+    "translate",
 ]

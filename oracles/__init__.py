@@ -1,5 +1,6 @@
 """The subjects: the program vocabulary, the ``Subject`` protocol, one module per framework, the loader and the registry."""
 
+from rmspec.oracles.checkpoint_files import checkpoint_bytes, read_checkpoint
 from rmspec.oracles.errors import (
     CannotImport,
     CannotStart,
@@ -12,6 +13,7 @@ from rmspec.oracles.errors import (
     UnknownSubject,
     Unsupported,
 )
+from rmspec.oracles.hyperparameters import BadCheckpoint, Given
 from rmspec.oracles.loader import check_name, load
 from rmspec.oracles.program import Program, from_json, parse, to_json
 from rmspec.oracles.registry import FRAMEWORKS, Framework, registered_names
@@ -32,11 +34,13 @@ __all__ = [
     "FEATURES",
     "FRAMEWORKS",
     "OPTIONS",
+    "BadCheckpoint",
     "CannotImport",
     "CannotStart",
     "Capabilities",
     "ClosureReport",
     "Framework",
+    "Given",
     "GroupView",
     "InputProblem",
     "MalformedProgram",
@@ -53,9 +57,11 @@ __all__ = [
     "UnknownSubject",
     "Unsupported",
     "check_name",
+    "checkpoint_bytes",
     "from_json",
     "load",
     "parse",
+    "read_checkpoint",
     "registered_names",
     "to_json",
 ]

@@ -3,12 +3,14 @@
 ``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: a
 verdict, and the evidence for it. ``examine`` is the same as a stream of events, for those who want
 to follow it; ``Settings`` are its options. ``run`` executes one program and compares it, ``reduce`` makes it short, and
-``read_known`` reads a list of known deviations. Importing this imports no framework.
+``read_known`` reads a list of known deviations; ``identify`` says which dialect a subject speaks. Importing this imports no framework.
 """
 
 from rmspec.properties.check import PROFILES, Profile, Settings, check, examine
 from rmspec.properties.events import ClauseResult, Deviation, Event, SubjectResult
 from rmspec.properties.findings import Finding, Tally
+from rmspec.properties.identification import identify
+from rmspec.properties.identified import Identification
 from rmspec.properties.known import BadKnownList, Known, read_known, shipped
 from rmspec.properties.reduction import reduce
 from rmspec.properties.runner import Run, run
@@ -20,6 +22,7 @@ __all__ = [
     "Deviation",
     "Event",
     "Finding",
+    "Identification",
     "Known",
     "Profile",
     "Run",
@@ -28,6 +31,7 @@ __all__ = [
     "Tally",
     "check",
     "examine",
+    "identify",
     "read_known",
     "reduce",
     "run",

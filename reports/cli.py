@@ -69,6 +69,8 @@ def _group() -> None:
     rmspec check torch                    an optimizer that rmspec knows
     rmspec check path/to/mine.py:Mine     your own class or factory
     rmspec repro repro/mine-theta.json    does it still fail?
+    rmspec identify path/to/mine.py:Mine  which RMSprop is it?
+    rmspec translate --from torch --to keras3 saved.pt --out saved.npz
 
     \b
     Exit codes: 0 conforms (known deviations at most), 1 deviates, 2 bad input,
@@ -173,6 +175,26 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
     return ExitCode.CONFORMS
 
 
+@_group.command("identify")
+@click.argument("subject")
+@click.option("--device", default="cpu", show_default=True, help="Where the parameters live.")
+@click.option("--dtype", multiple=True, metavar="NAME,...", help="Use these formats alone.")
+@click.option("--framework", metavar="NAME", help="What your class is built on, if not detected.")
+@click.option(
+    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
+)
+@click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
+def _identify(**given: Any) -> int:
+    """Say which RMSprop a subject is: every switch, and the shortest program that shows it.
+
+    Exit codes: 0 a dialect of RMSprop, 1 no RMSprop or none that a dialect explains, 2 bad input, 4 the subject could not
+    start, crashed or hung, 5 nothing could be told.
+    """
+    from rmspec.reports.identify import IdentifyOptions, identify
+
+    return identify(IdentifyOptions(**given))
+
+
 @_group.command("repro")
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Replay it on this subject, not the one that it was found on.")
@@ -211,6 +233,71 @@ def _log(file: str) -> int:
 
     print(log_summary(file))
     return ExitCode.CONFORMS
+
+
+def _translate_options(command: _Command) -> _Command:
+    for option in reversed(
+        (
+            click.option("--from", "source", metavar="DIALECT", help="Whose state or options they are."),
+            click.option("--to", "target", metavar="DIALECT", help="Whose they shall be."),
+            click.option("--out", metavar="FILE", help="Write the translated state there; the ending says how."),
+            click.option("--force", is_flag=True, help="Replace a file that is there."),
+            click.option("--json", metavar="FILE", help="Write the report as JSON; - is standard output."),
+            click.option("--lr", "--learning-rate", "lr", type=float, metavar="X", help="Learning rate of the source."),
+            click.option(
+                "--alpha", "--rho", "--decay", "alpha", type=float, metavar="X", help="Its smoothing constant."
+            ),
+            click.option("--eps", "--epsilon", "eps", type=float, metavar="X", help="Its eps."),
+            click.option("--weight-decay", type=float, metavar="X", help="Its weight decay."),
+            click.option("--momentum", type=float, metavar="X", help="Its momentum factor."),
+            click.option("--centered/--no-centered", default=None, help="Whether it is centered."),
+            click.option("--maximize/--no-maximize", default=None, help="Whether it maximizes (torch)."),
+            click.option("--nesterov/--no-nesterov", default=None, help="Whether its momentum is Nesterov's (optax)."),
+            click.option("--eps-in-sqrt/--no-eps-in-sqrt", default=None, help="Where its eps is (optax)."),
+            click.option("--initial-scale", type=float, metavar="X", help="Where its average starts (optax)."),
+            click.option(
+                "--bias-correction/--no-bias-correction", default=None, help="Whether it corrects bias (optax)."
+            ),
+            click.option("--defaults", is_flag=True, help="Let documented defaults stand for what FILE does not say."),
+            click.option("--key", metavar="NAME", help="Where in a torch file the optimizer's state is."),
+            click.option(
+                "--group", type=int, metavar="N", help="Translate this parameter group alone, counted from 0."
+            ),
+            click.option("--order", metavar="N,...", help="The parameters' new order, by their old positions from 0."),
+            click.option("--axes", multiple=True, metavar="P:N,...", help="Permute the axes of parameter P: 0:1,0."),
+            click.option("--steps", type=int, metavar="N", help="How many steps were made, if FILE does not say."),
+            click.option(
+                "--eps-choice",
+                default="better",
+                show_default=True,
+                metavar="better|moved|kept",
+                help="Which eps the target gets where it stands elsewhere.",
+            ),
+            click.option("--decay-in-loss", is_flag=True, help="You add the weight decay to the loss: leave it out."),
+            click.option("--loss-negated", is_flag=True, help="The target gets the negative of the source's loss."),
+            click.option("--lr-changed", is_flag=True, help="The learning rate was not always what it is now."),
+            click.option("--lr-constant-from-now", is_flag=True, help="It changed, and will not change again."),
+            click.option(
+                "--earlier", multiple=True, metavar="FILE", help="A state saved before a change of the learning rate."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@_group.command("translate")
+@click.argument("file", required=False)
+@_translate_options
+def _translate(**given: Any) -> int:
+    """Turn hyperparameters and saved state of one dialect into another's.
+
+    With FILE (.pt, .npz, .safetensors, .keras, .h5) the state in it, without it the options alone. Options are taken by
+    the names of either dialect. What is not exact is bounded, and what is neither is refused.
+    """
+    from rmspec.reports.translating import TranslateOptions, translate
+
+    return translate(TranslateOptions(**given))
 
 
 @_group.command("subjects")

@@ -12,8 +12,23 @@ from typing import Literal
 from rmspec.oracles.program import Program
 from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation, Event
+from rmspec.properties.identified import Identification
 
-__all__ = ["Answer", "Beat", "Check", "Done", "Failed", "Generate", "Generated", "Job", "Load", "Replay", "Replayed"]
+__all__ = [
+    "Answer",
+    "Beat",
+    "Check",
+    "Done",
+    "Failed",
+    "Generate",
+    "Generated",
+    "Identified",
+    "Identify",
+    "Job",
+    "Load",
+    "Replay",
+    "Replayed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,15 @@ class Replay:
     settings: Settings
 
 
-Job = Generate | Load | Check | Replay
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Find out which RMSprop a subject is."""
+
+    name: str
+    settings: Settings
+
+
+Job = Generate | Load | Check | Replay | Identify
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,13 @@ class Replayed:
     """What a replay found."""
 
     deviations: tuple[Deviation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What an identification found."""
+
+    identification: Identification
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +117,4 @@ class Failed:
     trace: str = ""
 
 
-Answer = Event | Generated | Replayed | Beat | Done | Failed
+Answer = Event | Generated | Replayed | Identified | Beat | Done | Failed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rmspec.reports.problems import BadOption
 
-__all__ = ["check_folder", "check_writable", "file_mode", "make_folder", "write"]
+__all__ = ["check_folder", "check_writable", "file_mode", "make_folder", "write", "write_bytes"]
 
 
 def check_writable(path: str, option: str) -> None:
@@ -80,16 +80,24 @@ def write(path: str, text: str) -> None:
         if _special(target):
             target.write_text(text, encoding="utf-8", errors="replace")
             return
-        _replace(Path(os.path.realpath(target)), text)
+        _replace(Path(os.path.realpath(target)), text.encode("utf-8", "replace"))
     except OSError as error:
         raise BadOption(f"cannot write {path}: {error.strerror}", "the report is lost", "name another file") from None
 
 
-def _replace(target: Path, text: str) -> None:
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a whole binary file, in the same way. Raises ``BadOption``."""
+    try:
+        _replace(Path(os.path.realpath(path)), data)
+    except OSError as error:
+        raise BadOption(f"cannot write {path}: {error.strerror}", "nothing is written", "name another file") from None
+
+
+def _replace(target: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, file_mode(target))

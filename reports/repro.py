@@ -16,18 +16,16 @@ from rmspec.oracles.program import Program
 from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation
 from rmspec.properties.known import read_known, shipped
+from rmspec.reports.asking import Stopped, asked
 from rmspec.reports.block import block, title, wrapped
 from rmspec.reports.gate import ExitCode
-from rmspec.reports.jobs import Failed, Load, Replay, Replayed
-from rmspec.reports.overseer import Overseer, WorkerLost
-from rmspec.reports.problems import BadOption, InternalError, choose
+from rmspec.reports.jobs import Replay, Replayed
+from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readable import plain
 from rmspec.reports.script import standalone_script
 from rmspec.reports.stored import file_commands, read_program
 
 __all__ = ["ReproOptions", "repro", "script"]
-
-_IMPORT_PATIENCE = 120.0  # seconds, as for a check
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,21 +41,12 @@ class ReproOptions:
     call_timeout: float = 60.0
 
 
-class _Stopped(Exception):
-    """The replay came to no result: the exit code, and why."""
-
-    def __init__(self, code: ExitCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-
 def repro(options: ReproOptions) -> ExitCode:
     """Replay a stored program and say whether it still fails. Raises ``InputProblem``."""
     program, settings = _resolved(options)
     try:
         found = _replayed(program, settings, options)
-    except _Stopped as stopped:
+    except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)))
         return stopped.code
     same = [each for each in found if not program.clause or each.clause == program.clause]
@@ -79,7 +68,7 @@ def script(options: ReproOptions) -> ExitCode:
     program, settings = _resolved(options)
     try:
         found = _replayed(program, settings, options)
-    except _Stopped as stopped:
+    except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
         return stopped.code
     if not found:
@@ -144,30 +133,13 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
 
 
 def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[Deviation, ...]:
-    name, patience = program.subject, options.call_timeout
+    name = program.subject
+    job = Replay(name, program, settings)
     found: tuple[Deviation, ...] = ()
-    jobs = ((Load(name, settings), max(patience, _IMPORT_PATIENCE)), (Replay(name, program, settings), patience))
-    with Overseer() as overseer:
-        try:
-            for job, limit in jobs:
-                for answer in overseer.ask(job, patience=limit):
-                    if isinstance(answer, Failed):
-                        _stop(name, answer)
-                    elif isinstance(answer, Replayed):
-                        found = answer.deviations
-        except WorkerLost as lost:
-            raise _Stopped(ExitCode.SUBJECT_FAILED, f"{name}: {lost.told('while it was replayed')}") from None
+    for answer in asked(name, settings, job, patience=options.call_timeout, when="while it was replayed"):
+        if isinstance(answer, Replayed):
+            found = answer.deviations
     return found
-
-
-def _stop(name: str, failure: Failed) -> None:
-    if failure.kind == "input":
-        raise InputProblem(failure.what, failure.why, failure.hint)
-    if failure.kind == "internal":
-        raise InternalError(failure.trace)
-    code = ExitCode.NOTHING_CHECKED if failure.kind == "unsupported" else ExitCode.SUBJECT_FAILED
-    text = ". ".join(part.rstrip(".") for part in (failure.what, failure.why, failure.hint) if part)
-    raise _Stopped(code, f"{name}: {text}")
 
 
 def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:

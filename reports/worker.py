@@ -20,8 +20,22 @@ from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.loader import load
 from rmspec.properties.check import Settings, examine, generated
+from rmspec.properties.identification import identify
 from rmspec.properties.machine import fingerprint
-from rmspec.reports.jobs import Beat, Check, Done, Failed, Generate, Generated, Job, Load, Replay, Replayed
+from rmspec.reports.jobs import (
+    Beat,
+    Check,
+    Done,
+    Failed,
+    Generate,
+    Generated,
+    Identified,
+    Identify,
+    Job,
+    Load,
+    Replay,
+    Replayed,
+)
 from rmspec.reports.replay import replay
 from rmspec.reports.watched import WatchedSubject
 
@@ -104,6 +118,9 @@ class _Service:
             case Replay():
                 found = replay(job.program, self._loaded(job.name, job.settings), job.settings)
                 self._connection.send(Replayed(found))
+            case Identify():
+                identification = identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
+                self._connection.send(Identified(identification))
 
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:

@@ -73,9 +73,11 @@ def test_a_command_ends_as_the_page_says(block: Block, printed: dict[int, subpro
 
 
 @pytest.mark.slow
-def test_the_transcript_is_what_is_printed(printed: dict[int, subprocess.CompletedProcess[str]]) -> None:
+@pytest.mark.parametrize("transcript", by_line(asking("transcript")))
+def test_the_transcript_is_what_is_printed(
+    transcript: Block, printed: dict[int, subprocess.CompletedProcess[str]]
+) -> None:
     """Line after line, seconds aside; only what ``...`` stands for is left out."""
-    (transcript,) = asking("transcript")
     before = max((block for block in asking("run") if block.line < transcript.line), key=lambda block: block.line)
     lines = iter(unwrapped(printed[before.line].stdout))
     for wanted in unwrapped(transcript.text):
@@ -198,9 +200,10 @@ def test_every_option_that_is_mentioned_exists() -> None:
     assert words(r"(?<![\w-])(--[a-z][a-z-]+)") - foreign <= options()
 
 
-def test_every_option_of_check_is_mentioned() -> None:
-    """What ``rmspec check --help`` lists, the page has."""
-    missing = {each for each in options("check") if not re.search(rf"(?<![\w-]){each}(?![\w-])", TEXT)}
+@pytest.mark.parametrize("command", ["check", "translate"])
+def test_every_option_is_mentioned(command: str) -> None:
+    """What ``rmspec check --help`` and ``rmspec translate --help`` list, the page has."""
+    missing = {each for each in options(command) if not re.search(rf"(?<![\w-]){each}(?![\w-])", TEXT)}
     assert missing == set()
 
 

@@ -1,0 +1,189 @@
+"""Saved optimizers as torch writes them: ``torch.save(optimizer.state_dict())``, read with ``weights_only`` and never otherwise."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rmspec.impl.dialect import Dialect
+from rmspec.impl.envelope import STATE_ROLES
+from rmspec.impl.saved import Array, Saved, SavedGroup, SavedParam
+from rmspec.oracles.array_checkpoint import reason
+from rmspec.oracles.hyperparameters import BadCheckpoint, Given, resolved, stored_options
+from rmspec.oracles.torch_arrays import to_numpy, to_tensor
+
+__all__ = ["torch_bytes", "torch_file"]
+
+_OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize")
+_PATHS = ("foreach", "capturable", "differentiable")  # which code runs, not what it computes
+_STATE = {"step", *STATE_ROLES}
+
+
+def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
+    """The saved optimizer in a ``.pt`` file. Raises ``BadCheckpoint``, and runs no code from the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a protocol that torch.save does not use: what follows says more
+            data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadCheckpoint(
+            f"{path} is a pickle that needs more than tensors and plain data: {_named_in(error)}",
+            "to read it would run code from the file",
+            "save the state alone: torch.save(optimizer.state_dict(), path)",
+        ) from None
+    except Exception as error:
+        raise BadCheckpoint(
+            f"{path} cannot be read by torch.load: {reason(error)}",
+            hint="save it with torch.save(optimizer.state_dict(), path)",
+        ) from None
+    return _saved(_state_dict(data, path, given), dialect, given, str(path))
+
+
+def torch_bytes(saved: Saved) -> bytes:
+    """The file that ``load_state_dict(torch.load(...))`` takes."""
+    state: dict[int, dict[str, Any]] = {}
+    groups = []
+    index = 0
+    for group in saved.groups:
+        keys = []
+        for param in group.params:
+            if param.arrays:
+                order = ("square_avg", "momentum_buffer", "grad_avg")
+                tensors = {
+                    role: to_tensor(param.arrays[role], "contiguous", "cpu") for role in order if role in param.arrays
+                }
+                state[index] = {"step": torch.tensor(float(param.steps or 0), dtype=torch.float32), **tensors}
+            keys.append(index)
+            index += 1
+        options: dict[str, Any] = {name: group.hyper.option(name) for name in _OPTIONS[:-1]}
+        options |= {"maximize": group.dialect.maximize, "foreach": None, "capturable": False, "differentiable": False}
+        groups.append({**options, "params": keys})
+    out = io.BytesIO()
+    torch.save({"state": state, "param_groups": groups}, out)
+    return out.getvalue()
+
+
+def _named_in(error: Exception) -> str:
+    words = str(error).replace("\n", " ").split("Unsupported global: GLOBAL ")
+    return words[1].split()[0] if len(words) > 1 else "it is not a file of torch.save, or it holds other objects"
+
+
+def _state_dict(data: object, path: Path, given: Given) -> Mapping[str, Any]:
+    where = str(path)
+    if given.key is not None:
+        if not isinstance(data, Mapping) or given.key not in data:
+            names = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
+            raise BadCheckpoint(f"{where} has no key {given.key!r}", f"it has {names}", "name one of those with --key")
+        data = data[given.key]
+    if isinstance(data, Mapping) and {"state", "param_groups"} <= set(data):
+        return data
+    inside = [
+        str(key)
+        for key, value in (data.items() if isinstance(data, Mapping) else ())
+        if isinstance(value, Mapping) and {"state", "param_groups"} <= set(value)
+    ]
+    raise BadCheckpoint(
+        f"{where} holds no state_dict of an optimizer",
+        "that is a dict with state and param_groups",
+        f"say --key {inside[0]}" if inside else "save it with torch.save(optimizer.state_dict(), path)",
+    )
+
+
+def _saved(table: Mapping[str, Any], dialect: Dialect, given: Given, where: str) -> Saved:
+    state, param_groups = table["state"], table["param_groups"]
+    if not isinstance(state, Mapping) or not isinstance(param_groups, list) or not param_groups:
+        raise BadCheckpoint(
+            f"{where} has no parameter groups", hint="save the state of an optimizer that has parameters"
+        )
+    groups, keys = [], []
+    for index, entry in enumerate(param_groups):
+        place = f"{where}, group {index},"
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("params"), list):
+            raise BadCheckpoint(f"{place} has no list of params", hint="save the whole state_dict again")
+        new, hyper, changed = _options(entry, dialect, given, place)
+        keys += entry["params"]
+        params = tuple(_param(key, state.get(key, {}), where) for key in entry["params"])
+        groups.append(SavedGroup(new, hyper, params, changed))
+    strange = [key for key in state if key not in keys]
+    if strange or len(set(keys)) != len(keys):
+        raise BadCheckpoint(
+            f"{where} has state of parameter {strange[0]!r}, which is in no group"
+            if strange
+            else f"{where} repeats a parameter",
+            "each parameter belongs to one group",
+            "save the whole state_dict again",
+        )
+    for key in keys:
+        # One that is not there is a parameter that was never stepped.
+        if key in state and not state[key]:
+            raise BadCheckpoint(
+                f"{where} has an empty state of parameter {key}", hint="save the whole state_dict again"
+            )
+    return Saved(tuple(groups))
+
+
+def _options(entry: Mapping[str, Any], dialect: Dialect, given: Given, place: str) -> tuple[Dialect, Any, str]:
+    values = {
+        name: value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+        for name, value in entry.items()
+    }
+    initial = values.pop("initial_lr", None)
+    table = {name: value for name, value in values.items() if name not in ("params", "param_names", *_PATHS)}
+    if dialect.name not in ("torch", "torch-maximize") and not table.get("maximize"):
+        table.pop("maximize", None)
+    stored = stored_options(dialect, table, where=place)
+    new, hyper = resolved(dialect, stored, given, where=place)
+    changed = isinstance(initial, int | float) and initial != hyper.lr
+    return new, hyper, f"initial_lr is {initial!r}, lr is {hyper.lr!r}" if changed else ""
+
+
+def _param(key: object, entry: object, where: str) -> SavedParam:
+    if not isinstance(entry, Mapping):
+        raise BadCheckpoint(
+            f"{where} has no dict of state for parameter {key!r}", hint="save the whole state_dict again"
+        )
+    strange = set(entry) - _STATE
+    if strange:
+        raise BadCheckpoint(
+            f"{where} has {sorted(map(str, strange))[0]!r} in the state of parameter {key!r}",
+            f"RMSprop has {', '.join(sorted(_STATE))}",
+            "translate the state of torch.optim.RMSprop",
+        )
+    arrays: dict[str, Array] = {}
+    for role in STATE_ROLES:
+        value = entry.get(role)
+        if value is None:
+            continue
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
+            raise BadCheckpoint(
+                f"{role} of parameter {key!r} in {where} is no dense tensor", hint="save the whole state"
+            )
+        if not (value.is_floating_point() or value.is_complex()):
+            raise BadCheckpoint(f"{role} of parameter {key!r} in {where} is {value.dtype}", hint="save the whole state")
+        try:
+            arrays[role] = to_numpy(value)
+        except (TypeError, RuntimeError, NotImplementedError):
+            raise BadCheckpoint(
+                f"{role} of parameter {key!r} in {where} is {value.dtype}", hint="use a wider format"
+            ) from None
+    if entry and not arrays:
+        raise BadCheckpoint(f"{where} has no square_avg of parameter {key!r}", hint="save the whole state_dict again")
+    return SavedParam(str(key), arrays, _steps(key, entry, where) if entry else None)
+
+
+def _steps(key: object, entry: Mapping[str, Any], where: str) -> int:
+    step = entry.get("step")
+    value = step.item() if isinstance(step, torch.Tensor) and step.numel() == 1 else step
+    if not isinstance(value, int | float) or value != int(value):
+        raise BadCheckpoint(
+            f"{where} has the step {value!r} of parameter {key!r}",
+            "torch counts steps in it, and cannot load a state without",
+            "save the whole state_dict again",
+        )
+    return int(value)
