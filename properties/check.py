@@ -6,6 +6,7 @@ want the result alone.
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from rmspec.properties.events import (
     Verdict,
 )
 from rmspec.properties.findings import Finding, Tally
-from rmspec.properties.known import Known, applies, matches, shipped
+from rmspec.properties.known import Known, applies, expired, matches, shipped
 from rmspec.properties.reduction import plain_numbers, reduce, stored_values
 from rmspec.properties.runner import run
 from rmspec.properties.stepcheck import exact_usage
@@ -200,6 +201,7 @@ class _Examination:
                         break
                 if stopped:
                     break
+        yield from self._expired()
         stale = self._stale()
         yield SubjectFinished(self._result(stale))
 
@@ -450,14 +452,32 @@ class _Examination:
         subject = self.subject if subject is None else subject
         listed = shipped() if self.settings.known is None else self.settings.known
         versions = subject.versions()
-        return tuple(entry for entry in listed if applies(entry, subject.name, versions))
+        return tuple(entry for entry in listed if not expired(entry) and applies(entry, subject.name, versions))
+
+    def _expired_entries(self) -> tuple[Known, ...]:
+        listed = shipped() if self.settings.known is None else self.settings.known
+        versions = self.subject.versions()
+        return tuple(entry for entry in listed if expired(entry) and applies(entry, self.subject.name, versions))
+
+    def _expired(self) -> Iterator[Event]:
+        """What the witnesses of expired entries show, as the new deviations that they are again."""
+        for entry in self._expired_entries():
+            witness = None if entry.matches_no_clause else self._admitted_witness(entry)
+            found = None if witness is None else self._shown(entry, witness)
+            if found is not None and (found.clause, found.known or "own") not in self.found:
+                self.found[found.clause, found.known or "own"] = found
+                yield DeviationFound(self.subject.name, found)
 
     def _stale(self) -> tuple[str, ...]:
         """Entries that apply to this subject and no longer hold, each with the reason."""
-        stale: list[str] = []
+        stale = [
+            f"{entry.id}: it expired on {entry.expires}, and no longer counts" for entry in self._expired_entries()
+        ]
         for entry in self._entries():
             if entry.matches_no_clause:
-                stale.append(f"{entry.id}: there is no clause {entry.clause!r}")
+                near = difflib.get_close_matches(entry.clause, CLAUSES, n=1)
+                meant = f"; did you mean {near[0]}?" if near else ""
+                stale.append(f"{entry.id}: there is no clause {entry.clause!r}{meant}")
                 continue
             if entry.witness is None:
                 if not any(deviation.known == entry.id for deviation in self.found.values()):
@@ -469,16 +489,23 @@ class _Examination:
         return tuple(stale)
 
     def _witnessed(self, entry: Known, program: Program) -> bool:
+        deviation = self._shown(entry, program)
+        if deviation is None:
+            return False
+        # Found by the search or not: what is known is named, with its witness.
+        self.found.setdefault((deviation.clause, entry.id), replace(deviation, known=entry.id, reason=entry.reason))
+        return True
+
+    def _shown(self, entry: Known, program: Program) -> Deviation | None:
+        """The deviation that a program shows and an entry names."""
         for finding in run(program, self.subject, self.dialect, policy=self.settings.policy).findings:
             if finding.hazard:
                 continue
             clause = self._attributed(program, finding, hypotheses(finding, program, self.dialect))
             deviation = self._deviation(program, finding, clause, "", 0.0)
             if matches(entry, deviation):
-                # Found by the search or not: what is known is named, with its witness.
-                self.found.setdefault((clause, entry.id), replace(deviation, known=entry.id, reason=entry.reason))
-                return True
-        return False
+                return deviation
+        return None
 
     # -- the result
 

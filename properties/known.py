@@ -4,33 +4,40 @@ TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a patte
 ``|``), ``versions`` (a table of package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``,
 ``formats``, ``message``, ``call``, and ``options`` that its program must set),
 ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
-in other programs as well, because it depends on the last bit). An entry whose witness no longer deviates, or that
-names no clause, is stale. Source: DESIGN 4.5.
+in other programs as well, because it depends on the last bit), ``expires`` (a date, the last day on which the entry counts,
+in UTC). An entry whose witness no longer deviates, or that names no clause, is stale, and so is one that has expired.
+Source: DESIGN 4.5.
 """
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from rmspec.impl.clauses import UnknownClause, clause
 from rmspec.impl.errors import RmspecError
+from rmspec.impl.formats import FORMATS
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.program import AddParamGroup, Create, Program, SetOption, op, parse
+from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
+from rmspec.properties.findings import Kind
 
-__all__ = ["BadKnownList", "Known", "applies", "matches", "read_known", "shipped"]
+__all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "read_known", "shipped"]
 
-_KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable"}
+_KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable", "expires"}
 _CONDITIONS = {"kind", "role", "formats", "message", "call", "options"}
+_CHOICES: dict[str, tuple[str, ...]] = {"kind": get_args(Kind), "formats": tuple(FORMATS), "options": OPTIONS}
 
 
 class BadKnownList(InputProblem):
@@ -55,6 +62,7 @@ class Known:
     witness: Program | None = None
     origin: str = ""
     inheritable: bool = False
+    expires: date | None = None
 
     @property
     def matches_no_clause(self) -> bool:
@@ -101,12 +109,17 @@ def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
     return True
 
 
+def expired(entry: Known, today: date | None = None) -> bool:
+    """Whether the last day on which an entry counts is over; ``today`` is that of UTC, everywhere the same."""
+    return entry.expires is not None and entry.expires < (today or datetime.now(UTC).date())
+
+
 def matches(entry: Known, deviation: Deviation) -> bool:
     """Whether an entry that applies names this deviation."""
     if entry.clause != deviation.clause:
         return False
     for condition, wanted in entry.when.items():
-        if condition == "kind" and deviation.kind != wanted:
+        if condition == "kind" and deviation.kind not in _listed(wanted):
             return False
         if condition == "role" and deviation.role not in _listed(wanted):
             return False
@@ -150,6 +163,7 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
         raise BadKnownList(
             f"{where} must hold [[known]] tables and nothing else", hint="see the README, known deviations"
         )
+    seen: set[str] = set()
     for number, table in enumerate(tables, 1):
         if not isinstance(table, dict):
             raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
@@ -162,13 +176,23 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
         unknown = set(table) - _KEYS
         lacking = {"id", "clause", "subject", "reason"} - set(table)
         if unknown or lacking:
-            what = f"unknown key {sorted(unknown)[0]!r}" if unknown else f"no {sorted(lacking)[0]!r}"
+            odd_key = sorted(unknown)[0] if unknown else ""
+            what = f"unknown key {odd_key!r}{_near(odd_key, _KEYS)}" if unknown else f"no {sorted(lacking)[0]!r}"
             raise BadKnownList(f"{name}: {what}", hint=f"the keys are {', '.join(sorted(_KEYS))}")
         odd = set(table.get("when", {})) - _CONDITIONS
         if odd:
             raise BadKnownList(
-                f"{name}: unknown condition {sorted(odd)[0]!r}", hint=f"choose from {', '.join(sorted(_CONDITIONS))}"
+                f"{name}: unknown condition {sorted(odd)[0]!r}{_near(sorted(odd)[0], _CONDITIONS)}",
+                hint=f"choose from {', '.join(sorted(_CONDITIONS))}",
             )
+        _check_values(name, table)
+        if table["id"] in seen:
+            raise BadKnownList(
+                f"{where} has two entries with the id {table['id']!r}",
+                "a report could not say which of them counts",
+                "give each its own id",
+            )
+        seen.add(table["id"])
         for wanted in table.get("versions", {}).values():
             try:
                 SpecifierSet(str(wanted))
@@ -197,4 +221,33 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
             witness,
             where,
             bool(table.get("inheritable", False)),
+            table.get("expires"),
         )
+
+
+def _check_values(name: str, table: Mapping[str, Any]) -> None:
+    for key in ("id", "clause", "subject", "reason", "link", "witness"):
+        if not isinstance(table.get(key, ""), str):
+            raise BadKnownList(f"{name}: {key} is not a string", hint=f'write {key} = "..."')
+    if not isinstance(table.get("inheritable", False), bool):
+        raise BadKnownList(f"{name}: inheritable is not true or false", hint="write inheritable = true")
+    expires = table.get("expires")
+    if expires is not None and (not isinstance(expires, date) or isinstance(expires, datetime)):
+        raise BadKnownList(
+            f"{name}: expires = {expires!r} is not a date",
+            "the entry would never expire",
+            "write the last day on which it counts, without quotes, as in expires = 2027-01-31",
+        )
+    for condition, choices in _CHOICES.items():
+        for value in _listed(table.get("when", {}).get(condition, [])):
+            if value not in choices:
+                raise BadKnownList(
+                    f"{name}: unknown value {value!r} of {condition}{_near(str(value), choices)}",
+                    "no deviation would ever match it",
+                    f"choose from {', '.join(choices)}",
+                )
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

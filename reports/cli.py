@@ -1,4 +1,4 @@
-"""The command line: ``check``, ``identify``, ``repro``, ``script``, ``translate``, ``subjects``, ``clauses``: a few lines each.
+"""The command line: each command is a few lines here, and what it does a module of its own.
 
 Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in one message on standard error.
 """
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from rmspec.impl.errors import RmspecError
+from rmspec.reports.cli_known import known
 from rmspec.reports.environment import version
 from rmspec.reports.gate import ExitCode
 from rmspec.reports.problems import InternalError, click_message, internal_message, message, nearest, trace_of
@@ -117,6 +118,9 @@ def _check_options(command: _Command) -> _Command:
             ),
             click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
             click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
+            click.option("--sarif", type=path, metavar="FILE", help="Write the findings as SARIF, for code scanning."),
+            click.option("--badge", type=path, metavar="FILE", help="Write the verdict as a shields.io badge."),
+            click.option("--ndjson", type=path, metavar="FILE", help="Log each event as a JSON line when it happens."),
             click.option("--html", type=path, metavar="FILE", help="Write the report as one HTML page."),
             click.option("--markdown", type=path, metavar="FILE", help="Write the report as Markdown."),
             click.option("--repro-dir", type=path, metavar="DIR", help="Write each counterexample there."),
@@ -141,6 +145,34 @@ def _check(ctx: click.Context, /, **given: Any) -> int:
 
     typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
     return check({name: value for name, value in given.items() if name in typed}, Path.cwd())
+
+
+def _config_options(command: _Command) -> _Command:
+    """The options of check, as what they would give; ``--json`` is the form of the listing here."""
+    command = _check_options(command)
+    parameters = command.__click_params__  # type: ignore[attr-defined]
+    parameters[:] = [each for each in parameters if each.name != "json"]
+    return command
+
+
+@_group.command("config")
+@click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
+@_config_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the table [tool.rmspec], for editors.")
+@click.pass_context
+def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) -> int:
+    """Show what check would run with, and where each value comes from.
+
+    Takes the options of check. The table [tool.rmspec] of the nearest pyproject.toml comes next, then the default.
+    """
+    from rmspec.reports.configschema import rendered
+    from rmspec.reports.effective import effective
+
+    typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    values = {name: value for name, value in given.items() if name in typed}
+    print(rendered(_check) if schema else effective(values, Path.cwd(), as_json=as_json))
+    return ExitCode.CONFORMS
 
 
 @_group.command("identify")
@@ -191,6 +223,16 @@ def _script(**given: Any) -> int:
     from rmspec.reports.repro import ReproOptions, script
 
     return script(ReproOptions(**given))
+
+
+@_group.command("log")
+@click.argument("file")
+def _log(file: str) -> int:
+    """Sum up a log that check --ndjson wrote; one that is cut off is an error."""
+    from rmspec.reports.logsummary import log_summary
+
+    print(log_summary(file))
+    return ExitCode.CONFORMS
 
 
 def _translate_options(command: _Command) -> _Command:
@@ -277,6 +319,8 @@ def _clauses(as_json: bool) -> int:
     print(clauses(as_json=as_json))
     return ExitCode.CONFORMS
 
+
+_group.add_command(known)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,32 +5,26 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rmspec.reports import html, jsonreport, junit, markdown
+from rmspec.reports import badge, github, html, jsonreport, junit, markdown, sarif
 from rmspec.reports.checking import Checking
 from rmspec.reports.config import KEYS, read_config
+from rmspec.reports.eventlog import EventLog
 from rmspec.reports.gate import ExitCode, exit_code
 from rmspec.reports.options import CheckOptions, resolve
 from rmspec.reports.outputs import write
 from rmspec.reports.problems import internal_message
-from rmspec.reports.reporter import Document, Reporter
+from rmspec.reports.reporter import Document, Record, Reporter
 from rmspec.reports.stored import Programs
 from rmspec.reports.terminal import Terminal, console
 
 __all__ = ["KEYS", "check", "merged"]
-
-_RENDERERS = {
-    "--json": jsonreport.render,
-    "--junit": junit.render,
-    "--html": html.render,
-    "--markdown": markdown.render,
-}
 
 
 def check(typed: Mapping[str, Any], folder: Path) -> ExitCode:
@@ -38,8 +32,9 @@ def check(typed: Mapping[str, Any], folder: Path) -> ExitCode:
     options = merged(typed, folder)
     settings = resolve(options)
     with _terminated_as_interrupted(), _terminal(options) as terminal:
-        reporters = [*_files(options), terminal]
-        outcome = Checking(options.subjects, settings, reporters, call_timeout=options.call_timeout).run()
+        outcome = Checking(
+            options.subjects, settings, _reporters(options, terminal), call_timeout=options.call_timeout
+        ).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)
     return exit_code(
@@ -66,10 +61,39 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     return CheckOptions(**values)
 
 
+def _reporters(options: CheckOptions, terminal: Terminal) -> list[Reporter]:
+    """Everyone who hears of the run: the files, the terminal, and around them what GitHub shows, in a job there."""
+    found: list[Reporter] = [*_files(options), terminal]
+    if not github.on_github():
+        return found
+    stream = sys.stderr if "-" in options.outputs().values() else sys.stdout
+
+    def out(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return github.reporters(found, out, repro_dir=options.repro_dir, fail_on_hazards=options.fail_on == "hazards")
+
+
 def _files(options: CheckOptions) -> list[Reporter]:
     """The reporters that write files."""
-    programs: list[Reporter] = [Programs(options.repro_dir)] if options.repro_dir is not None else []
-    return programs + [Document(_RENDERERS[option], partial(write, path)) for option, path in options.outputs().items()]
+    hazards, folder = options.fail_on == "hazards", options.repro_dir
+    renderers: dict[str, Callable[[Record], str]] = {
+        "--json": jsonreport.render,
+        "--junit": partial(junit.render, repro_dir=folder),
+        "--sarif": partial(sarif.render, repro_dir=folder, fail_on_hazards=hazards),
+        "--badge": partial(badge.render, fail_on_hazards=hazards),
+        "--html": html.render,
+        "--markdown": markdown.render,
+    }
+    found: list[Reporter] = [Programs(folder)] if folder is not None else []
+    if options.ndjson is not None:
+        found.append(EventLog(options.ndjson))
+    return found + [
+        Document(renderers[option], partial(write, path))
+        for option, path in options.outputs().items()
+        if option in renderers
+    ]
 
 
 def _terminal(options: CheckOptions) -> Terminal:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rmspec.reports.problems import BadOption, nearest
 
-__all__ = ["KEYS", "ConfigValue", "read_config"]
+__all__ = ["KEYS", "ConfigValue", "config_file", "read_config"]
 
 ConfigValue = str | int | float | bool | list[str]
 
@@ -31,6 +31,9 @@ KEYS: dict[str, str] = {
     "call-timeout": "number",
     "json": "path",
     "junit": "path",
+    "sarif": "path",
+    "badge": "path",
+    "ndjson": "path",
     "html": "path",
     "markdown": "path",
     "repro-dir": "path",
@@ -48,14 +51,18 @@ _WANTED = {
 }
 
 
+def config_file(start: Path) -> Path | None:
+    """The nearest ``pyproject.toml``, in the folder ``start`` or above it; whether or not it has a table for rmspec."""
+    folders = (start, *start.parents)
+    return next((folder / "pyproject.toml" for folder in folders if (folder / "pyproject.toml").is_file()), None)
+
+
 def read_config(start: Path) -> dict[str, ConfigValue]:
     """The configuration that holds in the folder ``start``, by option name with underscores; empty where there is none.
 
     Files are named from the folder of the ``pyproject.toml``. Raises ``BadOption`` for an unknown key or a wrong type.
     """
-    found = next(
-        (folder / "pyproject.toml" for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None
-    )
+    found = config_file(start)
     if found is None:
         return {}
     try:

@@ -17,7 +17,7 @@ from rmspec.reports.readable import element_count
 from rmspec.reports.reporter import Record
 from rmspec.reports.script import standalone_script
 
-__all__ = ["SCHEMA", "document", "render", "schema"]
+__all__ = ["SCHEMA", "deviation_document", "document", "render", "result_document", "schema"]
 
 SCHEMA = "rmspec.report/1"
 
@@ -40,11 +40,12 @@ def document(record: Record) -> dict[str, Any]:
         "complete": record.finished.complete,
         "seconds": round(record.finished.seconds, 3),
         "environment": dict(sorted(record.started.environment.items())),
-        "subjects": [_subject(each) for each in record.results],
+        "subjects": [result_document(each) for each in record.results],
     }
 
 
-def _subject(result: SubjectResult) -> dict[str, Any]:
+def result_document(result: SubjectResult) -> dict[str, Any]:
+    """One subject of the report as JSON data."""
     return {
         "name": result.name,
         "verdict": result.verdict,
@@ -65,8 +66,8 @@ def _subject(result: SubjectResult) -> dict[str, Any]:
         "search": result.search,
         "stale": list(result.stale),
         "clauses": [_clause(each) for each in result.clauses],
-        "hazards": [_deviation(each) for each in result.hazards],
-        "deviations": [_deviation(each) for each in result.deviations],
+        "hazards": [deviation_document(each) for each in result.hazards],
+        "deviations": [deviation_document(each) for each in result.deviations],
     }
 
 
@@ -81,7 +82,8 @@ def _clause(clause: ClauseResult) -> dict[str, Any]:
     }
 
 
-def _deviation(deviation: Deviation) -> dict[str, Any]:
+def deviation_document(deviation: Deviation) -> dict[str, Any]:
+    """One deviation or hazard of the report as JSON data."""
     observed = deviation.observed
     return {
         "clause": deviation.clause,

@@ -1,7 +1,7 @@
 """The report as JUnit XML: one test suite a subject, one test case a clause, for a CI that shows tests.
 
 A clause with a deviation that nothing excuses is a failure, with what reproduces it; one that was not checked is
-skipped; a subject that could not be driven is an error.
+skipped; a subject that could not be driven is an error, and so is one whose check was interrupted.
 """
 
 from __future__ import annotations
@@ -20,24 +20,28 @@ __all__ = ["render"]
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render(record: Record) -> str:
-    """The report as the text of an XML document."""
+def render(record: Record, *, repro_dir: str | None = None) -> str:
+    """The report as the text of an XML document; ``repro_dir`` is where the run stored its programs."""
     root = ElementTree.Element("testsuites", {"name": "rmspec"})
     subjects = [result.name for result in record.results]
     for result in record.results:
-        root.append(_suite(result, subjects))
-    for attribute in ("tests", "failures", "errors", "skipped"):
+        root.append(_suite(result, subjects, record, repro_dir))
+    for attribute in ("tests", "failures", "errors"):
         root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
     root.set("time", f"{record.finished.seconds:.3f}")
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(result: SubjectResult, subjects: list[str]) -> ElementTree.Element:
+def _suite(result: SubjectResult, subjects: list[str], record: Record, repro_dir: str | None) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", {"name": _text(f"rmspec {result.name}"), "time": f"{result.seconds:.3f}"})
-    cases = [_case(clause, result, subjects) for clause in result.clauses]
+    cases = [_case(clause, result, subjects, repro_dir) for clause in result.clauses]
     if not result.complete or not result.clauses:
-        cases.append(_whole(result))
+        cases.append(_whole(result, interrupted=not record.finished.complete))
+    facts = {"complete": str(record.finished.complete and result.complete).lower(), "verdict": result.verdict}
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in {**facts, **dict(sorted(record.started.environment.items()))}.items():
+        ElementTree.SubElement(properties, "property", {"name": _text(name), "value": _text(value)})
     suite.extend(cases)
     children = [child.tag for case in cases for child in case]
     counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
@@ -47,7 +51,9 @@ def _suite(result: SubjectResult, subjects: list[str]) -> ElementTree.Element:
     return suite
 
 
-def _case(clause: ClauseResult, result: SubjectResult, subjects: list[str]) -> ElementTree.Element:
+def _case(
+    clause: ClauseResult, result: SubjectResult, subjects: list[str], repro_dir: str | None
+) -> ElementTree.Element:
     case = ElementTree.Element("testcase", {"classname": _text(result.name), "name": clause.id})
     broken = [each for each in result.deviations if each.clause == clause.id]
     new = [each for each in broken if each.known is None]
@@ -56,7 +62,7 @@ def _case(clause: ClauseResult, result: SubjectResult, subjects: list[str]) -> E
         failure = ElementTree.SubElement(case, "failure", {"type": clause.id, "message": _text(new[0].summary)})
         failure.text = _text(title(clause.id))
         for each in new:
-            printed += [*block(each, repro_commands(None, subjects, result.name, each)), ""]
+            printed += [*block(each, repro_commands(repro_dir, subjects, result.name, each)), ""]
     elif clause.verdict in ("not-checked", "inconclusive"):
         reason = clause.reason or "every check was inconclusive"
         ElementTree.SubElement(case, "skipped", {"message": _text(reason)})
@@ -68,10 +74,10 @@ def _case(clause: ClauseResult, result: SubjectResult, subjects: list[str]) -> E
     return case
 
 
-def _whole(result: SubjectResult) -> ElementTree.Element:
+def _whole(result: SubjectResult, *, interrupted: bool) -> ElementTree.Element:
     case = ElementTree.Element("testcase", {"classname": _text(result.name), "name": "subject"})
     lines = result.message.splitlines() or [result.verdict]
-    tag = "error" if result.verdict == "errored" else "skipped"
+    tag = "error" if interrupted or result.verdict == "errored" else "skipped"
     found = ElementTree.SubElement(case, tag, {"message": _text(lines[0])})
     found.text = _text("\n".join([*lines, result.hint]).strip())
     return case

@@ -42,6 +42,9 @@ class CheckOptions:
     call_timeout: float = 60.0
     json: str | None = None
     junit: str | None = None
+    sarif: str | None = None
+    badge: str | None = None
+    ndjson: str | None = None
     html: str | None = None
     markdown: str | None = None
     repro_dir: str | None = None
@@ -49,7 +52,15 @@ class CheckOptions:
 
     def outputs(self) -> dict[str, str]:
         """The report files that were asked for, by option."""
-        given = {"--json": self.json, "--junit": self.junit, "--html": self.html, "--markdown": self.markdown}
+        given = {
+            "--json": self.json,
+            "--junit": self.junit,
+            "--sarif": self.sarif,
+            "--badge": self.badge,
+            "--ndjson": self.ndjson,
+            "--html": self.html,
+            "--markdown": self.markdown,
+        }
         return {option: path for option, path in given.items() if path is not None}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rmspec.reports.problems import BadOption
 
-__all__ = ["check_folder", "check_writable", "make_folder", "write", "write_bytes"]
+__all__ = ["check_folder", "check_writable", "file_mode", "make_folder", "write", "write_bytes"]
 
 
 def check_writable(path: str, option: str) -> None:
@@ -67,7 +67,10 @@ def make_folder(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write a whole file: onto a temporary one beside it, which then takes its place. Raises ``BadOption``."""
+    """Write a whole file: onto a temporary one beside it, which then takes its place. Raises ``BadOption``.
+
+    What UTF-8 cannot hold (half of a surrogate pair, from a subject's message or name) becomes a question mark.
+    """
     if path == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -75,9 +78,9 @@ def write(path: str, text: str) -> None:
     target = Path(path)
     try:
         if _special(target):
-            target.write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8", errors="replace")
             return
-        _replace(Path(os.path.realpath(target)), text.encode("utf-8"))
+        _replace(Path(os.path.realpath(target)), text.encode("utf-8", "replace"))
     except OSError as error:
         raise BadOption(f"cannot write {path}: {error.strerror}", "the report is lost", "name another file") from None
 
@@ -97,14 +100,15 @@ def _replace(target: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, _mode(target))
+        os.chmod(name, file_mode(target))
         os.replace(name, target)
     except BaseException:
         os.unlink(name)
         raise
 
 
-def _mode(target: Path) -> int:
+def file_mode(target: Path) -> int:
+    """The permissions that a file keeps, or that a new one gets."""
     if target.exists():
         return stat.S_IMODE(target.stat().st_mode)
     mask = os.umask(0)

@@ -56,8 +56,7 @@ def click_message(error: click.ClickException) -> str:
     """An error of the option parser in the same form."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "rmspec"
     if isinstance(error, click.NoSuchOption):
-        near = f"; did you mean {sorted(error.possibilities)[0]}?" if error.possibilities else ""
-        what = f"unknown option {error.option_name}{near}"
+        what = f"unknown option {error.option_name}{nearest(error.option_name, error.possibilities or ())}"
     else:
         text = error.format_message().rstrip(".")
         what = text[:1].lower() + text[1:]

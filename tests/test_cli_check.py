@@ -284,3 +284,15 @@ def test_a_reader_that_goes_away_changes_no_verdict(folder: Path) -> None:
     done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert report(folder / "piped.json")["complete"] is True
+
+
+@pytest.mark.parametrize(("name", "clause", "code"), [("good", "hooks", 6), ("wrong", "eps-placement", 1)])
+def test_an_expired_entry_no_longer_counts(folder: Path, name: str, clause: str, code: int) -> None:
+    """Its deviation is new again, exit code 1; where nothing deviates the list is stale, 6; it is named, with its date."""
+    (folder / f"expired-{name}.toml").write_text(
+        f'[[known]]\nid = "for-now"\nclause = "{clause}"\nsubject = "mine.py:{name}"\nreason = "for now"\n'
+        "expires = 2020-01-31\n"
+    )
+    ran = rmspec(folder, "check", f"mine.py:{name}", *SMOKE, "--fail-fast", "--known", f"expired-{name}.toml")
+    assert ran.code == code, ran.out + ran.err
+    assert "    for-now: it expired on 2020-01-31, and no longer counts\n" in ran.out

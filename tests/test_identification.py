@@ -38,11 +38,7 @@ def wrong(found: Identification, dialect: Dialect, unseen: tuple[str, ...] = ())
         (name, switch(found, name).left)
         for name in SWITCHES
         if name != "scalars"
-        and (
-            len(switch(found, name).left) == 1
-            if name in unseen
-            else switch(found, name).value != told(dialect, name)
-        )
+        and (len(switch(found, name).left) == 1 if name in unseen else switch(found, name).value != told(dialect, name))
     ]
 
 

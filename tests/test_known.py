@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from dataclasses import replace
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program import Call, Program, SetOption, Step, to_json
 from rmspec.oracles.registry import registered_names
 from rmspec.properties.events import Deviation
-from rmspec.properties.known import BadKnownList, Known, applies, matches, read_known, shipped
+from rmspec.properties.known import BadKnownList, Known, applies, expired, matches, read_known, shipped
 
 WITNESS = program(create(lr=0.5), step(p=2.0), note="a witness")
 
@@ -51,6 +52,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of one program is enough: these tests are about the list."""
     module = import_module("rmspec.properties.check")
     monkeypatch.setattr(module, "corpus", lambda: (WITNESS,))
+    monkeypatch.setattr(module, "differential", lambda formats: ())
     monkeypatch.setitem(module.PROFILES, "smoke", replace(module.PROFILES["smoke"], sweeps=0))
 
 
@@ -90,6 +92,7 @@ def test_a_local_or_early_version_is_compared_as_one(version: str, within: bool)
         ({}, True),
         ({"kind": "value"}, True),
         ({"kind": "raised"}, False),
+        ({"kind": ["raised", "value"]}, True),
         ({"role": "param"}, True),
         ({"role": ["square_avg", "param"]}, True),
         ({"role": ["square_avg"]}, False),
@@ -290,3 +293,77 @@ def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for name in ("gone.toml", "bytes.toml"):
         with pytest.raises(InputProblem, match=name):
             read_known(tmp_path / name)
+
+
+# -- entries that expire
+
+
+def test_an_entry_counts_until_its_last_day_is_over() -> None:
+    """On the day that it names it still counts, on the next it does not; without a date it counts for ever."""
+    last = date(2027, 1, 31)
+    assert not expired(entry(expires=last), last)
+    assert expired(entry(expires=last), date(2027, 2, 1))
+    assert not expired(entry(), date.max)
+
+
+def test_a_deviation_whose_entry_has_expired_is_new_again() -> None:
+    """It fails the run as if it were not listed, and the entry is named, with its date; found by the search or not."""
+    for search in (True, False):
+        subject = WRONG if search else Spoilt(_only_the_witness)
+        witness = WITNESS if search else LATER
+        verdict = checked(entry(expires=date(2020, 1, 31), witness=witness), subject=subject)
+        assert verdict.verdict == "deviates"
+        assert [each.known for each in verdict.deviations if each.clause == "update"] == [None]
+        assert verdict.stale == ("mine: it expired on 2020-01-31, and no longer counts",)
+
+
+LATER = program(create(lr=0.5), *(step(p=2.0) for _ in range(3)))
+
+
+def _only_the_witness(session: Any, call: Call) -> None:
+    """The third step goes wrong; the one program of the search has one."""
+    if isinstance(call, Step):
+        session.steps = getattr(session, "steps", 0) + 1
+        if session.steps == 3:
+            doubling(session, call)
+
+
+def test_an_entry_that_has_not_expired_is_known() -> None:
+    """A date to come changes nothing."""
+    verdict = checked(entry(expires=date(2999, 12, 31)))
+    assert (verdict.verdict, verdict.stale) == ("known", ())
+
+
+def test_an_expired_entry_of_what_is_mended_is_stale_alone() -> None:
+    """Nothing deviates: the entry is all that there is to say."""
+    verdict = checked(entry(expires=date(2020, 1, 31)), subject=Spoilt())
+    assert verdict.verdict == "conforms"
+    assert len(verdict.stale) == 1
+    assert checked(entry(expires=date(2020, 1, 31), subject="torch")).stale == ()
+
+
+def test_a_date_is_read(tmp_path: Path) -> None:
+    """As TOML writes one."""
+    (read,) = read_known(written(tmp_path, f"{FULL}expires = 2027-01-31\n", WITNESS))
+    assert read.expires == date(2027, 1, 31)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'{FULL}expires = "2027-01-31"\n', "expires = '2027-01-31' is not a date"),
+        (f"{FULL}expires = 2027-01-31T00:00:00\n", "is not a date"),
+        (f"{FULL}exprires = 2027-01-31\n", "unknown key 'exprires'; did you mean expires?"),
+        (FULL.replace("formats =", "fromats ="), "unknown condition 'fromats'; did you mean formats?"),
+        (FULL.replace('"value"', '"vaule"'), "unknown value 'vaule' of kind; did you mean value?"),
+        (FULL.replace('["float16"]', '["flaot16"]'), "unknown value 'flaot16' of formats; did you mean float16?"),
+        (FULL.replace("inheritable = true", 'inheritable = "yes"'), "inheritable is not true or false"),
+        (FULL.replace('"because"', "3"), "reason is not a string"),
+        (FULL + FULL, "two entries with the id 'mine'"),
+    ],
+)
+def test_a_typing_error_is_refused_with_the_closest_name(tmp_path: Path, text: str, said: str) -> None:
+    """An entry that could never match, or never expire, is no entry."""
+    with pytest.raises(BadKnownList) as caught:
+        read_known(written(tmp_path, text, WITNESS))
+    assert said in caught.value.what

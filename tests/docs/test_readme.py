@@ -10,11 +10,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 import click
+import jsonschema
 import pytest
 from docs.readme import BLOCKS, EXAMPLES, ROOT, TEXT, Block, asking, section
+from ruamel.yaml import YAML
 
 from rmspec.impl import CLAUSES, DIALECTS, POLICIES
 from rmspec.oracles import FEATURES, check_name, registered_names, to_json
@@ -150,6 +153,25 @@ def test_a_file_is_shown_as_it_is(block: Block) -> None:
     assert block.text == (EXAMPLES / name).read_text("utf-8")
 
 
+@pytest.mark.parametrize("block", by_line(asking("yaml")))
+def test_a_job_is_one_that_the_ci_takes(block: Block) -> None:
+    """By the schema of that CI; what it says of the action's inputs and outputs, and of rmspec's options, there is."""
+    data = YAML(typ="safe", pure=True).load(block.text)
+    kind = block.asks[0].removeprefix("yaml ")
+    name = {"github": "github-workflows", "gitlab": "gitlab-ci"}[kind]
+    schema = json.loads((files("check_jsonschema") / "builtin_schemas" / "vendor" / f"{name}.json").read_text("utf-8"))
+    jsonschema.validators.validator_for(schema)(schema).validate(data)
+    assert words(r"(?<![\w-])(--[a-z][a-z-]+)", block.text) <= options("check")
+    action = YAML(typ="safe", pure=True).load((ROOT / "action.yml").read_text("utf-8"))
+    used = [
+        step for job in data.get("jobs", {}).values() for step in job["steps"] if "/rmspec@" in step.get("uses", "")
+    ]
+    assert len(used) == (kind == "github")
+    for step in used:
+        assert set(step["with"]) <= set(action["inputs"])
+        assert words(r"outputs\.([\w-]+)", block.text) <= set(action["outputs"])
+
+
 def test_the_configuration_is_read(tmp_path: Path) -> None:
     """By the reader that rmspec itself uses, which refuses an unknown key."""
     (block,) = asking("config")
@@ -188,8 +210,9 @@ def test_every_option_is_mentioned(command: str) -> None:
 def options(*names: str) -> set[str]:
     assert isinstance(_group, click.Group)
     found: set[str] = set()
-    for name in names or tuple(_group.commands):
-        command = _group.commands[name]
+    commands = [_group.commands[name] for name in names or tuple(_group.commands)]
+    commands += [each for command in commands if isinstance(command, click.Group) for each in command.commands.values()]
+    for command in commands:
         for each in command.get_params(click.Context(command, help_option_names=["-h", "--help"])):
             if isinstance(each, click.Option):
                 found |= {*each.opts, *each.secondary_opts}

@@ -1,0 +1,51 @@
+"""What a finding is called across runs: the same fault of the same subject has the same fingerprint wherever it is found.
+
+It is a digest of the clause, of the subject's name without the folders that differ from machine to machine, and of
+whether the finding is new, known or a hazard. Numbers, programs, seeds and versions play no part: they differ while the
+fault is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rmspec.properties.events import Deviation, SubjectResult
+
+__all__ = ["NAME", "fingerprints", "portable"]
+
+NAME = "rmspec/v1"
+"""The name of this way to make fingerprints; another way is another name."""
+
+
+def fingerprints(results: Sequence[SubjectResult]) -> Iterator[tuple[SubjectResult, Deviation, str]]:
+    """Every deviation and hazard of a run, each with its fingerprint; no two of one run have the same."""
+    subjects = [result.name for result in results]
+    seen: Counter[str] = Counter()
+    for result in results:
+        for deviation in (*result.deviations, *result.hazards):
+            kind = "hazard" if deviation.hazard else deviation.known or ""
+            text = "\0".join((NAME, portable(result.name, subjects), deviation.clause, kind))
+            seen[text] += 1
+            if seen[text] > 1:
+                text += f"\0{seen[text]}"
+            yield result, deviation, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def portable(name: str, subjects: Sequence[str]) -> str:
+    """A subject's name without the folders of its file; as many are kept as tell it from the run's other subjects."""
+    own = _parts(name)
+    others = [_parts(other) for other in dict.fromkeys(subjects) if other != name]
+    for length in range(1, len(own)):
+        if not any(other[-length:] == own[-length:] for other in others):
+            return "/".join(own[-length:])
+    return "/".join(own)
+
+
+def _parts(name: str) -> list[str]:
+    place, separator, attribute = name.rpartition(":")
+    if not place.endswith(".py") or name.startswith("process:"):
+        return [name]
+    *folders, file = place.replace("\\", "/").split("/")
+    return [*folders, f"{file}{separator}{attribute}"]
