@@ -3,13 +3,14 @@
 ``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: a
 verdict, and the evidence for it. ``examine`` is the same as a stream of events, for those who want
 to follow it; ``Settings`` are its options. ``run`` executes one program and compares it, ``reduce`` makes it short, and
-``read_known`` reads a list of known deviations. Importing this imports no framework.
+``read_known`` reads a list of known deviations. ``record`` keeps the steps of a real training run. Importing this imports no framework.
 """
 
 from rmspec.properties.check import PROFILES, Profile, Settings, check, examine
 from rmspec.properties.events import ClauseResult, Deviation, Event, SubjectResult
 from rmspec.properties.findings import Finding, Tally
 from rmspec.properties.known import BadKnownList, Known, read_known, shipped
+from rmspec.properties.record import record
 from rmspec.properties.reduction import reduce
 from rmspec.properties.runner import Run, run
 
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "examine",
     "read_known",
+    "record",
     "reduce",
     "run",
     "shipped",
