@@ -90,7 +90,7 @@ class RecordedStep:
     """One step. ``number`` counts the optimizer's steps from 1, from where the recording began.
 
     ``attributes`` are the plain values among the optimizer's own attributes, ``events`` what was called on it since the last
-    recorded step, ``dense`` the parameters whose gradient was ``None``, ``skipped``.
+    recorded step, ``skipped`` the parameters whose gradient was ``None``.
     """
 
     number: int
@@ -218,8 +218,9 @@ class Chunk:
                     if phase == "before" and (param, key) in kept:
                         layout.setdefault("kept", []).append((param, phase, key, 0))
                         continue
-                    layout.setdefault(array.dtype.name, []).append((param, phase, key, array.size))
-                    streams.setdefault(array.dtype.name, []).append(array)
+                    name = _name(array.dtype)
+                    layout.setdefault(name, []).append((param, phase, key, array.size))
+                    streams.setdefault(name, []).append(array)
         self._rows.append(
             {
                 "step": step.number,
@@ -250,6 +251,11 @@ class Chunk:
 
         tables = {name: [json.loads(text) for text in held] for name, held in self._tables.items()}
         return save(self._arrays, {"schema": SCHEMA, "steps": json.dumps({"rows": self._rows, "tables": tables})})
+
+
+@cache
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name  # which NumPy puts together anew each time
 
 
 def chunk_path(folder: Path, number: int) -> Path:

@@ -6,8 +6,6 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
-
 from rmspec.oracles.recording import (
     INDEX,
     SCHEMA,
@@ -149,5 +147,5 @@ def _unchanged(last: RecordedStep, step: RecordedStep) -> list[tuple[int, str]]:
         for key, array in arrays.items()
         if (held := last.after.get(param, {}).get(key)) is not None
         and held.dtype == array.dtype
-        and np.array_equal(held.view(np.uint8), array.view(np.uint8))
+        and held.tobytes() == array.tobytes()
     ]
