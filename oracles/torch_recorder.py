@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -153,9 +153,7 @@ class Recorder:
     def _failed(self, error: Exception) -> None:
         self._release()
         self._writer.full = True
-        warnings.warn(
-            f"rmspec stopped recording at step {self._count}: {type(error).__name__}: {error}", stacklevel=2
-        )
+        warnings.warn(f"rmspec stopped recording at step {self._count}: {type(error).__name__}: {error}", stacklevel=2)
 
     # -- what is taken
 
@@ -336,5 +334,3 @@ def _subject(kind: type, optimizer: torch.optim.Optimizer, device: str) -> str:
     except ValueError:
         place = file.resolve()
     return f"{place.as_posix()}:{kind.__qualname__}"
-
-

@@ -3,7 +3,8 @@
 ``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: a
 verdict, and the evidence for it. ``examine`` is the same as a stream of events, for those who want
 to follow it; ``Settings`` are its options. ``run`` executes one program and compares it, ``reduce`` makes it short, and
-``read_known`` reads a list of known deviations. ``record`` keeps the steps of a real training run. Importing this imports no framework.
+``read_known`` reads a list of known deviations. ``record`` keeps the steps of a real training run. Importing this imports
+no framework.
 """
 
 from rmspec.properties.check import PROFILES, Profile, Settings, check, examine

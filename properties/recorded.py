@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -112,8 +113,7 @@ def state_roles(recording: Recording, dialect: Dialect) -> dict[str, str]:
     """Which name of the optimizer's state is which role: by its own name, by its value after a step, by a usual name."""
     roles: dict[str, str] = {}
     odd: dict[str, set[str]] = {}
-    looks = 0
-    for step in recording.steps():
+    for step in islice(recording.steps(), _LOOKS):
         for group in step.groups:
             hyper = hyperparameters(group, step, dialect)
             for index in group.params:
@@ -121,12 +121,9 @@ def state_roles(recording: Recording, dialect: Dialect) -> dict[str, str]:
                 for key in (key.removeprefix("state/") for key in after if key.startswith("state/")):
                     if key in STATE_ROLES:
                         roles[key] = key
-                    elif key != "step" and after[f"state/{key}"].size == after["param"].size and looks < _LOOKS:
+                    elif key != "step" and after[f"state/{key}"].size == after["param"].size:
                         fits = _fitting(recording, step, index, key, hyper, dialect)
                         odd[key] = odd[key] & fits if key in odd else fits
-        looks += 1
-        if looks >= _LOOKS:
-            break
     for key, fits in odd.items():
         free = fits - set(roles.values())
         role = next(iter(free)) if len(free) == 1 else _SYNONYMS.get(key)
@@ -307,7 +304,9 @@ class _Verification:
         for role, used in idle.items():
             entry = f"state/{self.names.get(role, role)}"
             if not used and entry in before:
-                finding = _moved(before[entry], after.get(entry), "frame", role, name, "in step, which has no use for it")
+                finding = _moved(
+                    before[entry], after.get(entry), "frame", role, name, "in step, which has no use for it"
+                )
                 if finding is not None:
                     self._found(step, group, index, finding, dialect, ())
 
@@ -459,4 +458,3 @@ def _moved(
         value,
         (expected, expected),
     )
-

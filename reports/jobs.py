@@ -12,8 +12,23 @@ from typing import Literal
 from rmspec.oracles.program import Program
 from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation, Event
+from rmspec.properties.reproduction import Question, Reproduction
 
-__all__ = ["Answer", "Beat", "Check", "Done", "Failed", "Generate", "Generated", "Job", "Load", "Replay", "Replayed"]
+__all__ = [
+    "Answer",
+    "Beat",
+    "Check",
+    "Done",
+    "Failed",
+    "Generate",
+    "Generated",
+    "Job",
+    "Load",
+    "Replay",
+    "Replayed",
+    "Reproduce",
+    "Reproduced",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,15 @@ class Replay:
     settings: Settings
 
 
-Job = Generate | Load | Check | Replay
+@dataclass(frozen=True, slots=True)
+class Reproduce:
+    """Perform a step of a recording on a fresh optimizer, and make it short."""
+
+    name: str
+    question: Question
+
+
+Job = Generate | Load | Check | Replay | Reproduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,13 @@ class Replayed:
     """What a replay found."""
 
     deviations: tuple[Deviation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduced:
+    """What a step of a recording shows on a fresh optimizer; ``None`` where it shows nothing."""
+
+    reproduction: Reproduction | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +117,4 @@ class Failed:
     trace: str = ""
 
 
-Answer = Event | Generated | Replayed | Beat | Done | Failed
+Answer = Event | Generated | Replayed | Reproduced | Beat | Done | Failed

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 
@@ -21,7 +22,21 @@ from rmspec.oracles.errors import InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.loader import load
 from rmspec.properties.check import Settings, examine, generated
 from rmspec.properties.machine import fingerprint
-from rmspec.reports.jobs import Beat, Check, Done, Failed, Generate, Generated, Job, Load, Replay, Replayed
+from rmspec.properties.reproduction import reproduced
+from rmspec.reports.jobs import (
+    Beat,
+    Check,
+    Done,
+    Failed,
+    Generate,
+    Generated,
+    Job,
+    Load,
+    Replay,
+    Replayed,
+    Reproduce,
+    Reproduced,
+)
 from rmspec.reports.replay import replay
 from rmspec.reports.watched import WatchedSubject
 
@@ -104,6 +119,13 @@ class _Service:
             case Replay():
                 found = replay(job.program, self._loaded(job.name, job.settings), job.settings)
                 self._connection.send(Replayed(found))
+            case Reproduce():
+                from rmspec.oracles.torch_onestep import factory, fitted, perform
+
+                ask = job.question
+                make = factory(job.name, ask.step.device)
+                step = fitted(make, ask.step)
+                self._connection.send(Reproduced(reproduced(ask, step, partial(perform, make))))
 
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:
