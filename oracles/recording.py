@@ -270,6 +270,8 @@ def _chunks(folder: Path) -> list[Path]:
 def _read_chunk(path: Path, params: int, last: RecordedStep | None) -> Iterator[RecordedStep]:
     """The complete steps of a chunk. Not through the library, which refuses a file that was cut off."""
     data = path.read_bytes()
+    if len(data) < 8:
+        return
     try:
         (length,) = struct.unpack("<Q", data[:8])
         if 8 + length > len(data):

@@ -237,6 +237,8 @@ class _Verification:
     def _group(self, step: RecordedStep, number: int, group: RecordedGroup) -> None:
         dialect = self._dialect(group)
         hyper = hyperparameters(group, step, dialect)
+        used = {"square_avg", *(["grad_avg"] if dialect.centered(hyper) else [])}
+        used |= {"momentum_buffer"} if dialect.momentum(hyper) else set()
         stepped: list[SteppedParam] = []
         indices: dict[str, int] = {}
         for index in group.params:
@@ -248,14 +250,21 @@ class _Verification:
                 self._still(step, group, index, dialect)
                 continue
             self.counts[index] = self.counts.get(index, 0) + 1
-            each = self._stepped(index, before, after)
+            each = self._stepped(index, before, after, used)
             indices[each.name] = index
             stepped.append(each)
             self._untouched(step, group, index, hyper, dialect)
         if not stepped:
             return
         findings, carried = check_group(
-            stepped, hyper, dialect, self.policy, self.verified.tally, call=0, optimizer="A", sources={}
+            stepped,
+            hyper,
+            dialect,
+            self.policy,
+            self.verified.tally,
+            call=0,
+            optimizer="A",
+            sources=self._sources(step, group),
         )
         for name, roles in carried.items():
             self.bounds[indices[name]] = {key: each for key, each in roles.items() if isinstance(each, tuple)}
@@ -264,14 +273,28 @@ class _Verification:
         for index in group.params:
             self.earlier[index] = group.options
 
-    def _stepped(self, index: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> SteppedParam:
+    def _sources(self, step: RecordedStep, group: RecordedGroup) -> dict[str, str]:
+        """Which options have other values than at the step before, or than in other groups: an old one may have been used."""
+        sources: dict[str, str] = {}
+        earlier = self.earlier.get(group.params[0], group.options)
+        for option in OPTIONS:
+            value = group.options.get(option)
+            if earlier.get(option) != value:
+                sources[option] = "loaded" if "load_state_dict" in step.events else "changed"
+            elif any(each.options.get(option) != value for each in step.groups):
+                sources[option] = "group"
+        return sources
+
+    def _stepped(
+        self, index: int, before: Mapping[str, Any], after: Mapping[str, Any], used: set[str]
+    ) -> SteppedParam:
         known: dict[str, Carry] = {}
         size = before["param"].size
         for role in STATE_ROLES:
             entry = f"state/{self.names.get(role, role)}"
             if entry in before:
                 known[role] = before[entry]
-            elif entry not in after:
+            elif entry not in after and role in used:
                 # It cannot be seen at all: anything that such a value can be, or what followed from the step before.
                 lowest = 0.0 if role == "square_avg" else -math.inf
                 anything: Carry = (np.full(size, lowest), np.full(size, math.inf), None)

@@ -1,7 +1,7 @@
 """From a deviation in a recording to one step that anyone can run: the recorded element on a fresh optimizer of its class.
 
-First the step as it was recorded, with its state; then less and less of it, as long as it shows the same. Where that shows
-nothing the fault may count its calls out of sight: then as many steps go before as the run had made.
+First the step as it was recorded, with its state, so that it shows the numbers of the run; then without those options and
+attributes that it does not need. Where that shows nothing the fault may count its calls out of sight: then as many steps go before as the run had made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rmspec.impl.formats import FORMATS
 from rmspec.impl.policy import Policy
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.onestep import OneStep, Stepped
-from rmspec.oracles.program import Create, Group, Param, Program, SetGrad, Step
+from rmspec.oracles.program import Create, Group, Options, Param, Program, SetGrad, Step
 from rmspec.oracles.recording import Scalar
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.attribution import hypotheses
@@ -94,7 +94,7 @@ def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy,
 
 
 def reproduced(ask: Question, start: OneStep, performs: Performs) -> Reproduction | None:
-    """The shortest step found that shows the same deviation, from ``start`` on; ``None`` where none does."""
+    """The step that shows the same deviation, with what it needs of ``start``; ``None`` where none does."""
     best = _shows(ask, start, performs)
     for count in () if best is not None else ask.repeats:
         best = _shows(ask, replace(start, state={}, earlier=count), performs)
@@ -110,8 +110,6 @@ def reproduced(ask: Question, start: OneStep, performs: Performs) -> Reproductio
 
 def _less(step: OneStep) -> Iterator[Callable[[OneStep], OneStep]]:
     """Ways to have less to a step, each tried on the shortest so far."""
-    if step.state:
-        yield lambda each: replace(each, state={})
     if step.extras:
         yield lambda each: replace(each, extras={})
     if step.attributes:
@@ -161,7 +159,7 @@ def _findings(ask: Question, step: OneStep, stepped: Stepped) -> list[Finding]:
 
 
 def _explained(ask: Question, step: OneStep, finding: Finding) -> tuple[str, ...]:
-    options = {name: value for name, value in step.options.items() if not isinstance(value, str)}
+    options: Options = {name: value for name, value in step.options.items() if not isinstance(value, str)}
     program = Program(
         (Param("p", step.dtype, (1,), step.param),),
         (Create("A", (Group(("p",)),), options, "list"), SetGrad("p", step.grad), Step("A")),

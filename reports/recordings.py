@@ -79,7 +79,7 @@ def _code(verified: Verified, first: RecordedDeviation | None) -> ExitCode:
     if first is not None:
         return ExitCode.DEVIATES
     tally = verified.tally
-    if not tally.element_checks or tally.element_checks == tally.inconclusive_checks:
+    if not verified.roles or tally.element_checks == tally.inconclusive_checks:
         return ExitCode.NOTHING_CHECKED
     return ExitCode.CONFORMS
 
@@ -137,6 +137,8 @@ def _outcome(verified: Verified, first: RecordedDeviation | None) -> str:
     tally = verified.tally
     if not tally.element_checks:
         return "nothing could be checked"
+    if not verified.roles:
+        return "inconclusive: the optimizer's state cannot be seen, and without it most results are possible"
     if tally.element_checks == tally.inconclusive_checks:
         return "inconclusive: no element has a bounded envelope"
     return "conforms, but for known deviations" if verified.deviations else "conforms"

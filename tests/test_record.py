@@ -78,7 +78,7 @@ def test_a_thousand_steps_have_no_deviation(tmp_path: Path) -> None:
 def test_bfloat16_is_verified_and_what_torch_rounds_is_known(tmp_path: Path, foreach: bool) -> None:
     """In bfloat16 torch's early rounding of the weight decay is found, and named by the shipped list."""
     model = network(torch).to(torch.bfloat16)
-    optimizer = RMSprop(model.parameters(), lr=0.003, weight_decay=0.01, foreach=foreach)
+    optimizer = RMSprop(model.parameters(), lr=0.003, weight_decay=0.3, foreach=foreach)
     with record(optimizer, tmp_path / "run"):
         train(torch, model, optimizer, 60, dtype=torch.bfloat16)
     found = verified(tmp_path / "run")
@@ -156,7 +156,7 @@ def test_a_closure_is_waited_for(tmp_path: Path) -> None:
         return loss
 
     with record(optimizer, tmp_path / "run"):
-        losses = [float(optimizer.step(closure)), float(optimizer.step(closure=closure))]
+        losses = [optimizer.step(closure).item(), optimizer.step(closure=closure).item()]
     found = verified(tmp_path / "run")
     assert losses[1] < losses[0]
     assert (found.steps, found.deviations) == (2, [])

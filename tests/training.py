@@ -67,6 +67,7 @@ def digits(torch: Any) -> tuple[Any, Any]:
 def network(torch: Any, seed: int = 0) -> Any:
     """A perceptron with one hidden layer."""
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # small tensors, and often two processes beside each other
     return torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, 10))
 
 
