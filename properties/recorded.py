@@ -285,9 +285,7 @@ class _Verification:
                 sources[option] = "group"
         return sources
 
-    def _stepped(
-        self, index: int, before: Mapping[str, Any], after: Mapping[str, Any], used: set[str]
-    ) -> SteppedParam:
+    def _stepped(self, index: int, before: Mapping[str, Any], after: Mapping[str, Any], used: set[str]) -> SteppedParam:
         known: dict[str, Carry] = {}
         size = before["param"].size
         for role in STATE_ROLES:
