@@ -1,7 +1,8 @@
 """From a deviation in a recording to one step that anyone can run: the recorded element on a fresh optimizer of its class.
 
 First the step as it was recorded, with its state, so that it shows the numbers of the run; then without those options and
-attributes that it does not need. Where that shows nothing the fault may count its calls out of sight: then as many steps go before as the run had made.
+attributes that it does not need. Where that shows nothing the fault may count its calls out of sight: then as many steps go
+before as the run had made.
 """
 
 from __future__ import annotations

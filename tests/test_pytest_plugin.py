@@ -86,9 +86,8 @@ def test_clauses_are_chosen_by_name(project: pytest.Pytester) -> None:
     done = ran(project, "--rmspec", "mine.py:good", *QUICK, "-k", "eps-placement", "-v")
     done.assert_outcomes(passed=1, deselected=TESTS)
     done.stdout.fnmatch_lines(["rmspec::mine.py:good::eps-placement PASSED*"])
-    assert sum(
-        ran(project, "--rmspec", "mine.py:good", *QUICK, "-m", "rmspec", "--co", "-q").parseoutcomes().values()
-    ) == (TESTS + 1)
+    done = ran(project, "--rmspec", "mine.py:good", *QUICK, "-m", "rmspec", "--co", "-q")
+    done.stdout.fnmatch_lines([f"{TESTS}/{TESTS + 1} tests collected*"])
 
 
 def test_a_marked_function_is_a_test_for_each_clause(project: pytest.Pytester) -> None:
