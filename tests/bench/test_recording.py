@@ -1,6 +1,7 @@
 """What recording costs a training loop, against the same iteration without it."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,7 @@ def test_the_overhead_of_recording(benchmark: Any, figure: Any, tmp_path: Path, 
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    layers = [
-        each for a, b in zip(widths, widths[1:], strict=False) for each in (torch.nn.Linear(a, b), torch.nn.ReLU())
-    ]
+    layers = [each for a, b in pairwise(widths) for each in (torch.nn.Linear(a, b), torch.nn.ReLU())]
     model = torch.nn.Sequential(*layers)
     optimizer = torch.optim.RMSprop(model.parameters(), lr=1e-4, momentum=0.9)
     images, labels = torch.randn(batch, widths[0]), torch.randint(0, widths[-1], (batch,))
