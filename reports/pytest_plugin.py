@@ -73,19 +73,24 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add the tests of the subjects that the command line names."""
     for subject in dict.fromkeys(config.getoption("--rmspec") or ()):
-        from rmspec.reports.clausetests import CLAUSE_TESTS, checked
+        from rmspec.reports.clausetests import checked
 
         options = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
         ask = checked(subject, {name.replace("-", "_"): value for name, value in options.items()}, Path.cwd())
-        parent = _Subject.from_parent(session, name=subject, nodeid=f"rmspec::{subject}")
-        items += [_Clause.from_parent(parent, name=clause, ask=ask) for clause in CLAUSE_TESTS]
-        session.testscollected += len(CLAUSE_TESTS)
+        parent = _Subject.from_parent(session, name=subject, nodeid=f"rmspec::{subject}", ask=ask)
+        items += session.genitems(parent)
 
 
 class _Subject(pytest.Collector):
+    def __init__(self, *, ask: Checked, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._ask = ask
+
     def collect(self) -> list[pytest.Item]:
-        """Nothing: its tests are added to the run when everything else is collected."""
-        return []
+        """A test for each clause."""
+        from rmspec.reports.clausetests import CLAUSE_TESTS
+
+        return [_Clause.from_parent(self, name=clause, ask=self._ask) for clause in CLAUSE_TESTS]
 
 
 class _Clause(pytest.Item):
