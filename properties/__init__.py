@@ -3,7 +3,8 @@
 ``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: a
 verdict, and the evidence for it. ``examine`` is the same as a stream of events, for those who want
 to follow it; ``Settings`` are its options. ``run`` executes one program and compares it, ``reduce`` makes it short, and
-``read_known`` reads a list of known deviations; ``identify`` says which dialect a subject speaks. Importing this imports no framework.
+``read_known`` reads a list of known deviations; ``identify`` says which dialect a subject speaks; ``record`` keeps the steps of
+a real training run. Importing this imports no framework.
 """
 
 from rmspec.properties.check import PROFILES, Profile, Settings, check, examine
@@ -12,6 +13,7 @@ from rmspec.properties.findings import Finding, Tally
 from rmspec.properties.identification import identify
 from rmspec.properties.identified import Identification
 from rmspec.properties.known import BadKnownList, Known, read_known, shipped
+from rmspec.properties.record import record
 from rmspec.properties.reduction import reduce
 from rmspec.properties.runner import Run, run
 
@@ -33,6 +35,7 @@ __all__ = [
     "examine",
     "identify",
     "read_known",
+    "record",
     "reduce",
     "run",
     "shipped",

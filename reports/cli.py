@@ -205,8 +205,15 @@ def _identify(**given: Any) -> int:
 @click.option(
     "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
 )
+@click.option("--dialect", metavar="NAME", help="Compare with this dialect, not the one that is stored.")
+@click.option("--policy", metavar="NAME", help="What the hardware may do.")
+@click.option("--json", metavar="FILE", help="Of a recording: write the report as JSON; - is standard output.")
 def _repro(**given: Any) -> int:
-    """Replay a stored program, and say whether it still fails."""
+    """Replay a stored program, and say whether it still fails.
+
+    FILE may also be a recording, which is the folder that rmspec.properties.record wrote: each of its steps is verified,
+    and the first that deviates is made into a script.
+    """
     from rmspec.reports.repro import ReproOptions, repro
 
     return repro(ReproOptions(**given))

@@ -13,6 +13,7 @@ from rmspec.oracles.program import Program
 from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation, Event
 from rmspec.properties.identified import Identification
+from rmspec.properties.reproduction import Question, Reproduction
 
 __all__ = [
     "Answer",
@@ -28,6 +29,8 @@ __all__ = [
     "Load",
     "Replay",
     "Replayed",
+    "Reproduce",
+    "Reproduced",
 ]
 
 
@@ -71,7 +74,15 @@ class Identify:
     settings: Settings
 
 
-Job = Generate | Load | Check | Replay | Identify
+@dataclass(frozen=True, slots=True)
+class Reproduce:
+    """Perform a step of a recording on a fresh optimizer, and make it short."""
+
+    name: str
+    question: Question
+
+
+Job = Generate | Load | Check | Replay | Identify | Reproduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,13 @@ class Identified:
 
 
 @dataclass(frozen=True, slots=True)
+class Reproduced:
+    """What a step of a recording shows on a fresh optimizer; ``None`` where it shows nothing."""
+
+    reproduction: Reproduction | None
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """A sign of life."""
 
@@ -117,4 +135,4 @@ class Failed:
     trace: str = ""
 
 
-Answer = Event | Generated | Replayed | Identified | Beat | Done | Failed
+Answer = Event | Generated | Replayed | Identified | Reproduced | Beat | Done | Failed

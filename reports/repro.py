@@ -1,4 +1,4 @@
-"""``rmspec repro`` and ``rmspec script``: a stored program, replayed on its subject."""
+"""``rmspec repro`` and ``rmspec script``: a stored program, replayed on its subject; a recording is verified."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from rmspec.impl.policy import POLICIES
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.program import Program
+from rmspec.oracles.recording import is_recording
 from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation
-from rmspec.properties.known import read_known, shipped
+from rmspec.properties.known import Known, read_known, shipped
 from rmspec.reports.asking import Stopped, asked
 from rmspec.reports.block import block, title, wrapped
 from rmspec.reports.gate import ExitCode
@@ -39,10 +40,19 @@ class ReproOptions:
     baseline: str | None = None
     fail_on: str | None = None
     call_timeout: float = 60.0
+    dialect: str | None = None
+    policy: str | None = None
+    json: str | None = None
 
 
 def repro(options: ReproOptions) -> ExitCode:
-    """Replay a stored program and say whether it still fails. Raises ``InputProblem``."""
+    """Replay a stored program and say whether it still fails; verify a recording. Raises ``InputProblem``."""
+    if is_recording(options.file):
+        return _recording(options)
+    if options.json is not None:
+        raise BadOption(
+            "--json is for recordings", "a stored program has no report", "rmspec check SUBJECT --json FILE"
+        )
     program, settings = _resolved(options)
     try:
         found = _replayed(program, settings, options)
@@ -61,6 +71,45 @@ def repro(options: ReproOptions) -> ExitCode:
         else:
             print("\n".join(block(each, file_commands(options.file))))
     return code
+
+
+def _recording(options: ReproOptions) -> ExitCode:
+    from rmspec.reports.recordings import repro_recording
+
+    _valid(options)
+    if options.baseline is not None:
+        raise BadOption(
+            "--baseline is for stored programs",
+            "a recording is verified without running anything",
+            "name a deviation that you accept in a list, as in --known FILE",
+        )
+    return repro_recording(
+        options.file,
+        subject=options.subject,
+        dialect=options.dialect,
+        policy=options.policy,
+        known=_known(options),
+        fail_on_hazards=options.fail_on == "hazards",
+        call_timeout=options.call_timeout,
+        to_json=options.json,
+    )
+
+
+def _valid(options: ReproOptions) -> None:
+    if options.baseline not in (None, "none"):
+        check_name(str(options.baseline))
+    if options.fail_on is not None:
+        choose("value of --fail-on", options.fail_on, ["hazards"])
+    if options.known is not None and options.no_known:
+        raise BadOption("--known and --no-known exclude each other", hint="leave one of them out")
+    if not options.call_timeout > 0:
+        raise BadOption(
+            f"--call-timeout {options.call_timeout:g} is not above zero", hint="write it as --call-timeout 30"
+        )
+
+
+def _known(options: ReproOptions) -> tuple[Known, ...]:
+    return () if options.no_known else (*shipped(), *(read_known(Path(options.known)) if options.known else ()))
 
 
 def script(options: ReproOptions) -> ExitCode:
@@ -104,32 +153,22 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
             raise
         why = "; ".join(part for part in (f"{options.file} was found on {name}", error.why) if part)
         raise InputProblem(error.what, why, "go to where that is, or say --subject NAME") from None
-    if options.baseline not in (None, "none"):
-        check_name(str(options.baseline))
-    if options.fail_on is not None:
-        choose("value of --fail-on", options.fail_on, ["hazards"])
-    if options.known is not None and options.no_known:
-        raise BadOption("--known and --no-known exclude each other", hint="leave one of them out")
-    if not options.call_timeout > 0:
-        raise BadOption(
-            f"--call-timeout {options.call_timeout:g} is not above zero", hint="write it as --call-timeout 30"
-        )
+    _valid(options)
     if program.clause and program.clause not in CLAUSES:
         raise MalformedProgram(
             f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"
         )
     other = options.subject is not None and options.subject != program.subject
+    stated = None if other or not program.dialect else choose("dialect", program.dialect, DIALECTS, where=options.file)
     settings = Settings(
-        dialect=None
-        if other or not program.dialect
-        else choose("dialect", program.dialect, DIALECTS, where=options.file),
+        dialect=stated if options.dialect is None else choose("dialect", options.dialect, DIALECTS),
         device=program.device or "cpu",
-        known=() if options.no_known else (*shipped(), *(read_known(Path(options.known)) if options.known else ())),
+        known=_known(options),
         baseline=options.baseline,
-        policy=POLICIES[choose("policy", program.policy or "strict", POLICIES, where=options.file)],
+        policy=POLICIES[choose("policy", options.policy or program.policy or "strict", POLICIES, where=options.file)],
         framework=program.framework or None,
     )
-    return replace(program, subject=name, dialect="" if other else program.dialect), settings
+    return replace(program, subject=name, dialect=options.dialect or ("" if other else program.dialect)), settings
 
 
 def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[Deviation, ...]:

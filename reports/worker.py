@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 
@@ -22,6 +23,7 @@ from rmspec.oracles.loader import load
 from rmspec.properties.check import Settings, examine, generated
 from rmspec.properties.identification import identify
 from rmspec.properties.machine import fingerprint
+from rmspec.properties.reproduction import reproduced
 from rmspec.reports.jobs import (
     Beat,
     Check,
@@ -35,6 +37,8 @@ from rmspec.reports.jobs import (
     Load,
     Replay,
     Replayed,
+    Reproduce,
+    Reproduced,
 )
 from rmspec.reports.replay import replay
 from rmspec.reports.watched import WatchedSubject
@@ -121,6 +125,13 @@ class _Service:
             case Identify():
                 identification = identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
                 self._connection.send(Identified(identification))
+            case Reproduce():
+                from rmspec.oracles.torch_onestep import factory, fitted, perform
+
+                ask = job.question
+                make = factory(job.name, ask.step.device)
+                step = fitted(make, ask.step)
+                self._connection.send(Reproduced(reproduced(ask, step, partial(perform, make))))
 
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:

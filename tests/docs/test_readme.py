@@ -26,8 +26,9 @@ from rmspec.properties.known import _CONDITIONS, _KEYS
 from rmspec.reports import ExitCode
 from rmspec.reports.cli import _group
 from rmspec.reports.config import KEYS, read_config
+from rmspec.reports.pytest_plugin import _OPTIONS
 
-KINDS = {"install", "run", "transcript", "file", "config", "python", "yaml"}
+KINDS = {"install", "run", "transcript", "output", "file", "config", "python", "yaml"}
 INSTALL = os.environ.get("RMSPEC_DOCS_INSTALL") == "1"
 
 
@@ -84,6 +85,14 @@ def test_the_transcript_is_what_is_printed(
         if wanted.strip() != "...":
             assert any(line == wanted for line in lines), wanted
     assert all(len(line) <= 80 for line in transcript.text.splitlines())
+
+
+@pytest.mark.slow
+def test_an_output_begins_as_it_is_shown(printed: dict[int, subprocess.CompletedProcess[str]]) -> None:
+    """Of the command before it, up to ``...``."""
+    for shown in asking("output"):
+        before = max((block for block in asking("run") if block.line < shown.line), key=lambda block: block.line)
+        assert printed[before.line].stdout.startswith(shown.text.removesuffix("...\n"))
 
 
 def unwrapped(text: str) -> Iterator[str]:
@@ -195,9 +204,10 @@ def test_the_list_of_known_deviations_is_read(tmp_path: Path) -> None:
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
-    """Of rmspec; those of pip, of pytest and of the tests are theirs."""
+    """Of rmspec and its pytest plugin; those of pip, of pytest and of the tests are theirs."""
+    plugin = {"--rmspec", *(f"--rmspec-{name}" for name in _OPTIONS)}
     foreign = {"--no-index", "--no-deps", "--no-build-isolation"}
-    assert words(r"(?<![\w-])(--[a-z][a-z-]+)") - foreign <= options()
+    assert words(r"(?<![\w-])(--[a-z][a-z-]+)") - foreign <= options() | plugin
 
 
 @pytest.mark.parametrize("command", ["check", "translate"])

@@ -1,0 +1,283 @@
+"""``rmspec repro RECORDING``: every recorded step verified, the first deviation pinned down and made into a script."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rmspec.impl.dialect import DIALECTS
+from rmspec.impl.errors import RmspecError
+from rmspec.impl.policy import POLICIES
+from rmspec.oracles.loader import check_name
+from rmspec.oracles.recording import RecordedStep, open_recording
+from rmspec.properties.known import Known
+from rmspec.properties.recorded import RecordedDeviation, Verified, verify
+from rmspec.properties.reproduction import Reproduction, question
+from rmspec.reports.block import count, title, wrapped
+from rmspec.reports.gate import ExitCode
+from rmspec.reports.jobs import Failed, Reproduce, Reproduced
+from rmspec.reports.onestep_script import onestep_script
+from rmspec.reports.outputs import check_writable, write
+from rmspec.reports.overseer import Overseer, WorkerLost
+from rmspec.reports.problems import InternalError, choose
+from rmspec.reports.readable import allowed_lines, hexadecimal, observed_line, plain
+
+__all__ = ["SCHEMA", "document", "repro_recording"]
+
+SCHEMA = "rmspec.recording-report/1"
+
+_PATIENCE = 120.0  # seconds: the script of a training run imports what it imports
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduced:
+    """The script of the first deviation, or why there is none."""
+
+    reproduction: Reproduction | None = None
+    script: str = ""
+    why: str = ""
+
+
+def repro_recording(
+    path: str,
+    *,
+    subject: str | None = None,
+    dialect: str | None = None,
+    policy: str | None = None,
+    known: tuple[Known, ...] = (),
+    fail_on_hazards: bool = False,
+    call_timeout: float = 60.0,
+    to_json: str | None = None,
+) -> ExitCode:
+    """Verify a recording, print what it shows, and return the exit code. Raises ``InputProblem``."""
+    if dialect is not None:
+        choose("dialect", dialect, DIALECTS)
+    chosen = POLICIES[choose("policy", policy or "strict", POLICIES)]
+    if subject is not None:
+        check_name(subject)
+    if to_json is not None:
+        check_writable(to_json, "--json")
+    verified = verify(open_recording(path), dialect=dialect, policy=chosen, known=known)
+    first = verified.first or (verified.hazards[0] if fail_on_hazards and verified.hazards else None)
+    name = subject if subject is not None else verified.recording.source.subject
+    reduced = _reduced(verified, first, name, call_timeout) if first is not None else _Reduced()
+    code = _code(verified, first)
+    out = partial(print, file=sys.stderr if to_json == "-" else sys.stdout)
+    out("\n".join(_lines(path, verified, first, reduced)))
+    if to_json is not None:
+        data = document(verified, first, reduced.script, reduced.why)
+        write(to_json, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return code
+
+
+def _code(verified: Verified, first: RecordedDeviation | None) -> ExitCode:
+    if first is not None:
+        return ExitCode.DEVIATES
+    tally = verified.tally
+    if not verified.roles or tally.element_checks == tally.inconclusive_checks:
+        return ExitCode.NOTHING_CHECKED
+    return ExitCode.CONFORMS
+
+
+# -- the script
+
+
+def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: float) -> _Reduced:
+    source = verified.recording.source
+    if not name:
+        return _Reduced(why=f"{source.called} cannot be imported from elsewhere; --subject NAME says where it is")
+    ask = question(first, verified.roles, POLICIES[verified.policy], source.device)
+    if ask is None:
+        return _Reduced(why="what happened outside of the arithmetic of a step has no script")
+    try:
+        check_name(name)
+        with Overseer() as overseer:
+            for answer in overseer.ask(Reproduce(name, ask), patience=max(patience, _PATIENCE)):
+                if isinstance(answer, Failed):
+                    if answer.kind == "internal":
+                        raise InternalError(answer.trace)
+                    return _Reduced(why=f"{name}: {answer.what}")
+                if isinstance(answer, Reproduced) and answer.reproduction is not None:
+                    return _Reduced(answer.reproduction, onestep_script(first.deviation, name, answer.reproduction))
+    except RmspecError as error:
+        return _Reduced(why=f"{error.what}; --subject NAME says where the optimizer is")
+    except WorkerLost as lost:
+        return _Reduced(why=f"{name}: {lost.told('while the step was reproduced')}")
+    return _Reduced(
+        why=f"a fresh {name} in the recorded state does not do it: something outside of its state, its groups and its "
+        "attributes switched it on"
+    )
+
+
+# -- in words
+
+
+def _lines(path: str, verified: Verified, first: RecordedDeviation | None, reduced: _Reduced) -> list[str]:
+    lines = wrapped(f"{plain(path)}: {_outcome(verified, first)}", hang=2)
+    lines += _facts(verified)
+    if first is not None:
+        lines += ["", *_block(path, first, reduced)]
+    others = [each for each in (*verified.deviations, *verified.hazards) if each is not first]
+    if others:
+        lines += ["", "also seen:"]
+        for each in others:
+            lines += wrapped(_also(each), indent=2, hang=4)
+    return lines
+
+
+def _outcome(verified: Verified, first: RecordedDeviation | None) -> str:
+    if first is not None:
+        kind = "HAZARD" if first.deviation.hazard else "DEVIATES"
+        return f"{kind} at step {first.step.number}: {first.deviation.clause}"
+    tally = verified.tally
+    if not tally.element_checks:
+        return "nothing could be checked"
+    if not verified.roles:
+        return "inconclusive: the optimizer's state cannot be seen, and without it most results are possible"
+    if tally.element_checks == tally.inconclusive_checks:
+        return "inconclusive: no element has a bounded envelope"
+    return "conforms, but for known deviations" if verified.deviations else "conforms"
+
+
+def _facts(verified: Verified) -> list[str]:
+    recording, tally = verified.recording, verified.tally
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.extend(wrapped(plain(text), indent=2, hang=4))
+
+    span = f", {verified.first_step} to {verified.last_step}" if verified.steps else ""
+    seen = "" if recording.seen is None else f" of {recording.seen:,}"
+    every = "" if recording.every == 1 else f" (every {recording.every})"
+    say(f"{recording.source.called}: {count(verified.steps, 'recorded step')}{span}{seen}{every}")
+    checks = f"{count(tally.element_checks, 'element check')}, {tally.inconclusive_checks:,} inconclusive"
+    say(f"{checks}; dialect {verified.dialect}, policy {verified.policy}")
+    if verified.frames:
+        say(f"between steps: {count(verified.frames, 'state')} compared")
+    elif verified.steps:
+        say("between steps: not checked, no two recorded steps follow each other")
+    if recording.ended == "":
+        say("the recording was cut off; these are its complete steps")
+    elif recording.ended != "closed":
+        say(f"the run ended with {recording.ended}")
+    if verified.first_step > 1:
+        say(f"steps before {verified.first_step} were dropped to stay within max_bytes={recording.max_bytes:,}")
+    if recording.when_full == "stop" and (recording.seen or 0) - verified.last_step >= recording.every:
+        say(f"recording stopped at max_bytes={recording.max_bytes:,}")
+    if verified.changed_outside:
+        names = ", ".join(list(verified.changed_outside)[:3])
+        say(f"parameters were changed between steps, which is no deviation: {names}")
+    for note in recording.notes:
+        say(note)
+    return lines
+
+
+def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
+    deviation, step = first.deviation, first.step
+    lines = wrapped(f"{deviation.clause}: {title(deviation.clause)}", indent=2)
+    lines += ["", *wrapped(plain(deviation.summary), indent=2)]
+    lines += wrapped(f"(step {step.number}, {plain(deviation.param)}, element {first.position})", indent=2)
+    lines += ["", f"  observed  {observed_line(deviation)}"]
+    for index, line in enumerate(allowed_lines(deviation)):
+        lines.append(f"  {'' if index else 'allowed':<9} {line}")
+    lines += ["", "  before the step:", *_before(first)]
+    lines += ["", "  reproduce it with:", f"    rmspec repro {shlex.quote(path)}", ""]
+    if reduced.script:
+        return [*lines, "  or with this script:", *(f"    {line}".rstrip() for line in reduced.script.splitlines())]
+    return [*lines, *wrapped(plain(f"no script: {reduced.why}"), indent=2, hang=4)]
+
+
+def _before(first: RecordedDeviation) -> list[str]:
+    """Every number that the step read, for the one element."""
+    parts = len(first.deviation.program.params[0].values)
+    place = first.deviation.element // parts * parts
+    size = first.step.before[first.param]["param"].size
+    lines = []
+    for key, array in first.step.before[first.param].items():
+        values = array[place : place + parts] if array.size == size else array[:1]
+        shown = ", ".join(hexadecimal(float(value)) for value in values)
+        lines.append(f"    {plain(key.removeprefix('state/'))} = {shown}")
+    options = ", ".join(f"{name}={value!r}" for name, value in first.group.options.items())
+    return [*lines, *wrapped(plain(options), indent=4, hang=8)]
+
+
+def _also(each: RecordedDeviation) -> str:
+    deviation = each.deviation
+    kind = "hazard: " if deviation.hazard else f"{deviation.known}: " if deviation.known else ""
+    spread = "" if each.occurrences == 1 else f", {each.occurrences:,} times until step {each.last}"
+    return plain(
+        f"{kind}{deviation.clause} at step {each.step.number} ({deviation.param}, element {each.position}{spread}): "
+        f"{deviation.summary}"
+    )
+
+
+# -- as JSON
+
+
+def document(verified: Verified, first: RecordedDeviation | None, script: str, why: str) -> dict[str, Any]:
+    """What a recording shows, as JSON data; the schema is ``schemas/recording-report-1.json``."""
+    recording, tally = verified.recording, verified.tally
+    code = _code(verified, first)
+    inconclusive = (
+        "inconclusive" if code == ExitCode.NOTHING_CHECKED else "known" if verified.deviations else "conforms"
+    )
+    return {
+        "schema": SCHEMA,
+        "verdict": "deviates" if code == ExitCode.DEVIATES else inconclusive,
+        "optimizer": recording.source.called,
+        "subject": recording.source.subject,
+        "versions": dict(recording.source.versions),
+        "dialect": verified.dialect,
+        "policy": verified.policy,
+        "complete": recording.ended == "closed",
+        "ended": recording.ended,
+        "every": recording.every,
+        "steps": {"recorded": verified.steps, "first": verified.first_step, "last": verified.last_step},
+        "steps_seen": recording.seen,
+        "states_compared_between_steps": verified.frames,
+        "element_checks": tally.element_checks,
+        "inconclusive_checks": tally.inconclusive_checks,
+        "notes": list(recording.notes),
+        "deviations": [_deviation(each, verified, first, script, why) for each in verified.deviations],
+        "hazards": [_deviation(each, verified, first, script, why) for each in verified.hazards],
+    }
+
+
+def _deviation(
+    each: RecordedDeviation, verified: Verified, first: RecordedDeviation | None, script: str, why: str
+) -> dict[str, Any]:
+    deviation, step = each.deviation, each.step
+    observed = deviation.observed
+    return {
+        "clause": deviation.clause,
+        "summary": deviation.summary,
+        "known": deviation.known,
+        "reason": deviation.reason,
+        "step": step.number,
+        "last_step": each.last,
+        "occurrences": each.occurrences,
+        "param": deviation.param,
+        "group": _group_of(step, each),
+        "role": deviation.role,
+        "element": each.position,
+        "observed": observed if observed is None or isinstance(observed, str) else _number(observed),
+        "allowed": None if deviation.allowed is None else [_number(end) for end in deviation.allowed],
+        "options": {
+            name: _number(value) if isinstance(value, float) else value for name, value in each.group.options.items()
+        },
+        "script": script or None if each is first else None,
+        "no_script": why if each is first else "",
+    }
+
+
+def _group_of(step: RecordedStep, each: RecordedDeviation) -> int:
+    return next(number for number, group in enumerate(step.groups) if each.param in group.params)
+
+
+def _number(value: float) -> float | str:
+    return float(value) if math.isfinite(value) else str(float(value))
