@@ -6,8 +6,8 @@ hyperparameters are powers of two and sums of them: what parts two subjects is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from rmspec.impl.dialect import Dialect, Hyperparameters
 from rmspec.impl.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.formats import FORMATS
 from rmspec.impl.policy import STRICT, Policy
-from rmspec.oracles.program import Create, Group, Param, SetGrad, Step
+from rmspec.oracles.program import Create, Group, OptionValue, Param, SetGrad, Step
 from rmspec.oracles.subject import Capabilities, Subject
 
 __all__ = ["FORMAT", "HYPER", "OBJECTIVE", "START", "STEPS", "Trajectory", "band", "trajectory"]
@@ -45,7 +45,7 @@ def trajectory(subject: Subject, capabilities: Capabilities, *, steps: int = STE
     """
     if FORMAT not in capabilities.formats or not capabilities.options.issuperset(_OPTIONS):
         return None
-    options = {name: HYPER.option(name) for name in {*_OPTIONS, *capabilities.required}}
+    options: dict[str, OptionValue] = {name: HYPER.option(name) for name in {*_OPTIONS, *capabilities.required}}
     session = subject.session((Param("theta", FORMAT, (1,), (START,)),))
     try:
         theta = [START]
@@ -69,17 +69,17 @@ def band(dialect: Dialect, *, policy: Policy = STRICT, steps: int = STEPS) -> tu
     The envelope is carried along: each step starts from the interval that the last one left.
     """
 
-    def point(value: float) -> tuple[np.ndarray, np.ndarray, None]:  # type: ignore[type-arg]
+    def point(value: float) -> Any:
         return np.full(1, value), np.full(1, value), None
 
     theta = point(START)
-    state: Mapping[str, object] = {role: point(dialect.initial(role, HYPER)) for role in STATE_ROLES}
+    state = {role: point(dialect.initial(role, HYPER)) for role in STATE_ROLES}
     found = [(START, START)]
     for t in range(1, steps + 1):
-        before = Before(theta, theta, *(state[role] for role in STATE_ROLES))  # type: ignore[arg-type]
+        before = Before(theta, theta, *(state[role] for role in STATE_ROLES))
         bounds = envelope(before, FORMATS[FORMAT], HYPER, dialect, policy=policy, t=t)
         ends = {role: (np.asarray(each.lo), np.asarray(each.hi), each.nan) for role, each in bounds.items()}
-        theta = ends["param"]  # type: ignore[assignment]
+        theta = ends["param"]
         state = {role: ends.get(role, state[role]) for role in STATE_ROLES}
         found.append((float(theta[0][0]), float(theta[1][0])))
     return tuple(found)

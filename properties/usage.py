@@ -101,8 +101,9 @@ def sample(
 
 def ulp(values: Floats, fmt: Format) -> Floats:
     """The distance from each value to the next number of (one part of) a format."""
-    exponents = np.frexp(values)[1] - 1
-    return np.asarray(np.maximum(np.ldexp(2 * fmt.unit_roundoff, exponents), fmt.smallest_subnormal))
+    mantissas, exponents = np.frexp(values)
+    spacing = np.where(mantissas == 0, 0.0, np.ldexp(2 * fmt.unit_roundoff, exponents - 1))
+    return np.asarray(np.maximum(spacing, fmt.smallest_subnormal))
 
 
 def used_element(usage: Usage, dialect: Dialect, policy: Policy) -> UsedElement:

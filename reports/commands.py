@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,12 +33,12 @@ _RENDERERS = {
 }
 
 
-def check(typed: Mapping[str, Any], folder: Path) -> ExitCode:
-    """Check what the command line (``typed``, by option) and the configuration of ``folder`` ask for."""
+def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = ()) -> ExitCode:
+    """Check what the command line (``typed``, by option) and the configuration of ``folder`` ask for; ``also`` hear of it."""
     options = merged(typed, folder)
     settings = resolve(options)
     with _terminated_as_interrupted(), _terminal(options) as terminal:
-        reporters = [*_files(options), terminal]
+        reporters = [*_files(options), *also, terminal]
         outcome = Checking(options.subjects, settings, reporters, call_timeout=options.call_timeout).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)

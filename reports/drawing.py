@@ -70,7 +70,9 @@ def draw(name: str, data: Data) -> str:
     # Ids are the page's: two drawings must not share one.
     text = re.sub(r'\b(id="|xlink:href="#|href="#|url\(#)', rf"\g<1>{name}-", text)
     # Its size is the page's business.
-    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r'<svg \1', re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1), count=1)
+    return re.sub(
+        r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1), count=1
+    )
 
 
 def _trajectories(figure: Any, data: Data) -> None:
@@ -139,6 +141,8 @@ def _envelope_use(figure: Any, data: Data) -> None:
 
 
 def _step_map(figure: Any, data: Data) -> None:
+    from matplotlib.patheffects import withStroke
+
     axes = figure.subplots()
     values = np.log10(np.maximum(np.array(data["difference"]), 1e-16))
     v, eps = (np.log10(data[key]) for key in ("v", "eps"))
@@ -147,15 +151,21 @@ def _step_map(figure: Any, data: Data) -> None:
         origin="lower",
         aspect="auto",
         cmap="cividis",
-        vmin=-16,
+        vmin=-8,
         vmax=0,
         extent=(v[0], v[-1], eps[0], eps[-1]),
         interpolation="nearest",
     )
-    lines = axes.contour(v, eps, values, levels=[-7, -3, -1], colors="#ffffff", linewidths=1, linestyles=["-", "--", ":"])
-    axes.clabel(lines, fmt=lambda level: f"1e{level:.0f}", fontsize=9, colors="#ffffff")
+    lines = axes.contour(
+        v, eps, values, levels=[-7, -3, -1], colors="#000000", linewidths=1.2, linestyles=["-", "--", ":"]
+    )
+    # Black on a white rim is read on every colour of the map.
+    rim = [withStroke(linewidth=3, foreground="#ffffff")]
+    lines.set_path_effects(rim)
+    for label in axes.clabel(lines, fmt=lambda level: f"1e{level:.0f}", fontsize=9, colors="#000000"):
+        label.set_path_effects(rim)
     axes.set(xlabel="log10 of v", ylabel="log10 of eps")
-    figure.colorbar(image, label="log10 of the relative difference")
+    figure.colorbar(image, label="log10 of the relative difference", extend="min")
 
 
 def _nan_reach(figure: Any, data: Data) -> None:

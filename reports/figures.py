@@ -25,7 +25,7 @@ __all__ = ["envelope_use", "figures", "nan_reach", "step_map", "trajectories"]
 Data = dict[str, Any]
 
 _V = np.logspace(-16, 2, 73)
-_EPS = np.logspace(-10, 0, 41)
+_EPS = np.logspace(-10, -1, 37)
 _ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _STEPS = (1, 2, 3, 5, 7, 10, 15, 22, 33, 50, 75, 110, 160, 240, 360, 540, 800, 1200)
 _ELEMENTS = 512
@@ -52,20 +52,20 @@ def trajectories(subjects: Sequence[Mapping[str, Any]]) -> Data | None:
     first, *others = driven
     ends = band(dialect_named(first["dialect"]), policy=POLICIES[first["policy"]])
 
-    def parted(subject: Mapping[str, Any]) -> int | None:
+    def left(subject: Mapping[str, Any]) -> float:
         values = [float(each) for each in subject["trajectory"]["theta"]]
         outside = (step for step, (x, (lo, hi)) in enumerate(zip(values, ends, strict=False)) if not lo <= x <= hi)
-        return next(outside, None)
+        return next(outside, math.inf)
 
-    ranked = sorted(others, key=lambda each: math.inf if parted(each) is None else parted(each))
-    shown = [first, *ranked[:1]]
+    shown = [first, *sorted(others, key=left)[:1]]
+    parted = left(shown[-1])
     told = first["trajectory"]
     return {
         "objective": told["objective"],
         "format": told["format"],
         "options": told["options"],
         "dialect": first["dialect"],
-        "parted": parted(shown[-1]),
+        "parted": None if parted == math.inf else int(parted),
         "subjects": [{"name": each["name"], "theta": each["trajectory"]["theta"]} for each in shown],
         "band": [list(each) for each in ends],
     }
@@ -85,7 +85,9 @@ def envelope_use(subjects: Sequence[Mapping[str, Any]]) -> Data | None:
         edges = use["edges_ulp"]
         names.append(subject["name"])
         for name, counts in use["formats"].items():
-            held = found.setdefault(name, {"results": 0, "used": [0] * len(counts["used"]), "allowed": [0] * len(counts["used"])})
+            held = found.setdefault(
+                name, {"results": 0, "used": [0] * len(counts["used"]), "allowed": [0] * len(counts["used"])}
+            )
             held["results"] += counts["results"]
             for key in ("used", "allowed"):
                 held[key] = [one + two for one, two in zip(held[key], counts[key], strict=True)]
@@ -138,8 +140,8 @@ def _nan_row(alpha: float, gradients: Any) -> tuple[list[float], list[float]]:
     for step in range(1, _STEPS[-1] + 1):
         if step in _STEPS:
             state = optimizer.state.get(id(param), {})
-            averages = [np.asarray(state.get(role, zeros), np.float64) for role in ("square_avg", "grad_avg")]
-            before = Before(param.data.astype(np.float64), gradients.astype(np.float64), *averages, zeros)
+            v, g_ave = (np.asarray(state.get(role, zeros), np.float64) for role in ("square_avg", "grad_avg"))
+            before = Before(param.data.astype(np.float64), gradients.astype(np.float64), v, g_ave, zeros)
             nan = envelope(before, FORMATS["float32"], hyper, t=step)["param"].nan
             possible = np.isnan(param.data) | (False if nan is None else np.asarray(nan))
             admitted.append(round(float(np.mean(possible)), 4))

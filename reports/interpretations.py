@@ -65,7 +65,9 @@ def interpretations(subjects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _stored(oracle: Mapping[str, Any], id: str) -> dict[str, Any]:
-    found: dict[str, Any] = oracle["behaviours"].get(id, {"verdict": "not-checked", "behaviour": "was not a clause then"})
+    found: dict[str, Any] = oracle["behaviours"].get(
+        id, {"verdict": "not-checked", "behaviour": "was not a clause then"}
+    )
     return found
 
 

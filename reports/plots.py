@@ -29,7 +29,8 @@ def _trajectories(data: Data) -> Data:
     lengths = [len(each["theta"]) for each in data["subjects"]]
     return {
         "title": "Trajectories on one objective, and the envelope as a band",
-        "caption": told + " The band holds every legal floating-point evaluation, carried along from step to step; below, the distance "
+        "caption": told
+        + " The band holds every legal floating-point evaluation, carried along from step to step; below, the distance "
         "from its middle.",
         "table": {
             "head": [*names, "band, from", "to"],
@@ -52,9 +53,11 @@ def _envelope_use(data: Data) -> Data:
     bins = len(data["edges_ulp"]) - 1
     return {
         "title": "Use of the envelopes by format",
-        "caption": "How many units in the last place a result lies from the middle of its envelope (bars), and how far the ends are "
-        f"from it (dashes), in a sample of the results of {', '.join(data['subjects'])}. A bar right of the dashes would be a deviation; "
-        "the distance between the two is what the envelope leaves to other orders of evaluation.",
+        "caption": (
+            "How many units in the last place a result lies from the middle of its envelope (bars), and how far the ends of "
+            f"its envelope are from there (dashes), in a sample of the results of {', '.join(data['subjects'])}. How much "
+            "further right the dashes are is what the envelope leaves to other orders of evaluation."
+        ),
         "table": {
             "head": ["ulp, from", *(f"{name}, {what}" for name in formats for what in ("results", "ends"))],
             "rows": [
@@ -72,9 +75,11 @@ def _step_map(data: Data) -> Data:
     one, other = data["dialects"]
     return {
         "title": "How far one step of two dialects differs",
-        "caption": f"One step of {one} and of {other} from a state v, with a gradient of sqrt(v): the relative difference over v and eps. "
-        "The lines are differences of 1e-1, 1e-3 and 1e-7 (about float32's precision): above the last two no test of a few digits sees "
-        "which dialect it has.",
+        "caption": (
+            f"One step of {one} and of {other} from a state v, with a gradient of sqrt(v): the relative difference over v "
+            "and eps. The lines are differences of 1e-1, 1e-3 and 1e-7; beyond the last, float32 itself hardly tells the "
+            "two apart, so that a tiny eps hides its place."
+        ),
         "table": None,
     }
 
@@ -83,9 +88,11 @@ def _nan_reach(data: Data) -> Data:
     at = f"{_AT}/nan_reach"
     return {
         "title": "Where the centered variance becomes NaN",
-        "caption": f"centered=True with constant gradients, {data['elements']} elements in {data['format']}: the share of elements whose "
-        "envelope admits a NaN by a step, over alpha. The numbers are the percentage that the reference has made NaN by then. "
-        "It is the formula that does it: v - g_ave^2 is a difference of rounded numbers, and can be negative.",
+        "caption": (
+            f"centered=True with constant gradients, {data['elements']} elements in {data['format']}: the share of elements "
+            "whose envelope admits a NaN by a step, over alpha. The numbers are the percentage that the reference has made "
+            "NaN by then. It is the formula that does it: v - g_ave^2 is a difference of rounded numbers, and can be negative."
+        ),
         "table": {
             "head": ["alpha", *(f"step {step}" for step in data["steps"])],
             "rows": [

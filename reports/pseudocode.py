@@ -47,7 +47,10 @@ LINES = (
         ("init-square-avg", "init-momentum-buffer", "init-grad-avg"),
     ),
     Line(
-        "for t = 1 to ... do", r"\textbf{for } t = 1 \textbf{ to } \ldots \textbf{ do}", 0, ("step", "frame", "elementwise")
+        "for t = 1 to ... do",
+        r"\textbf{for } t = 1 \textbf{ to } \ldots \textbf{ do}",
+        0,
+        ("step", "frame", "elementwise"),
     ),
     Line(
         "g_t ← ∇_θ f_t(θ_{t-1})",
@@ -103,5 +106,5 @@ LINES = (
 
 
 def mathml(line: Line) -> str:
-    """A line as a MathML element, which browsers typeset themselves."""
-    return str(convert(line.latex))
+    """A line as MathML, which browsers typeset themselves: an element for each item of a list, so that a long one wraps."""
+    return ", ".join(str(convert(part)) for part in line.latex.split(r",\: "))

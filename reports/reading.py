@@ -114,7 +114,9 @@ def result_of(subject: Mapping[str, Any]) -> SubjectResult:
         element_checks=subject["element_checks"],
         inconclusive_checks=subject["inconclusive_checks"],
         clauses=tuple(
-            ClauseResult(each["id"], each["checks"], each["inconclusive"], each["verdict"], None, each.get("reason", ""))
+            ClauseResult(
+                each["id"], each["checks"], each["inconclusive"], each["verdict"], None, each.get("reason", "")
+            )
             for each in subject["clauses"]
         ),
         deviations=tuple(deviation_of(each) for each in subject["deviations"]),
@@ -202,7 +204,9 @@ def _contradiction(subject: Data) -> str:
         except MalformedProgram as error:
             return f"the program of {deviation['clause']} cannot be read: {error.what}"
         if parsed.call >= len(parsed.program.calls) or len(parsed.program.calls) != deviation["calls"]:
-            return f"the program of {deviation['clause']} has {len(parsed.program.calls)} calls, not {deviation['calls']}"
+            return (
+                f"the program of {deviation['clause']} has {len(parsed.program.calls)} calls, not {deviation['calls']}"
+            )
     for deviation in subject["deviations"]:
         wanted = ("deviates",) if deviation["known"] is None else ("deviates", "known")
         if verdicts and verdicts[deviation["clause"]] not in wanted:

@@ -24,12 +24,18 @@ VERDICTS = ("deviates", "known", "inconclusive", "not-checked", "observed", "con
 """The verdicts on a clause, the gravest first."""
 
 _WORDS = {
-    "conforms": "verified (checked, and no deviation found)",
-    "deviates": "deviating",
-    "known": "deviating as the list of known deviations or a baseline says",
-    "inconclusive": "inconclusive",
-    "not-checked": "not checked",
-    "observed": "observed without a promise to compare with",
+    "conforms": (
+        "is verified: it was checked and no deviation was found",
+        "are verified: they were checked and no deviation was found",
+    ),
+    "deviates": ("deviates", "deviate"),
+    "known": (
+        "deviates as a list of known deviations or a baseline says",
+        "deviate as a list of known deviations or a baseline says",
+    ),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+    "not-checked": ("was not checked", "were not checked"),
+    "observed": ("was observed, the page promising nothing", "were observed, the page promising nothing"),
 }
 
 
@@ -91,14 +97,14 @@ def _summary(document: Mapping[str, Any]) -> Data:
 def _sentence(document: Mapping[str, Any], counts: Mapping[str, int], totals: Mapping[str, int]) -> str:
     subjects = document["subjects"]
     names = _listed([each["name"] for each in subjects])
-    told = _listed([f"{counts[verdict]:,} {_WORDS[verdict]}" for verdict in _WORDS])
+    told = "; ".join(f"{counts[name]:,} {one if counts[name] == 1 else many}" for name, (one, many) in _WORDS.items())
     cut = "" if document["complete"] else ", in a run that was interrupted before its end,"
     whom = "the subject" if len(subjects) == 1 else f"each of the {len(subjects)} subjects"
     return (
         f"rmspec {document['environment']['rmspec']} compared {whom} {names}{cut} with the {len(CLAUSES)} clauses of the RMSprop "
         f"specification, in {totals['programs']:,} runs of programs with {totals['steps']:,} steps and "
         f"{totals['element_checks']:,} checks of elements under the policy {document['environment']['policy']}; "
-        f"of the {sum(counts.values()):,} verdicts that this makes, {told}."
+        f"of the {sum(counts.values()):,} pairs of a clause and a subject, {told}."
     )
 
 

@@ -40,9 +40,9 @@ MARKS = {
     "deviates": "✗",
     "known": "≈",
     "inconclusive": "?",
-    "not-checked": "–",
+    "not-checked": "-",
     "observed": "○",
-    "unsupported": "–",
+    "unsupported": "-",
     "errored": "!",
 }
 """A mark beside each verdict, for those who cannot tell the colours."""
@@ -86,7 +86,11 @@ def render(document: Mapping[str, Any]) -> str:
         n=lambda pointer: _figure(document, pointer),
         value=lambda pointer: at(document, pointer),
         commands=lambda subject, deviation: "\n".join(
-            file_commands(program_file(PROGRAMS, [each["name"] for each in document["subjects"]], subject["data"]["name"], deviation))
+            file_commands(
+                program_file(
+                    PROGRAMS, [each["name"] for each in document["subjects"]], subject["data"]["name"], deviation
+                )
+            )
         ),
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

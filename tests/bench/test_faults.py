@@ -18,7 +18,9 @@ def test_the_first_deviation_of_every_fault(benchmark: Any, figure: Any) -> None
     benchmark.pedantic(lambda: found.extend(measured()), rounds=1)
     caught = {each.id: each for each in found if each.caught}
     missed = [each.id for each in found if not each.caught]
-    times, seconds = (sorted(values) for values in zip(*((e.reduction, e.seconds) for e in caught.values()), strict=True))
+    times, seconds = (
+        sorted(values) for values in zip(*((e.reduction, e.seconds) for e in caught.values()), strict=True)
+    )
     slowest = max(caught, key=lambda name: caught[name].reduction)
     latest = max(caught, key=lambda name: caught[name].seconds)
     benchmark.extra_info.update(missed=missed, median_to_first=statistics.median(seconds), slowest_reduction=slowest)
