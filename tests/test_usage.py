@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rmspec.impl import DIALECTS, FORMATS, SPECIFICATION, STRICT, Before, Hyperparameters
+from rmspec.impl import DIALECTS, FORMATS, SPECIFICATION, STRICT, Before, Hyperparameters, envelope
 from rmspec.oracles.loader import load
 from rmspec.oracles.program import Step
 from rmspec.oracles.reference_subject import ReferenceSubject
@@ -33,16 +33,22 @@ class TestUse:
             stored = values.astype(FORMATS[name].dtype)
             assert ulp(values, FORMATS[name]).tolist() == np.spacing(np.abs(stored)).astype(float).tolist()
 
-    @pytest.mark.parametrize(("off", "bin_"), [(0, 0), (1, 3), (2, 4)])
-    def test_a_result_is_counted_where_it_lies(self, off: int, bin_: int) -> None:
-        """v = alpha v + (1 - alpha) g^2 is 1.0 here: off by so many ulp, it is in the bin of that distance."""
+    @pytest.mark.parametrize("off", [0, 1, -1])
+    def test_a_result_is_counted_where_it_lies(self, off: int) -> None:
+        """v is 1.25 here: off by so many ulp of float32, it is in the bin of its distance from the middle."""
         counts: dict[str, UseCounts] = {}
-        found = np.array([1.0 + off * 2.0**-23])
+        found = 1.25 + off * 2.0**-23
         hyper = Hyperparameters(alpha=0.5)
-        sample(counts, before(1.0), {"square_avg": found}, "float32", hyper, SPECIFICATION, STRICT, 1)
-        inside = counts["float32"].results
-        assert counts["float32"].used == [int(inside and index == bin_) for index in range(len(EDGES) - 1)]
-        assert inside == (off <= 2)
+        sample(counts, before(1.5), {"square_avg": np.array([found])}, "float32", hyper, SPECIFICATION, STRICT, 1)
+        interval = envelope(before(1.5), FORMATS["float32"], hyper)["square_avg"]
+        lo, hi = float(interval.lo[0]), float(interval.hi[0])
+        for ends, value in (
+            (counts["float32"].used, abs(found - (lo + hi) / 2)),
+            (counts["float32"].allowed, (hi - lo) / 2),
+        ):
+            place = ends.index(1)
+            assert (sum(ends), counts["float32"].results) == (1, 1)
+            assert EDGES[place] <= value * 2.0**23 < EDGES[place + 1]
 
     def test_what_is_outside_or_unbounded_is_not_counted(self) -> None:
         """A deviation has no share of its envelope, and an endless envelope has no middle."""
