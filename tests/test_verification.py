@@ -25,10 +25,10 @@ from rmspec.reports.verification import VERDICTS, verified, worst_of
 pytest.importorskip("matplotlib")
 pytest.importorskip("latex2mathml")
 
-from rmspec.impl import DIALECTS  # noqa: E402 - what needs the extra comes after the skip
-from rmspec.reports import verificationpage, verificationtext  # noqa: E402
-from rmspec.reports.drawing import DRAWINGS, draw  # noqa: E402
-from rmspec.reports.pseudocode import LINES, mathml  # noqa: E402
+from rmspec.impl import DIALECTS
+from rmspec.reports import verificationpage, verificationtext
+from rmspec.reports.drawing import DRAWINGS, draw
+from rmspec.reports.pseudocode import LINES, mathml
 
 ROOT = Path(__file__).parents[1]
 

@@ -44,13 +44,14 @@ function sort(key, down = false) {
   }
 }
 
-for (const id of ["by-text", "by-verdict", "by-kind", "by-subject"]) byId(id).addEventListener("input", filter);
-byId("by-order").addEventListener("input", () => sort(byId("by-order").value));
-byId("by-subject").addEventListener("input", () => sort(byId("by-order").value));
+byId("by-text").addEventListener("input", filter);
+for (const id of ["by-verdict", "by-kind", "by-subject"]) byId(id).addEventListener("change", filter);
+for (const id of ["by-order", "by-subject"]) byId(id).addEventListener("change", () => sort(byId("by-order").value));
+byId("filters").addEventListener("submit", (event) => event.preventDefault());
 for (const head of all("#matrix thead th")) {
   head.querySelector("button").addEventListener("click", () => sort(head.dataset.key, head.getAttribute("aria-sort") === "ascending"));
 }
-byId("reset").addEventListener("click", () => {
+byId("show-all").addEventListener("click", () => {
   byId("filters").reset();
   filter();
   sort("page");
@@ -100,7 +101,7 @@ document.addEventListener("click", async (event) => {
 });
 
 // --- the pseudocode in the colours of one subject
-byId("coloured-by").addEventListener("input", (event) => {
+byId("coloured-by").addEventListener("change", (event) => {
   for (const line of all(".pseudocode li")) {
     const index = event.target.value;
     line.className = index === "" ? line.dataset.verdict : line.dataset.verdicts.split(" ")[Number(index)];
