@@ -29,7 +29,7 @@ _COLOURS = {
     _BAND: "var(--band)",
     _PAGE: "var(--page)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rmspec",
     "font.family": "sans-serif",

@@ -229,6 +229,15 @@ def test_it_prints(page: Any) -> None:
     printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
     assert printed.startswith(b"%PDF")
     assert 3 <= printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") <= 60
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    size_of_paper = {"width": 700, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size_of_paper)
+    cut = (
+        "return [...document.querySelectorAll('table, pre, svg')]"
+        ".filter(each => each.checkVisibility() && each.getBoundingClientRect().right > 700)"
+    )
+    assert [each.get_attribute("outerHTML")[:80] for each in page.execute_script(cut)] == []
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     opened = page.execute_script(
         "dispatchEvent(new Event('beforeprint')); const open = document.querySelectorAll('details.grave[open]').length;"
         "dispatchEvent(new Event('afterprint')); return [open, document.querySelectorAll('details.grave[open]').length]"
