@@ -2,16 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
 
+import jsonschema
 import pytest
-from commandline import SUBJECTS, report, rmspec, subject
+from commandline import COMMAND, SUBJECTS, report, rmspec, subject
 from verifications import document, results, text
 
 from rmspec.reports.folder import check_place, put
+from rmspec.reports.jsonreport import schema
 from rmspec.reports.problems import BadOption
 
 pytest.importorskip("matplotlib")
@@ -56,18 +59,45 @@ def test_a_report_of_a_run_holds_what_check_finds(desk: Path) -> None:
 
 
 def test_a_framework_that_is_missing_is_shown_as_unsupported(desk: Path) -> None:
-    """The subject is in the report, with the line that installs it, and its clauses are not checked."""
-    hidden = "import sys, importlib.util as u; f = u.find_spec; "
-    hidden += "u.find_spec = lambda n, *a: None if n == 'tensorflow' else f(n, *a); "
-    code = hidden + "from rmspec.oracles.loader import load; load('tensorflow:v1')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "Unsupported" in done.stderr
-    done = rmspec(desk, "report", "--from", "all.json", "--out", "missing")
-    assert done.code == 1
+    """The subject is in the report, with the line that installs it, its clauses are not checked, and the run passes."""
+    (desk / "hide").mkdir()
+    (desk / "hide" / "sitecustomize.py").write_text(
+        "import importlib.util as u\nf = u.find_spec\nu.find_spec = lambda n, *a: None if n == 'tensorflow' else f(n, *a)\n"
+    )
+    hidden = {"PYTHONPATH": str(desk / "hide")}
+    done = rmspec(
+        desk, "report", "reference", "tensorflow:v1", *QUICK, "--time-budget", "2", "--out", "missing", **hidden
+    )
+    assert done.code == 0, done.out + done.err
     found = report(desk / "missing" / "report.json")
-    assert subject(found, "gone:x")["verdict"] == "unsupported"
-    assert {each["verdicts"][2] for each in found["verification"]["clauses"]} == {"not-checked"}
-    assert "pip install it" in (desk / "missing" / "report.html").read_text("utf-8")
+    assert subject(found, "tensorflow:v1")["verdict"] == "unsupported"
+    assert {each["verdicts"][1] for each in found["verification"]["clauses"]} == {"not-checked"}
+    assert "rmspec[tensorflow]" in (desk / "missing" / "report.html").read_text("utf-8")
+
+
+def test_a_run_that_is_interrupted_leaves_a_report(desk: Path) -> None:
+    """A Ctrl-C ends with exit code 130, and the report is whole, valid and marked incomplete."""
+    arguments = ("report", "mine.py:hang", "reference", *QUICK, "--call-timeout", "100", "--out", "cut")
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=desk,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("mine.py:hang"):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(120) == 130
+    found = report(desk / "cut" / "report.json")
+    jsonschema.Draft202012Validator(schema()).validate(found)
+    assert found["complete"] is False
+    assert "Incomplete" in (desk / "cut" / "report.html").read_text("utf-8")
 
 
 def test_reports_of_several_runs_are_merged(desk: Path) -> None:
