@@ -40,7 +40,8 @@ _BLOCK = 16384
 class Before:
     """The elements before a step: flat float64 arrays of shape ``(n,)``; a state role may be an ``(lo, hi, nan)`` triple.
 
-    A triple stands for hidden state that is known only to lie between two arrays.
+    A triple stands for hidden state that is known only to lie between two arrays; ``envelope`` takes one for the parameter and
+    the gradient as well.
     """
 
     param: Array
@@ -77,7 +78,8 @@ def envelope(
     ``scalars`` widens the precision in which hyperparameters may be held (default: the dialect's); ``t`` counts the steps
     from 1, for dialects with bias correction. Elements with a NaN on input have an unbounded interval.
     """
-    arithmetic = Arithmetic(fmt, before.param, policy=policy, scalars=scalars or dialect.scalars)
+    like = before.param[0] if isinstance(before.param, tuple) else before.param
+    arithmetic = Arithmetic(fmt, like, policy=policy, scalars=scalars or dialect.scalars)
 
     def interval(values: Any) -> Interval:
         return arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values)

@@ -38,6 +38,8 @@ from rmspec.properties.known import Known, applies, expired, matches, shipped
 from rmspec.properties.reduction import plain_numbers, reduce, stored_values
 from rmspec.properties.runner import run
 from rmspec.properties.stepcheck import exact_usage
+from rmspec.properties.trajectory import trajectory
+from rmspec.properties.usage import used_element
 
 __all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay"]
 
@@ -541,6 +543,8 @@ class _Examination:
             stale=stale,
             fingerprint=self._fingerprint,
             search=self._search,
+            envelope_use=dict(tally.use),
+            trajectory=trajectory(self.subject, self.capabilities),
         )
 
     def _clause(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
@@ -549,9 +553,10 @@ class _Examination:
         broken = [each for each in deviations if each.clause == id]
         worst = tally.worst.get(id)
         fraction = None if worst is None else exact_usage(worst, self.dialect, self.settings.policy)
+        element = None if worst is None else used_element(worst, self.dialect, self.settings.policy)
         if broken:
             verdict = "deviates" if any(each.known is None for each in broken) else "known"
-            return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction)  # type: ignore[arg-type]
+            return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction, "", element)  # type: ignore[arg-type]
         if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
             # What a program without the feature happens to touch is no check of it.
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
@@ -564,8 +569,8 @@ class _Examination:
         if not checks:
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if inconclusive == checks:
-            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction)
-        return ClauseResult(id, checks, inconclusive, "conforms", fraction)
+            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction, worst=element)
+        return ClauseResult(id, checks, inconclusive, "conforms", fraction, worst=element)
 
     def _unchecked(self, id: str) -> str:
         clause = CLAUSES[id]

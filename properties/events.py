@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rmspec.oracles.program import Program
+from rmspec.properties.trajectory import Trajectory
+from rmspec.properties.usage import UseCounts, UsedElement
 
 __all__ = [
     "ClauseResult",
@@ -61,7 +63,8 @@ class Deviation:
 class ClauseResult:
     """What a run says of one clause. ``reason`` is filled where it was not checked, or only observed.
 
-    ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its end), ``None`` without envelopes.
+    ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its end), ``None`` without envelopes, and
+    ``worst`` the element that used it.
     """
 
     id: str
@@ -70,11 +73,15 @@ class ClauseResult:
     verdict: ClauseVerdict
     worst_fraction: float | None = None
     reason: str = ""
+    worst: UsedElement | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectResult:
-    """The verdict on one subject and everything behind it."""
+    """The verdict on one subject and everything behind it.
+
+    ``envelope_use`` is a sample of how much of its envelopes it used, by format; ``trajectory`` what it made of one objective.
+    """
 
     name: str
     verdict: Verdict
@@ -98,6 +105,8 @@ class SubjectResult:
     complete: bool = True
     fingerprint: str = ""
     search: str = ""
+    envelope_use: Mapping[str, UseCounts] = field(default_factory=dict)
+    trajectory: Trajectory | None = None
 
 
 @dataclass(frozen=True, slots=True)

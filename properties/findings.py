@@ -8,6 +8,7 @@ from typing import Literal
 
 from rmspec.impl.dialect import Hyperparameters
 from rmspec.impl.envelope import Before
+from rmspec.properties.usage import UseCounts
 
 __all__ = ["Case", "Finding", "Kind", "Observed", "Tally", "Usage"]
 
@@ -99,7 +100,10 @@ class Usage:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one or many runs: programs, steps, element checks, and per clause checks and inconclusive ones."""
+    """Counts of one or many runs: programs, steps, element checks, and per clause checks and inconclusive ones.
+
+    ``groups`` counts the steps of groups, ``use`` how much of their envelopes the sampled ones used, by format.
+    """
 
     programs: int = 0
     steps: int = 0
@@ -109,6 +113,8 @@ class Tally:
     inconclusive: dict[str, int] = field(default_factory=dict)
     worst: dict[str, Usage] = field(default_factory=dict)
     observed: dict[tuple[str, str], int] = field(default_factory=dict)
+    groups: int = 0
+    use: dict[str, UseCounts] = field(default_factory=dict)
 
     def check(self, clause: str, count: int = 1, inconclusive: int = 0) -> None:
         """Count checks of a clause."""
@@ -116,7 +122,7 @@ class Tally:
         if inconclusive:
             self.inconclusive[clause] = self.inconclusive.get(clause, 0) + inconclusive
 
-    def use(self, clause: str, usage: Usage) -> None:
+    def used(self, clause: str, usage: Usage) -> None:
         """Remember the largest use of an envelope."""
         held = self.worst.get(clause)
         if held is None or usage.fraction > held.fraction:
@@ -136,6 +142,9 @@ class Tally:
         for clause, count in other.checks.items():
             self.check(clause, count, other.inconclusive.get(clause, 0))
         for clause, usage in other.worst.items():
-            self.use(clause, usage)
+            self.used(clause, usage)
         for key, count in other.observed.items():
             self.observed[key] = self.observed.get(key, 0) + count
+        self.groups += other.groups
+        for name, counts in other.use.items():
+            self.use.setdefault(name, UseCounts()).add(counts)

@@ -21,6 +21,7 @@ from rmspec.impl.intervals import Interval
 from rmspec.impl.policy import Policy
 from rmspec.properties.findings import Case, Finding, Tally, Usage
 from rmspec.properties.ledger import Carry, initial
+from rmspec.properties.usage import EVERY, sample
 
 __all__ = ["SteppedParam", "check_group", "primary_clause"]
 
@@ -112,6 +113,9 @@ def _check_batch(
     if not total:
         return findings, known
 
+    tally.groups += 1
+    if tally.groups % EVERY == 0:
+        sample(tally.use, before, after, fmt.name, hyper, dialect, policy, batch[0].t)
     rest = np.arange(total)
     hidden = bool(unseen) or any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
     passed = None if hidden or not policy.strict else accepted(before, after, fmt, hyper, dialect)
@@ -125,7 +129,7 @@ def _check_batch(
             held = tally.worst.get(clause)
             if finite[top] >= 0 and (held is None or finite[top] > held.fraction):
                 case = _case(batch, before, hyper, offsets, top, where)
-                tally.use(clause, Usage(float(finite[top]), False, role, float(after[role][top]), case))
+                tally.used(clause, Usage(float(finite[top]), False, role, float(after[role][top]), case))
         rest = np.flatnonzero(outside)
 
     inconclusive: dict[str, int] = {}
@@ -290,7 +294,7 @@ def _use(
     held = tally.worst.get(clause)
     if fraction[top] >= 0 and (held is None or fraction[top] > held.fraction):
         case = _case(batch, before, hyper, offsets, int(rest[top]), where)
-        tally.use(clause, Usage(float(min(fraction[top], 1.0)), True, role, float(values[top]), case))
+        tally.used(clause, Usage(float(min(fraction[top], 1.0)), True, role, float(values[top]), case))
 
 
 def _finding(

@@ -68,6 +68,7 @@ def _group() -> None:
     \b
     rmspec check torch                    an optimizer that rmspec knows
     rmspec check path/to/mine.py:Mine     your own class or factory
+    rmspec report torch --out report      what was verified, clause by clause
     rmspec repro repro/mine-theta.json    does it still fail?
     rmspec identify path/to/mine.py:Mine  which RMSprop is it?
     rmspec translate --from torch --to keras3 saved.pt --out saved.npz
@@ -193,6 +194,31 @@ def _identify(**given: Any) -> int:
     from rmspec.reports.identify import IdentifyOptions, identify
 
     return identify(IdentifyOptions(**given))
+
+
+@_group.command("report")
+@click.argument("subjects", nargs=-1, metavar="SUBJECT... | --from FILE...")
+@click.option("--out", type=str, metavar="DIR", help="Write the report into this folder, which must be new or empty.")
+@click.option("--from", "from_files", is_flag=True, help="Report on files of rmspec check --json; nothing is run.")
+@click.option("--force", is_flag=True, help="Replace an older report in the folder.")
+@_check_options
+@click.pass_context
+def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: bool, **given: Any) -> int:
+    """Write the verification report: report.html, report.md, report.json.
+
+    With the options of rmspec check the subjects are checked first. With --from the arguments are files that rmspec check
+    --json wrote, and several are merged.
+    """
+    from rmspec.reports.reporting import report, report_from
+
+    typed = {
+        name: value
+        for name, value in given.items()
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    if from_files:
+        return report_from(given["subjects"], typed, out=out, force=force)
+    return report(typed, Path.cwd(), out=out, force=force)
 
 
 @_group.command("repro")

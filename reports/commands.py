@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,14 +27,13 @@ from rmspec.reports.terminal import Terminal, console
 __all__ = ["KEYS", "check", "merged"]
 
 
-def check(typed: Mapping[str, Any], folder: Path) -> ExitCode:
-    """Check what the command line (``typed``, by option) and the configuration of ``folder`` ask for."""
+def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = ()) -> ExitCode:
+    """Check what the command line (``typed``, by option) and the configuration of ``folder`` ask for; ``also`` hear of it."""
     options = merged(typed, folder)
     settings = resolve(options)
     with _terminated_as_interrupted(), _terminal(options) as terminal:
-        outcome = Checking(
-            options.subjects, settings, _reporters(options, terminal), call_timeout=options.call_timeout
-        ).run()
+        reporters = [*_reporters(options, terminal), *also]
+        outcome = Checking(options.subjects, settings, reporters, call_timeout=options.call_timeout).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)
     return exit_code(

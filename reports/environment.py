@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib import metadata
+from pathlib import Path
 
 from rmspec.properties.check import Settings
 
@@ -26,6 +28,7 @@ def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
         "numpy": metadata.version("numpy"),
         "hypothesis": metadata.version("hypothesis"),
         "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "profile": settings.profile,
         "seed": str(settings.seed),
         "policy": settings.policy.name,
@@ -36,3 +39,12 @@ def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
         "without": ",".join(sorted(settings.without)),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _processor() -> str:
+    """The model of the processor as Linux names it, else as Python does; empty where neither knows."""
+    try:
+        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.M)
+    except (OSError, UnicodeDecodeError):
+        names = []
+    return names[0].strip() if names else platform.processor()

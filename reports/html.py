@@ -14,7 +14,7 @@ from rmspec.reports.reporter import Record
 from rmspec.reports.script import standalone_script
 from rmspec.reports.verdicts import tallies
 
-__all__ = ["render"]
+__all__ = ["page_environment", "render"]
 
 
 def render(record: Record) -> str:
@@ -24,8 +24,8 @@ def render(record: Record) -> str:
     )
 
 
-@cache
-def _template() -> Template:
+def page_environment() -> Environment:
+    """What the pages of rmspec are rendered with: everything is escaped, and what is told of a deviation has its filters."""
     # autoescape for every template, whatever its name ends with: names and messages of subjects are not to be trusted.
     environment = Environment(
         loader=PackageLoader("rmspec.reports", "templates"),
@@ -37,7 +37,12 @@ def _template() -> Template:
     environment.filters.update(plain=plain, title=title, script=standalone_script)
     environment.filters["figures"] = _figures
     environment.filters["program"] = lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call))
-    return environment.get_template("report.html.jinja")
+    return environment
+
+
+@cache
+def _template() -> Template:
+    return page_environment().get_template("report.html.jinja")
 
 
 def _figures(deviation: Deviation) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from rmspec.oracles.program import to_json
 from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
+from rmspec.properties.trajectory import FORMAT, HYPER, OBJECTIVE, Trajectory
+from rmspec.properties.usage import EDGES, EVERY, UseCounts, UsedElement
 from rmspec.reports.readable import element_count
 from rmspec.reports.reporter import Record
 from rmspec.reports.script import standalone_script
@@ -68,6 +71,8 @@ def result_document(result: SubjectResult) -> dict[str, Any]:
         "clauses": [_clause(each) for each in result.clauses],
         "hazards": [deviation_document(each) for each in result.hazards],
         "deviations": [deviation_document(each) for each in result.deviations],
+        "envelope_use": _use(result.envelope_use),
+        "trajectory": None if result.trajectory is None else _trajectory(result.trajectory),
     }
 
 
@@ -79,6 +84,43 @@ def _clause(clause: ClauseResult) -> dict[str, Any]:
         "verdict": clause.verdict,
         "worst_fraction": None if clause.worst_fraction is None else _number(clause.worst_fraction),
         "reason": clause.reason,
+        "worst": None if clause.worst is None else _worst(clause.worst),
+    }
+
+
+def _worst(worst: UsedElement) -> dict[str, Any]:
+    return {
+        "role": worst.role,
+        "format": worst.format,
+        "observed": _number(worst.observed),
+        "allowed": [_number(end) for end in worst.allowed],
+        "before": {name: _number(value) for name, value in worst.before.items()},
+        "options": {
+            name: value if isinstance(value, bool) else _number(value) for name, value in worst.options.items()
+        },
+        "step": worst.step,
+    }
+
+
+def _use(use: Mapping[str, UseCounts]) -> dict[str, Any]:
+    return {
+        "every": EVERY,
+        "edges_ulp": [_number(edge) for edge in EDGES],
+        "formats": {
+            name: {"results": each.results, "used": list(each.used), "allowed": list(each.allowed)}
+            for name, each in use.items()
+        },
+    }
+
+
+def _trajectory(trajectory: Trajectory) -> dict[str, Any]:
+    options = {name: HYPER.option(name) for name in ("lr", "alpha", "eps")}
+    return {
+        "objective": OBJECTIVE,
+        "format": FORMAT,
+        "options": options,
+        "theta": [_number(each) for each in trajectory.theta],
+        "stopped": trajectory.stopped,
     }
 
 

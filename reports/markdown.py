@@ -11,7 +11,7 @@ from rmspec.reports.reporter import Record
 from rmspec.reports.script import standalone_script
 from rmspec.reports.verdicts import tallies
 
-__all__ = ["render"]
+__all__ = ["fence", "inline", "render", "table", "told"]
 
 
 def render(record: Record) -> str:
@@ -19,8 +19,8 @@ def render(record: Record) -> str:
     lines = ["# rmspec report", ""]
     if not record.finished.complete:
         lines += ["**Interrupted: this report holds what was known by then.**", ""]
-    lines += [", ".join(f"{name} {_inline(text)}" for name, text in record.started.environment.items()), ""]
-    lines += _table(
+    lines += [", ".join(f"{name} {inline(text)}" for name, text in record.started.environment.items()), ""]
+    lines += table(
         (
             "subject",
             "verdict",
@@ -44,19 +44,19 @@ def _row(result: SubjectResult) -> tuple[str, ...]:
     found = tallies(result)
     numbers = (found["new"], found["known"], found["inherited"], found["hazards"])
     checks = (result.element_checks, result.inconclusive_checks)
-    named = (_inline(result.name), f"**{result.verdict}**", _inline(result.dialect or "-"), result.policy)
+    named = (inline(result.name), f"**{result.verdict}**", inline(result.dialect or "-"), result.policy)
     return (*named, *(f"{number:,}" for number in (*numbers, *checks)))
 
 
 def _subject(result: SubjectResult) -> list[str]:
-    lines = ["", f"## {_inline(result.name)}: {result.verdict}", ""]
+    lines = ["", f"## {inline(result.name)}: {result.verdict}", ""]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result.versions.items()))
     facts = [versions, ", ".join(result.formats), count(result.programs, "program"), count(result.steps, "step")]
-    lines += [_inline("; ".join(fact for fact in facts if fact)), ""]
+    lines += [inline("; ".join(fact for fact in facts if fact)), ""]
     if result.message:
-        lines += [*_fence(result.message), ""]
+        lines += [*fence(result.message), ""]
     if result.hint:
-        lines += [_inline(result.hint), ""]
+        lines += [inline(result.hint), ""]
     for deviation in result.deviations:
         if deviation.known is None:
             lines += _deviation(deviation)
@@ -66,7 +66,7 @@ def _subject(result: SubjectResult) -> list[str]:
     lines += _list("Stale known deviations", list(result.stale))
     if result.clauses:
         lines += ["### Clauses", ""]
-        lines += _table(
+        lines += table(
             ("clause", "verdict", "checks", "inconclusive", "largest share of an envelope", "note"),
             [
                 (
@@ -75,7 +75,7 @@ def _subject(result: SubjectResult) -> list[str]:
                     f"{each.checks:,}",
                     f"{each.inconclusive:,}",
                     "" if each.worst_fraction is None else f"{each.worst_fraction:.3f}",
-                    _inline(each.reason),
+                    inline(each.reason),
                 )
                 for each in result.clauses
             ],
@@ -84,36 +84,37 @@ def _subject(result: SubjectResult) -> list[str]:
 
 
 def _deviation(deviation: Deviation) -> list[str]:
-    lines = [f"### Deviation: {deviation.clause}", "", f"{title(deviation.clause)}.", ""]
-    told = [plain(deviation.summary), spot(deviation), f"observed  {observed_line(deviation)}"]
-    told += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
-    lines += [
-        *_fence("\n".join(told)),
-        "",
-        *_fence("\n".join(program_lines(deviation.program, mark=deviation.call))),
-        "",
-    ]
+    lines = [f"### Deviation: {deviation.clause}", "", f"{title(deviation.clause)}.", "", *told(deviation)]
     script = standalone_script(deviation)
     if script is not None:
-        lines += ["Standalone script:", "", *_fence(script.rstrip(), "python"), ""]
+        lines += ["Standalone script:", "", *fence(script.rstrip(), "python"), ""]
     return lines
 
 
+def told(deviation: Deviation) -> list[str]:
+    """What was observed and what was allowed, and the program that shows it."""
+    found = [plain(deviation.summary), spot(deviation), f"observed  {observed_line(deviation)}"]
+    found += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
+    program = program_lines(deviation.program, mark=deviation.call)
+    return [*fence("\n".join(found)), "", *fence("\n".join(program)), ""]
+
+
 def _list(heading: str, entries: list[str]) -> list[str]:
-    return [f"### {heading}", "", *(f"- {_inline(entry)}" for entry in entries), ""] if entries else []
+    return [f"### {heading}", "", *(f"- {inline(entry)}" for entry in entries), ""] if entries else []
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A table, and the empty line after it; text from outside has gone through ``inline``."""
     rule = "|".join("---" for _ in headings)
     return [f"| {' | '.join(headings)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
-def _fence(text: str, language: str = "") -> list[str]:
+def fence(text: str, language: str = "") -> list[str]:
     """Text as it is; the fence is longer than any that the text holds."""
     ticks = max([2, *(len(run) for run in re.findall(r"`+", text))]) + 1
     return [f"{'`' * ticks}{language or 'text'}", *plain(text).splitlines(), "`" * ticks]
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Text from outside that must not become markup, nor end a table's row."""
     return re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", " ".join(plain(text).split()))

@@ -1,0 +1,85 @@
+"""A trajectory: what a subject makes of one objective, step by step, and the band in which the specification keeps it.
+
+The objective is f(theta) = theta^2 / 2, whose gradient is theta itself, so that no arithmetic but the subject's own comes in. The
+hyperparameters are powers of two and sums of them: what parts two subjects is their formula, not a rounded ``alpha``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rmspec.impl.dialect import Dialect, Hyperparameters
+from rmspec.impl.envelope import STATE_ROLES, Before, envelope
+from rmspec.impl.formats import FORMATS
+from rmspec.impl.policy import STRICT, Policy
+from rmspec.oracles.program import Create, Group, OptionValue, Param, SetGrad, Step
+from rmspec.oracles.subject import Capabilities, Subject
+
+__all__ = ["FORMAT", "HYPER", "OBJECTIVE", "START", "STEPS", "Trajectory", "band", "trajectory"]
+
+OBJECTIVE = "theta^2 / 2"
+START = 1.0
+STEPS = 40
+FORMAT = "float32"
+HYPER = Hyperparameters(lr=0.015625, alpha=0.875, eps=0.0625)
+"""The hyperparameters: lr = 2^-6, alpha = 7/8, eps = 2^-4, no momentum, no decay, not centered."""
+
+_OPTIONS = ("lr", "alpha", "eps")
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The values of theta at the start and after each step; ``stopped`` says why there are fewer, where it raised."""
+
+    theta: tuple[float, ...]
+    stopped: str = ""
+
+
+def trajectory(subject: Subject, capabilities: Capabilities, *, steps: int = STEPS) -> Trajectory | None:
+    """Drive a subject down the objective; ``None`` where it takes no lr, alpha or eps, or has no float32.
+
+    Raises ``SubjectFailed`` where it cannot be driven.
+    """
+    if FORMAT not in capabilities.formats or not capabilities.options.issuperset(_OPTIONS):
+        return None
+    options: dict[str, OptionValue] = {name: HYPER.option(name) for name in {*_OPTIONS, *capabilities.required}}
+    session = subject.session((Param("theta", FORMAT, (1,), (START,)),))
+    try:
+        theta = [START]
+        outcome = session.perform(Create("A", (Group(("theta",)),), options, "list"))
+        for _ in range(steps):
+            if outcome.raised is None:
+                outcome = session.perform(SetGrad("theta", (theta[-1],)))
+            if outcome.raised is None:
+                outcome = session.perform(Step("A"))
+            if outcome.raised is not None:
+                return Trajectory(tuple(theta), f"{outcome.raised.type}: {outcome.raised.message}")
+            theta.append(float(np.asarray(session.observe().params["theta"]).reshape(-1)[0]))
+        return Trajectory(tuple(theta))
+    finally:
+        session.close()
+
+
+def band(dialect: Dialect, *, policy: Policy = STRICT, steps: int = STEPS) -> tuple[tuple[float, float], ...]:
+    """The two ends between which every legal evaluation of a dialect keeps theta, at the start and after each step.
+
+    The envelope is carried along: each step starts from the interval that the last one left.
+    """
+
+    def point(value: float) -> Any:
+        return np.full(1, value), np.full(1, value), None
+
+    theta = point(START)
+    state = {role: point(dialect.initial(role, HYPER)) for role in STATE_ROLES}
+    found = [(START, START)]
+    for t in range(1, steps + 1):
+        before = Before(theta, theta, *(state[role] for role in STATE_ROLES))
+        bounds = envelope(before, FORMATS[FORMAT], HYPER, dialect, policy=policy, t=t)
+        ends = {role: (np.asarray(each.lo), np.asarray(each.hi), each.nan) for role, each in bounds.items()}
+        theta = ends["param"]
+        state = {role: ends.get(role, state[role]) for role in STATE_ROLES}
+        found.append((float(theta[0][0]), float(theta[1][0])))
+    return tuple(found)

@@ -1,0 +1,16 @@
+"""The declared blind spots: what rmspec does not check, whatever a report says. The README has the same list."""
+
+from __future__ import annotations
+
+__all__ = ["BLIND_SPOTS"]
+
+BLIND_SPOTS = (
+    "what is done with the values of sparse gradients (only that they are refused)",
+    "parameters that are overlapping views of one memory",
+    "the finite part of a complex element whose other part is not finite: a complex product then mixes them, and pairs of "
+    "reals promise nothing",
+    "hooks other than the pre- and post-hooks of step",
+    "gradients through a differentiable step (its values are checked)",
+    "distributed and sharded optimizers, and use from several threads at once",
+    "float8 and other formats than float16, bfloat16, float32, float64, complex64 and complex128",
+)
