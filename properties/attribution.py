@@ -360,6 +360,10 @@ def _feature(finding: Finding, program: Program, deviates: Callable[[Program], b
     hyper = case.hyper
     if hyper.weight_decay:
         return "weight-decay"
+    left = _without_zero_decay(program)
+    if left != program and deviates is not None and not deviates(left):
+        # A decay of 0 that is applied: it makes a NaN of an infinity.
+        return "weight-decay"
     if hyper.centered and finding.role in ("param", "momentum_buffer"):
         return "centered-variance"
     if finding.role == "param" and hyper.momentum > 0:
@@ -369,6 +373,16 @@ def _feature(finding: Finding, program: Program, deviates: Callable[[Program], b
         if deviates is not None and not deviates(without):
             return "eps-placement"
     return ""
+
+
+def _without_zero_decay(program: Program) -> Program:
+    calls = tuple(
+        replace(call, options={name: value for name, value in call.options.items() if name != "weight_decay" or value})
+        if isinstance(call, Create)
+        else call
+        for call in program.calls
+    )
+    return replace(program, calls=calls)
 
 
 def _without_eps(program: Program) -> Program:

@@ -33,7 +33,7 @@ from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
 from rmspec.properties.findings import Kind
 
-__all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "read_known", "shipped"]
+__all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "read_known", "shipped", "speaks_of"]
 
 _KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable", "expires"}
 _CONDITIONS = {"kind", "role", "formats", "message", "call", "options"}
@@ -94,9 +94,14 @@ def read_known(path: Path) -> tuple[Known, ...]:
     return tuple(_entries(text, str(path), lambda name: (path.parent / name).read_text("utf-8")))
 
 
+def speaks_of(entry: Known, subject: str) -> bool:
+    """Whether an entry speaks of this subject, at some version."""
+    return any(fnmatch.fnmatchcase(subject, pattern.strip()) for pattern in entry.subject.split("|"))
+
+
 def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
     """Whether an entry speaks of this subject at these versions."""
-    if not any(fnmatch.fnmatchcase(subject, pattern.strip()) for pattern in entry.subject.split("|")):
+    if not speaks_of(entry, subject):
         return False
     for package, wanted in entry.versions.items():
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from dataclasses import replace
 from datetime import date
@@ -18,7 +17,7 @@ from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program import Call, Program, SetOption, Step, to_json
 from rmspec.oracles.registry import registered_names
 from rmspec.properties.events import Deviation
-from rmspec.properties.known import BadKnownList, Known, applies, expired, matches, read_known, shipped
+from rmspec.properties.known import BadKnownList, Known, applies, expired, matches, read_known, shipped, speaks_of
 
 WITNESS = program(create(lr=0.5), step(p=2.0), note="a witness")
 
@@ -200,17 +199,17 @@ def test_the_shipped_list_is_complete_in_itself() -> None:
         assert len(each.reason) > 30
         assert each.versions
         assert each.witness is not None
-        assert any(fnmatch.fnmatchcase(name, each.subject) for name in registered_names())
+        assert any(speaks_of(each, name) for name in registered_names())
 
 
-@pytest.mark.parametrize("each", shipped(), ids=lambda each: each.id)
+@pytest.mark.parametrize("each", [each for each in shipped() if each.id.startswith("torch")], ids=lambda each: each.id)
 def test_every_shipped_witness_still_deviates(each: Known) -> None:
-    """On each registered subject that an entry speaks of, its witness shows it."""
+    """On each registered subject of torch that an entry speaks of, its witness shows it (tests/frameworks has the others)."""
     pytest.importorskip("torch")
     from rmspec.oracles.loader import load
 
     for name in registered_names():
-        if fnmatch.fnmatchcase(name, each.subject) and name not in ("torch:compiled", "torch:capturable"):
+        if speaks_of(each, name) and name not in ("torch:compiled", "torch:capturable"):
             assert result(load(name), known=(each,)).stale == (), name
 
 
