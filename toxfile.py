@@ -1,6 +1,6 @@
 """Inline tox plugin: environments that name one env_dir share it.
 
-tox empties an environment whenever another name used its folder last. Here four environments hold the same packages,
+tox empties an environment whenever another name used its folder last. Here five environments hold the same packages,
 torch among them, so each rebuild would cost minutes and gain nothing. Whatever else tox compares (Python version,
 dependencies, constraints) still rebuilds the environment.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import json
 import math
 import re
@@ -263,8 +264,12 @@ def _log2(value: float) -> int:
 
 
 def _sentence(thing: object) -> str:
-    """The first sentence of a docstring, or of what stands in for one."""
-    return re.split(r"(?<=[.:;])\s", (inspect.getdoc(thing) or "").replace("\n", " "), maxsplit=1)[0].rstrip(":;")
+    return _first(inspect.getdoc(thing) or "")
+
+
+def _first(text: str) -> str:
+    """The first sentence of a docstring."""
+    return re.split(r"(?<=[.:;])\s", text.replace("\n", " "), maxsplit=1)[0].rstrip(":;")
 
 
 def _said(package: str, name: str, thing: object) -> str:
@@ -273,13 +278,12 @@ def _said(package: str, name: str, thing: object) -> str:
         return _sentence(thing)
     for path in sorted((ROOT / package).glob("*.py")):
         body = ast.parse(path.read_text("utf-8")).body
-        for one, following in zip(body, [*body[1:], None], strict=True):
-            targets = (
-                one.targets if isinstance(one, ast.Assign) else [one.target] if isinstance(one, ast.AnnAssign) else []
-            )
-            if any(isinstance(each, ast.Name) and each.id == name for each in targets):
-                if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-                    return re.split(r"(?<=[.:;])\s", str(following.value.value).replace("\n", " "), maxsplit=1)[
-                        0
-                    ].rstrip(":;")
+        for one, following in itertools.pairwise(body):
+            if name in _targets(one) and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                return _first(str(following.value.value))
     return f"A constant: {type(thing).__name__}."
+
+
+def _targets(statement: ast.stmt) -> set[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return {each.id for each in targets if isinstance(each, ast.Name)}

@@ -1,7 +1,6 @@
 """The reference pages hold what the code holds, and the pages build without a warning and ask no other host."""
 
 import importlib.util
-import json
 import re
 import subprocess
 import sys

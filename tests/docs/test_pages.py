@@ -1,7 +1,7 @@
 """The pages of docs are true: a reader who types what a page shows, from top to bottom, sees what it says."""
 
 import ast
-import importlib.util
+import importlib
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ import click
 import pytest
 from docs.readme import ROOT, Block, blocks_of
 
-from rmspec.impl import CLAUSES, DIALECTS
 from rmspec.oracles import FEATURES
 from rmspec.reports.cli import _group
 from rmspec.reports.pytest_plugin import _OPTIONS
@@ -155,18 +154,18 @@ def functions(file: str) -> frozenset[str]:
 
 def leads_somewhere(dotted: str) -> bool:
     """Whether it is a module, or a name that a module or package has."""
-    if importlib.util.find_spec(dotted) is not None:
-        return True
-    module, _, attribute = dotted.rpartition(".")
-    return hasattr(importlib.import_module(module), attribute)
+    try:
+        importlib.import_module(dotted)
+    except ModuleNotFoundError:
+        module, _, attribute = dotted.rpartition(".")
+        return hasattr(importlib.import_module(module), attribute)
+    return True
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_clauses_dialects_features_and_options_that_a_page_names_exist(name: str) -> None:
-    """Links to the reference lead to an id that is there; an option is one of some command."""
+def test_features_and_options_that_a_page_names_exist(name: str) -> None:
+    """An option is one of some command, a feature one that there is. (Links and anchors are checked where the pages build.)"""
     text = PAGES[name]
-    assert set(re.findall(r"clauses\.md#([\w-]+)", text)) <= set(CLAUSES)
-    assert set(re.findall(r"dialects\.md#([\w-]+)", text)) <= set(DIALECTS)
     for features in re.findall(r"--without[ =]([\w,]+)", text):
         assert set(features.split(",")) <= set(FEATURES)
     known = {
