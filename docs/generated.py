@@ -222,15 +222,19 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
+
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
+"""What HTML or a table would take for its own; in code it stays as it is."""
 
 
 def _plain(text: str) -> str:
     """Text of a docstring for Markdown: double backquotes are code, what would be markup is not."""
     pieces = re.split(r"``(.+?)``", text, flags=re.S)
     for i in range(0, len(pieces), 2):
-        pieces[i] = re.sub(r"([\\<>*_~\[\]])", r"\\\1", pieces[i])
+        escaped = re.sub(r"([\\*_\[\]`])", r"\\\1", pieces[i])
+        pieces[i] = re.sub(r"[&<>|]", lambda found: _ENTITIES[found[0]], escaped)
     pieces[1::2] = [f"`{piece}`" for piece in pieces[1::2]]
     return "".join(pieces)
 

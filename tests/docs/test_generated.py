@@ -1,7 +1,9 @@
 """The reference pages hold what the code holds, and the pages build without a warning and ask no other host."""
 
+import html
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -133,3 +135,35 @@ def test_no_page_asks_another_host(site: Path) -> None:
 def test_no_generated_part_is_left_out_of_a_page(site: Path) -> None:
     """Each marker was replaced."""
     assert [page for page in site.rglob("*.html") if "<!-- generated:" in page.read_text("utf-8")] == []
+
+
+def test_generated_text_is_shown_as_it_was_written(site: Path) -> None:
+    """No character of a clause, an option or a title is taken for markup, and none is escaped in vain."""
+    for page, wanted in {
+        "clauses": [text for each in CLAUSES.values() for text in (each.title, each.text, each.source)],
+        "dialects": [each.title for each in DIALECTS.values()],
+        "command-line": ["--baseline SUBJECT|none", "tool.rmspec] of pyproject.toml"],
+    }.items():
+        seen = shown(site / "reference" / f"{page}.html")
+        assert [each for each in wanted if each not in seen] == []
+
+
+def shown(page: Path) -> str:
+    """What a reader sees of a page, in one line."""
+    text = re.sub(r"<br[^>]*>", " ", page.read_text("utf-8"))
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+
+
+def test_a_link_to_an_anchor_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    """Also to one of a generated table: so the strict build checks each link to a clause."""
+    pytest.importorskip("mkdocs")
+    for name in ("docs", "mkdocs.yml", "README.md", "impl", "oracles", "properties", "reports"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").unlink()
+    shutil.copytree(DOCS, tmp_path / "docs")
+    page = tmp_path / "docs" / "tutorial.md"
+    page.write_text(page.read_text("utf-8").replace("clauses.md#momentum-lr", "clauses.md#momentum-rl"), "utf-8")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "momentum-rl" in done.stderr
