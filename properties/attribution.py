@@ -192,17 +192,17 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
     if role in ("param", "momentum_buffer"):
         if hyper.eps:
-            other = "inside" if dialect.eps_place == "outside" else "outside"
-            yield "eps-placement", {"dialect": replace(dialect, eps_place=other)}
+            moved = replace(dialect, eps_place="inside" if dialect.eps_place == "outside" else "outside")
+            yield "eps-placement", {"dialect": moved}
             for value in (0.0, hyper.eps**2, 2 * hyper.eps):
                 yield "eps-placement", {"hyper": replace(hyper, eps=value)}
-            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": replace(dialect, eps_place=other)}
+            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": moved}
             yield "eps-placement", squared
         if dialect.centered(hyper):
             yield "centered-variance", {"hyper": replace(hyper, centered=False)}
         if dialect.momentum(hyper):
-            place = "inside" if dialect.lr_place == "outside" else "outside"
-            yield "momentum-lr", {"dialect": replace(dialect, lr_place=place)}
+            other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
+            yield "momentum-lr", {"dialect": other}
             yield (
                 "momentum-update" if role == "param" else "momentum-buffer",
                 {"dialect": replace(dialect, nesterov=not dialect.nesterov)},
