@@ -79,7 +79,7 @@ CASES = {
     "programs into a file": (["check", "torch", "--repro-dir", "mine.py"], "is not a folder"),
     "repro of nothing": (["repro"], "missing argument 'FILE'"),
     "repro of no file": (["repro", "none.json"], "cannot read none.json"),
-    "repro of a folder": (["repro", "."], "Is a directory"),
+    "repro of a folder": (["repro", "."], "is no recording"),
     "truncated program": (["repro", "cut.json"], "cut.json is not JSON"),
     "program of another schema": (["repro", "other.json"], "other.json is not a program"),
     "program that is not text": (["repro", "bytes.json"], "bytes.json is not text"),
