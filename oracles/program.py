@@ -53,6 +53,9 @@ __all__ = [
     "to_json",
 ]
 
+MAX_ELEMENTS = 2**24
+"""The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
+
 Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
 AddForm = Literal["list", "generator", "tensor"]
@@ -362,6 +365,11 @@ def _check_names(program: Program) -> None:
             raise ValueError(f"parameter {param.name}: unknown dtype {param.dtype!r}")
         if not param.values:
             raise ValueError(f"parameter {param.name}: no values")
+    count = sum(math.prod(param.shape) for param in program.params)
+    if count > MAX_ELEMENTS:
+        raise ValueError(
+            f"its parameters have {count:,} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
+        )
     known, optimizers, slots = set(names), set(), set()
     for index, call in enumerate(program.calls):
         if isinstance(call, Create):

@@ -27,6 +27,7 @@ from rmspec.properties.events import (
     DeviationFound,
     Event,
     Progress,
+    Standing,
     SubjectFinished,
     SubjectResult,
     SubjectStarted,
@@ -140,6 +141,7 @@ def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return not then or bool(set(now) & set(then))
 
 
+_TOLD = 0.5  # seconds between two tellings of how things stand
 _LOOKS = 8
 _CUT = "?"
 _ROUNDED = ": it fits hyperparameters that were rounded too early"
@@ -183,6 +185,7 @@ class _Examination:
             "",
         )
         stopped = False
+        told = time.monotonic()
         if self.capabilities.formats:
             for phase, planned, programs in self._phases():
                 for done, program in enumerate(programs):
@@ -191,6 +194,9 @@ class _Examination:
                         stopped = True
                         break
                     yield Progress(self.subject.name, phase, done, planned)
+                    if time.monotonic() - told > _TOLD:
+                        yield Standing(self._result(()))
+                        told = time.monotonic()
                     for deviation in self.examined(program):
                         yield DeviationFound(self.subject.name, deviation)
                         if self.settings.fail_fast and deviation.known is None and not deviation.hazard:

@@ -1,6 +1,20 @@
 """What a person or a CI reads: the command line, the gate, and the reporters that listen to a run's events."""
 
-from rmspec.reports.gate import ExitCode, exit_code
-from rmspec.reports.reporter import Record, Reporter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rmspec.reports.gate import ExitCode, exit_code
+    from rmspec.reports.reporter import Record, Reporter
 
 __all__ = ["ExitCode", "Record", "Reporter", "exit_code"]
+
+_PLACES = {"ExitCode": "gate", "exit_code": "gate", "Record": "reporter", "Reporter": "reporter"}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is asked for: the entry point must be there before anything that takes time."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

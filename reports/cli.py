@@ -5,6 +5,7 @@ Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+        code = int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+        sys.stdout.flush()
+        return code
     except click.ClickException as error:
         return _refuse(click_message(error), ExitCode.BAD_INPUT)
     except RmspecError as error:
@@ -41,8 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.CONFORMS
     except InternalError as error:
         return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text = (
+            f"rmspec: cannot write to standard output: {error.strerror}\n  free some space, or write to another place"
+        )
+        return _refuse(text, ExitCode.BAD_INPUT)
     except Exception as error:
         return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _refuse(text: str, code: ExitCode) -> int:

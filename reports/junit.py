@@ -7,6 +7,7 @@ skipped; a subject that could not be driven is an error.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from rmspec.properties.events import ClauseResult, SubjectResult
@@ -25,7 +26,7 @@ def render(record: Record) -> str:
     root = ElementTree.Element("testsuites", {"name": "rmspec"})
     subjects = [result.name for result in record.results]
     for result in record.results:
-        root.append(_suite(result, subjects))
+        root.append(_suite(result, subjects, record.started.environment))
     for attribute in ("tests", "failures", "errors", "skipped"):
         root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
     root.set("time", f"{record.finished.seconds:.3f}")
@@ -33,9 +34,9 @@ def render(record: Record) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(result: SubjectResult, subjects: list[str]) -> ElementTree.Element:
+def _suite(result: SubjectResult, subjects: list[str], environment: Mapping[str, str]) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", {"name": _text(f"rmspec {result.name}"), "time": f"{result.seconds:.3f}"})
-    cases = [_case(clause, result, subjects) for clause in result.clauses]
+    cases = [_case(clause, result, subjects, environment) for clause in result.clauses]
     if not result.complete or not result.clauses:
         cases.append(_whole(result))
     suite.extend(cases)
@@ -47,7 +48,9 @@ def _suite(result: SubjectResult, subjects: list[str]) -> ElementTree.Element:
     return suite
 
 
-def _case(clause: ClauseResult, result: SubjectResult, subjects: list[str]) -> ElementTree.Element:
+def _case(
+    clause: ClauseResult, result: SubjectResult, subjects: list[str], environment: Mapping[str, str]
+) -> ElementTree.Element:
     case = ElementTree.Element("testcase", {"classname": _text(result.name), "name": clause.id})
     broken = [each for each in result.deviations if each.clause == clause.id]
     new = [each for each in broken if each.known is None]
@@ -56,7 +59,7 @@ def _case(clause: ClauseResult, result: SubjectResult, subjects: list[str]) -> E
         failure = ElementTree.SubElement(case, "failure", {"type": clause.id, "message": _text(new[0].summary)})
         failure.text = _text(title(clause.id))
         for each in new:
-            printed += [*block(each, repro_commands(None, subjects, result.name, each)), ""]
+            printed += [*block(each, repro_commands(None, subjects, result.name, each, environment)), ""]
     elif clause.verdict in ("not-checked", "inconclusive"):
         reason = clause.reason or "every check was inconclusive"
         ElementTree.SubElement(case, "skipped", {"message": _text(reason)})
