@@ -198,7 +198,9 @@ class _Current:
     def noted(self, result: SubjectResult) -> SubjectResult:
         """The worker's result, with what was noted here of its deviations."""
         notes = {
-            (each.clause, each.program): each.reason for each in self.deviations if each.known is None and each.reason
+            (each.clause, repr(each.program)): each.reason
+            for each in self.deviations
+            if each.known is None and each.reason
         }
         return replace(
             result,
