@@ -40,7 +40,7 @@ from rmspec.properties.runner import run
 from rmspec.properties.stepcheck import exact_usage
 from rmspec.properties.veiled import Veiled
 
-__all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay"]
+__all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay", "trial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,24 @@ def generated(settings: Settings) -> tuple[Program, ...]:
 
 def replay(subject: Subject, program: Program, settings: Settings) -> tuple[Deviation, ...]:
     """The deviations and hazards that one program shows on a subject, cut down further where the subject lets them."""
-    return tuple(_Examination(subject, settings).examined(program))
+    return trial(subject, program, settings)[0]
+
+
+def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
+    """What ``replay`` gives, and whether the program makes any check of the clause that it names, on this subject."""
+    examination = _Examination(subject, settings)
+    found = tuple(examination.examined(program))
+    checks = examination.tally.checks
+    clause = program.clause
+    if clause.startswith("init-"):
+        # Of what cannot be seen yet, that it is created is all that there is to check.
+        return found, bool(checks.get("init-params"))
+    if not clause or clause in _ANY_VALUE:
+        return found, bool(examination.tally.element_checks or (not clause and checks))
+    return found, bool(checks.get(clause))
+
+
+_ANY_VALUE = ("elementwise", "subnormals")
 
 
 def examine(subject: Subject, settings: Settings) -> Iterator[Event]:
@@ -569,7 +586,7 @@ class _Examination:
             reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)
             if seen:
                 return ClauseResult(id, sum(n for _, n in seen), 0, "observed", None, reason)
-            return ClauseResult(id, 0, 0, "not-checked", None, "no program exercised it")
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unexercised())
         if not checks:
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if inconclusive == checks:
@@ -584,6 +601,24 @@ class _Examination:
             return self.capabilities.missing[clause.feature]
         if clause.feature and clause.feature not in self.capabilities.features:
             return f"the subject has no {clause.feature.replace('_', ' ')}"
-        if id.startswith("default-"):
-            return f"the dialect {self.dialect.name} documents no default, or none was left to it"
-        return "no program exercised it"
+        role = _SEEN.get(id, "")
+        roles = self.capabilities.roles
+        if role and (role not in roles if role != "any" else not roles):
+            return "its state is hidden" if not roles else f"it shows no {role}"
+        option = id.removeprefix("default-").replace("-", "_")
+        if id.startswith("default-") and getattr(self.dialect.defaults, option, None) is None:
+            return f"the dialect {self.dialect.name} documents no default"
+        return self._unexercised()
+
+    def _unexercised(self) -> str:
+        return f"the search {self._search} before a program exercised it" if self._search else "no program exercised it"
+
+
+_SEEN = {
+    "square-avg": "square_avg",
+    "grad-avg": "grad_avg",
+    "momentum-buffer": "momentum_buffer",
+    "state-dict-snapshot": "any",
+    "load-shape": "any",
+}
+"""The role that must be seen before there is anything to check of a clause."""

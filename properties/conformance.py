@@ -652,9 +652,7 @@ class Conformance:
         expected = ledger.groups
         for index, (view, group) in enumerate(zip(shown, expected, strict=True)):
             for option, value in group.options.items():
-                if value is None or option not in view.options or view.options[option] == value:
-                    continue
-                if option in group.odd:
+                if value is None or option not in view.options or option in group.odd:
                     continue
                 clause = {
                     "default": f"default-{option.replace('_', '-')}",
@@ -663,6 +661,9 @@ class Conformance:
                     "changed": "group-options",
                     "loaded": "load-options",
                 }[group.sources[option]]
+                self.tally.check(clause)
+                if view.options[option] == value:
+                    continue
                 if added and index < len(expected) - 1:
                     clause = "add-param-group"
                 elif clause.startswith("default-") and index > 0:

@@ -56,10 +56,17 @@ def repro(options: ReproOptions) -> ExitCode:
     """Replay a stored program and say whether it still fails. Raises ``InputProblem``."""
     program, settings = _resolved(options)
     try:
-        found = _replayed(program, settings, options)
+        found, exercised = _replayed(program, settings, options)
     except _Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)))
         return stopped.code
+    if not found and not exercised:
+        text = (
+            f"{plain(program.subject)}: nothing of {program.clause or 'any clause'} was exercised: as far as this subject "
+            "can be asked the program, it makes no check of it, and says neither that it holds nor that it fails"
+        )
+        print("\n".join(wrapped(text, hang=2)))
+        return ExitCode.NOTHING_CHECKED
     same = [each for each in found if not program.clause or each.clause == program.clause]
     others = [each for each in found if each not in same]
     code = max((_code(each, options) for each in found), default=ExitCode.CONFORMS)
@@ -78,7 +85,7 @@ def script(options: ReproOptions) -> ExitCode:
     """Print the standalone script of a stored program. Raises ``InputProblem`` where there is none."""
     program, settings = _resolved(options)
     try:
-        found = _replayed(program, settings, options)
+        found, _ = _replayed(program, settings, options)
     except _Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
         return stopped.code
@@ -101,6 +108,12 @@ def script(options: ReproOptions) -> ExitCode:
 
 def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
     program = read_program(options.file)
+    if not program.calls:
+        raise MalformedProgram(
+            f"{options.file} holds no calls",
+            "there is nothing to replay",
+            "give a file that rmspec check --repro-dir wrote",
+        )
     name = options.subject or program.subject
     if not name:
         raise BadOption(
@@ -143,9 +156,10 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
     return replace(program, subject=name, dialect="" if other else program.dialect), settings
 
 
-def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[Deviation, ...]:
+def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
     name, patience = program.subject, options.call_timeout
     found: tuple[Deviation, ...] = ()
+    exercised = False
     jobs = ((Load(name, settings), max(patience, _IMPORT_PATIENCE)), (Replay(name, program, settings), patience))
     with Overseer() as overseer:
         try:
@@ -154,10 +168,10 @@ def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tu
                     if isinstance(answer, Failed):
                         _stop(name, answer)
                     elif isinstance(answer, Replayed):
-                        found = answer.deviations
+                        found, exercised = answer.deviations, answer.exercised
         except WorkerLost as lost:
             raise _Stopped(ExitCode.SUBJECT_FAILED, f"{name}: {lost.told('while it was replayed')}") from None
-    return found
+    return found, exercised
 
 
 def _stop(name: str, failure: Failed) -> None:
