@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from rmspec.impl.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
@@ -18,12 +19,14 @@ from rmspec.properties.events import (
     Progress,
     RunFinished,
     RunStarted,
+    Standing,
     SubjectFinished,
     SubjectResult,
     SubjectStarted,
     Verdict,
 )
 from rmspec.reports.environment import environment
+from rmspec.reports.fresh import MOST, by_itself
 from rmspec.reports.jobs import Check, Failed, Generate, Generated, Load
 from rmspec.reports.overseer import Overseer, WorkerLost
 from rmspec.reports.problems import InternalError
@@ -121,13 +124,16 @@ class Checking:
             for answer in overseer.ask(Check(name, self._settings), patience=self._patience):
                 match answer:
                     case SubjectFinished(result=result):
-                        self._finish(result)
+                        self._finish(current.noted(result))
                     case SubjectStarted():
                         current.started = answer
                         self._publish(answer)
                     case DeviationFound():
                         current.deviations.append(answer.deviation)
-                        self._publish(answer)
+                        found = current.deviations[-1] = self._replayed(current, answer.deviation)
+                        self._publish(replace(answer, deviation=found))
+                    case Standing():
+                        current.standing = answer.result
                     case Progress():
                         current.programs += 1
                         self._publish(answer)
@@ -135,6 +141,15 @@ class Checking:
                         self._finish(self._failed(current, answer))
         except WorkerLost as lost:
             self._finish(current.result("errored", message=lost.told("while it was checked")))
+
+    def _replayed(self, current: _Current, deviation: Deviation) -> Deviation:
+        """A new deviation, replayed in a fresh process while the worker goes on."""
+        new = [each for each in current.deviations if each.known is None and not each.hazard]
+        if deviation.known is not None or deviation.hazard or len(new) > MOST:
+            return deviation
+        patience = max(self._patience, _IMPORT_PATIENCE)
+        settings = replace(self._settings, programs=None)
+        return by_itself(current.name, deviation, settings, import_patience=patience, patience=self._patience)
 
     def _failed(self, current: _Current, failure: Failed) -> SubjectResult:
         if failure.kind == "internal":
@@ -178,9 +193,25 @@ class _Current:
         self.programs = 0
         self.started: SubjectStarted | None = None
         self.deviations: list[Deviation] = []
+        self.standing: SubjectResult | None = None
+
+    def noted(self, result: SubjectResult) -> SubjectResult:
+        """The worker's result, with what was noted here of its deviations."""
+        notes = {
+            (each.clause, repr(each.program)): each.reason
+            for each in self.deviations
+            if each.known is None and each.reason
+        }
+        return replace(
+            result,
+            deviations=tuple(
+                replace(each, reason=notes.get((each.clause, repr(each.program)), each.reason))
+                for each in result.deviations
+            ),
+        )
 
     def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
-        """The result of a check that was cut short: the deviations so far, and every other clause not checked."""
+        """The result of a check that was cut short: the deviations so far, and the counts as they last came in."""
         deviations = tuple(each for each in self.deviations if not each.hazard)
         result = SubjectResult(
             self.name,
@@ -195,18 +226,34 @@ class _Current:
         )
         if self.started is None:
             return result
+        held = self.standing
+        counted: dict[str, ClauseResult] = {}
+        if held is not None:
+            counted = {each.id: each for each in held.clauses if each.verdict != "not-checked"}
+            result = replace(
+                result,
+                programs=held.programs,
+                steps=held.steps,
+                element_checks=held.element_checks,
+                inconclusive_checks=held.inconclusive_checks,
+                state_visible=held.state_visible,
+                fingerprint=held.fingerprint,
+            )
         return replace(
             result,
             dialect=self.started.dialect,
             framework=self.started.framework,
             formats=self.started.formats,
             versions=self.started.versions,
-            clauses=tuple(_clause(id, deviations, message) for id in CLAUSES),
+            clauses=tuple(_clause(id, deviations, message, counted.get(id)) for id in CLAUSES),
         )
 
 
-def _clause(id: str, deviations: tuple[Deviation, ...], message: str) -> ClauseResult:
+def _clause(id: str, deviations: tuple[Deviation, ...], message: str, counted: ClauseResult | None) -> ClauseResult:
     broken = [each for each in deviations if each.clause == id]
     if not broken:
-        return ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
-    return ClauseResult(id, len(broken), 0, "deviates" if any(each.known is None for each in broken) else "known")
+        return counted or ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
+    verdict: Literal["deviates", "known"] = "deviates" if any(each.known is None for each in broken) else "known"
+    if counted is not None:
+        return replace(counted, checks=max(counted.checks, len(broken)), verdict=verdict)
+    return ClauseResult(id, len(broken), 0, verdict)

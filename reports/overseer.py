@@ -116,7 +116,8 @@ class Overseer:
         ours, theirs = context.Pipe()
         self._log = Path(self._folder) / f"{time.monotonic_ns()}.log"
         self._process = context.Process(target=serve, args=(theirs, str(self._log)), name="rmspec-worker")
-        self._process.start()
+        with _no_interrupt():
+            self._process.start()
         theirs.close()
         self._connection = ours
         return ours
@@ -169,6 +170,20 @@ class Overseer:
             process.join(5)
         with contextlib.suppress(ValueError):
             process.close()
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold a Ctrl-C back while a process is started, which inherits that: it is the parent's to handle, while the other
+    one is still importing as well."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _kill(process: SpawnProcess, number: int) -> None:
