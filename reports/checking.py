@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -25,9 +26,10 @@ from rmspec.properties.events import (
     SubjectStarted,
     Verdict,
 )
+from rmspec.reports.ahead import Ahead
 from rmspec.reports.environment import environment
 from rmspec.reports.fresh import MOST, by_itself
-from rmspec.reports.jobs import Check, Failed, Generate, Generated, Load
+from rmspec.reports.jobs import Answer, Failed, Generate, Generated, Load
 from rmspec.reports.overseer import Overseer, WorkerLost
 from rmspec.reports.problems import InternalError
 from rmspec.reports.reporter import Reporter
@@ -60,13 +62,14 @@ class Checking:
         self._current = _Current("")
         self._started = False
         self._fingerprint = ""
+        self._begun: dict[str, tuple[Overseer, Ahead]] = {}
 
     def run(self) -> Outcome:
         """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
         begin = time.monotonic()
-        with Overseer() as generator, Overseer() as overseer:
+        with Overseer() as generator, Overseer() as overseer, Overseer() as other:
             try:
-                self._run(generator, overseer)
+                self._run(generator, overseer, other)
             except KeyboardInterrupt:
                 # From here to the written reports a second Ctrl-C has nothing left to interrupt.
                 for number in (signal.SIGINT, signal.SIGTERM):
@@ -75,7 +78,7 @@ class Checking:
         self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
         return self._outcome
 
-    def _run(self, generator: Overseer, overseer: Overseer) -> None:
+    def _run(self, generator: Overseer, overseer: Overseer, other: Overseer) -> None:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
         generator.post(Generate(self._settings))
         failures = {name: failure for name in self._subjects if (failure := self._load(overseer, name)) is not None}
@@ -83,14 +86,26 @@ class Checking:
             self._generated(generator)
         generator.close()
         self._start()
+        waiting = [name for name in self._subjects if name not in failures]
+        # Two at a time, each in a process of its own; a device that they would share gets one after the other.
+        lanes = [overseer, other] if (os.cpu_count() or 1) > 1 and self._settings.device == "cpu" else [overseer]
         for name in self._subjects:
             self._current = _Current(name)
-            # Again, for a fresh worker after a crash.
-            failure = failures.get(name) or self._load(overseer, name)
-            if failure is not None:
-                self._finish(failure)
-            else:
-                self._check(overseer, name)
+            if name in failures:
+                self._finish(failures[name])
+                continue
+            while lanes and waiting:
+                lane, following = lanes.pop(0), waiting.pop(0)
+                self._begun[following] = lane, self._ahead(lane, following)
+            lane, check = self._begun[name]
+            self._check(check)
+            del self._begun[name]
+            lanes.append(lane)
+
+    def _ahead(self, overseer: Overseer, name: str) -> Ahead:
+        patience = self._patience
+        limit = max(patience, _IMPORT_PATIENCE)
+        return Ahead(overseer, name, self._settings, import_patience=limit, patience=patience)
 
     def _generated(self, generator: Overseer) -> None:
         self._publish(Progress("", "generating programs", 0, None))
@@ -118,29 +133,33 @@ class Checking:
             return current.result("errored", message=lost.told("while it was loaded"))
         return None
 
-    def _check(self, overseer: Overseer, name: str) -> None:
+    def _check(self, check: Ahead) -> None:
         current = self._current
         try:
-            for answer in overseer.ask(Check(name, self._settings), patience=self._patience):
-                match answer:
-                    case SubjectFinished(result=result):
-                        self._finish(current.noted(result))
-                    case SubjectStarted():
-                        current.started = answer
-                        self._publish(answer)
-                    case DeviationFound():
-                        current.deviations.append(answer.deviation)
-                        found = current.deviations[-1] = self._replayed(current, answer.deviation)
-                        self._publish(replace(answer, deviation=found))
-                    case Standing():
-                        current.standing = answer.result
-                    case Progress():
-                        current.programs += 1
-                        self._publish(answer)
-                    case Failed():
-                        self._finish(self._failed(current, answer))
+            for answer in check.answers():
+                self._heard(current, answer)
         except WorkerLost as lost:
             self._finish(current.result("errored", message=lost.told("while it was checked")))
+
+    def _heard(self, current: _Current, answer: Answer, *, replays: bool = True) -> None:
+        match answer:
+            case SubjectFinished(result=result):
+                self._finish(current.noted(result))
+            case SubjectStarted():
+                current.started = answer
+                self._publish(answer)
+            case DeviationFound():
+                current.deviations.append(answer.deviation)
+                if replays:
+                    current.deviations[-1] = self._replayed(current, answer.deviation)
+                self._publish(replace(answer, deviation=current.deviations[-1]))
+            case Standing():
+                current.standing = answer.result
+            case Progress():
+                current.programs += 1
+                self._publish(answer)
+            case Failed():
+                self._finish(self._failed(current, answer))
 
     def _replayed(self, current: _Current, deviation: Deviation) -> Deviation:
         """A new deviation, replayed in a fresh process while the worker goes on."""
@@ -162,10 +181,13 @@ class Checking:
     def _interrupted(self) -> None:
         self._outcome.complete = False
         self._start()
-        done = {result.name for result in self._outcome.results}
         for name in self._subjects:
-            if name not in done:
-                current = self._current if self._current.name == name else _Current(name)
+            current = self._current if self._current.name == name else _Current(name)
+            if name in self._begun:
+                # What was checked ahead counts as far as it came.
+                for answer in self._begun[name][1].so_far():
+                    self._heard(current, answer, replays=False)
+            if name not in {result.name for result in self._outcome.results}:
                 new = any(each.known is None and not each.hazard for each in current.deviations)
                 message = "interrupted" if current.started else "interrupted before it was checked"
                 self._finish(current.result("deviates" if new else "inconclusive", message=message))
