@@ -144,12 +144,10 @@ def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple
     if clause.startswith("init-"):
         # Of what cannot be seen yet, that it is created is all that there is to check.
         return found, bool(checks.get("init-params"))
-    if not clause or clause in _ANY_VALUE:
-        return found, bool(examination.tally.element_checks or (not clause and checks))
-    return found, bool(checks.get(clause))
-
-
-_ANY_VALUE = ("elementwise", "subnormals")
+    if clause in ("elementwise", "subnormals"):
+        # Any step of any shape and number is one to check them by.
+        return found, bool(checks.get("step"))
+    return found, bool(checks.get(clause) if clause else checks)
 
 
 def examine(subject: Subject, settings: Settings) -> Iterator[Event]:

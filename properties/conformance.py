@@ -380,6 +380,7 @@ class Conformance:
         if not call.closure or report is None:
             return []
         if call.closure == "raises":
+            self.tally.check("closure")
             self.tally.check("closure-failure")
             if report.calls == 0:
                 return [self._finding("closure", "closure", "step did not call its closure", call.optimizer)]
@@ -531,8 +532,9 @@ class Conformance:
         held = [bool(roles) for roles in saved.state.values()]
         partial = "drop" in saved.edits or (any(held) and not all(held))
         clause = "load-partial" if partial else "load-state-dict"
-        for checked in {clause, "load-state-dict"} if any(held) else {clause}:
-            self.tally.check(checked)
+        self.tally.check("load-state-dict", 1 + sum(held))
+        if not all(held):
+            self.tally.check("load-partial", len(held) - sum(held))
         if self.carried:
             self.tally.check("load-options")
         if outcome.raised:
@@ -661,13 +663,13 @@ class Conformance:
                     "changed": "group-options",
                     "loaded": "load-options",
                 }[group.sources[option]]
-                self.tally.check(clause)
-                if view.options[option] == value:
-                    continue
                 if added and index < len(expected) - 1:
                     clause = "add-param-group"
                 elif clause.startswith("default-") and index > 0:
                     clause = "group-defaults"
+                self.tally.check(clause)
+                if view.options[option] == value:
+                    continue
                 summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
                 return [
                     self._finding(
