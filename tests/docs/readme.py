@@ -1,4 +1,4 @@
-"""The README as a list of blocks, each with what the comment before it asks for."""
+"""A page as a list of blocks, each with what the comment before it asks for; the README above all."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ _BLOCK = re.compile(r"(?:^<!-- docs: (?P<asks>[^\n]*?) -->\n)?^```(?P<language>\
 
 
 class Block(NamedTuple):
-    """A fenced block: what is asked for it, its language, its text, and the line of the README where it begins."""
+    """A fenced block: what is asked for it, its language, its text, and the line of the page where it begins."""
 
     asks: tuple[str, ...]
     language: str
@@ -25,15 +25,20 @@ class Block(NamedTuple):
         return next(int(each.removeprefix("exit ")) for each in self.asks if each.startswith("exit "))
 
 
-BLOCKS = [
-    Block(
-        tuple(each.strip() for each in (found["asks"] or "").split(",") if each.strip()),
-        found["language"],
-        found["text"],
-        TEXT.count("\n", 0, found.start("language")) + 1,
-    )
-    for found in _BLOCK.finditer(TEXT)
-]
+def blocks_of(text: str) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    return [
+        Block(
+            tuple(each.strip() for each in (found["asks"] or "").split(",") if each.strip()),
+            found["language"],
+            found["text"],
+            text.count("\n", 0, found.start("language")) + 1,
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+BLOCKS = blocks_of(TEXT)
 
 
 def asking(kind: str) -> list[Block]:
