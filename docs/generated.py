@@ -94,7 +94,11 @@ def dialects() -> str:
     plain = DIALECTS["torch"]
     parts = []
     for each in DIALECTS.values():
-        switches = [(f"`{name}`", f"`{_value(value)}`") for name, value in _switches(each) if each is plain or value != getattr(plain, name)]
+        switches = [
+            (f"`{name}`", f"`{_value(value)}`")
+            for name, value in _switches(each)
+            if each is plain or value != getattr(plain, name)
+        ]
         defaults = [(f"`{it.name}`", _known(getattr(each.defaults, it.name))) for it in fields(Defaults)]
         shown = _table(("switch", "position"), switches) if switches else "No switch differs."
         parts += [f"## {each.name}", f"{_plain(each.title)}.", shown, _table(("default of", "is"), defaults)]
@@ -114,7 +118,13 @@ def subjects() -> str:
 def formats() -> str:
     """A table of the number formats; a complex one has the figures of its parts."""
     rows = [
-        (f"`{name}`", f"2^{_log2(each.part.unit_roundoff)}", f"2^{_log2(each.part.smallest_normal)}", f"2^{_log2(each.part.smallest_subnormal)}", f"{each.part.max_finite:.8g}")
+        (
+            f"`{name}`",
+            f"2^{_log2(each.part.unit_roundoff)}",
+            f"2^{_log2(each.part.smallest_normal)}",
+            f"2^{_log2(each.part.smallest_subnormal)}",
+            f"{each.part.max_finite:.8g}",
+        )
         for name, each in FORMATS.items()
     ]
     return _table(("format", "unit roundoff", "smallest normal", "smallest subnormal", "largest"), rows)
@@ -123,7 +133,12 @@ def formats() -> str:
 def policies() -> str:
     """A table of the hardware policies."""
     rows = [
-        (f"`{name}`", f"{each.division_ulps:g} ulp", f"{each.sqrt_ulps:g} ulp", "may become 0" if each.flush_subnormals else "kept")
+        (
+            f"`{name}`",
+            f"{each.division_ulps:g} ulp",
+            f"{each.sqrt_ulps:g} ulp",
+            "may become 0" if each.flush_subnormals else "kept",
+        )
         for name, each in POLICIES.items()
     ]
     return _table(("policy", "division within", "root within", "subnormal results"), rows)
@@ -133,9 +148,22 @@ def configuration() -> str:
     """A table of the keys of ``[tool.rmspec]``, from its schema."""
     rows = []
     for key, found in config_schema(_check)["properties"].items():
-        names = found.get("enum") or [name for each in found.get("anyOf", ()) for option in each.get("items", {}).get("anyOf", ()) for name in option.get("enum", ())]
+        names = found.get("enum") or [
+            name
+            for each in found.get("anyOf", ())
+            for option in each.get("items", {}).get("anyOf", ())
+            for name in option.get("enum", ())
+        ]
         kind = found.get("type", "string, or list of strings")
-        rows.append((f"`{key}`", kind, _plain(found["description"]), f"`{found['default']}`" if "default" in found else "", ", ".join(f"`{name}`" for name in names)))
+        rows.append(
+            (
+                f"`{key}`",
+                kind,
+                _plain(found["description"]),
+                f"`{found['default']}`" if "default" in found else "",
+                ", ".join(f"`{name}`" for name in names),
+            )
+        )
     return _table(("key", "type", "what it means", "default", "names there are"), rows)
 
 
@@ -144,7 +172,13 @@ def schemas() -> str:
     rows = []
     for path in sorted(ROOT.glob("*/schemas/*.json")):
         data = json.loads(path.read_text("utf-8"))
-        rows.append((f"`{path.relative_to(ROOT).as_posix()}`", _plain(data.get("title", "")), _plain(data.get("description", ""))))
+        rows.append(
+            (
+                f"`{path.relative_to(ROOT).as_posix()}`",
+                _plain(data.get("title", "")),
+                _plain(data.get("description", "")),
+            )
+        )
     return _table(("file", "title", "what it describes"), rows)
 
 
@@ -240,8 +274,12 @@ def _said(package: str, name: str, thing: object) -> str:
     for path in sorted((ROOT / package).glob("*.py")):
         body = ast.parse(path.read_text("utf-8")).body
         for one, following in zip(body, [*body[1:], None], strict=True):
-            targets = one.targets if isinstance(one, ast.Assign) else [one.target] if isinstance(one, ast.AnnAssign) else []
+            targets = (
+                one.targets if isinstance(one, ast.Assign) else [one.target] if isinstance(one, ast.AnnAssign) else []
+            )
             if any(isinstance(each, ast.Name) and each.id == name for each in targets):
                 if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-                    return re.split(r"(?<=[.:;])\s", str(following.value.value).replace("\n", " "), maxsplit=1)[0].rstrip(":;")
+                    return re.split(r"(?<=[.:;])\s", str(following.value.value).replace("\n", " "), maxsplit=1)[
+                        0
+                    ].rstrip(":;")
     return f"A constant: {type(thing).__name__}."

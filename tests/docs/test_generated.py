@@ -51,7 +51,9 @@ def first_cells(table: str) -> list[str]:
 def test_every_generated_part_is_used_and_every_use_is_generated(generated: ModuleType) -> None:
     """No table is made for nobody, and no page asks for one that there is not."""
     used = {
-        name for page in DOCS.rglob("*.md") for name in re.findall(r"<!-- generated: ([\w-]+) -->", page.read_text("utf-8"))
+        name
+        for page in DOCS.rglob("*.md")
+        for name in re.findall(r"<!-- generated: ([\w-]+) -->", page.read_text("utf-8"))
     }
     assert used == set(generated.TABLES)
 
@@ -121,7 +123,9 @@ def test_the_pages_build_without_a_warning(site: Path) -> None:
 def test_no_page_asks_another_host(site: Path) -> None:
     """No script, style, font or picture comes from elsewhere."""
     for page in site.rglob("*.html"):
-        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=[\"']?([^\"' >]+)", page.read_text("utf-8"))
+        loaded = re.findall(
+            r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=[\"']?([^\"' >]+)", page.read_text("utf-8")
+        )
         assert [each for each in loaded if re.match(r"(https?:)?//", each)] == [], page
     for style in site.rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", style.read_text("utf-8")), style

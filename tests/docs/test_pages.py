@@ -2,22 +2,21 @@
 
 import ast
 import importlib.util
-import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 from docs.readme import ROOT, Block, blocks_of
 
 from rmspec.impl import CLAUSES, DIALECTS
 from rmspec.oracles import FEATURES
 from rmspec.reports.cli import _group
+from rmspec.reports.pytest_plugin import _OPTIONS
 
 DOCS = ROOT / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
@@ -82,23 +81,38 @@ class Desk:
         """Replace the lines after ``-`` by those after ``+``."""
         old, new = ("".join(line[2:] for line in diff.splitlines(keepends=True) if line[0] == sign) for sign in "-+")
         text = file.read_text("utf-8")
-        old, new = (re.sub(r"^", "", part) for part in (old, new))
         assert text.count(old) == 1, old
         file.write_text(text.replace(old, new), "utf-8")
 
 
+@pytest.fixture(scope="module")
+def followed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
+) -> dict[str, Future[None]]:
+    """Each page that was chosen, followed at a desk of its own; two at a time, the longest first."""
+    chosen = {
+        item.callspec.params["name"]
+        for item in request.session.items
+        if item.name.startswith("test_a_page_can_be_followed")
+    }
+
+    def follow(name: str) -> None:
+        desk = Desk(tmp_path_factory.mktemp("desk"), environment)
+        for block in blocks_of(PAGES[name]):
+            desk.follow(block)
+
+    with ThreadPoolExecutor(2) as pool:
+        return {name: pool.submit(follow, name) for name in sorted(chosen, key=lambda name: -PAGES[name].count("exit"))}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", every("run"))
-def test_a_page_can_be_followed_from_top_to_bottom(
-    name: str, tmp_path: Path, environment: dict[str, str]
-) -> None:
-    """At a desk of its own: its files are written, its commands end with the code beside them and print what is shown."""
+def test_a_page_can_be_followed_from_top_to_bottom(name: str, request: pytest.FixtureRequest) -> None:
+    """Its files are written, its commands end with the code beside them and print what is shown."""
     pytest.importorskip("torch")
     if "needs keras" in PAGES[name]:
         pytest.importorskip("keras")
-    desk = Desk(tmp_path, environment)
-    for block in blocks_of(PAGES[name]):
-        desk.follow(block)
+    request.getfixturevalue("followed")[name].result()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -161,14 +175,14 @@ def test_clauses_dialects_features_and_options_that_a_page_names_exist(name: str
         for option in command.params
         for name in (*option.opts, *option.secondary_opts)
     }
-    plugin = {each for each in re.findall(r"--rmspec[\w-]*", text)}
+    plugin = {"--rmspec", *(f"--rmspec-{each}" for each in _OPTIONS)}
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text)) - plugin - {"--help", "--strict"} <= known
 
 
-def commands(group: object) -> Iterator[object]:
+def commands(group: click.Group) -> Iterator[click.Command]:
     for command in group.commands.values():
         yield command
-        if hasattr(command, "commands"):
+        if isinstance(command, click.Group):
             yield from commands(command)
 
 
