@@ -98,6 +98,10 @@ class Dialect:
         """Whether a group with these options keeps a momentum buffer."""
         return self.momentum_form == "always" or (self.momentum_form == "option" and hyper.momentum > 0)
 
+    def reads_momentum(self, hyper: Hyperparameters) -> bool:
+        """Whether a step depends on the momentum buffer before it: one that is multiplied by 0 is written, not read."""
+        return self.momentum_form != "never" and hyper.momentum > 0
+
     def initial(self, role: str, hyper: Hyperparameters) -> float:
         """The initial value of a state role: ``square_avg``, ``grad_avg`` or ``momentum_buffer``."""
         if role != "square_avg":

@@ -65,7 +65,7 @@ class Saved:
 
 def needed_roles(dialect: Dialect, hyper: Hyperparameters) -> tuple[str, ...]:
     """The roles that a step of this group reads."""
-    used = {"square_avg": True, "grad_avg": dialect.centered(hyper), "momentum_buffer": dialect.momentum(hyper)}
+    used = {"square_avg": True, "grad_avg": dialect.centered(hyper), "momentum_buffer": dialect.reads_momentum(hyper)}
     return tuple(role for role in STATE_ROLES if used[role])
 
 

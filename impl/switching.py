@@ -47,14 +47,16 @@ def switched(
     pair = _Pair(index, group.dialect, target, group.hyper, tuple(FORMATS[name] for name in formats))
     _check_structure(pair, terms)
     hyper = group.hyper
-    lr = float(np.float32(hyper.lr)) if target.scalars != "double" else hyper.lr
+    coarse = any(_precision(target, fmt, "lr").name != "float64" for fmt in pair.formats)
+    single = target.scalars in ("float32", "float32-storage", "storage") or "lr" in target.single
+    lr = float(np.float32(hyper.lr)) if single and coarse else hyper.lr
     if hyper.lr > 0 and not 0 < lr < math.inf:
         raise CannotTranslate(
             f"the learning rate {hyper.lr!r} is {lr!r} in float32",
             f"{target.name} holds it as float32",
             "choose a learning rate that float32 can hold",
         )
-    momentum = hyper.momentum if group.dialect.momentum(hyper) else 0.0
+    momentum = hyper.momentum if group.dialect.reads_momentum(hyper) else 0.0
     centered = group.dialect.centered(hyper)
     eps, eps_lines = _eps(pair, group, terms)
     decay, decay_lines = _decay(pair, lr, terms)
@@ -93,7 +95,7 @@ def _check_structure(pair: _Pair, terms: Terms) -> None:
             "the same gradients would move the parameters the other way",
             "negate the loss, and say --loss-negated",
         )
-    if source.momentum(hyper) and source.nesterov != target.nesterov:
+    if source.reads_momentum(hyper) and source.nesterov != target.nesterov:
         raise CannotTranslate(
             f"{source.name} has {'Nesterov' if source.nesterov else 'plain'} momentum, and {target.name} does not",
             "no choice of options makes one the other",
@@ -113,7 +115,7 @@ def _check_structure(pair: _Pair, terms: Terms) -> None:
         raise CannotTranslate(
             f"{target.name} is always centered, the source is not", "the denominators differ without bound"
         )
-    if source.momentum(hyper) and target.momentum_form == "never":
+    if source.reads_momentum(hyper) and target.momentum_form == "never":
         raise CannotTranslate(
             f"the source has momentum {hyper.momentum!r}, {target.name} has none",
             "a target without momentum would drop what is in the buffer",
@@ -260,35 +262,39 @@ _DECAYS = {
 # -- the precision in which hyperparameters are held
 
 
-def _precision(dialect: Dialect, fmt: Format) -> Format:
-    if dialect.scalars == "storage":
+_AFTER = ("float32", "storage", "float32-storage")
+"""The roundings with which 1 - alpha may be formed after alpha was rounded."""
+
+
+def _precision(dialect: Dialect, fmt: Format, option: str) -> Format:
+    half = fmt.unit_roundoff > FORMATS["float32"].unit_roundoff
+    if half and dialect.scalars in ("cast", "storage", "float32-storage"):
         return fmt.part
-    wide = dialect.scalars == "double" and fmt.part.name == "float64"
-    return FORMATS["float64" if wide else "float32"]
+    wide = dialect.scalars in ("double", "cast", "storage") and option not in dialect.single
+    return FORMATS["float64" if wide and fmt.part.name == "float64" else "float32"]
 
 
-def _errors(pair: _Pair, value: float) -> float:
+def _errors(pair: _Pair, value: float, option: str) -> float:
     """The relative difference that holding ``value`` in the precisions of both dialects makes, at most."""
     worst = 0.0
     for fmt in pair.formats:
-        old, new = (_precision(each, fmt).round(value) for each in (pair.source, pair.target))
+        old, new = (_precision(each, fmt, option).round(value) for each in (pair.source, pair.target))
         if old != new:
             worst = max(worst, float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value))))
     return worst
 
 
 def _held(pair: _Pair, option: str, value: float) -> Line:
-    error = _errors(pair, value)
+    error = _errors(pair, value, option)
     if not error:
         return pair.line(option, value, value)
-    return pair.line(
-        option, value, value, kind="rounded", bound=error, note=f"held as {_narrow(pair).name} by one of the two"
-    )
+    note = f"held as {_narrow(pair, option).name} by one of the two"
+    return pair.line(option, value, value, kind="rounded", bound=error, note=note)
 
 
-def _narrow(pair: _Pair) -> Format:
+def _narrow(pair: _Pair, option: str) -> Format:
     """The coarsest precision in which one of the two holds a hyperparameter."""
-    found = [_precision(each, fmt) for each in (pair.source, pair.target) for fmt in pair.formats]
+    found = [_precision(each, fmt, option) for each in (pair.source, pair.target) for fmt in pair.formats]
     return max(found, key=lambda fmt: fmt.unit_roundoff)
 
 
@@ -307,12 +313,13 @@ def _alpha(pair: _Pair) -> Line:
     v_t is a sum of two terms that are not negative, so its relative error is at most the larger of theirs.
     """
     alpha = pair.hyper.alpha
-    error = _errors(pair, alpha)
-    narrow = _narrow(pair)
+    error = _errors(pair, alpha, "alpha")
+    narrow = _narrow(pair, "alpha")
     held = Fraction(narrow.round(alpha))
-    if pair.source.scalars != pair.target.scalars and held != Fraction(alpha) != 1:
-        after, exact = Fraction(narrow.round(float(1 - held))), 1 - Fraction(alpha)
-        error = max(error, float(abs(after - exact) / abs(exact)) + narrow.unit_roundoff)
+    after = any(each.scalars in _AFTER for each in (pair.source, pair.target))
+    if after and pair.source.scalars != pair.target.scalars and held != Fraction(alpha) != 1:
+        formed, exact = Fraction(narrow.round(float(1 - held))), 1 - Fraction(alpha)
+        error = max(error, float(abs(formed - exact) / abs(exact)) + narrow.unit_roundoff)
     if not error:
         return pair.line("alpha", alpha, alpha)
     note = f"{narrow.name} holds it in one of the two, where 1 - alpha may be formed after that: v changes by this in a step"

@@ -53,6 +53,12 @@ def check_name(name: str) -> None:
         return
     if name.endswith(".py"):
         raise UnknownSubject(f"{name} names a file but no class in it", hint=f"write {name}:ClassName")
+    if separator and not place:
+        raise UnknownSubject(
+            f"{name!r} names neither a file nor a module",
+            "the part before the colon says where the class is",
+            f"write path/to/file.py:{attribute or 'Class'} or package.module:{attribute or 'Class'}",
+        )
     if place in {framework.name for framework in FRAMEWORKS} | {"reference"} or not separator or not attribute:
         near = difflib.get_close_matches(name, registered_names(), n=1, cutoff=0.5)
         raise UnknownSubject(
@@ -81,7 +87,7 @@ def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Sub
         return attribute
     if not callable(attribute):
         raise NotAnOptimizer(
-            f"{name} is not an optimizer: it is a {type(attribute).__name__}",
+            f"{name} is not an optimizer: it is {_with_article(type(attribute).__name__)}",
             "it can be neither called to make an optimizer nor driven by itself",
             "name a class or a factory that is called like torch.optim.RMSprop",
         )
@@ -197,6 +203,7 @@ def _broken(place: str, error: Exception) -> CannotImport:
     where = ""
     if isinstance(error, SyntaxError) and error.lineno:
         where = f" (line {error.lineno})"
+        error = SyntaxError(error.msg)
     elif error.__traceback__ is not None:
         lines = [
             frame for frame in inspect.getinnerframes(error.__traceback__) if frame.filename.endswith(Path(place).name)
@@ -207,6 +214,10 @@ def _broken(place: str, error: Exception) -> CannotImport:
         f"{place} does not import: {type(error).__name__}: {reason}{where}",
         hint="mend the file; python runs it as it is",
     )
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def _nearest(place: str) -> str:

@@ -9,6 +9,7 @@ The JSON Schema is ``schemas/program-1.json`` beside this module. Source: DESIGN
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -52,6 +53,9 @@ __all__ = [
     "real",
     "to_json",
 ]
+
+MAX_ELEMENTS = 2**24
+"""The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
 
 Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
@@ -320,7 +324,7 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
             worst = max(meant or worst.context, key=lambda error: len(error.absolute_path))
         place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
         raise MalformedProgram(
-            f"{where} is not a program: at {place}: {worst.message[:200]}",
+            f"{where} is not a program: at {place}: {_problem(worst)}",
             "a program follows the schema rmspec.program/1",
             "write programs with rmspec check --repro-dir, or compare with the schema in rmspec/oracles/schemas",
         )
@@ -337,20 +341,39 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
     return program
 
 
+def _problem(error: jsonschema.ValidationError) -> str:
+    """What is wrong at one place, in the words of the vocabulary where the schema's own say less."""
+    value = json.dumps(error.instance)[:100]
+    if list(error.absolute_path)[-1:] == ["op"]:
+        near = difflib.get_close_matches(str(error.instance), list(_OPS), n=1)
+        return f"unknown op {value}" + (f"; did you mean {near[0]}?" if near else f"; the ops are {', '.join(_OPS)}")
+    number = "a float in hexadecimal, such as 0x1.8p+1, nor nan, inf or -inf"
+    if error.validator == "type" and error.validator_value == "boolean":
+        return f"{value} is neither true or false nor {number}"
+    if error.validator == "pattern" and "nan|" in str(error.validator_value):
+        return f"{value} is neither {number}"
+    return str(error.message)[:200]
+
+
 def parse(text: str, *, where: str = "the program", trusted: bool = False) -> Program:
     """The program in a JSON text. Raises ``MalformedProgram`` for a truncated or malformed one."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise MalformedProgram(
-            f"{where} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-            "it may have been cut off" if error.pos >= len(text.rstrip()) - 1 else "",
+            f"{where} is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}",
+            "it may have been cut off" if _cut_off(error, text) else "",
             "give a file that rmspec check --repro-dir wrote",
         ) from None
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits, or nesting without end: JSON, and no program.
         raise MalformedProgram(f"{where} is not a program: {error}", hint="compare it with a stored one") from None
     return from_json(data, where=where, trusted=trusted)
+
+
+def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether the text ends before its JSON does; a string without an end is told by where it begins."""
+    return error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
 
 
 def _check_names(program: Program) -> None:
@@ -362,6 +385,11 @@ def _check_names(program: Program) -> None:
             raise ValueError(f"parameter {param.name}: unknown dtype {param.dtype!r}")
         if not param.values:
             raise ValueError(f"parameter {param.name}: no values")
+    count = sum(math.prod(param.shape) for param in program.params)
+    if count > MAX_ELEMENTS:
+        raise ValueError(
+            f"its parameters have {count:,} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
+        )
     known, optimizers, slots = set(names), set(), set()
     for index, call in enumerate(program.calls):
         if isinstance(call, Create):

@@ -267,10 +267,10 @@ def _wraps_torch(kind: type) -> bool:
     return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
 
 
-def _require(device: str) -> None:
+def _require(device: str, hint: str = "run on a machine with a GPU, or leave out --device cuda") -> None:
     kind = device.split(":")[0]
     if kind == "cuda" and not torch.cuda.is_available():
-        raise Unsupported("there is no CUDA device", hint="run on a machine with a GPU, or leave out --device cuda")
+        raise Unsupported("there is no CUDA device", hint=hint)
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -283,8 +283,9 @@ def registered(name: str, device: str) -> TorchSubject:
     fixed: dict[str, Any] = {"foreach": path == "foreach"}
     if path in ("maximize", "differentiable", "capturable"):
         fixed[path] = True
-    if path == "capturable":
-        device = "cuda" if device == "cpu" else device
+    if path == "capturable" and device == "cpu":
+        device = "cuda"
+        _require(device, "run on a machine with a GPU: this path exists there alone")
     return TorchSubject(
         name,
         torch.optim.RMSprop,

@@ -35,7 +35,7 @@ from rmspec.oracles.program import (
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.findings import Case, Finding
 from rmspec.properties.ledger import number
-from rmspec.properties.reduction import plain_numbers
+from rmspec.properties.reduction import alone_with, plain_numbers, without_closures
 
 __all__ = ["attribute", "flushed", "hypotheses"]
 
@@ -74,12 +74,14 @@ def attribute(
     if structural:
         return structural
     held = [each for each in hypotheses(finding, program, dialect) if labels is None or each in labels]
+    apart = _apart(program, finding, deviates)
+    held = [each for each in held if each != "isolation" or not apart]
     if held[:2] == ["grad-zero", "weight-decay"] and deviates is not None:
         # Nothing moved, with a gradient of 0 and with weight decay: which of the two was passed over?
         return held[1] if deviates(plain_numbers(program)) else held[0]
     if held:
         return held[0]
-    return _history(program, finding) or _feature(finding, program, deviates) or finding.clause
+    return _history(program, finding, apart=apart) or _feature(finding, program, deviates) or finding.clause
 
 
 _PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "load-options", "isolation")
@@ -136,6 +138,9 @@ def flushed(finding: Finding, dialect: Dialect) -> bool:
         return False
     fmt = FORMATS[case.format]
     small = fmt.smallest_normal
+    if finding.half and finding.observed != 0:
+        # In the halves numbers of daily use are subnormal: what is allowed without them explains other rounding as well.
+        return False
     # An input of its own may be flushed before it is used.
     inputs = {name: getattr(case.before, name) for name in ("param", "grad", *STATE_ROLES)}
     if any(isinstance(values, tuple) for values in inputs.values()):
@@ -192,17 +197,17 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
     if role in ("param", "momentum_buffer"):
         if hyper.eps:
-            other = "inside" if dialect.eps_place == "outside" else "outside"
-            yield "eps-placement", {"dialect": replace(dialect, eps_place=other)}
+            moved = replace(dialect, eps_place="inside" if dialect.eps_place == "outside" else "outside")
+            yield "eps-placement", {"dialect": moved}
             for value in (0.0, hyper.eps**2, 2 * hyper.eps):
                 yield "eps-placement", {"hyper": replace(hyper, eps=value)}
-            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": replace(dialect, eps_place=other)}
+            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": moved}
             yield "eps-placement", squared
         if dialect.centered(hyper):
             yield "centered-variance", {"hyper": replace(hyper, centered=False)}
         if dialect.momentum(hyper):
-            place = "inside" if dialect.lr_place == "outside" else "outside"
-            yield "momentum-lr", {"dialect": replace(dialect, lr_place=place)}
+            other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
+            yield "momentum-lr", {"dialect": other}
             yield (
                 "momentum-update" if role == "param" else "momentum-buffer",
                 {"dialect": replace(dialect, nesterov=not dialect.nesterov)},
@@ -292,6 +297,10 @@ def _structural(finding: Finding, program: Program, deviates: Callable[[Program]
         )
         if not deviates(real):
             return "complex-pairs"
+    if any(isinstance(call, Step) and call.closure for call in program.calls) and not deviates(
+        without_closures(program)
+    ):
+        return "closure"
     if _sparse(program):
         return "sparse-rows"
     if _layouts(program):
@@ -312,7 +321,15 @@ def _layouts(program: Program) -> bool:
     )
 
 
-def _history(program: Program, finding: Finding) -> str:
+def _apart(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> bool:
+    """Whether the deviation is there without the other optimizers as well, so that it is not one of sharing."""
+    if deviates is None or not finding.optimizer:
+        return False
+    alone = alone_with(program, finding.optimizer)
+    return alone != program and deviates(alone)
+
+
+def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
     """The call besides plain steps that the deviation needs, by the clause that speaks of it."""
     calls = program.calls[: finding.call + 1]
     last = calls[-1] if calls else None
@@ -337,7 +354,7 @@ def _history(program: Program, finding: Finding) -> str:
         if isinstance(call, SetGrad) and call.values is None:
             return "grad-none"
     optimizers = {call.optimizer for call in calls if isinstance(call, Create)}
-    if len(optimizers) > 1:
+    if len(optimizers) > 1 and not apart:
         return "isolation"
     if any(isinstance(call, Create) and len(call.groups) > 1 for call in calls):
         return "group-options"

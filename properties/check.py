@@ -28,6 +28,7 @@ from rmspec.properties.events import (
     DeviationFound,
     Event,
     Progress,
+    Standing,
     SubjectFinished,
     SubjectResult,
     SubjectStarted,
@@ -35,13 +36,14 @@ from rmspec.properties.events import (
 )
 from rmspec.properties.findings import Finding, Tally
 from rmspec.properties.known import Known, applies, expired, matches, shipped
-from rmspec.properties.reduction import plain_numbers, reduce, stored_values
+from rmspec.properties.reduction import alone_with, plain_numbers, plain_options, reduce, stored_values
 from rmspec.properties.runner import run
 from rmspec.properties.stepcheck import exact_usage
 from rmspec.properties.trajectory import trajectory
 from rmspec.properties.usage import used_element
+from rmspec.properties.veiled import Veiled
 
-__all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay"]
+__all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay", "trial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,22 @@ def generated(settings: Settings) -> tuple[Program, ...]:
 
 def replay(subject: Subject, program: Program, settings: Settings) -> tuple[Deviation, ...]:
     """The deviations and hazards that one program shows on a subject, cut down further where the subject lets them."""
-    return tuple(_Examination(subject, settings).examined(program))
+    return trial(subject, program, settings)[0]
+
+
+def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
+    """What ``replay`` gives, and whether the program makes any check of the clause that it names, on this subject."""
+    examination = _Examination(subject, settings)
+    found = tuple(examination.examined(program))
+    checks = examination.tally.checks
+    clause = program.clause
+    if clause.startswith("init-"):
+        # Of what cannot be seen yet, that it is created is all that there is to check.
+        return found, bool(checks.get("init-params"))
+    if clause in ("elementwise", "subnormals"):
+        # Any step of any shape and number is one to check them by.
+        return found, bool(checks.get("step"))
+    return found, bool(checks.get(clause) if clause else checks)
 
 
 def examine(subject: Subject, settings: Settings) -> Iterator[Event]:
@@ -142,6 +159,7 @@ def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return not then or bool(set(now) & set(then))
 
 
+_TOLD = 0.5  # seconds between two tellings of how things stand
 _LOOKS = 8
 _CUT = "?"
 _ROUNDED = ": it fits hyperparameters that were rounded too early"
@@ -163,7 +181,7 @@ class _Examination:
         self._reductions: dict[object, int] = {}
         self._looks: dict[object, int] = {}
         self._baselines: list[Subject] = []
-        self._baseline_places: dict[tuple[str, int], tuple[set[object], int]] = {}
+        self._baseline_places: dict[tuple[str, bool, int], tuple[set[object], int]] = {}
         self._start = time.monotonic()
         self._machine: tuple[Program, ...] = ()
         self._fingerprint = ""
@@ -185,6 +203,7 @@ class _Examination:
             "",
         )
         stopped = False
+        told = time.monotonic()
         if self.capabilities.formats:
             for phase, planned, programs in self._phases():
                 for done, program in enumerate(programs):
@@ -193,6 +212,9 @@ class _Examination:
                         stopped = True
                         break
                     yield Progress(self.subject.name, phase, done, planned)
+                    if time.monotonic() - told > _TOLD:
+                        yield Standing(self._result(()))
+                        told = time.monotonic()
                     for deviation in self.examined(program):
                         yield DeviationFound(self.subject.name, deviation)
                         if self.settings.fail_fast and deviation.known is None and not deviation.hazard:
@@ -346,6 +368,12 @@ class _Examination:
             for each in run(other, self.subject, self.dialect, policy=self.settings.policy).findings:
                 if each.key == finding.key and each.call == finding.call:
                     labels = _both(labels, hypotheses(each, other, self.dialect))
+        if "isolation" in labels:
+            # An option of another optimizer may have the value that fits by chance.
+            alone = alone_with(program, finding.optimizer)
+            done = run(alone, self.subject, self.dialect, policy=self.settings.policy)
+            if alone != program and any(each.key == finding.key for each in done.findings):
+                labels = tuple(label for label in labels if label != "isolation")
         return labels
 
     def _again(self, index: tuple[str, str]) -> None:
@@ -390,19 +418,44 @@ class _Examination:
             if spoken and baseline.dialect != self.dialect.name:
                 # It computes something else on purpose: that it deviates from this dialect excuses no one.
                 continue
-            key = (baseline.name, hash(repr(program)))
-            if key not in self._baseline_places:
-                if len(self._baseline_places) > 4000:
-                    self._baseline_places.clear()
-                done = run(program, baseline, self.dialect, policy=self.settings.policy)
-                places: set[object] = {(each.clause, each.place) for each in done.findings if not each.hazard}
-                self._baseline_places[key] = (places, done.calls)
-            places, calls = self._baseline_places[key]
-            if (finding.clause, finding.place) in places:
+            calls = 0
+            for places, calls in self._places(baseline, program):  # noqa: B007 - the last one counts below
+                if (finding.clause, finding.place) in places:
+                    return baseline.name
+            if self._habit(baseline, program, finding):
                 return baseline.name
             if calls <= finding.call:
                 cut = _CUT
         return cut
+
+    def _places(self, baseline: Subject, program: Program) -> Iterator[tuple[set[object], int]]:
+        """Where a baseline deviates in a program, and how many calls it was followed: as it is, and with as little of its
+        state to be seen as this subject shows."""
+        roles = self.capabilities.roles
+        sights: list[Subject] = [baseline]
+        if not baseline.capabilities().roles <= roles:
+            sights.insert(0, Veiled(baseline, roles))
+        for sight in sights:
+            key = (baseline.name, sight is baseline, hash(repr(program)))
+            if key not in self._baseline_places:
+                if len(self._baseline_places) > 4000:
+                    self._baseline_places.clear()
+                done = run(program, sight, self.dialect, policy=self.settings.policy)
+                places: set[object] = {(each.clause, each.place) for each in done.findings if not each.hazard}
+                self._baseline_places[key] = (places, done.calls)
+            yield self._baseline_places[key]
+
+    def _habit(self, baseline: Subject, program: Program, finding: Finding) -> bool:
+        """Whether a baseline does the same on plain numbers: what changed or was accepted is no matter of the numbers,
+        and those at hand may hide it, as an overflow or ``alpha=1`` does, which leave nothing to change."""
+        if finding.kind not in ("frame", "silent"):
+            return False
+        sign = (finding.clause, finding.place)
+        for plain in (plain_numbers(program), plain_numbers(plain_options(program))):
+            if any(sign in places for places, _ in self._places(baseline, plain)):
+                done = run(plain, self.subject, self.dialect, policy=self.settings.policy)
+                return any((each.clause, each.place) == sign for each in done.findings)
+        return False
 
     def _deviation(self, program: Program, finding: Finding, clause: str, inherited: str, elapsed: float) -> Deviation:
         stored = replace(
@@ -565,7 +618,7 @@ class _Examination:
             reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)
             if seen:
                 return ClauseResult(id, sum(n for _, n in seen), 0, "observed", None, reason)
-            return ClauseResult(id, 0, 0, "not-checked", None, "no program exercised it")
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unexercised())
         if not checks:
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if inconclusive == checks:
@@ -580,6 +633,24 @@ class _Examination:
             return self.capabilities.missing[clause.feature]
         if clause.feature and clause.feature not in self.capabilities.features:
             return f"the subject has no {clause.feature.replace('_', ' ')}"
-        if id.startswith("default-"):
-            return f"the dialect {self.dialect.name} documents no default, or none was left to it"
-        return "no program exercised it"
+        role = _SEEN.get(id, "")
+        roles = self.capabilities.roles
+        if role and (role not in roles if role != "any" else not roles):
+            return "its state is hidden" if not roles else f"it shows no {role}"
+        option = id.removeprefix("default-").replace("-", "_")
+        if id.startswith("default-") and getattr(self.dialect.defaults, option, None) is None:
+            return f"the dialect {self.dialect.name} documents no default"
+        return self._unexercised()
+
+    def _unexercised(self) -> str:
+        return f"the search {self._search} before a program exercised it" if self._search else "no program exercised it"
+
+
+_SEEN = {
+    "square-avg": "square_avg",
+    "grad-avg": "grad_avg",
+    "momentum-buffer": "momentum_buffer",
+    "state-dict-snapshot": "any",
+    "load-shape": "any",
+}
+"""The role that must be seen before there is anything to check of a clause."""

@@ -35,7 +35,7 @@ from rmspec.oracles.program import (
     elements,
     named_rows,
 )
-from rmspec.oracles.subject import OPTIONS, Observation, Outcome
+from rmspec.oracles.subject import OPTIONS, GroupView, Observation, Outcome
 from rmspec.properties.findings import Finding, Observed, Tally
 from rmspec.properties.ledger import Carry, OptimizerLedger, SavedLedger, count_reals, format_of, number
 from rmspec.properties.sparse import SparseStep
@@ -300,6 +300,12 @@ class Conformance:
                 optimizer=call.optimizer,
                 sources=dict(group.sources),
             )
+            if found and group.odd:
+                # The group does not show what it was given. Which of the two it uses, another clause has asked already.
+                given = partial(check_group, dialect=self.dialect, policy=self.policy, tally=Tally(), sources={})
+                others, _ = given(stepped, group.meant(), call=self._index, optimizer=call.optimizer)
+                wrong = {each.param for each in others if not each.hazard}
+                found = [each for each in found if each.hazard or each.param in wrong]
             found = [sparse[each.param].placed(each) if each.param in sparse else each for each in found]
             for name, roles in known.items():
                 held = sparse[name].spread(roles, initial) if name in sparse else roles
@@ -374,6 +380,7 @@ class Conformance:
         if not call.closure or report is None:
             return []
         if call.closure == "raises":
+            self.tally.check("closure")
             self.tally.check("closure-failure")
             if report.calls == 0:
                 return [self._finding("closure", "closure", "step did not call its closure", call.optimizer)]
@@ -441,11 +448,14 @@ class Conformance:
             if option in OPTIONS:
                 group.options[option] = number(value)
                 group.sources[option] = "changed"
+                group.odd.pop(option, None)
         findings = self._frame(before, after, "frame", groups_of=call.optimizer)
         shown = after.groups.get(call.optimizer)
         if shown is not None and len(shown) == len(ledger.groups):
             for index, (view, expected) in enumerate(zip(shown, ledger.groups, strict=True)):
                 for option, wanted in expected.options.items():
+                    if option in expected.odd:
+                        continue
                     if index != call.group and wanted is not None and view.options.get(option, wanted) != wanted:
                         summary = f"changing an option of group {call.group} changed group {index}"
                         finding = self._finding(
@@ -487,9 +497,11 @@ class Conformance:
             return self._lost()
         self._refresh(saved, before.slots.get(call.slot))
         saved.edits.append(call.edit)
-        if call.edit == "drop" and saved.state:
-            position = call.index % len(saved.state)
-            saved.state[position], saved.steps[position] = {}, 0
+        if call.edit == "drop":
+            for position in saved.entry(call.index):
+                saved.state[position], saved.steps[position] = {}, 0
+        elif call.edit == "reshape":
+            saved.reshaped.update(saved.entry(call.index))
         elif call.edit == "shorten":
             saved.groups[-1].params = saved.groups[-1].params[:-1]
         return []
@@ -501,7 +513,9 @@ class Conformance:
             return self._lost()
         sizes = [len(group.params) for group in ledger.groups]
         mismatch = sizes != [len(group.params) for group in saved.groups]
-        reshaped = "reshape" in saved.edits and any(saved.state.values())
+        # An entry without state has no tensor to reshape; of one whose state is hidden, nobody knows.
+        entries = [saved.state.get(position, {}) for position in sorted(saved.reshaped)]
+        reshaped = any(not isinstance(carry, tuple) for roles in entries for carry in roles.values())
         if mismatch or reshaped:
             clause = "load-mismatch" if mismatch else "load-shape"
             self.tally.check(clause)
@@ -510,12 +524,17 @@ class Conformance:
             self.over = True
             what = "groups of other sizes" if mismatch else "tensors of other shapes"
             return [self._finding("silent", clause, f"a saved state with {what} was accepted", call.optimizer)]
-        if "reshape" in saved.edits and outcome.raised:
+        if saved.reshaped and outcome.raised:
             # An optimizer may hold state for a parameter that was never stepped: then this is a refusal.
             return self._frame(before, after, "load-shape")
-        entries = [bool(roles) for roles in saved.state.values()]
-        clause = "load-partial" if "drop" in saved.edits or (any(entries) and not all(entries)) else "load-state-dict"
-        self.tally.check(clause)
+        if any(entries):
+            return self._lost()
+        held = [bool(roles) for roles in saved.state.values()]
+        partial = "drop" in saved.edits or (any(held) and not all(held))
+        clause = "load-partial" if partial else "load-state-dict"
+        self.tally.check("load-state-dict", 1 + sum(held))
+        if not all(held):
+            self.tally.check("load-partial", len(held) - sum(held))
         if self.carried:
             self.tally.check("load-options")
         if outcome.raised:
@@ -524,7 +543,7 @@ class Conformance:
         self._refresh(saved, before.slots.get(call.slot))
         ledger.load(saved, self.carried)
         return [
-            *self._loaded_state(call, clause, ledger, after),
+            *self._loaded_state(call, ledger, after)[:1],
             *self._groups_as_expected(ledger, after),
             *self._frame(before, after, "load-state-dict", groups_of=call.optimizer, state_of=call.optimizer),
         ]
@@ -535,37 +554,61 @@ class Conformance:
             for position, roles in seen.items():
                 saved.state.setdefault(position, {}).update(roles)
 
-    def _loaded_state(self, call: Load, clause: str, ledger: OptimizerLedger, after: Observation) -> list[Finding]:
+    def _loaded_state(self, call: Load, ledger: OptimizerLedger, after: Observation) -> list[Finding]:
+        """Where the state is not what was saved. The ledger takes over what is there: later steps start from that."""
+        findings: list[Finding] = []
         for name in dict.fromkeys(ledger.params()):
             shown = after.state.get(call.optimizer, {}).get(name, {})
             fmt = FORMATS[format_of(after.params[name])]
+            clause = "load-state-dict" if ledger.state.get(name) else "load-partial"
             for role in STATE_ROLES:
                 known = ledger.known(name, role)
                 if isinstance(known, tuple):
                     continue
                 got = shown.get(role)
+                start = self._initial_value(ledger, name, role)
+                wrong: Array | None = None
                 if known is None:
-                    problem = got is not None and bool(np.any(as_reals(got) != self._initial_value(ledger, name, role)))
+                    wrong = None if got is None else as_reals(got) != start
                 elif got is None:
-                    problem = bool(np.any(as_reals(known) != self._initial_value(ledger, name, role)))
+                    wrong = as_reals(known) != start
                 else:
                     with np.errstate(over="ignore"):
                         rounded = as_reals(known).astype(fmt.part.dtype).astype(np.float64)
                     exact, reals = as_reals(known), as_reals(got)
                     if reals.shape != exact.shape:
-                        problem = True
+                        wrong = np.ones(1, dtype=bool)
                     else:
-                        equal = (reals == rounded) | (reals == exact) | (np.isnan(reals) & np.isnan(exact))
-                        problem = not bool(np.all(equal))
-                if problem:
-                    what = "gone" if got is None else "not what was saved"
-                    if known is None:
-                        what = "not initial, although nothing was saved for it"
-                    summary = f"after load_state_dict the {role} of {name} is {what}"
-                    return [self._finding("load", clause, summary, call.optimizer, name, role)]
+                        wrong = ~((reals == rounded) | (reals == exact) | (np.isnan(reals) & np.isnan(exact)))
+                if wrong is not None and bool(np.any(wrong)):
+                    findings.append(self._not_restored(call, clause, name, role, known, got, start, wrong))
+                    ledger.state.get(name, {}).pop(role, None)
                 if got is not None:
                     ledger.state.setdefault(name, {})[role] = got
-        return []
+        return findings
+
+    def _not_restored(
+        self,
+        call: Load,
+        clause: str,
+        name: str,
+        role: str,
+        known: Array | None,
+        got: Array | None,
+        start: float,
+        wrong: Array,
+    ) -> Finding:
+        if known is not None or got is None:
+            what = "gone" if got is None else "not what was saved"
+            summary = f"after load_state_dict the {role} of {name} is {what}"
+            return self._finding("load", clause, summary, call.optimizer, name, role)
+        element = int(np.flatnonzero(wrong)[0])
+        why = "although nothing was saved for it"
+        if clause == "load-state-dict":
+            why = "although the saved state of the parameter has none"
+        summary = f"after load_state_dict the {role} of {name} is not initial, {why}"
+        value = float(as_reals(got)[element])
+        return self._finding("load", clause, summary, call.optimizer, name, role, element, value, (start, start))
 
     def _harness(self, call: Call, before: Observation, after: Observation) -> list[Finding]:
         if isinstance(call, SetGrad):
@@ -577,10 +620,11 @@ class Conformance:
 
     def _groups_as_expected(self, ledger: OptimizerLedger, after: Observation, *, added: bool = False) -> list[Finding]:
         shown = after.groups.get(ledger.name)
-        if shown is None:
+        if shown is None or ledger.unlike:
             return []
         expected = ledger.groups
         if len(shown) != len(expected):
+            ledger.unlike = True
             summary = f"the optimizer has {len(shown)} groups instead of {len(expected)}"
             return [
                 self._finding(
@@ -597,9 +641,20 @@ class Conformance:
             if view.params and tuple(dict.fromkeys(view.params)) != tuple(dict.fromkeys(group.params)):
                 summary = f"group {index} holds the parameters {', '.join(view.params)}, not {', '.join(group.params)}"
                 clause = "add-param-group" if added else "params"
+                ledger.unlike = True
                 return [self._finding("group", clause, summary, ledger.name, role="params", element=index)]
+        found = self._options_as_expected(ledger, shown, added=added)
+        for view, group in zip(shown, expected, strict=True):
+            group.show(view.options)
+        return found
+
+    def _options_as_expected(
+        self, ledger: OptimizerLedger, shown: Sequence[GroupView], *, added: bool
+    ) -> list[Finding]:
+        expected = ledger.groups
+        for index, (view, group) in enumerate(zip(shown, expected, strict=True)):
             for option, value in group.options.items():
-                if value is None or option not in view.options or view.options[option] == value:
+                if value is None or option not in view.options or option in group.odd:
                     continue
                 clause = {
                     "default": f"default-{option.replace('_', '-')}",
@@ -612,6 +667,9 @@ class Conformance:
                     clause = "add-param-group"
                 elif clause.startswith("default-") and index > 0:
                     clause = "group-defaults"
+                self.tally.check(clause)
+                if view.options[option] == value:
+                    continue
                 summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
                 return [
                     self._finding(

@@ -18,6 +18,7 @@ __all__ = [
     "Progress",
     "RunFinished",
     "RunStarted",
+    "Standing",
     "SubjectFinished",
     "SubjectResult",
     "SubjectStarted",
@@ -34,7 +35,8 @@ class Deviation:
 
     ``known`` is ``None``, the id of a known deviation, or ``inherited:SUBJECT``. ``seconds_to_first`` counts from the
     subject's first call. ``element`` and ``role`` say which number ``observed`` and ``allowed`` speak of, ``call`` after
-    which call it was seen. ``occurrences`` is in how many programs it was met;
+    which call it was seen. ``reason`` is why it is known, or what to know of one that is new. ``occurrences`` is in how many
+    programs it was met;
     ``state_name`` what the subject calls the role in its own state.
     """
 
@@ -155,6 +157,13 @@ class SubjectFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How the check of a subject stands by now, for when it does not come to an end: the counts, and the clauses."""
+
+    result: SubjectResult
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run is over; ``complete`` is false when it was interrupted."""
 
@@ -162,4 +171,4 @@ class RunFinished:
     seconds: float
 
 
-Event = RunStarted | SubjectStarted | Progress | DeviationFound | SubjectFinished | RunFinished
+Event = RunStarted | SubjectStarted | Progress | DeviationFound | Standing | SubjectFinished | RunFinished

@@ -31,12 +31,15 @@ Carry = Array | tuple[Array, Array, Array | None] | None
 class LedgerGroup:
     """A group: its parameters, its options as numbers, and where each option came from.
 
-    ``sources`` maps an option to ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``.
+    ``sources`` maps an option to ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``. ``odd`` holds the
+    options that the optimizer shows otherwise, with the value that they were given: once that is found, ``options`` is
+    what is shown, so that it is not found again in all that follows.
     """
 
     params: tuple[str, ...]
     options: dict[str, float | bool | None]
     sources: dict[str, str]
+    odd: dict[str, float | bool] = field(default_factory=dict)
 
     def hyper(self) -> Hyperparameters | None:
         """The options as hyperparameters; ``None`` where the dialect documents no default for one that was not given."""
@@ -45,25 +48,48 @@ class LedgerGroup:
         numbers: dict[str, Any] = dict(self.options)
         return Hyperparameters(**numbers)
 
+    def show(self, options: Mapping[str, float | bool]) -> None:
+        """Take over the options that the optimizer shows; what is no number is left as it was given."""
+        for option, value in self.options.items():
+            shown = options.get(option, value)
+            if value is not None and shown is not None and shown != value:
+                self.odd.setdefault(option, value)
+                self.options[option] = value if shown != shown else shown
+
+    def meant(self) -> Hyperparameters:
+        """The options as they were given."""
+        given: dict[str, Any] = {**self.options, **self.odd}
+        return Hyperparameters(**given)
+
     def copy(self) -> LedgerGroup:
         """An independent copy."""
-        return LedgerGroup(self.params, dict(self.options), dict(self.sources))
+        return LedgerGroup(self.params, dict(self.options), dict(self.sources), dict(self.odd))
 
 
 @dataclass(slots=True)
 class SavedLedger:
-    """What a slot must hold: groups, and state by the position of the parameter; ``edits`` that were made to it."""
+    """What a slot must hold: groups, and state by the position of the parameter; ``edits`` that were made to it, and the
+    positions whose entry one of them ``reshaped``."""
 
     groups: list[LedgerGroup]
     state: dict[int, dict[str, Carry]]
     steps: dict[int, int]
     optimizer: str
     edits: list[str] = field(default_factory=list)
+    reshaped: set[int] = field(default_factory=set)
+
+    def entry(self, index: int) -> list[int]:
+        """The positions that an edit of the entry ``index`` is about: more than one for a parameter that is listed twice."""
+        order = [param for group in self.groups for param in group.params]
+        return [each for each, param in enumerate(order) if param == order[index % len(order)]]
 
 
 @dataclass(slots=True)
 class OptimizerLedger:
-    """One optimizer: its groups, the constructor's options, the state of its parameters, and their steps so far."""
+    """One optimizer: its groups, the constructor's options, the state of its parameters, and their steps so far.
+
+    ``unlike`` tells that it was found to show other groups than these.
+    """
 
     name: str
     defaults: dict[str, float | bool | None]
@@ -72,6 +98,7 @@ class OptimizerLedger:
     state: dict[str, dict[str, Carry]] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     loaded_from: set[str] = field(default_factory=set)
+    unlike: bool = False
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
@@ -118,6 +145,9 @@ class OptimizerLedger:
         for group, source in zip(self.groups, saved.groups, strict=True):
             for option in carried:
                 group.options[option], group.sources[option] = source.options[option], "loaded"
+                group.odd.pop(option, None)
+                if option in source.odd:
+                    group.odd[option] = source.odd[option]
         for position, param in enumerate(self.params()):
             self.state[param] = dict(saved.state.get(position, {}))
             self.steps[param] = saved.steps.get(position, 0)

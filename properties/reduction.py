@@ -31,10 +31,11 @@ from rmspec.oracles.program import (
     Step,
     TensorNumber,
     elements,
+    plain_number,
 )
 from rmspec.properties.findings import Finding
 
-__all__ = ["plain_numbers", "reduce", "stored_values"]
+__all__ = ["alone_with", "plain_numbers", "plain_options", "reduce", "stored_values", "without_closures"]
 
 Shows = Callable[[Program], Finding | None]
 """Runs a program and returns the finding if it is still there, in the same way."""
@@ -277,6 +278,24 @@ def _renamed(call: Call, optimizer: str, names: dict[str, str]) -> Call:
     return replace(call, optimizer=optimizer)
 
 
+def alone_with(program: Program, optimizer: str) -> Program:
+    """The program with the calls on one optimizer alone."""
+    others = {call.optimizer for call in program.calls if isinstance(call, Create)} - {optimizer}
+    kept = _valid(tuple(call for call in program.calls if getattr(call, "optimizer", "") not in others))
+    return program if kept is None else replace(program, calls=kept)
+
+
+def without_closures(program: Program) -> Program:
+    """The program with the gradients set before each step, not by a closure in it."""
+    calls: list[Call] = []
+    for call in program.calls:
+        if isinstance(call, Step) and call.closure == "returns":
+            calls += [SetGrad(name, values) for name, values in call.grads.items()]
+            call = replace(call, closure="", grads={}, loss=0.0)
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
+
+
 # -- groups and parameters
 
 
@@ -391,6 +410,26 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
         else:
             calls.append(call)
     return replace(program, params=params, calls=tuple(calls))
+
+
+def plain_options(program: Program) -> Program:
+    """The program with a plain value for every option that it gives: none that makes a step leave anything as it was."""
+    plain = {"lr": 0.5, "alpha": 0.75, "eps": 0.5, "weight_decay": 0.5, "momentum": 0.5}
+
+    def changed(options: dict[str, Any]) -> dict[str, Any]:
+        return {name: plain.get(name, value) if plain_number(value) > 0 else value for name, value in options.items()}
+
+    calls: list[Call] = []
+    for call in program.calls:
+        if isinstance(call, Create):
+            groups = tuple(replace(group, options=changed(group.options)) for group in call.groups)
+            call = replace(call, groups=groups, options=changed(call.options))
+        elif isinstance(call, AddParamGroup):
+            call = replace(call, group=replace(call.group, options=changed(call.group.options)))
+        elif isinstance(call, SetOption):
+            call = replace(call, options=changed(call.options))
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
 
 
 _ABSENT = object()

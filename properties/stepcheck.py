@@ -73,7 +73,7 @@ def check_group(
     optimizer: str,
     sources: Mapping[str, str],
 ) -> tuple[list[Finding], dict[str, dict[str, Carry]]]:
-    """Findings of one step of one group, at most one per parameter, and what is then known of the parameters' state."""
+    """Findings of one step of one group, at most one and one hazard per parameter, and what is then known of the parameters' state."""
     findings: list[Finding] = []
     known: dict[str, dict[str, Carry]] = {}
     where = _Where(call, optimizer, sources)
@@ -137,8 +137,9 @@ def _check_batch(
         part = before.at(rest) if rest.size < total else before
         bounds = envelope(part, fmt, hyper, dialect, policy=policy, t=batch[0].t)
         finite_input = _finite(part)
-        mixed = _mixed(before, rest) if fmt.parts == 2 else None
-        reported: set[str] = set()
+        mixed = _mixed(before, after, bounds, rest, seen, unseen) if fmt.parts == 2 else None
+        reported: set[tuple[str, bool]] = set()
+        deviated: set[str] = set()
         for role in (*seen, "param"):
             values = after[role][rest]
             interval = bounds[role]
@@ -155,9 +156,12 @@ def _check_batch(
             for index in np.flatnonzero(~inside | hazards):
                 position = int(rest[index])
                 owner = batch[int(np.searchsorted(offsets, position, side="right")) - 1]
-                if owner.name in reported:
+                admitted = bool(inside[index])
+                if (owner.name, admitted) in reported:
                     continue
-                reported.add(owner.name)
+                reported.add((owner.name, admitted))
+                if not admitted:
+                    deviated.add(owner.name)
                 findings.append(
                     _finding(
                         owner,
@@ -170,19 +174,24 @@ def _check_batch(
                         counts[batch.index(owner)],
                         dialect,
                         float(values[index]),
-                        bool(inside[index]),
+                        admitted,
                         where,
                     )
                 )
         for role in unseen:
             for each, start, stop in zip(batch, offsets[:-1], offsets[1:], strict=True):
                 interval = bounds[role]
-                nan = None if interval.nan is None else interval.nan[start:stop]
-                known[each.name][role] = (
-                    np.broadcast_to(interval.lo, (total,))[start:stop].copy(),
-                    np.broadcast_to(interval.hi, (total,))[start:stop].copy(),
-                    nan,
-                )
+                lo = np.broadcast_to(interval.lo, (total,))[start:stop].copy()
+                hi = np.broadcast_to(interval.hi, (total,))[start:stop].copy()
+                nan = None if interval.nan is None else np.broadcast_to(interval.nan, (total,))[start:stop].copy()
+                # After a wrong step, or in a mixed pair, what is hidden can be anything.
+                lost = np.full(stop - start, each.name in deviated)
+                if mixed is not None:
+                    lost |= mixed[start:stop]
+                if lost.any():
+                    lo[lost], hi[lost] = -np.inf, np.inf
+                    nan = lost if nan is None else nan | lost
+                known[each.name][role] = (lo, hi, nan)
     for role in (*seen, "param"):
         doubt = inconclusive.get(role, 0)
         tally.element_checks += total
@@ -251,10 +260,27 @@ def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:
     return True
 
 
-def _mixed(before: Before, rest: Any) -> NDArray[np.bool_]:
-    """Where the other part of a complex element is not finite: a complex product with a real number then mixes the parts
-    (C99, annex G), so that a pair of reals promises nothing."""
-    return np.asarray(~np.repeat(_finite(before).reshape(-1, 2).all(axis=1), 2)[rest])
+def _mixed(
+    before: Before,
+    after: Mapping[str, Floats],
+    bounds: Mapping[str, Interval],
+    rest: Any,
+    seen: list[str],
+    unseen: list[str],
+) -> NDArray[np.bool_]:
+    """Where the other part of a complex element is not finite, or is not any more after this step as it may be: a complex
+    product with a real number then mixes the parts (C99, annex G), so that a pair of reals promises nothing."""
+    finite = _finite(before)
+    lost = np.zeros(len(rest), dtype=bool)
+    for role in (*seen, "param"):
+        values = after[role][rest]
+        lost |= ~np.isfinite(values) & bounds[role].contains(values)
+    for role in unseen:
+        lost |= ~bounds[role].bounded()
+    became = np.zeros(len(finite), dtype=bool)
+    became[rest] = lost
+    others = became.reshape(-1, 2)[:, ::-1].reshape(-1)
+    return np.asarray((~np.repeat(finite.reshape(-1, 2).all(axis=1), 2) | others)[rest])
 
 
 def _case(

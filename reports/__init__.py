@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rmspec.reports.gate import ExitCode, exit_code
@@ -10,11 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ExitCode", "Record", "Reporter", "exit_code"]
 
+_PLACES = {"ExitCode": "gate", "exit_code": "gate", "Record": "reporter", "Reporter": "reporter"}
 
-def __getattr__(name: str) -> object:
-    """The public names, imported when they are asked for: the pytest plugin is part of this package, and of every pytest run."""
-    if name not in __all__:
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is asked for: the entry point must be there before anything that takes time."""
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rmspec.reports import gate, reporter
+    from importlib import import_module
 
-    return getattr(gate if hasattr(gate, name) and name in gate.__all__ else reporter, name)
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

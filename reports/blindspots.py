@@ -5,7 +5,10 @@ from __future__ import annotations
 __all__ = ["BLIND_SPOTS"]
 
 BLIND_SPOTS = (
-    "what is done with the values of sparse gradients (only that they are refused)",
+    "what torch does with the values of sparse gradients (only that they are refused)",
+    "complex variables on TensorFlow, Keras and optax, which calculate with complex numbers as such",
+    "in a recording: elements that are not sampled, unrecorded steps, sparse gradients, and what hooks registered after record "
+    "change",
     "parameters that are overlapping views of one memory",
     "the finite part of a complex element whose other part is not finite: a complex product then mixes them, and pairs of "
     "reals promise nothing",

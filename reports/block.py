@@ -56,6 +56,8 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
     formats = ", ".join(dict.fromkeys(param.dtype for param in program.params))
     lines = wrapped(f"{deviation.clause}: {title(deviation.clause)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2), *wrapped(f"({spot(deviation)})", indent=2), ""]
+    if deviation.known is None and deviation.reason:
+        lines += [*wrapped(plain(deviation.reason), indent=2), ""]
     if deviation.observed is not None:
         lines += _field("observed", [observed_line(deviation)])
     if allowed := allowed_lines(deviation):

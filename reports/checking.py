@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from rmspec.impl.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
@@ -18,13 +20,16 @@ from rmspec.properties.events import (
     Progress,
     RunFinished,
     RunStarted,
+    Standing,
     SubjectFinished,
     SubjectResult,
     SubjectStarted,
     Verdict,
 )
+from rmspec.reports.ahead import Ahead
 from rmspec.reports.environment import environment
-from rmspec.reports.jobs import Check, Failed, Generate, Generated, Load
+from rmspec.reports.fresh import MOST, by_itself
+from rmspec.reports.jobs import Answer, Failed, Generate, Generated, Load
 from rmspec.reports.overseer import Overseer, WorkerLost
 from rmspec.reports.problems import InternalError
 from rmspec.reports.reporter import Reporter
@@ -57,13 +62,14 @@ class Checking:
         self._current = _Current("")
         self._started = False
         self._fingerprint = ""
+        self._begun: dict[str, tuple[Overseer, Ahead]] = {}
 
     def run(self) -> Outcome:
         """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
         begin = time.monotonic()
-        with Overseer() as generator, Overseer() as overseer:
+        with Overseer() as generator, Overseer() as overseer, Overseer() as other:
             try:
-                self._run(generator, overseer)
+                self._run(generator, overseer, other)
             except KeyboardInterrupt:
                 # From here to the written reports a second Ctrl-C has nothing left to interrupt.
                 for number in (signal.SIGINT, signal.SIGTERM):
@@ -72,7 +78,7 @@ class Checking:
         self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
         return self._outcome
 
-    def _run(self, generator: Overseer, overseer: Overseer) -> None:
+    def _run(self, generator: Overseer, overseer: Overseer, other: Overseer) -> None:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
         generator.post(Generate(self._settings))
         failures = {name: failure for name in self._subjects if (failure := self._load(overseer, name)) is not None}
@@ -80,14 +86,26 @@ class Checking:
             self._generated(generator)
         generator.close()
         self._start()
+        waiting = [name for name in self._subjects if name not in failures]
+        # Two at a time, each in a process of its own; a device that they would share gets one after the other.
+        lanes = [overseer, other] if (os.cpu_count() or 1) > 1 and self._settings.device == "cpu" else [overseer]
         for name in self._subjects:
             self._current = _Current(name)
-            # Again, for a fresh worker after a crash.
-            failure = failures.get(name) or self._load(overseer, name)
-            if failure is not None:
-                self._finish(failure)
-            else:
-                self._check(overseer, name)
+            if name in failures:
+                self._finish(failures[name])
+                continue
+            while lanes and waiting:
+                lane, following = lanes.pop(0), waiting.pop(0)
+                self._begun[following] = lane, self._ahead(lane, following)
+            lane, check = self._begun[name]
+            self._check(check)
+            del self._begun[name]
+            lanes.append(lane)
+
+    def _ahead(self, overseer: Overseer, name: str) -> Ahead:
+        patience = self._patience
+        limit = max(patience, _IMPORT_PATIENCE)
+        return Ahead(overseer, name, self._settings, import_patience=limit, patience=patience)
 
     def _generated(self, generator: Overseer) -> None:
         self._publish(Progress("", "generating programs", 0, None))
@@ -115,26 +133,42 @@ class Checking:
             return current.result("errored", message=lost.told("while it was loaded"))
         return None
 
-    def _check(self, overseer: Overseer, name: str) -> None:
+    def _check(self, check: Ahead) -> None:
         current = self._current
         try:
-            for answer in overseer.ask(Check(name, self._settings), patience=self._patience):
-                match answer:
-                    case SubjectFinished(result=result):
-                        self._finish(result)
-                    case SubjectStarted():
-                        current.started = answer
-                        self._publish(answer)
-                    case DeviationFound():
-                        current.deviations.append(answer.deviation)
-                        self._publish(answer)
-                    case Progress():
-                        current.programs += 1
-                        self._publish(answer)
-                    case Failed():
-                        self._finish(self._failed(current, answer))
+            for answer in check.answers():
+                self._heard(current, answer)
         except WorkerLost as lost:
             self._finish(current.result("errored", message=lost.told("while it was checked")))
+
+    def _heard(self, current: _Current, answer: Answer, *, replays: bool = True) -> None:
+        match answer:
+            case SubjectFinished(result=result):
+                self._finish(current.noted(result))
+            case SubjectStarted():
+                current.started = answer
+                self._publish(answer)
+            case DeviationFound():
+                current.deviations.append(answer.deviation)
+                if replays:
+                    current.deviations[-1] = self._replayed(current, answer.deviation)
+                self._publish(replace(answer, deviation=current.deviations[-1]))
+            case Standing():
+                current.standing = answer.result
+            case Progress():
+                current.programs += 1
+                self._publish(answer)
+            case Failed():
+                self._finish(self._failed(current, answer))
+
+    def _replayed(self, current: _Current, deviation: Deviation) -> Deviation:
+        """A new deviation, replayed in a fresh process while the worker goes on."""
+        new = [each for each in current.deviations if each.known is None and not each.hazard]
+        if deviation.known is not None or deviation.hazard or len(new) > MOST:
+            return deviation
+        patience = max(self._patience, _IMPORT_PATIENCE)
+        settings = replace(self._settings, programs=None)
+        return by_itself(current.name, deviation, settings, import_patience=patience, patience=self._patience)
 
     def _failed(self, current: _Current, failure: Failed) -> SubjectResult:
         if failure.kind == "internal":
@@ -147,10 +181,13 @@ class Checking:
     def _interrupted(self) -> None:
         self._outcome.complete = False
         self._start()
-        done = {result.name for result in self._outcome.results}
         for name in self._subjects:
-            if name not in done:
-                current = self._current if self._current.name == name else _Current(name)
+            current = self._current if self._current.name == name else _Current(name)
+            if name in self._begun:
+                # What was checked ahead counts as far as it came.
+                for answer in self._begun[name][1].so_far():
+                    self._heard(current, answer, replays=False)
+            if name not in {result.name for result in self._outcome.results}:
                 new = any(each.known is None and not each.hazard for each in current.deviations)
                 message = "interrupted" if current.started else "interrupted before it was checked"
                 self._finish(current.result("deviates" if new else "inconclusive", message=message))
@@ -178,9 +215,25 @@ class _Current:
         self.programs = 0
         self.started: SubjectStarted | None = None
         self.deviations: list[Deviation] = []
+        self.standing: SubjectResult | None = None
+
+    def noted(self, result: SubjectResult) -> SubjectResult:
+        """The worker's result, with what was noted here of its deviations."""
+        notes = {
+            (each.clause, repr(each.program)): each.reason
+            for each in self.deviations
+            if each.known is None and each.reason
+        }
+        return replace(
+            result,
+            deviations=tuple(
+                replace(each, reason=notes.get((each.clause, repr(each.program)), each.reason))
+                for each in result.deviations
+            ),
+        )
 
     def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
-        """The result of a check that was cut short: the deviations so far, and every other clause not checked."""
+        """The result of a check that was cut short: the deviations so far, and the counts as they last came in."""
         deviations = tuple(each for each in self.deviations if not each.hazard)
         result = SubjectResult(
             self.name,
@@ -195,18 +248,34 @@ class _Current:
         )
         if self.started is None:
             return result
+        held = self.standing
+        counted: dict[str, ClauseResult] = {}
+        if held is not None:
+            counted = {each.id: each for each in held.clauses if each.verdict != "not-checked"}
+            result = replace(
+                result,
+                programs=held.programs,
+                steps=held.steps,
+                element_checks=held.element_checks,
+                inconclusive_checks=held.inconclusive_checks,
+                state_visible=held.state_visible,
+                fingerprint=held.fingerprint,
+            )
         return replace(
             result,
             dialect=self.started.dialect,
             framework=self.started.framework,
             formats=self.started.formats,
             versions=self.started.versions,
-            clauses=tuple(_clause(id, deviations, message) for id in CLAUSES),
+            clauses=tuple(_clause(id, deviations, message, counted.get(id)) for id in CLAUSES),
         )
 
 
-def _clause(id: str, deviations: tuple[Deviation, ...], message: str) -> ClauseResult:
+def _clause(id: str, deviations: tuple[Deviation, ...], message: str, counted: ClauseResult | None) -> ClauseResult:
     broken = [each for each in deviations if each.clause == id]
     if not broken:
-        return ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
-    return ClauseResult(id, len(broken), 0, "deviates" if any(each.known is None for each in broken) else "known")
+        return counted or ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
+    verdict: Literal["deviates", "known"] = "deviates" if any(each.known is None for each in broken) else "known"
+    if counted is not None:
+        return replace(counted, checks=max(counted.checks, len(broken)), verdict=verdict)
+    return ClauseResult(id, len(broken), 0, verdict)

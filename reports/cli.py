@@ -5,6 +5,7 @@ Exit codes are those of ``rmspec.reports.gate``. Whatever goes wrong is told in 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+        code = int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+        sys.stdout.flush()
+        return code
     except click.ClickException as error:
         return _refuse(click_message(error), ExitCode.BAD_INPUT)
     except RmspecError as error:
@@ -42,8 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.CONFORMS
     except InternalError as error:
         return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text = (
+            f"rmspec: cannot write to standard output: {error.strerror}\n  free some space, or write to another place"
+        )
+        return _refuse(text, ExitCode.BAD_INPUT)
     except Exception as error:
         return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _refuse(text: str, code: ExitCode) -> int:
@@ -60,9 +74,14 @@ class _Group(click.Group):
         return found
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(version(), prog_name="rmspec", message="%(prog)s %(version)s")
-def _group() -> None:
+@click.pass_context
+def _group(ctx: click.Context) -> int:
     """Does this optimizer do what the RMSprop specification says?
 
     \b
@@ -79,6 +98,11 @@ def _group() -> None:
     checked, 6 the list of known deviations is stale, 130 interrupted. Of several
     the first of 130, 3, 1, 4, 6, 5 counts.
     """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+        # Not 0: in a CI, a command that came out empty must not pass for a check.
+        return ExitCode.BAD_INPUT
+    return ExitCode.CONFORMS
 
 
 def _check_options(command: _Command) -> _Command:
@@ -115,7 +139,7 @@ def _check_options(command: _Command) -> _Command:
                 default=60.0,
                 show_default=True,
                 metavar="SECONDS",
-                help="Longer is a hang.",
+                help="Longer is a hang; loading has 120 s at least.",
             ),
             click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
             click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
@@ -229,7 +253,12 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
 @click.option("--baseline", metavar="SUBJECT|none", help="Whose habits count as inherited.")
 @click.option("--fail-on", metavar="hazards", help="Fail on hazards of the formula as well.")
 @click.option(
-    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
+    "--call-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longer is a hang; loading has 120 s at least.",
 )
 @click.option("--dialect", metavar="NAME", help="Compare with this dialect, not the one that is stored.")
 @click.option("--policy", metavar="NAME", help="What the hardware may do.")
@@ -249,7 +278,12 @@ def _repro(**given: Any) -> int:
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Of this subject, not the one that it was found on.")
 @click.option(
-    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
+    "--call-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longer is a hang; loading has 120 s at least.",
 )
 def _script(**given: Any) -> int:
     """Print the standalone script of a stored program: few lines that need the framework alone."""

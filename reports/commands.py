@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from rmspec.oracles.errors import InputProblem
 from rmspec.reports import badge, github, html, jsonreport, junit, markdown, sarif
 from rmspec.reports.checking import Checking
 from rmspec.reports.config import KEYS, read_config
@@ -30,7 +33,10 @@ __all__ = ["KEYS", "check", "merged"]
 def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = ()) -> ExitCode:
     """Check what the command line (``typed``, by option) and the configuration of ``folder`` ask for; ``also`` hear of it."""
     options = merged(typed, folder)
-    settings = resolve(options)
+    try:
+        settings = resolve(options)
+    except InputProblem as problem:
+        raise _located(problem, options, set(read_config(folder)) - set(typed)) from None
     with _terminated_as_interrupted(), _terminal(options) as terminal:
         reporters = [*_reporters(options, terminal), *also]
         outcome = Checking(options.subjects, settings, reporters, call_timeout=options.call_timeout).run()
@@ -72,6 +78,20 @@ def _reporters(options: CheckOptions, terminal: Terminal) -> list[Reporter]:
         stream.flush()
 
     return github.reporters(found, out, repro_dir=options.repro_dir, fail_on_hazards=options.fail_on == "hazards")
+
+
+def _located(problem: InputProblem, options: CheckOptions, configured: set[str]) -> InputProblem:
+    """A problem with what the configuration says, told by the key of its table, not by an option that nobody typed."""
+    for name in sorted(configured & {field.name for field in fields(options)}):
+        key, value = name.replace("_", "-"), getattr(options, name)
+        values = [str(each) for each in (value if isinstance(value, tuple) else (value,))]
+        option = re.compile(rf"--{key}(?![\w-])")
+        if not option.search(problem.what) and not any(repr(each) in problem.what for each in values):
+            continue
+        why = f"{key} is set in [tool.rmspec] of pyproject.toml" + (f"; {problem.why}" if problem.why else "")
+        hint = re.sub(rf"--{key} (\S+)", rf"{key} = \1", problem.hint)
+        return type(problem)(option.sub(key, problem.what), why, option.sub(key, hint))
+    return problem
 
 
 def _files(options: CheckOptions) -> list[Reporter]:

@@ -37,6 +37,9 @@ def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
         "time_budget": "" if settings.time_budget is None else f"{settings.time_budget:g}",
         "dtype": ",".join(settings.formats),
         "without": ",".join(sorted(settings.without)),
+        "dialect": settings.dialect or "",
+        "framework": settings.framework or "",
+        "baseline": settings.baseline or "",
     }
     return {name: value for name, value in found.items() if value}
 

@@ -95,9 +95,10 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found."""
+    """What a replay found; ``exercised`` tells whether it made any check of the clause that its program names."""
 
     deviations: tuple[Deviation, ...]
+    exercised: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ skipped; a subject that could not be driven is an error, and so is one whose che
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from rmspec.properties.events import ClauseResult, SubjectResult
@@ -35,7 +36,7 @@ def render(record: Record, *, repro_dir: str | None = None) -> str:
 
 def _suite(result: SubjectResult, subjects: list[str], record: Record, repro_dir: str | None) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", {"name": _text(f"rmspec {result.name}"), "time": f"{result.seconds:.3f}"})
-    cases = [_case(clause, result, subjects, repro_dir) for clause in result.clauses]
+    cases = [_case(clause, result, subjects, repro_dir, record.started.environment) for clause in result.clauses]
     if not result.complete or not result.clauses:
         cases.append(_whole(result, interrupted=not record.finished.complete))
     facts = {"complete": str(record.finished.complete and result.complete).lower(), "verdict": result.verdict}
@@ -52,7 +53,11 @@ def _suite(result: SubjectResult, subjects: list[str], record: Record, repro_dir
 
 
 def _case(
-    clause: ClauseResult, result: SubjectResult, subjects: list[str], repro_dir: str | None
+    clause: ClauseResult,
+    result: SubjectResult,
+    subjects: list[str],
+    repro_dir: str | None,
+    environment: Mapping[str, str],
 ) -> ElementTree.Element:
     case = ElementTree.Element("testcase", {"classname": _text(result.name), "name": clause.id})
     broken = [each for each in result.deviations if each.clause == clause.id]
@@ -62,7 +67,7 @@ def _case(
         failure = ElementTree.SubElement(case, "failure", {"type": clause.id, "message": _text(new[0].summary)})
         failure.text = _text(title(clause.id))
         for each in new:
-            printed += [*block(each, repro_commands(repro_dir, subjects, result.name, each)), ""]
+            printed += [*block(each, repro_commands(repro_dir, subjects, result.name, each, environment)), ""]
     elif clause.verdict in ("not-checked", "inconclusive"):
         reason = clause.reason or "every check was inconclusive"
         ElementTree.SubElement(case, "skipped", {"message": _text(reason)})

@@ -55,7 +55,17 @@ def check_folder(path: str, option: str) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise BadOption(f"{option} {path}: {existing} is not a folder", hint=f"name a folder, as in {option} repro")
-    check_writable(str(existing / "x"), option)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".rmspec-", dir=existing)
+        os.close(descriptor)
+        os.unlink(name)
+    except OSError as error:
+        what = "it cannot be written to" if existing == target else f"it cannot be made in {existing}"
+        raise BadOption(
+            f"{option} {path}: {what}: {error.strerror}",
+            "the programs would be lost at the end of the run",
+            f"name a folder in one that you may write to, as in {option} repro",
+        ) from None
 
 
 def make_folder(path: str) -> None:

@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -116,7 +117,8 @@ class Overseer:
         ours, theirs = context.Pipe()
         self._log = Path(self._folder) / f"{time.monotonic_ns()}.log"
         self._process = context.Process(target=serve, args=(theirs, str(self._log)), name="rmspec-worker")
-        self._process.start()
+        with _no_interrupt():
+            self._process.start()
         theirs.close()
         self._connection = ours
         return ours
@@ -169,6 +171,22 @@ class Overseer:
             process.join(5)
         with contextlib.suppress(ValueError):
             process.close()
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold a Ctrl-C back while a process is started, which inherits that: it is the parent's to handle, while the other
+    one is still importing as well."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Else the start of the first process starts it on the way, which lets a Ctrl-C through again.
+    resource_tracker.ensure_running()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _kill(process: SpawnProcess, number: int) -> None:

@@ -56,11 +56,19 @@ def click_message(error: click.ClickException) -> str:
     """An error of the option parser in the same form."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "rmspec"
     if isinstance(error, click.NoSuchOption):
-        what = f"unknown option {error.option_name}{nearest(error.option_name, error.possibilities or ())}"
+        what = f"unknown option {error.option_name}{_nearest_option(error)}"
     else:
         text = error.format_message().rstrip(".")
         what = text[:1].lower() + text[1:]
     return f"rmspec: {what}\n  {command} --help lists what it takes"
+
+
+def _nearest_option(error: click.NoSuchOption) -> str:
+    """The option that begins with what was typed, or else the closest one."""
+    params = error.ctx.command.params if error.ctx else []
+    names = [name for param in params for name in (*param.opts, *param.secondary_opts) if name.startswith("--")]
+    begun = [name for name in names if name.startswith(error.option_name)]
+    return f"; did you mean {begun[0]}?" if len(begun) == 1 else nearest(error.option_name, names)
 
 
 def internal_message(trace: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from rmspec.impl.formats import FORMATS
 from rmspec.oracles.program import (
     AddParamGroup,
     Call,
@@ -87,18 +88,19 @@ def program_lines(program: Program, *, mark: int | None = None) -> list[str]:
     """A program, a line for each parameter and call; the call with the index ``mark`` is pointed at."""
     lines = [_param_line(param) for param in program.params]
     for index, call in enumerate(program.calls):
-        line = call_line(call)
+        line = call_line(call, program)
         lines.append(f"{line}    # <- here" if index == mark else line)
     return lines
 
 
 def _param_line(param: Param) -> str:
     layout = "" if param.layout == "contiguous" else f", {param.layout}"
-    return f"{param.name} = {_values(param.values)}    # {param.dtype}, shape {param.shape}{layout}"
+    values, repeated = _used(param.values, param)
+    return f"{param.name} = {_values(values)}    # {param.dtype}, shape {param.shape}{layout}{', ' + repeated if repeated else ''}"
 
 
-def call_line(call: Call) -> str:
-    """One call as a line of Python-like text."""
+def call_line(call: Call, program: Program | None = None) -> str:
+    """One call as a line of Python-like text; with its program, no more values than its parameters have elements."""
     match call:
         case Create():
             return f"{call.optimizer} = RMSprop({_comma(_created(call), _options(call.options))})"
@@ -106,10 +108,12 @@ def call_line(call: Call) -> str:
             if call.values is None:
                 return f"{call.param}.grad = None"
             rows = "" if call.rows is None else f"rows {', '.join(map(str, call.rows)) or 'none'} alone"
-            notes = [each for each in (call.layout if call.layout != "contiguous" else "", call.bad, rows) if each]
-            return f"{call.param}.grad = {_values(call.values)}" + (f"    # {', '.join(notes)}" if notes else "")
+            values, repeated = _used(call.values, _declared(program, call.param))
+            layout = call.layout if call.layout != "contiguous" else ""
+            notes = [each for each in (layout, call.bad, rows, repeated) if each]
+            return f"{call.param}.grad = {_values(values)}" + (f"    # {', '.join(notes)}" if notes else "")
         case Step():
-            return f"{call.optimizer}.step({_closure(call)}){'    # with step hooks' if call.hooks else ''}"
+            return f"{call.optimizer}.step({_closure(call, program)}){'    # with step hooks' if call.hooks else ''}"
         case ZeroGrad():
             given = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
             return f"{call.optimizer}.zero_grad({given})"
@@ -153,12 +157,14 @@ def _group(group: Group) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
-def _closure(call: Step) -> str:
+def _closure(call: Step, program: Program | None) -> str:
     if not call.closure:
         return ""
     if call.closure == "raises":
         return "closure that raises"
-    grads = ", ".join(f"{name}.grad = {_values(values)}" for name, values in call.grads.items())
+    grads = ", ".join(
+        f"{name}.grad = {_values(_used(values, _declared(program, name))[0])}" for name, values in call.grads.items()
+    )
     return _comma(f"closure that returns {call.loss!r}", f"sets {grads}" if grads else "")
 
 
@@ -168,6 +174,18 @@ def _options(options: Options) -> str:
 
 def _option(value: OptionValue) -> str:
     return f"tensor({value.tensor!r})" if isinstance(value, TensorNumber) else repr(value)
+
+
+def _declared(program: Program | None, name: str) -> Param | None:
+    return None if program is None else program.param(name)
+
+
+def _used(values: tuple[float, ...], param: Param | None) -> tuple[tuple[float, ...], str]:
+    """The values that a tensor of this shape takes, and a note where they repeat to fill it."""
+    if param is None:
+        return values, ""
+    count = math.prod(param.shape) * FORMATS[param.dtype].parts
+    return values[: max(count, 1)], "values repeat" if len(values) < count else ""
 
 
 def _values(values: tuple[float, ...]) -> str:

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 from rmspec.oracles.program import Program
 from rmspec.oracles.subject import Subject
-from rmspec.properties.check import Settings
-from rmspec.properties.check import replay as replayed
+from rmspec.properties.check import Settings, trial
 from rmspec.properties.events import Deviation
 
 __all__ = ["replay"]
 
 
-def replay(program: Program, subject: Subject, settings: Settings) -> tuple[Deviation, ...]:
-    """What the program shows on this subject: deviations by the clause that it names first, then others, then hazards.
+def replay(program: Program, subject: Subject, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
+    """What the program shows on this subject: deviations by the clause that it names first, then others, then hazards;
+    and whether it makes any check of that clause.
 
     The program is cut down further where this subject lets it. Raises ``SubjectFailed`` where it cannot be driven.
     """
     settings = replace(settings, dialect=settings.dialect or program.dialect or None)
-    found = replayed(subject, program, settings)
-    return tuple(sorted(found, key=lambda each: (each.hazard, each.clause != program.clause)))
+    found, exercised = trial(subject, program, settings)
+    return tuple(sorted(found, key=lambda each: (each.hazard, each.clause != program.clause))), exercised

@@ -55,10 +55,17 @@ def repro(options: ReproOptions) -> ExitCode:
         )
     program, settings = _resolved(options)
     try:
-        found = _replayed(program, settings, options)
+        found, exercised = _replayed(program, settings, options)
     except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)))
         return stopped.code
+    if not found and not exercised:
+        text = (
+            f"{plain(program.subject)}: nothing of {program.clause or 'any clause'} was exercised: as far as this subject "
+            "can be asked the program, it makes no check of it, and says neither that it holds nor that it fails"
+        )
+        print("\n".join(wrapped(text, hang=2)))
+        return ExitCode.NOTHING_CHECKED
     same = [each for each in found if not program.clause or each.clause == program.clause]
     others = [each for each in found if each not in same]
     code = max((_code(each, options) for each in found), default=ExitCode.CONFORMS)
@@ -116,7 +123,7 @@ def script(options: ReproOptions) -> ExitCode:
     """Print the standalone script of a stored program. Raises ``InputProblem`` where there is none."""
     program, settings = _resolved(options)
     try:
-        found = _replayed(program, settings, options)
+        found, _ = _replayed(program, settings, options)
     except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
         return stopped.code
@@ -139,6 +146,12 @@ def script(options: ReproOptions) -> ExitCode:
 
 def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
     program = read_program(options.file)
+    if not program.calls:
+        raise MalformedProgram(
+            f"{options.file} holds no calls",
+            "there is nothing to replay",
+            "give a file that rmspec check --repro-dir wrote",
+        )
     name = options.subject or program.subject
     if not name:
         raise BadOption(
@@ -171,14 +184,15 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
     return replace(program, subject=name, dialect=options.dialect or ("" if other else program.dialect)), settings
 
 
-def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[Deviation, ...]:
+def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
     name = program.subject
     job = Replay(name, program, settings)
     found: tuple[Deviation, ...] = ()
+    exercised = False
     for answer in asked(name, settings, job, patience=options.call_timeout, when="while it was replayed"):
         if isinstance(answer, Replayed):
-            found = answer.deviations
-    return found
+            found, exercised = answer.deviations, answer.exercised
+    return found, exercised
 
 
 def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:

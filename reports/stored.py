@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program import Program, parse, to_json
@@ -43,11 +44,44 @@ def read_program(path: str) -> Program:
     return parse(text, where=path)
 
 
-def repro_commands(folder: str | None, subjects: Sequence[str], name: str, deviation: Deviation) -> list[str]:
-    """What to type to replay a deviation; first to store it, where the run was not given a folder."""
+def repro_commands(
+    folder: str | None,
+    subjects: Sequence[str],
+    name: str,
+    deviation: Deviation,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """What to type to replay a deviation; first to store it, where the run was not given a folder.
+
+    ``environment`` is that of the run: the same settings find the same deviation again.
+    """
     file = program_file(folder or "repro", subjects, name, deviation)
-    store = [] if folder else [f"rmspec check {shlex.quote(name)} --repro-dir repro"]
+    store = [] if folder else [_again(name, environment)]
     return [*store, *file_commands(file)]
+
+
+def _again(name: str, environment: Mapping[str, str]) -> str:
+    words = ["rmspec", "check", shlex.quote(name)]
+    for key, default in _OPTIONS.items():
+        value = environment.get(key, default)
+        if value != default:
+            words.append(f"--{key.replace('_', '-')} {shlex.quote(value)}")
+    return " ".join([*words, "--repro-dir repro"])
+
+
+_OPTIONS = {
+    "profile": "ci",
+    "seed": "0",
+    "time_budget": "",
+    "dialect": "",
+    "device": "cpu",
+    "dtype": "",
+    "policy": "strict",
+    "framework": "",
+    "without": "",
+    "baseline": "",
+}
+"""The settings that a run tells of, with the default of the command line."""
 
 
 def file_commands(file: str) -> list[str]:

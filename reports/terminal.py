@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -62,6 +62,7 @@ class Terminal:
         self._quiet = quiet
         self._repro_dir = repro_dir
         self._subjects: Sequence[str] = ()
+        self._environment: Mapping[str, str] = {}
         self._results: list[SubjectResult] = []
         self._bar: Bar | None = None
 
@@ -90,6 +91,7 @@ class Terminal:
         match event:
             case RunStarted():
                 self._subjects = event.subjects
+                self._environment = event.environment
                 self._header(event)
             case SubjectStarted():
                 self._subject(event)
@@ -109,7 +111,7 @@ class Terminal:
         )
         versions = [f"{name} {found[name]}" for name in ("python", "numpy", "hypothesis") if name in found]
         self._lines(wrapped(", ".join([*versions, found.get("platform", "")])))
-        names = ("profile", "seed", "policy", "device", "time_budget", "dtype", "without")
+        names = ("profile", "seed", "policy", "device", "time_budget", "dtype", "without", "baseline")
         settings = [f"{name.replace('_', ' ')} {found[name]}" for name in names if name in found]
         self._lines(wrapped(", ".join([*settings, f"programs {found.get('fingerprint', 'not generated')}"])))
 
@@ -123,7 +125,9 @@ class Terminal:
     def _deviation(self, name: str, deviation: Deviation) -> None:
         self._print("")
         self._print(f"DEVIATION of {plain(name)}", style="bold red")
-        self._lines(block(deviation, repro_commands(self._repro_dir, self._subjects, name, deviation)))
+        self._lines(
+            block(deviation, repro_commands(self._repro_dir, self._subjects, name, deviation, self._environment))
+        )
         self._print("")
 
     def _details(self, result: SubjectResult) -> None:

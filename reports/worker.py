@@ -18,7 +18,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.errors import InputProblem, SubjectFailed, Unsupported
+from rmspec.oracles.errors import CannotImport, InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.loader import load
 from rmspec.properties.check import Settings, examine, generated
 from rmspec.properties.identification import identify
@@ -59,6 +59,8 @@ def serve(connection: Connection, log: str) -> None:
 
 def _detach(log: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if hasattr(os, "setsid"):
         os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -104,7 +106,8 @@ class _Service:
             answer = Failed("internal", what, trace=traceback.format_exc())
         except BaseException as error:
             # SystemExit and its like come from the subject: rmspec raises none in here.
-            answer = Failed("failed", f"the subject raised {type(error).__name__}: {error}")
+            said = f": {error}" if str(error) else ""
+            answer = Failed("failed", f"the subject raised {type(error).__name__}{said}")
         sys.stdout.flush()
         sys.stderr.flush()
         self._connection.send(answer)
@@ -120,8 +123,8 @@ class _Service:
                 for event in examine(self._loaded(job.name, job.settings), job.settings):
                     self._connection.send(event)
             case Replay():
-                found = replay(job.program, self._loaded(job.name, job.settings), job.settings)
-                self._connection.send(Replayed(found))
+                found, exercised = replay(job.program, self._loaded(job.name, job.settings), job.settings)
+                self._connection.send(Replayed(found, exercised))
             case Identify():
                 identification = identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
                 self._connection.send(Identified(identification))
@@ -135,6 +138,11 @@ class _Service:
 
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:
-            loaded = load(name, framework=settings.framework, device=settings.device)
+            try:
+                loaded = load(name, framework=settings.framework, device=settings.device)
+            except KeyboardInterrupt:
+                # Its own: a Ctrl-C at the terminal does not get here.
+                hint = "mend the file; python runs it as it is"
+                raise CannotImport(f"{name} does not import: it raises KeyboardInterrupt", hint=hint) from None
             self._subjects[name] = WatchedSubject(name, loaded, lambda: self._connection.send(Beat()))
         return self._subjects[name]

@@ -58,13 +58,33 @@ def tensorflow(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparameters)
 
 
 def lr_in_the_buffer(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparameters) -> Step:
-    """TensorFlow 1 and optax: mom = momentum * mom + lr * g / sqrt(ms - mg^2 + eps); var -= mom."""
+    """Keras 3 and optax: mom = momentum * mom + lr * g / sqrt(ms - mg^2 + eps), if there is momentum; var -= mom."""
     v = v + (g**2 - v) * (1 - mpfr(h.alpha))
     step = {"square_avg": v}
     if h.centered:
         step["grad_avg"] = ave + (g - ave) * (1 - mpfr(h.alpha))
         v = v - step["grad_avg"] ** 2
     update = mpfr(h.lr) * g / gmpy2.sqrt(v + mpfr(h.eps))
+    if h.momentum > 0:
+        step["momentum_buffer"] = update = mpfr(h.momentum) * b + update
+    step["param"] = theta - update
+    return step
+
+
+def tensorflow_op(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparameters) -> Step:
+    """The operations of TensorFlow: the same with a mom that is written whatever momentum is."""
+    step = lr_in_the_buffer(theta, g, v, ave, b, h)
+    return {**step, "momentum_buffer": step.get("momentum_buffer", theta - step["param"])}
+
+
+def keras_legacy(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparameters) -> Step:
+    """Keras 2: rms = rho * rms + (1 - rho) * g^2; var -= lr * g / (sqrt(rms - mg^2) + epsilon), by way of mom if there is momentum."""
+    v = mpfr(h.alpha) * v + (1 - mpfr(h.alpha)) * g**2
+    step = {"square_avg": v}
+    if h.centered:
+        step["grad_avg"] = ave * mpfr(h.alpha) + (1 - mpfr(h.alpha)) * g
+        v = v - step["grad_avg"] ** 2
+    update = mpfr(h.lr) * g / (gmpy2.sqrt(v) + mpfr(h.eps))
     if h.momentum > 0:
         step["momentum_buffer"] = update = mpfr(h.momentum) * b + update
     step["param"] = theta - update
@@ -100,7 +120,9 @@ BY_HAND: dict[str, Callable[..., Step]] = {
     "torch": specification,
     "torch-maximize": maximize,
     "tensorflow": tensorflow,
-    "tensorflow1": lr_in_the_buffer,
+    "tensorflow-op": tensorflow_op,
+    "tensorflow1": tensorflow_op,
+    "keras-legacy": keras_legacy,
     "optax": lr_in_the_buffer,
     "keras3": keras3,
     "graves2013": graves2013,

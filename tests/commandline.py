@@ -81,6 +81,19 @@ class WrongThenExits(Wrong):
         return super().session(params)
 
 
+class Later(ReferenceSubject):
+    """Does as TensorFlow does, once there were twenty programs in its process."""
+
+    programs = 0
+
+    def session(self, params):
+        Later.programs += 1
+        if Later.programs > 20:
+            return ReferenceSubject(dialect_named("tensorflow")).session(params)
+        return super().session(params)
+
+
+later = Later()
 good = ReferenceSubject()
 crash = Troubled(exits)
 segfault = Troubled(lambda: ctypes.string_at(0))

@@ -308,7 +308,7 @@ def evaluated(
     """
     name = fmt.part.name
     backend = Exact(name, rng) if exact else Vectors(name, rng)
-    single = name != "float64" or dialect.scalars == "float32"
+    single = name != "float64" or dialect.scalars in ("float32", "float32-storage")
     by = Implementer(backend, rng, single=single, narrow=fmt.part if storage else None)
     symbols = Symbols(*(by.scalar(x) for x in (hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)))
 

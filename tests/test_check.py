@@ -289,6 +289,35 @@ def test_a_subject_that_hides_its_state_is_checked_all_the_same() -> None:
     assert len(found.program.calls) <= 6
 
 
+# -- what was not checked
+
+
+def reasons(verdict: SubjectResult) -> dict[str, str]:
+    return {clause.id: clause.reason for clause in verdict.clauses if clause.verdict == "not-checked"}
+
+
+@pytest.mark.usefixtures("few")
+def test_hidden_state_is_named_as_the_reason() -> None:
+    """Nothing was to be seen of a role, however many programs exercised it."""
+    capabilities = replace(ReferenceSubject().capabilities(), roles=frozenset())
+    found = reasons(result(Spoilt(see=hidden, capabilities=capabilities), formats=FLOAT32))
+    assert {found[id] for id in ("square-avg", "grad-avg", "momentum-buffer", "state-dict-snapshot")} == {
+        "its state is hidden"
+    }
+    some = replace(capabilities, roles=frozenset({"square_avg"}))
+    found = reasons(result(Spoilt(see=hidden, capabilities=some), formats=FLOAT32))
+    assert found["grad-avg"] == "it shows no grad_avg"
+
+
+@pytest.mark.usefixtures("few")
+def test_a_search_that_stopped_is_the_reason_for_what_it_did_not_come_to() -> None:
+    """Neither the dialect nor the subject is to blame for it."""
+    found = reasons(result(Spoilt(moving), formats=FLOAT32, fail_fast=True))
+    stopped = "the search stopped at the first deviation in the corpus before a program exercised it"
+    assert found["zero-grad-none"] == stopped
+    assert {reason for id, reason in found.items() if id.startswith("default-")} <= {stopped}
+
+
 # -- what is inherited
 
 

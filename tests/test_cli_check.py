@@ -1,5 +1,6 @@
 """``rmspec check`` as a user runs it: exit codes, reports, trouble with subjects, interruption, same bytes twice."""
 
+import contextlib
 import json
 import os
 import signal
@@ -191,6 +192,86 @@ def test_deviations_before_a_crash_are_kept(folder: Path) -> None:
     assert ran.code == 1
 
 
+def test_a_deviation_that_its_program_does_not_show_alone_is_marked(folder: Path) -> None:
+    """State that a subject keeps in its process is told, in the block and in the report; any other deviation is not."""
+    options = (*SMOKE, "--fail-fast", "--json")
+    ran = rmspec(folder, "check", "mine.py:later", *options, "later.json")
+    assert ran.code == 1, ran.out + ran.err
+    assert "a fresh process does not show it" in ran.out
+    [found] = subject(report(folder / "later.json"), "mine.py:later")["deviations"]
+    assert found["reason"].startswith("a fresh process does not show it")
+    ran = rmspec(folder, "check", "mine.py:wrong", *options, "wrong.json")
+    assert "fresh process" not in ran.out
+    [found] = subject(report(folder / "wrong.json"), "mine.py:wrong")["deviations"]
+    assert found["reason"] == ""
+
+
+def test_the_printed_command_has_the_options_that_found_the_deviation(folder: Path) -> None:
+    """Typed as it stands, it finds the same again and stores it; options at their default are left out."""
+    options = ("--profile", "smoke", "--seed", "3", "--dtype", "float32,float64", "--without", "closure")
+    ran = rmspec(folder, "check", "mine.py:wrong", *options, "--fail-fast")
+    wanted = "rmspec check mine.py:wrong --profile smoke --seed 3 --dtype float32,float64 --without closure --repro-dir repro"
+    assert wanted in ran.out
+    again = rmspec(folder, *wanted.split()[1:])
+    assert again.code == 1
+    assert (folder / "repro" / "mine.py-wrong-eps-placement.json").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "command", [("clauses",), ("check", "reference", *SMOKE), ("check", "reference", *SMOKE, "--json", "-")]
+)
+def test_a_full_disk_is_exit_code_2(folder: Path, command: tuple[str, ...]) -> None:
+    """Where standard output cannot be written, one message says so, and nothing is blamed on rmspec."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *command], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2, done.stderr
+    assert "rmspec: cannot write to standard output: No space left on device\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+INTERRUPTED = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from rmspec.reports.start import main
+sys.exit(main())
+"""
+
+
+def test_a_ctrl_c_while_the_command_is_imported_is_one_line(folder: Path) -> None:
+    """It may come at any time, from the first import on."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "rmspec: interrupted\n")
+
+
+BLOCKED = """
+from pathlib import Path
+from rmspec.reports.overseer import Overseer
+
+if __name__ == "__main__":
+    with Overseer() as overseer:
+        overseer._started()
+        status = Path(f"/proc/{overseer._process.pid}/status").read_text()
+        print(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read a signal mask from")
+def test_a_ctrl_c_while_the_worker_is_imported_is_the_parents_to_tell(folder: Path) -> None:
+    """It is blocked in the worker from the start: the worker neither dies of it nor prints where it was."""
+    (folder / "blocked.py").write_text(BLOCKED)
+    done = subprocess.run([sys.executable, "blocked.py"], cwd=folder, capture_output=True, text=True, check=True)
+    assert int(done.stdout, 16) & 1 << (signal.SIGINT - 1)
+
+
 def test_nothing_to_check_is_exit_code_5(folder: Path) -> None:
     """Where the one subject is not supported here, the exit code is 5, and the report says why."""
     torch = pytest.importorskip("torch")
@@ -200,6 +281,7 @@ def test_nothing_to_check_is_exit_code_5(folder: Path) -> None:
     assert ran.code == 5, ran.out
     assert "unsupported" in ran.out
     assert "CUDA" in ran.out
+    assert "--device" not in ran.out
 
 
 def test_a_stale_entry_is_exit_code_6(folder: Path) -> None:
@@ -249,6 +331,37 @@ def test_an_interrupted_run_keeps_what_is_known(folder: Path) -> None:
     assert [found["verdict"] for found in data["subjects"]] == ["conforms", "inconclusive", "inconclusive"]
     assert [found["message"] for found in data["subjects"]][1:] == ["interrupted", "interrupted before it was checked"]
     assert all((folder / name).exists() for name in outputs[1::2])
+
+
+def test_an_interrupted_check_keeps_its_counts(folder: Path) -> None:
+    """What was verified by then is in the report: steps, checks and the verdict of each clause that they are about."""
+    options = ("--profile", "deep", "--time-budget", "300", "--json", "counts.json")
+    with subprocess.Popen(
+        [*COMMAND, "check", "reference", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("reference:"):
+                break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(6)  # it goes on for minutes, and tells how it stands twice a second
+        os.killpg(process.pid, signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(60) == 130
+    found = subject(report(folder / "counts.json"), "reference")
+    assert (found["message"], found["complete"]) == ("interrupted", False)
+    assert found["steps"] > 0
+    assert found["element_checks"] > 0
+    clauses = {clause["id"]: clause for clause in found["clauses"]}
+    assert clauses["square-avg"]["verdict"] == "conforms"
+    assert clauses["square-avg"]["checks"] > 0
+    assert clauses["maximize"]["verdict"] == "not-checked"
 
 
 def test_a_terminal_shows_progress_and_colour_unless_told_not_to(folder: Path) -> None:

@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(SUBJECTS)
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "interrupts.py").write_text("raise KeyboardInterrupt\n")
     (tmp_path / "syntax.py").write_text("def f(:\n")
     (tmp_path / "program.json").write_text(json.dumps(PROGRAM))
     (tmp_path / "cut.json").write_text(json.dumps(PROGRAM)[:60])
@@ -47,6 +48,20 @@ CASES = {
     "no subject": (["check"], "no subject is named"),
     "unknown command": (["chekc", "torch"], "did you mean check?"),
     "unknown option": (["check", "torch", "--sed", "3"], "unknown option --sed; did you mean --seed?"),
+    "option without its end": (
+        ["check", "torch", "--profil", "ci"],
+        "unknown option --profil; did you mean --profile?",
+    ),
+    "option with letters swapped": (
+        ["check", "torch", "--knwon", "x"],
+        "unknown option --knwon; did you mean --known?",
+    ),
+    "option that begins another": (["check", "torch", "--repro", "x"], "--repro; did you mean --repro-dir?"),
+    "class without a place": (["check", ":X"], "':X' names neither a file nor a module"),
+    "folder that cannot be made": (
+        ["check", "torch", "--repro-dir", "/proc/x/y"],
+        "--repro-dir /proc/x/y: it cannot be made",
+    ),
     "option without its value": (["check", "torch", "--json"], "--json"),
     "unknown subject": (["check", "torhc"], "unknown subject 'torhc'; did you mean torch?"),
     "unknown path of a framework": (["check", "torch:forech"], "did you mean torch:foreach?"),
@@ -79,7 +94,7 @@ CASES = {
     "programs into a file": (["check", "torch", "--repro-dir", "mine.py"], "is not a folder"),
     "repro of nothing": (["repro"], "missing argument 'FILE'"),
     "repro of no file": (["repro", "none.json"], "cannot read none.json"),
-    "repro of a folder": (["repro", "."], "Is a directory"),
+    "repro of a folder": (["repro", "."], "is no recording"),
     "truncated program": (["repro", "cut.json"], "cut.json is not JSON"),
     "program of another schema": (["repro", "other.json"], "other.json is not a program"),
     "program that is not text": (["repro", "bytes.json"], "bytes.json is not text"),
@@ -104,9 +119,10 @@ def test_bad_input_is_refused(
     ("name", "expected"),
     [
         ("broken.py:X", "broken.py does not import"),
-        ("syntax.py:X", "line 1"),
+        ("syntax.py:X", "syntax.py does not import: SyntaxError: invalid syntax (line 1)\n"),
         ("mine.py:goood", "did you mean good?"),
-        ("mine.py:number", "is not an optimizer: it is a int"),
+        ("mine.py:number", "is not an optimizer: it is an int"),
+        ("interrupts.py:X", "interrupts.py:X does not import: it raises KeyboardInterrupt"),
         ("nothing_of_this_name:X", "there is no module 'nothing_of_this_name'"),
     ],
 )
@@ -139,6 +155,74 @@ def test_a_bad_configuration_is_refused(
     """A table [tool.rmspec] with a wrong key or a wrong type is exit code 2, and the message names what is wrong."""
     (folder / "pyproject.toml").write_text(f"[tool.rmspec]\n{text}\n")
     assert expected in refused(capsys, "check", "reference")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed = -1", ["seed -1 is negative", "seed is set in [tool.rmspec]", "as in seed = 1"]),
+        ('profile = "smok"', ["unknown profile 'smok'", "profile is set in [tool.rmspec]"]),
+        ("call-timeout = 0", ["call-timeout 0 is not", "write it as call-timeout = 30"]),
+        ('repro-dir = "mine.py"', ["repro-dir mine.py: ", "repro-dir is set in [tool.rmspec]"]),
+    ],
+)
+def test_a_configured_value_is_told_by_its_key(
+    text: str, expected: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody typed an option: the message names the key and its table."""
+    (folder / "pyproject.toml").write_text(f"[tool.rmspec]\n{text}\n")
+    told = refused(capsys, "check", "reference")
+    assert all(each in told for each in expected), told
+    assert "--" not in told
+
+
+def test_a_typed_value_is_told_as_it_was_typed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the configuration says of the same option."""
+    (folder / "pyproject.toml").write_text("[tool.rmspec]\nseed = -1\n")
+    assert "--seed -2 is negative" in refused(capsys, "check", "reference", "--seed", "-2")
+
+
+def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no check, so that the exit code is 2, and nothing is told as an error."""
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("Usage: rmspec ")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        (("calls", 1, "op"), "stepp", 'unknown op "stepp"; did you mean step?'),
+        (("calls", 1, "op"), "zzzzzzz", "the ops are create, set_grad, step"),
+        (("calls", 0, "options"), {"lr": "abc"}, '"abc" is neither true or false nor a float in hexadecimal'),
+        (("calls", 0, "options"), {"lr": 0.5}, "0.5 is neither true or false nor a float in hexadecimal"),
+        (("params", 0, "values"), ["abc"], '"abc" is neither a float in hexadecimal'),
+        (("params", 0, "shape"), [10**12], "1,000,000,000,000 elements"),
+        (("params", 0, "shape"), [10**6] * 4, "elements together; at most 16,777,216"),
+        (("calls",), [], "holds no calls"),
+    ],
+)
+def test_a_malformed_program_is_refused_in_the_words_of_the_vocabulary(
+    place: tuple[str | int, ...], value: object, expected: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says what stands there, and what may."""
+    data = json.loads(json.dumps({**PROGRAM, "subject": "mine.py:good"}))
+    data["calls"].append({"op": "step", "optimizer": "A"})
+    spot = data
+    for part in place[:-1]:
+        spot = spot[part]
+    spot[place[-1]] = value
+    (folder / "odd.json").write_text(json.dumps(data))
+    assert expected in refused(capsys, "repro", "odd.json")
+
+
+def test_a_program_that_was_cut_off_is_told_to_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever it ends: between two values, in a name, or in a number."""
+    text = json.dumps(PROGRAM)
+    for end in (30, 60, 61, 62, 63, len(text) - 1):
+        (folder / "cut.json").write_text(text[:end])
+        assert "it may have been cut off" in refused(capsys, "repro", "cut.json"), text[:end]
 
 
 def test_a_table_that_is_none_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,16 @@ def test_a_program_that_fails_by_another_clause_says_so(folder: Path) -> None:
     assert "holds, but the program fails by another clause: eps-placement" in words
 
 
+def test_a_program_that_makes_no_check_of_its_clause_is_exit_code_5(folder: Path) -> None:
+    """It shows neither that the clause holds nor that it is broken: never FIXED."""
+    for number, calls in enumerate((STORED["calls"][:1], STORED["calls"][:2])):
+        (folder / f"nothing{number}.json").write_text(json.dumps({**STORED, "calls": calls}))
+        ran = rmspec(folder, "repro", f"nothing{number}.json")
+        assert ran.code == 5, ran.out + ran.err
+        assert "mine.py:wrong: nothing of eps-placement was exercised" in ran.out
+        assert "FIXED" not in ran.out
+
+
 def test_a_known_deviation_is_exit_code_0_unless_told_otherwise(folder: Path) -> None:
     """A deviation that a list names is told as known, exit code 0; with --no-known it fails."""
     (folder / "known.toml").write_text(

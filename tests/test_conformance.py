@@ -483,6 +483,78 @@ def test_a_state_that_is_not_restored_is_found(calls: list[Call], clause: str) -
     assert {(each.kind, each.clause) for each in found} == {("load", clause)}
 
 
+def test_what_a_load_loses_is_a_matter_of_the_parameter_that_had_it() -> None:
+    """That another parameter of the checkpoint has no state makes no partial load of it, nor two faults of one."""
+
+    def action(session: Any) -> None:
+        session._optimizers["A"].state.get(id(session._params["p"]), {}).pop("momentum_buffer", None)
+
+    calls = [create("p", "q", momentum=0.5), *step(p=1.0), Save("A", "s"), Load("A", "s"), *step(p=1.0)]
+    found = findings(program(calls, params=BOTH), when(Load, action))
+    assert [(each.kind, each.clause, each.param) for each in found] == [("load", "load-state-dict", "p")]
+
+
+def test_an_edit_of_an_entry_that_is_not_there_changes_nothing() -> None:
+    """A checkpoint without state for a parameter has no tensor of another shape: accepting it is right."""
+    calls = [create("p", "q"), *step(q=1.0), Save("A", "s"), EditState("s", "reshape", 0), Load("A", "s")]
+    assert findings(program(calls, params=BOTH), Spoilt(answer=lambda call, outcome: Outcome())) == ()
+    other = [*calls[:-2], EditState("s", "reshape", 1), calls[-1]]
+    (found,) = findings(program(other, params=BOTH), Spoilt(answer=lambda call, outcome: Outcome()))
+    assert (found.kind, found.clause) == ("silent", "load-shape")
+
+
+def test_of_a_state_that_is_hidden_nobody_knows_its_shape() -> None:
+    """An edit of it may have changed nothing: that it is accepted is no deviation, and ends what can be said."""
+    calls = [*LIVE, Save("A", "s"), EditState("s", "reshape"), Load("A", "s"), *step(p=1.0)]
+    subject = Spoilt(lambda session, call: None, see=hidden, answer=lambda call, outcome: Outcome())
+    assert findings(program(calls, params=BOTH), subject) == ()
+
+
+def test_options_that_a_group_shows_wrongly_are_found_once() -> None:
+    """Steps are then measured by what the group shows, or by what it was given: neither is a second deviation."""
+    given = program(
+        grouped(Group(("p",), {"lr": 0.25}), Group(("q",)), lr=0.5),
+        step(p=1.0, q=1.0),
+        Save("A", "s"),
+        Load("A", "s"),
+        step(p=1.0, q=1.0),
+        AddParamGroup("A", Group(("r",))),
+        SetOption("A", 0, {"lr": 0.125}),
+        params=(*BOTH, Param("r")),
+    )
+
+    def taken(session: Any, call: Call) -> None:
+        if isinstance(call, Create):
+            session._optimizers["A"].param_groups[1]["lr"] = 0.25
+
+    def shown(seen: Observation) -> Observation:
+        views = {
+            name: None
+            if groups is None
+            else tuple(replace(each, options={**each.options, "lr": 0.25}) for each in groups)
+            for name, groups in seen.groups.items()
+        }
+        return replace(seen, groups=views)
+
+    found = findings(given, Spoilt(taken))
+    assert [(each.kind, each.clause, each.call) for each in found] == [("group", "group-defaults", 0)]
+    found = findings(replace(given, calls=given.calls[:7]), Spoilt(see=shown))
+    assert [(each.kind, each.clause, each.call) for each in found] == [("group", "group-defaults", 0)]
+
+
+def test_a_step_that_is_wrong_by_every_option_of_a_group_is_found_all_the_same() -> None:
+    """A group that shows other options than it was given excuses nothing but their use."""
+
+    def spoil(session: Any, call: Call) -> None:
+        if isinstance(call, Create):
+            session._optimizers["A"].param_groups[0]["lr"] = 0.25
+        elif isinstance(call, Step):
+            session._params["p"].data[...] += 1
+
+    found = findings(program(create(lr=0.5), step(p=1.0)), Spoilt(spoil))
+    assert [(each.kind, each.call) for each in found] == [("group", 0), ("value", 2)]
+
+
 def test_loading_may_round_to_the_format_of_the_parameter() -> None:
     """A state that was saved from a wider format is rounded, not refused."""
     params = (Param("p", "float64"), Param("q", "float32"))

@@ -14,7 +14,18 @@ from rmspec.impl.dialect import (
     dialect_named,
 )
 
-NAMES = ("torch", "tensorflow", "tensorflow1", "keras3", "graves2013", "hinton", "optax", "torch-maximize")
+NAMES = (
+    "torch",
+    "tensorflow",
+    "tensorflow-op",
+    "tensorflow1",
+    "keras3",
+    "keras-legacy",
+    "graves2013",
+    "hinton",
+    "optax",
+    "torch-maximize",
+)
 
 
 def test_the_named_dialects_are_these():

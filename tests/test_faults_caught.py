@@ -193,15 +193,21 @@ def test_counterexamples_are_short(folder: Path) -> None:
     assert max(calls.values()) <= 12, sorted(calls.items(), key=lambda each: -each[1])[:5]
 
 
+ELSEWHERE = {"sparse-rows", *(id for id, clause in CLAUSES.items() if clause.kind == "differential")}
+"""Proved by faults in tests/test_sparse.py and tests/test_differential.py: torch takes no sparse gradients, and what breaks the
+relation between two dialects breaks a clause of its own dialect first."""
+
+
 def test_every_gating_clause_has_a_fault_that_it_is_to_catch() -> None:
     """No clause that can fail a run is without a fault which the catalogue expects it to name first."""
-    assert {id for id, clause in CLAUSES.items() if clause.gates} <= {fault.clauses[0] for fault in FAULTS}
+    gating = {id for id, clause in CLAUSES.items() if clause.gates} - ELSEWHERE
+    assert gating <= {fault.clauses[0] for fault in FAULTS}
 
 
 def test_every_gating_clause_catches_a_fault(folder: Path) -> None:
     """Each of them is the clause by which at least one fault is caught in fact."""
     caught = {recorded(fault, folder).get("clause") for fault in FAULTS}
-    assert {id for id, clause in CLAUSES.items() if clause.gates} <= caught
+    assert {id for id, clause in CLAUSES.items() if clause.gates} - ELSEWHERE <= caught
 
 
 @pytest.mark.parametrize("attr", ["LoopRMSprop", "ForeachRMSprop"])

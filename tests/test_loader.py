@@ -302,9 +302,9 @@ def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_class_of_a_framework_that_cannot_be_driven_is_unsupported() -> None:
-    """A class whose base belongs to Keras is no optimizer for torch."""
-    text = "class Base:\n    pass\nBase.__module__ = 'keras.src.optimizers'\nclass Mine(Base):\n    pass\n"
-    with pytest.raises(Unsupported, match="built on keras"):
+    """A class whose base belongs to Paddle is no optimizer for torch."""
+    text = "class Base:\n    pass\nBase.__module__ = 'paddle.optimizer'\nclass Mine(Base):\n    pass\n"
+    with pytest.raises(Unsupported, match="built on paddle"):
         load(write("mine.py", text) + ":Mine")
 
 

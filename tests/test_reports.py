@@ -336,6 +336,18 @@ class TestReadable:
         """Each call of the vocabulary has its line."""
         assert call_line(call) == line
 
+    def test_as_many_values_are_printed_as_are_used(self) -> None:
+        """What is left over is left out, and that fewer values repeat is said."""
+        params = (Param("p", "float32", (2,), (1.0, 2.0, 3.0)), Param("q", "complex64", (3,), (1.0, 2.0)))
+        calls = (SetGrad("p", (4.0,)), SetGrad("q", (5.0,) * 9), Step("A", "returns", {"p": (6.0, 7.0, 8.0)}, 0.5))
+        assert program_lines(Program(params, calls)) == [
+            "p = [1.0, 2.0]    # float32, shape (2,)",
+            "q = [1.0, 2.0]    # complex64, shape (3,), values repeat",
+            "p.grad = 4.0    # values repeat",
+            "q.grad = [5.0, 5.0, 5.0, 5.0, 5.0, 5.0]",
+            "A.step(closure that returns 0.5, sets p.grad = [6.0, 7.0])",
+        ]
+
     def test_numbers_are_decimal_and_hexadecimal(self) -> None:
         """Both forms read back as the number; what is not finite has its name."""
         assert hexadecimal(0.1) == "0.1 = 0x1.999999999999ap-4"

@@ -207,6 +207,43 @@ def test_a_complex_number_with_one_infinite_part_promises_nothing() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("fmt", ["complex64", "complex128"])
+def test_a_complex_number_whose_other_part_overflows_promises_nothing(fmt: str) -> None:
+    """The finite part may then be NaN; the part that overflows is still checked, and so is every other element."""
+    huge = FORMATS[fmt].part.max_finite / 4
+    each = stepped(fmt=fmt, values=(1.0, 2.0, 1.0, 2.0), grads=(1.0, huge, 1.0, 1.0))
+    assert not np.isfinite(each.after_state["square_avg"][0].imag)
+    each.after[0] = complex(math.nan, each.after[0].imag)
+    assert [found for found in checked(each)[0] if not found.hazard] == []
+    each.after[1] = complex(math.nan, each.after[1].imag)
+    assert [(found.element, found.hazard) for found in checked(each)[0] if not found.hazard] != []
+
+
+def test_a_nan_without_an_overflow_beside_it_is_found_in_both_parts() -> None:
+    """That both parts are NaN excuses neither."""
+    each = stepped(fmt="complex64", values=(1.0, 2.0), grads=(1.0, 3.0))
+    each.after[0] = complex(math.nan, math.nan)
+    (found,) = checked(each)[0]
+    assert (found.element, found.hazard) == (0, False)
+
+
+def test_hidden_state_is_unknown_after_a_step_that_deviates() -> None:
+    """What follows from a wrong step is no second fault: the carried bounds are open then."""
+    each = stepped()
+    hiding = SteppedParam(**{**{name: getattr(each, name) for name in each.__slots__}, "after_state": {}})
+    _, known = checked(hiding)
+    lo, hi, _ = known["p"]["square_avg"]
+    assert np.isfinite(lo).all()
+    assert np.isfinite(hi).all()
+    each.after[1] = 7.0
+    found, known = checked(hiding)
+    assert [one.element for one in found] == [1]
+    lo, hi, nan = known["p"]["square_avg"]
+    assert (lo == -math.inf).all()
+    assert (hi == math.inf).all()
+    assert nan.all()
+
+
 def test_an_empty_parameter_has_nothing_to_check() -> None:
     """No element, no check."""
     tally = Tally()

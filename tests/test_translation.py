@@ -125,7 +125,7 @@ def test_the_round_trips_are_not_all_refused():
         if one.centered_form != "always" and other.centered_form != "always" and one.maximize == other.maximize
         if translate(saved(one, PLAIN), other).exact
     ]
-    assert len(exact) == 6 * 6 + 1
+    assert len(exact) == 8 * 8 + 1
 
 
 @pytest.mark.parametrize("target", ["keras3", "tensorflow1", "optax"])

@@ -885,6 +885,16 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # --- precision
     Fault(
+        id="precision-subnormal-averages-flushed",
+        summary="Averages below the smallest normal number become 0.",
+        bug_class=14,
+        clauses=("subnormals",),
+        attr="SubnormalAveragesFlushed",
+        module="rmspec.oracles.faults.precision",
+        elementwise=True,
+        path="for-loop",
+    ),
+    Fault(
         id="complement-in-float32",
         summary="1 - alpha is formed of an alpha that was rounded to float32.",
         bug_class=14,

@@ -42,6 +42,14 @@ class ComplementInStorageFormat(ForeachRMSprop):
             x.mul_(h.alpha).addcmul_(y, y, value=1 - rounded(h.alpha, y.dtype))
 
 
+class SubnormalAveragesFlushed(LoopRMSprop):
+    """Averages below the smallest normal number become 0."""
+
+    def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
+        super()._square_average(v, g, h)
+        v.masked_fill_(v < torch.finfo(v.dtype).tiny, 0)
+
+
 class GradAvgComplementInFloat16(LoopRMSprop):
     """The gradient average forms 1 - alpha of an alpha that was rounded to float16."""
 
