@@ -92,7 +92,7 @@ def test_the_wheel_says_its_licence_and_command(wheel: Path) -> None:
         entry_points = archive.read("rmspec-0.1.0.dist-info/entry_points.txt").decode()
     assert metadata["License-Expression"] == "Apache-2.0"
     assert "Apache License" in licence
-    assert "rmspec = rmspec.reports.cli:main" in entry_points
+    assert "rmspec = rmspec.reports.start:main" in entry_points
 
 
 def test_the_checkout_has_no_folder_named_rmspec() -> None:
