@@ -360,6 +360,9 @@ class Conformance:
             zeros = int(np.count_nonzero(each.grad == 0))
             if zeros:
                 tally.check("grad-zero", zeros)
+            small = sum(_subnormal(array) for array in (each.grad, each.param, *each.after_state.values()))
+            if small:
+                tally.check("subnormals", small)
             if each.param.size > 1:
                 tally.check("elementwise", size)
             if FORMATS[each.format].parts == 2:
@@ -909,6 +912,15 @@ class Conformance:
     def _lost(self) -> list[Finding]:
         self.over = True
         return []
+
+
+def _subnormal(array: Array) -> int:
+    """How many reals of an array are subnormal numbers of its format."""
+    fmt = FORMATS.get(array.dtype.name)
+    if fmt is None:
+        return 0
+    sizes = np.abs(as_reals(array))
+    return int(np.count_nonzero((sizes > 0) & (sizes < fmt.smallest_normal)))
 
 
 def _unknown(param: Array) -> dict[str, Carry]:

@@ -71,7 +71,7 @@ def test_a_check_tells_what_happens_in_order() -> None:
     assert isinstance(events[-1], SubjectFinished)
     assert sum(isinstance(each, SubjectFinished) for each in events) == 1
     progress = [each for each in events if isinstance(each, Progress)]
-    assert list(dict.fromkeys(each.phase for each in progress)) == ["corpus", "sweep"]
+    assert list(dict.fromkeys(each.phase for each in progress)) == ["corpus", "differential", "sweep"]
     assert [each.done for each in progress if each.phase == "sweep"] == list(range(PROFILES["smoke"].sweeps))
 
 
