@@ -70,6 +70,9 @@ def attribute(
         return finding.clause
     if flushed(finding, dialect) and (labels is None or "subnormals" in labels):
         return "subnormals"
+    if finding.half and _rounded_early(finding, program, dialect, labels):
+        # The vector loops of a framework may round where its loops over the rest do not: that is rounding all the same.
+        return "scalar-precision"
     structural = _structural(finding, program, deviates)
     if structural:
         return structural
@@ -129,6 +132,12 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
     else:
         found.append("step")
     return tuple(found)
+
+
+def _rounded_early(finding: Finding, program: Program, dialect: Dialect, labels: tuple[str, ...] | None) -> bool:
+    if labels is not None and "scalar-precision" not in labels:
+        return False
+    return hypotheses(finding, program, dialect)[:1] == ("scalar-precision",)
 
 
 def flushed(finding: Finding, dialect: Dialect) -> bool:

@@ -284,6 +284,8 @@ class _Examination:
 
     def _consider(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> Deviation | None:
         # A subject that is wrong everywhere shows the same thing in every program: a few looks are enough.
+        if CLAUSES[finding.clause].kind == "differential" and self._explained_already():
+            return None
         small = flushed(finding, self.dialect)
         own = (finding.key, finding.half, small, "")
         if self._looks.get(own, 0) >= _LOOKS:
@@ -323,6 +325,13 @@ class _Examination:
             return None
         self.found[index] = deviation
         return deviation
+
+    def _explained_already(self) -> bool:
+        """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well."""
+        return any(
+            each.known is None and each.kind == "value" and not each.hazard and CLAUSES[each.clause].kind != "differential"
+            for each in self.found.values()
+        )
 
     def _listed(self, program: Program, finding: Finding, small: bool) -> tuple[str, str] | None:
         """The place in ``found`` of a finding whose clause is decided as it is made, where the list knows it.

@@ -10,8 +10,10 @@ BLIND_SPOTS = (
     "in a recording: elements that are not sampled, unrecorded steps, sparse gradients, and what hooks registered after record "
     "change",
     "parameters that are overlapping views of one memory",
-    "the finite part of a complex element whose other part is not finite: a complex product then mixes them, and pairs of "
-    "reals promise nothing",
+    "the finite part of a complex element whose other part is not finite, or becomes so in the step: a complex product then "
+    "mixes them, and pairs of reals promise nothing",
+    "whether a checkpoint of other shapes is refused, where the state is hidden and the load is accepted: the edit may have "
+    "changed nothing",
     "hooks other than the pre- and post-hooks of step",
     "gradients through a differentiable step (its values are checked)",
     "distributed and sharded optimizers, and use from several threads at once",
