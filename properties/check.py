@@ -329,7 +329,10 @@ class _Examination:
     def _explained_already(self) -> bool:
         """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well."""
         return any(
-            each.known is None and each.kind == "value" and not each.hazard and CLAUSES[each.clause].kind != "differential"
+            each.known is None
+            and each.kind == "value"
+            and not each.hazard
+            and CLAUSES[each.clause].kind != "differential"
             for each in self.found.values()
         )
 

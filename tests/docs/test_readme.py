@@ -262,7 +262,9 @@ def test_every_shipped_known_deviation_is_explained() -> None:
     """torch's table has each entry with its clause, and no other; the other table has each, some by what their ids begin with."""
     rows = re.findall(r"^\| `([\w-]+)` \| `([\w-]+)` \|", section("What was found on torch 2.13"), re.M)
     assert sorted(rows) == sorted((entry.id, entry.clause) for entry in shipped() if entry.id.startswith("torch"))
-    table = [row for row in section("What was found on TensorFlow, Keras and optax").splitlines() if row.startswith("| `")]
+    table = [
+        row for row in section("What was found on TensorFlow, Keras and optax").splitlines() if row.startswith("| `")
+    ]
     for entry in shipped():
         if not entry.id.startswith("torch"):
             telling = [row for row in table if any(_begins(entry.id, each) for each in re.findall(r"`([\w.-]+)`", row))]
