@@ -99,7 +99,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
     if finding.kind != "value" or case is None or finding.hazard or finding.clause in _DECIDED:
         return ()
     if not isinstance(finding.observed, float) or not math.isfinite(finding.observed):
-        return ()
+        return ("subnormals",) if flushed(finding, dialect) else ()
     observed = np.array([finding.observed])
     before, hyper = case.before, case.hyper
 
@@ -159,7 +159,9 @@ def flushed(finding: Finding, dialect: Dialect) -> bool:
         bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t)
         interval = bounds.get(finding.role)
         observed = np.array([finding.observed])
-        if interval is not None and bool((interval.contains(observed) & interval.bounded())[0]):
+        # A NaN that a number makes which became 0 (0 times an infinity) has no bounds to lie in.
+        fits = interval is not None and interval.contains(observed) & (interval.bounded() | np.isnan(observed))
+        if fits is not False and bool(fits[0]):
             return True
     return False
 
