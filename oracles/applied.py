@@ -32,9 +32,9 @@ from rmspec.oracles.program import (
     named_rows,
     plain_number,
 )
-from rmspec.oracles.subject import Observation, Outcome, Raised
+from rmspec.oracles.subject import Capabilities, Observation, Outcome, Raised
 
-__all__ = ["AppliedSession", "Driven", "Place", "plain_options"]
+__all__ = ["AppliedSession", "AppliedSubject", "Driven", "Place", "plain_options"]
 
 Array = NDArray[Any]
 
@@ -176,6 +176,44 @@ class AppliedSession:
         self._optimizers.clear()
         self._slots.clear()
         self._variables.clear()
+
+
+class AppliedSubject:
+    """A subject whose sessions are of this kind: ``place`` makes its variables and its optimizers.
+
+    Subclasses name their ``framework``, and tell ``versions``.
+    """
+
+    framework = ""
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        capabilities: Capabilities,
+        *,
+        dialect: str,
+        state_names: Mapping[str, str],
+        baselines: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.dialect = dialect
+        self.baselines = baselines
+        self._place = place
+        self._capabilities = capabilities
+        self._state_names = state_names
+
+    def capabilities(self) -> Capabilities:
+        """What it can be asked."""
+        return self._capabilities
+
+    def state_names(self) -> Mapping[str, str]:
+        """What the subject itself calls each role of its state."""
+        return self._state_names
+
+    def session(self, params: tuple[Param, ...]) -> AppliedSession:
+        """Make the parameters of a program."""
+        return AppliedSession(params, self._place)
 
 
 def plain_options(options: Mapping[str, OptionValue]) -> dict[str, float | bool]:

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSession, Driven, Place, performed
+from rmspec.oracles.applied import AppliedSubject, Driven, performed
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.process import ProcessSubject
-from rmspec.oracles.program import EditState, Param, Via
+from rmspec.oracles.program import EditState, Via
 from rmspec.oracles.subject import FEATURES, Capabilities
 
 __all__ = ["KerasProcess", "KerasSubject", "registered", "user_subject"]
@@ -237,27 +237,10 @@ def _opened(saved: Any) -> Any:
     return pickle.loads(saved)
 
 
-class KerasSubject:
+class KerasSubject(AppliedSubject):
     """A Keras optimizer as a subject, on the backend of this process."""
 
     framework = "keras"
-
-    def __init__(
-        self,
-        name: str,
-        place: Place,
-        capabilities: Capabilities,
-        *,
-        dialect: str = "keras3",
-        state_names: Mapping[str, str] = _VARIABLES,
-        baselines: tuple[str, ...] = (),
-    ) -> None:
-        self.name = name
-        self.dialect = dialect
-        self.baselines = baselines
-        self._place = place
-        self._capabilities = capabilities
-        self._state_names = state_names
 
     def versions(self) -> Mapping[str, str]:
         """The versions of Keras and of its backend."""
@@ -269,18 +252,6 @@ class KerasSubject:
         if "tf_keras" in sys.modules:
             found["tf_keras"] = str(sys.modules["tf_keras"].__version__)
         return found
-
-    def capabilities(self) -> Capabilities:
-        """What it can be asked."""
-        return self._capabilities
-
-    def state_names(self) -> Mapping[str, str]:
-        """The attributes of the optimizer, or its slots, by role."""
-        return self._state_names
-
-    def session(self, params: tuple[Param, ...]) -> AppliedSession:
-        """Make the parameters of a program."""
-        return AppliedSession(params, self._place)
 
 
 class KerasProcess(ProcessSubject):
@@ -354,6 +325,8 @@ def _keras3(
             carried=frozenset({"lr"}),
             edits=frozenset({"shorten", "reshape"}),
         ),
+        dialect="keras3",
+        state_names=_VARIABLES,
         baselines=baselines,
     )
 

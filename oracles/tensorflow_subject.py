@@ -23,9 +23,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSession, Driven, Place, performed
+from rmspec.oracles.applied import AppliedSubject, Driven, performed
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
-from rmspec.oracles.program import EditState, Param, Via
+from rmspec.oracles.program import EditState, Via
 from rmspec.oracles.subject import FEATURES, Capabilities
 
 __all__ = ["LegacyPlace", "TensorFlowSubject", "Variables", "registered", "user_subject"]
@@ -256,43 +256,14 @@ class _V1:
         return self._checkpoint
 
 
-class TensorFlowSubject:
-    """A TensorFlow optimizer as a subject; ``place`` makes its variables and optimizers."""
+class TensorFlowSubject(AppliedSubject):
+    """A TensorFlow optimizer as a subject."""
 
     framework = "tensorflow"
-
-    def __init__(
-        self,
-        name: str,
-        place: Place,
-        capabilities: Capabilities,
-        *,
-        dialect: str,
-        state_names: Mapping[str, str],
-        baselines: tuple[str, ...] = (),
-    ) -> None:
-        self.name = name
-        self.dialect = dialect
-        self.baselines = baselines
-        self._place = place
-        self._capabilities = capabilities
-        self._state_names = state_names
 
     def versions(self) -> Mapping[str, str]:
         """The version of TensorFlow."""
         return {"tensorflow": tf.__version__, "python": platform.python_version()}
-
-    def capabilities(self) -> Capabilities:
-        """What it can be asked. Raises ``CannotStart`` where it cannot be created."""
-        return self._capabilities
-
-    def state_names(self) -> Mapping[str, str]:
-        """The inputs of the operation, or the slots, by role."""
-        return self._state_names
-
-    def session(self, params: tuple[Param, ...]) -> AppliedSession:
-        """Make the parameters of a program."""
-        return AppliedSession(params, self._place)
 
 
 def _capabilities(lacks: Mapping[str, str], **changes: Any) -> Capabilities:

@@ -9,14 +9,14 @@ import mpmath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from remade import Faulty
 
 from rmspec.impl.clauses import CLAUSES
 from rmspec.impl.dialect import DIALECTS, dialect_named
 from rmspec.impl.policy import STRICT
 from rmspec.impl.reference import RMSprop
 from rmspec.oracles.loader import load
-from rmspec.oracles.program import Create, Param
-from rmspec.oracles.reference_subject import ReferenceSession, ReferenceSubject
+from rmspec.oracles.reference_subject import ReferenceSubject
 from rmspec.properties.admission import admit
 from rmspec.properties.check import Settings, examine, replay
 from rmspec.properties.differential import differences, programs
@@ -89,26 +89,6 @@ def test_torch_is_related_to_the_ordering_of_tensorflow_as_stated(name: str) -> 
 
 
 # -- wrong on purpose
-
-
-class Faulty(ReferenceSubject):
-    """The reference, whose optimizers are made into another class."""
-
-    def __init__(self, kind: type[RMSprop], dialect: str = "torch") -> None:
-        super().__init__(DIALECTS[dialect])
-        self._kind = kind
-
-    def session(self, params: tuple[Param, ...]) -> ReferenceSession:
-        session = super().session(params)
-        made = session._create
-
-        def create(call: Create) -> RMSprop:
-            optimizer = made(call)
-            optimizer.__class__ = self._kind
-            return optimizer
-
-        session._create = create  # type: ignore[method-assign]
-        return session
 
 
 class NeverZero(RMSprop):

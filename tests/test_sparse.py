@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from remade import Faulty
 
 from rmspec.impl.dialect import SPECIFICATION, dialect_named
 from rmspec.impl.reference import RMSprop
@@ -60,26 +61,6 @@ class Moving(RMSprop):
                     others = np.setdiff1d(np.arange(param.data.shape[0]), param.rows)
                     param.data[others] *= np.float32(0.5)
         return returned
-
-
-class Faulty(ReferenceSubject):
-    """The reference in the dialect of TensorFlow's operations, made by another class."""
-
-    def __init__(self, kind: type[RMSprop]) -> None:
-        super().__init__(ROWS)
-        self._kind = kind
-
-    def session(self, params: tuple[Param, ...]) -> ReferenceSession:
-        session = super().session(params)
-        made = session._create
-
-        def create(call: Create) -> RMSprop:
-            optimizer = made(call)
-            optimizer.__class__ = self._kind
-            return optimizer
-
-        session._create = create  # type: ignore[method-assign]
-        return session
 
 
 class Hidden(ReferenceSubject):
@@ -154,7 +135,7 @@ def test_a_correct_sparse_step_passes(subject: ReferenceSubject, shape: tuple[in
 @pytest.mark.parametrize("kind", [Touching, Moving])
 def test_a_sparse_step_that_touches_other_rows_is_caught(kind: type[RMSprop]) -> None:
     """By the clause of sparse gradients, in the whole check, and in few calls."""
-    result = check(Faulty(kind), profile="smoke", formats=("float32",))
+    result = check(Faulty(kind, "tensorflow-op"), profile="smoke", formats=("float32",))
     assert [each.clause for each in result.deviations] == ["sparse-rows"]
     assert len(result.deviations[0].program.calls) <= 5
 
