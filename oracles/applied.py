@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -104,9 +105,12 @@ class AppliedSession:
         self._bad: dict[str, Any] = {}
         self._optimizers: dict[str, tuple[tuple[str, ...], Driven]] = {}
         self._slots: dict[str, Any] = {}
+        self._seen: Observation | None = None
 
     def perform(self, call: Call) -> Outcome:
         """Perform one call; see ``Session``."""
+        if not isinstance(call, SetGrad | Freeze):
+            self._seen = None
         return performed(lambda: self._perform(call))
 
     def _perform(self, call: Call) -> None:
@@ -158,9 +162,14 @@ class AppliedSession:
         return self._place.sparse(whole[list(rows)], rows, declared.shape)
 
     def observe(self) -> Observation:
-        """What there is to see now; see ``Session``."""
+        """What there is to see now; see ``Session``.
+
+        A gradient is kept here until the next step, so that after setting one there is nothing else to read anew.
+        """
         grads = {name: None if grad is None else self._place.read(grad) for name, grad in self._grads.items()}
-        return Observation(
+        if self._seen is not None:
+            return replace(self._seen, grads=grads)
+        self._seen = Observation(
             params={name: self._place.read(variable) for name, variable in self._variables.items()},
             grads=grads,
             groups=dict.fromkeys(self._optimizers),
@@ -170,6 +179,7 @@ class AppliedSession:
             },
             slots={},
         )
+        return self._seen
 
     def close(self) -> None:
         """Forget the optimizers and the variables."""

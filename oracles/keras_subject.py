@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSubject, Driven, performed
+from rmspec.oracles.applied import AppliedSession, AppliedSubject, Driven, performed
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.process import ProcessSubject
-from rmspec.oracles.program import EditState, Via
+from rmspec.oracles.program import EditState, Param, Via
 from rmspec.oracles.subject import FEATURES, Capabilities
 
 __all__ = ["KerasProcess", "KerasSubject", "registered", "user_subject"]
@@ -106,8 +106,10 @@ def _reader() -> Callable[[Any], Array]:
 
     if keras.backend.backend() != "tensorflow":
         return lambda held: np.array(keras.ops.convert_to_numpy(held))
+    from rmspec.oracles.tensorflow_subject import copied
+
     # Keras itself cannot copy a scalar in bfloat16 out of TensorFlow.
-    return lambda held: np.array((held.value if isinstance(held, keras.Variable) else held).numpy())
+    return lambda held: copied(held.value if isinstance(held, keras.Variable) else held)
 
 
 class _Keras3:
@@ -189,13 +191,15 @@ class _Legacy:
         setattr(self.optimizer, NAMES[option], value)
 
     def state(self) -> Sequence[Mapping[str, Array]]:
+        from rmspec.oracles.tensorflow_subject import copied
+
         found: list[dict[str, Array]] = []
         for variable in self._variables:
             slots: dict[str, Array] = {}
             for role, name in _LEGACY_SLOTS.items():
                 # A slot that is not there yet is a KeyError.
                 with contextlib.suppress(KeyError):
-                    slots[role] = np.array(self.optimizer.get_slot(variable, name).numpy())
+                    slots[role] = copied(self.optimizer.get_slot(variable, name))
             found.append(slots)
         return found
 
@@ -241,6 +245,16 @@ class KerasSubject(AppliedSubject):
     """A Keras optimizer as a subject, on the backend of this process."""
 
     framework = "keras"
+
+    def session(self, params: tuple[Param, ...]) -> AppliedSession:
+        """Make the parameters of a program, and let Keras name optimizers as in a fresh process.
+
+        TensorFlow prepares an operation anew for each name of a variable, which is most of what an optimizer costs.
+        """
+        from keras.src.utils.naming import reset_uids
+
+        reset_uids()
+        return super().session(params)
 
     def versions(self) -> Mapping[str, str]:
         """The versions of Keras and of its backend."""

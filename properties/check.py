@@ -39,7 +39,7 @@ from rmspec.properties.known import Known, applies, expired, matches, shipped
 from rmspec.properties.reduction import alone_with, plain_numbers, plain_options, reduce, stored_values
 from rmspec.properties.runner import run
 from rmspec.properties.stepcheck import exact_usage
-from rmspec.properties.trajectory import trajectory
+from rmspec.properties.trajectory import Trajectory, trajectory
 from rmspec.properties.usage import used_element
 from rmspec.properties.veiled import Veiled
 
@@ -159,7 +159,8 @@ def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return not then or bool(set(now) & set(then))
 
 
-_TOLD = 0.5  # seconds between two tellings of how things stand
+_TOLD = 0.5  # seconds between two tellings of how things stand, or more:
+_TELLING = 50  # times what a telling takes
 _LOOKS = 8
 _CUT = "?"
 _ROUNDED = ": it fits hyperparameters that were rounded too early"
@@ -186,6 +187,8 @@ class _Examination:
         self._machine: tuple[Program, ...] = ()
         self._fingerprint = ""
         self._search = ""
+        self._listing: dict[str, tuple[Known, ...]] = {}
+        self._path: list[Trajectory | None] = []
         named = (settings.baseline,) if settings.baseline is not None else subject.baselines
         for name in named:
             if name != "none" and name != subject.name:
@@ -203,7 +206,7 @@ class _Examination:
             "",
         )
         stopped = False
-        told = time.monotonic()
+        told = time.monotonic() + _TOLD
         if self.capabilities.formats:
             for phase, planned, programs in self._phases():
                 for done, program in enumerate(programs):
@@ -212,9 +215,10 @@ class _Examination:
                         stopped = True
                         break
                     yield Progress(self.subject.name, phase, done, planned)
-                    if time.monotonic() - told > _TOLD:
+                    if time.monotonic() > told:
+                        before = time.monotonic()
                         yield Standing(self._result(()))
-                        told = time.monotonic()
+                        told = time.monotonic() + max(_TOLD, _TELLING * (time.monotonic() - before))
                     for deviation in self.examined(program):
                         yield DeviationFound(self.subject.name, deviation)
                         if self.settings.fail_fast and deviation.known is None and not deviation.hazard:
@@ -517,14 +521,21 @@ class _Examination:
 
     def _entries(self, subject: Subject | None = None) -> tuple[Known, ...]:
         subject = self.subject if subject is None else subject
-        listed = shipped() if self.settings.known is None else self.settings.known
-        versions = subject.versions()
-        return tuple(entry for entry in listed if not expired(entry) and applies(entry, subject.name, versions))
+        if subject.name not in self._listing:
+            versions = subject.versions()
+            self._listing[subject.name] = tuple(
+                entry for entry in self._all_entries() if not expired(entry) and applies(entry, subject.name, versions)
+            )
+        return self._listing[subject.name]
 
     def _expired_entries(self) -> tuple[Known, ...]:
-        listed = shipped() if self.settings.known is None else self.settings.known
         versions = self.subject.versions()
-        return tuple(entry for entry in listed if expired(entry) and applies(entry, self.subject.name, versions))
+        return tuple(
+            entry for entry in self._all_entries() if expired(entry) and applies(entry, self.subject.name, versions)
+        )
+
+    def _all_entries(self) -> tuple[Known, ...]:
+        return shipped() if self.settings.known is None else self.settings.known
 
     def _expired(self) -> Iterator[Event]:
         """What the witnesses of expired entries show, as the new deviations that they are again."""
@@ -609,8 +620,13 @@ class _Examination:
             fingerprint=self._fingerprint,
             search=self._search,
             envelope_use=dict(tally.use),
-            trajectory=trajectory(self.subject, self.capabilities),
+            trajectory=self._trajectory(),
         )
+
+    def _trajectory(self) -> Trajectory | None:
+        if not self._path:
+            self._path.append(trajectory(self.subject, self.capabilities))
+        return self._path[0]
 
     def _clause(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
         clause, tally = CLAUSES[id], self.tally

@@ -2,7 +2,7 @@
 
 TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell, or several separated by
 ``|``), ``versions`` (a table of package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``,
-``formats``, ``message``, ``call``, and ``options`` that its program must set),
+``formats``, ``message``, ``call``, and ``options`` that its program must set, each, or one of those separated by ``|``),
 ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit), ``expires`` (a date, the last day on which the entry counts,
 in UTC). An entry whose witness no longer deviates, or that names no clause, is stale, and so is one that has expired.
@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -74,6 +75,7 @@ class Known:
         return False
 
 
+@cache
 def shipped() -> tuple[Known, ...]:
     """The list that rmspec ships for the subjects that it registers."""
     folder = files("rmspec.properties") / "known_deviations"
@@ -96,7 +98,7 @@ def read_known(path: Path) -> tuple[Known, ...]:
 
 def speaks_of(entry: Known, subject: str) -> bool:
     """Whether an entry speaks of this subject, at some version."""
-    return any(fnmatch.fnmatchcase(subject, pattern.strip()) for pattern in entry.subject.split("|"))
+    return any(fnmatch.fnmatchcase(subject, pattern) for pattern in _alternatives(entry.subject))
 
 
 def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
@@ -132,7 +134,9 @@ def matches(entry: Known, deviation: Deviation) -> bool:
             return False
         if condition == "formats" and not {param.dtype for param in deviation.program.params} <= set(_listed(wanted)):
             return False
-        if condition == "options" and not set(_listed(wanted)) <= _options(deviation.program):
+        if condition == "options" and not all(
+            _options(deviation.program).intersection(_alternatives(each)) for each in _listed(wanted)
+        ):
             return False
         if condition == "call" and op(deviation.program.calls[deviation.call]) not in _listed(wanted):
             return False
@@ -152,6 +156,10 @@ def _options(program: Program) -> set[str]:
             tables = [call.options]
         found |= {name for table in tables for name, value in table.items() if value}
     return found
+
+
+def _alternatives(pattern: str) -> list[str]:
+    return [each.strip() for each in pattern.split("|")]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -244,7 +252,10 @@ def _check_values(name: str, table: Mapping[str, Any]) -> None:
             "write the last day on which it counts, without quotes, as in expires = 2027-01-31",
         )
     for condition, choices in _CHOICES.items():
-        for value in _listed(table.get("when", {}).get(condition, [])):
+        listed = _listed(table.get("when", {}).get(condition, []))
+        if condition == "options":
+            listed = [name for each in listed for name in _alternatives(str(each))]
+        for value in listed:
             if value not in choices:
                 raise BadKnownList(
                     f"{name}: unknown value {value!r} of {condition}{_near(str(value), choices)}",

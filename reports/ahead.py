@@ -1,4 +1,4 @@
-"""Checking one subject ahead: while a subject's answers are read, the next one is checked in a process of its own.
+"""Checking subjects ahead: while the answers of one are read, others are checked, each in a process of its own.
 
 A subject uses one core. Its answers are kept in the order in which they came, and are read when its turn has come, so that
 reporters hear of one subject after the other, whatever was quicker.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from rmspec.properties.check import Settings
 from rmspec.reports.jobs import Answer, Check, Failed, Load
@@ -18,46 +19,69 @@ __all__ = ["Ahead"]
 
 
 class Ahead:
-    """A check that has begun: ``name`` is loaded and checked by ``overseer``'s worker, from a thread of its own.
+    """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free.
 
-    ``import_patience`` and ``patience`` are seconds of silence that are a hang, while it is loaded and after.
+    ``import_patience`` and ``patience`` are seconds of silence that are a hang, while a subject is loaded and after.
     """
 
     def __init__(
-        self, overseer: Overseer, name: str, settings: Settings, *, import_patience: float, patience: float
+        self,
+        names: Sequence[str],
+        settings: Settings,
+        overseers: Sequence[Overseer],
+        *,
+        import_patience: float,
+        patience: float,
     ) -> None:
-        self.name = name
-        self._overseer = overseer
-        self._jobs = ((Load(name, settings), import_patience), (Check(name, settings), patience))
-        self._answers: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name=f"rmspec-ahead-{name}", daemon=True).start()
+        self._settings = settings
+        self._limits = import_patience, patience
+        self._waiting = deque(names)
+        self._answers: dict[str, queue.SimpleQueue[Answer | BaseException | None]] = {
+            name: queue.SimpleQueue() for name in names
+        }
+        for overseer in overseers[: len(names)]:
+            threading.Thread(target=self._lane, args=(overseer,), name="rmspec-ahead", daemon=True).start()
 
-    def _run(self) -> None:
-        try:
-            for job, limit in self._jobs:
-                for answer in self._overseer.ask(job, patience=limit):
-                    self._answers.put(answer)
-                    if isinstance(answer, Failed):
-                        return
-        except BaseException as error:
-            # Told to whoever reads: a lost worker, or the end of the run.
-            self._answers.put(error)
-        finally:
-            self._answers.put(None)
-
-    def so_far(self) -> Iterator[Answer]:
-        """What the worker has answered by now and nobody has read, for a run that ends here."""
+    def _lane(self, overseer: Overseer) -> None:
         while True:
             try:
-                answer = self._answers.get_nowait()
+                name = self._waiting.popleft()
+            except IndexError:
+                return
+            answers = self._answers[name]
+            try:
+                self._follow(overseer, name, answers)
+            except BaseException as error:
+                # Told to whoever reads: a lost worker, or the end of the run.
+                answers.put(error)
+            finally:
+                answers.put(None)
+
+    def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
+        jobs = (Load(name, self._settings), Check(name, self._settings))
+        for job, limit in zip(jobs, self._limits, strict=True):
+            for answer in overseer.ask(job, patience=limit):
+                answers.put(answer)
+                if isinstance(answer, Failed):
+                    return
+
+    def stop(self) -> None:
+        """Begin no further check: those that are under way end with their overseers."""
+        self._waiting.clear()
+
+    def so_far(self, name: str) -> Iterator[Answer]:
+        """What has been answered of a subject by now and nobody has read, for a run that ends here."""
+        while name in self._answers:
+            try:
+                answer = self._answers[name].get_nowait()
             except queue.Empty:
                 return
             if answer is not None and not isinstance(answer, BaseException):
                 yield answer
 
-    def answers(self) -> Iterator[Answer]:
-        """What the worker answers, as it comes. Raises ``WorkerLost``."""
-        while (answer := self._answers.get()) is not None:
+    def answers(self, name: str) -> Iterator[Answer]:
+        """What the worker answers of a subject, as it comes. Raises ``WorkerLost``."""
+        while (answer := self._answers[name].get()) is not None:
             if isinstance(answer, WorkerLost):
                 raise answer
             if isinstance(answer, BaseException):

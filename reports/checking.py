@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -62,50 +63,50 @@ class Checking:
         self._current = _Current("")
         self._started = False
         self._fingerprint = ""
-        self._begun: dict[str, tuple[Overseer, Ahead]] = {}
+        self._ahead: Ahead | None = None
 
     def run(self) -> Outcome:
         """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
         begin = time.monotonic()
-        with Overseer() as generator, Overseer() as overseer, Overseer() as other:
+        with contextlib.ExitStack() as stack:
+            generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
             try:
-                self._run(generator, overseer, other)
+                self._run(generator, lanes)
             except KeyboardInterrupt:
                 # From here to the written reports a second Ctrl-C has nothing left to interrupt.
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, signal.SIG_IGN)
                 self._interrupted()
+            finally:
+                if self._ahead is not None:
+                    self._ahead.stop()
         self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
         return self._outcome
 
-    def _run(self, generator: Overseer, overseer: Overseer, other: Overseer) -> None:
+    def _lanes(self) -> int:
+        """How many subjects are checked at a time: one more than there are cores, as none keeps its core busy to the end
+        of the run; but one after the other on a device, which they would share."""
+        cores = os.cpu_count() or 1
+        return min(len(self._subjects), cores + 1) if cores > 1 and self._settings.device == "cpu" else 1
+
+    def _run(self, generator: Overseer, lanes: Sequence[Overseer]) -> None:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
         generator.post(Generate(self._settings))
-        failures = {name: failure for name in self._subjects if (failure := self._load(overseer, name)) is not None}
+        failures = {name: failure for name in self._subjects if (failure := self._load(lanes[0], name)) is not None}
         if len(failures) < len(self._subjects):
             self._generated(generator)
         generator.close()
         self._start()
+        patience = self._patience
+        limit = max(patience, _IMPORT_PATIENCE)
         waiting = [name for name in self._subjects if name not in failures]
-        # Two at a time, each in a process of its own; a device that they would share gets one after the other.
-        lanes = [overseer, other] if (os.cpu_count() or 1) > 1 and self._settings.device == "cpu" else [overseer]
+        self._ahead = Ahead(waiting, self._settings, lanes, import_patience=limit, patience=patience)
         for name in self._subjects:
             self._current = _Current(name)
             if name in failures:
                 self._finish(failures[name])
-                continue
-            while lanes and waiting:
-                lane, following = lanes.pop(0), waiting.pop(0)
-                self._begun[following] = lane, self._ahead(lane, following)
-            lane, check = self._begun[name]
-            self._check(check)
-            del self._begun[name]
-            lanes.append(lane)
-
-    def _ahead(self, overseer: Overseer, name: str) -> Ahead:
-        patience = self._patience
-        limit = max(patience, _IMPORT_PATIENCE)
-        return Ahead(overseer, name, self._settings, import_patience=limit, patience=patience)
+            else:
+                self._check(self._ahead.answers(name))
 
     def _generated(self, generator: Overseer) -> None:
         self._publish(Progress("", "generating programs", 0, None))
@@ -133,10 +134,10 @@ class Checking:
             return current.result("errored", message=lost.told("while it was loaded"))
         return None
 
-    def _check(self, check: Ahead) -> None:
+    def _check(self, answers: Iterator[Answer]) -> None:
         current = self._current
         try:
-            for answer in check.answers():
+            for answer in answers:
                 self._heard(current, answer)
         except WorkerLost as lost:
             self._finish(current.result("errored", message=lost.told("while it was checked")))
@@ -183,9 +184,9 @@ class Checking:
         self._start()
         for name in self._subjects:
             current = self._current if self._current.name == name else _Current(name)
-            if name in self._begun:
+            if self._ahead is not None:
                 # What was checked ahead counts as far as it came.
-                for answer in self._begun[name][1].so_far():
+                for answer in self._ahead.so_far(name):
                     self._heard(current, answer, replays=False)
             if name not in {result.name for result in self._outcome.results}:
                 new = any(each.known is None and not each.hazard for each in current.deviations)

@@ -81,8 +81,11 @@ def applied_statements(deviation: Deviation) -> tuple[list[str], list[str]]:
     for param in script.program.params:
         script.lines += style.variable(param)
     calls = script.program.calls[: deviation.call + 1]
+    saved = _restorable(deviation)
     for call in calls[:-1]:
         script.lines += _call(script, style, call)
+        if saved is not None and call == saved:
+            script.lines.append(f"saved = {style.read(script, saved.optimizer, _counterpart(deviation, saved))}")
     before, after = _check(script, style)
     script.lines += before
     final = _call(script, style, calls[-1])
@@ -141,6 +144,25 @@ def _gradient(script: _Script, style: _Style, call: SetGrad) -> str:
     )
 
 
+def _restorable(deviation: Deviation) -> Save | None:
+    """The call that saved what a load has not restored; ``None`` where it had nothing to restore for this parameter."""
+    load = deviation.program.calls[deviation.call]
+    if deviation.kind != "load" or not deviation.param or deviation.allowed is not None or not isinstance(load, Load):
+        return None
+    calls = deviation.program.calls[: deviation.call]
+    return next((call for call in reversed(calls) if isinstance(call, Save) and call.slot == load.slot), None)
+
+
+def _counterpart(deviation: Deviation, saved: Save) -> str:
+    """The parameter whose saved state is for the one that deviates: that at the same position."""
+    members = {
+        call.optimizer: [name for group in call.groups for name in group.params]
+        for call in deviation.program.calls
+        if isinstance(call, Create)
+    }
+    return members[saved.optimizer][members[deviation.optimizer].index(deviation.param)]
+
+
 def _check(script: _Script, style: _Style) -> tuple[list[str], list[str]]:
     deviation = script.deviation
     text = repr(deviation.summary[:100])
@@ -161,16 +183,14 @@ def _check(script: _Script, style: _Style) -> tuple[list[str], list[str]]:
             f"assert (before == after).all(), {text}",
         ]
     if deviation.kind == "load" and deviation.param:
-        saved = next((call for call in reversed(script.program.calls) if isinstance(call, Save)), None)
-        owner = saved.optimizer if saved is not None else deviation.optimizer
-        position = script.members[deviation.optimizer].index(deviation.param)
-        members = script.members[owner]
-        source = style.read(script, owner, members[min(position, len(members) - 1)])
-        lines = [f"saved = {source}"] if saved is not None and owner != deviation.optimizer else []
-        initial = dialect_named(script.program.dialect or "torch").initial(deviation.role, Hyperparameters())
-        return lines, [
+        if _restorable(deviation) is not None:
+            expected = "saved"
+        else:
+            expected = repr(dialect_named(script.program.dialect or "torch").initial(deviation.role, Hyperparameters()))
+        return [], [
             f"loaded = {read}",
-            f"assert {'(saved == loaded).all()' if lines else f'(loaded == {initial}).all()'}, {text}",
+            f'print("expected", {expected}, "loaded", loaded)',
+            f"assert (loaded == {expected}).all(), {text}",
         ]
     return [], ['print("passed: it raised nothing")']
 

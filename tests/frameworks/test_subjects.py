@@ -16,7 +16,7 @@ import pytest
 from rmspec.impl.dialect import DIALECTS, dialect_named
 from rmspec.oracles.errors import RmspecError, Unsupported
 from rmspec.oracles.loader import load
-from rmspec.oracles.program import Create, Group, Param, Program, Save, SetGrad, SetOption, Step
+from rmspec.oracles.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step
 from rmspec.oracles.registry import registered_names
 from rmspec.properties.check import Settings, examine, generated, replay
 from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
@@ -158,6 +158,8 @@ FAULTS = [
     ("keras_faults.py:EpsOutside", "eps-placement"),
     ("keras_faults.py:LrOutside", "momentum-lr"),
     ("keras_faults.py:DecayInGradient", "weight-decay"),
+    ("keras_faults.py:SparseTouchesOtherRows", "sparse-rows"),
+    ("keras_faults.py:LoadsNothing", "load-state-dict"),
     ("v1_faults.py:TouchesOtherRows", "sparse-rows"),
     ("v1_faults.py:StartsAtZero", "init-square-avg"),
     ("v1_faults.py:IgnoresMomentum", "momentum-buffer"),
@@ -169,13 +171,14 @@ FAULTS = [
 
 @pytest.mark.parametrize(("name", "clause"), FAULTS, ids=[name.split(":")[1] for name, _ in FAULTS])
 def test_a_fault_is_caught_by_its_clause_and_shown_in_a_script(name: str, clause: str, tmp_path: Path) -> None:
-    """Its shortest program is one parameter of one element, or the rows that it takes; the script fails by assertion."""
+    """Its shortest program is one parameter of one element, or the rows that it takes, or one that saves and one that
+    loads; the script fails by assertion."""
     if "optax" in name and importlib.util.find_spec("optax") is None:
         pytest.skip("optax is not installed; pip install 'rmspec[jax]'")
     _, found = checked(f"{SUBJECTS / name}", formats=("float32",), fail_fast=True)
     new = [each for each in found if each.known is None and not each.hazard]
     assert [each.clause for each in new] == [clause]
-    assert len(new[0].program.params) == 1
+    assert len(new[0].program.params) == (2 if clause == "load-state-dict" else 1)
     script = standalone_script(new[0])
     assert script is not None
     assert len(script.splitlines()) <= MAX_LINES
@@ -184,6 +187,58 @@ def test_a_fault_is_caught_by_its_clause_and_shown_in_a_script(name: str, clause
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert "AssertionError" in done.stderr
+
+
+def _without_eps(op: Any) -> Any:
+    return lambda **given: op(**{**given, "epsilon": given["epsilon"] * 0})
+
+
+def _decaying_every_row(op: Any) -> Any:
+    def apply(**given: Any) -> Any:
+        tf = sys.modules["tensorflow"]
+        held = tf.raw_ops.ReadVariableOp(resource=given["ms"], dtype=given["lr"].dtype)
+        tf.raw_ops.AssignVariableOp(resource=given["ms"], value=held * given["rho"])
+        return op(**given)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("op", "fault", "clause"),
+    [
+        ("ResourceApplyRMSProp", _without_eps, "eps-placement"),
+        ("ResourceSparseApplyRMSProp", _decaying_every_row, "sparse-rows"),
+    ],
+)
+def test_a_fault_in_the_raw_operation_is_caught(
+    op: str, fault: Any, clause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operation itself is replaced by one that leaves eps out, or that decays the rows that are not named."""
+    tried = subject("tensorflow")
+    raw_ops = sys.modules["tensorflow"].raw_ops
+    monkeypatch.setattr(raw_ops, op, fault(getattr(raw_ops, op)))
+    settings = replace(Settings(profile="smoke", programs=programs()), formats=("float32",), fail_fast=True)
+    found = [each.deviation for each in examine(tried, settings) if isinstance(each, DeviationFound)]
+    assert [each.clause for each in found if each.known is None and not each.hazard] == [clause]
+
+
+def test_the_script_of_a_state_that_is_not_loaded_passes_on_a_right_optimizer() -> None:
+    """It compares with what was saved, when it was saved, and not with what the optimizer has later."""
+    calls = (
+        Create("A", (Group(("p",)),), {}, "list"),
+        SetGrad("p", (2.0,)),
+        Step("A"),
+        Save("A", "s"),
+        Step("A"),
+        Load("A", "s"),
+    )
+    tried = load(f"{SUBJECTS / 'keras_faults.py'}:LoadsNothing")
+    found = replay(tried, Program((Param("p"),), calls), replace(Settings(), baseline="none"))
+    script = standalone_script(next(each for each in found if each.kind == "load"))
+    assert script is not None
+    for text, code in ((script, 1), (script.replace("LoadsNothing(", "keras.optimizers.RMSprop("), 0)):
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == code, done.stderr
 
 
 @pytest.mark.parametrize("name", ["keras_faults.py:Base", "optax_faults.py:correct"])
