@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from rmspec.properties.check import Settings
-from rmspec.reports.jobs import Answer, Check, Failed, Load
+from rmspec.reports.jobs import Answer, Check, Failed, Job, Load
 from rmspec.reports.overseer import Overseer, WorkerLost
 
 __all__ = ["Ahead"]
@@ -58,7 +58,7 @@ class Ahead:
                 answers.put(None)
 
     def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
-        jobs = (Load(name, self._settings), Check(name, self._settings))
+        jobs: tuple[Job, Job] = (Load(name, self._settings), Check(name, self._settings))
         for job, limit in zip(jobs, self._limits, strict=True):
             for answer in overseer.ask(job, patience=limit):
                 answers.put(answer)
