@@ -7,14 +7,14 @@ a program is to them is the same for all, and is here.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.performed import performed
 from rmspec.oracles.program import (
     Call,
     Create,
@@ -33,7 +33,7 @@ from rmspec.oracles.program import (
     named_rows,
     plain_number,
 )
-from rmspec.oracles.subject import Capabilities, Observation, Outcome, Raised
+from rmspec.oracles.subject import Capabilities, Observation, Outcome
 
 __all__ = ["AppliedSession", "AppliedSubject", "Driven", "Place", "plain_options"]
 
@@ -229,19 +229,3 @@ class AppliedSubject:
 def plain_options(options: Mapping[str, OptionValue]) -> dict[str, float | bool]:
     """Options as plain numbers."""
     return {name: plain_number(value) for name, value in options.items()}
-
-
-def performed(call: Callable[[], Any]) -> Outcome:
-    """The outcome of a call that returns nothing: an exception of the subject is part of it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            call()
-    except SubjectFailed:
-        raise
-    except Exception as error:
-        # What fails under a tf.function is told behind the trace of the function.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-        told = lines[-1] if lines[0] == "in user code:" else lines[0]
-        return Outcome(raised=Raised(type(error).__name__, told[:300]))
-    return Outcome()

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSession, AppliedSubject, Driven, performed
+from rmspec.oracles.applied import AppliedSession, AppliedSubject, Driven
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.performed import performed
 from rmspec.oracles.process import ProcessSubject
 from rmspec.oracles.program import EditState, Param, Via
 from rmspec.oracles.subject import FEATURES, Capabilities

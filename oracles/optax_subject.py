@@ -18,8 +18,9 @@ import optax
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSession, Driven, performed
+from rmspec.oracles.applied import AppliedSession, Driven
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.performed import performed
 from rmspec.oracles.program import EditState, Param, Via
 from rmspec.oracles.subject import FEATURES, Capabilities
 

@@ -23,8 +23,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSubject, Driven, performed
+from rmspec.oracles.applied import AppliedSubject, Driven
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.performed import performed
 from rmspec.oracles.program import EditState, Via
 from rmspec.oracles.subject import FEATURES, Capabilities
 

@@ -6,7 +6,6 @@ import copy
 import io
 import math
 import pickle
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from rmspec.oracles import checkpoint
 from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.performed import performed
 from rmspec.oracles.program import (
     AddParamGroup,
     Call,
@@ -34,7 +34,7 @@ from rmspec.oracles.program import (
     ZeroGrad,
     elements,
 )
-from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome, Raised
+from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch_arrays import to_numpy, to_tensor
 
 __all__ = ["ClosureFailed", "TorchSession", "option_value"]
@@ -89,7 +89,7 @@ class TorchSession:
             return self._step(call)
         if isinstance(call, AddParamGroup):
             return self._add_param_group(call)
-        return _outcome(lambda: self._perform(call))
+        return performed(lambda: self._perform(call))
 
     def _perform(self, call: Call) -> None:
         match call:
@@ -168,7 +168,7 @@ class TorchSession:
             handles.append(optimizer.register_step_post_hook(lambda *_: _count(hooks, 1)))
         try:
             if not call.closure:
-                outcome = _outcome(step)
+                outcome = performed(step)
                 return Outcome(outcome.raised, hooks=(hooks[0], hooks[1]) if handles else None)
             outcome = self._step_closure(call, step)
             return replace(outcome, hooks=(hooks[0], hooks[1]) if handles else None)
@@ -192,7 +192,7 @@ class TorchSession:
             return loss
 
         returned: list[Any] = []
-        outcome = _outcome(lambda: returned.append(step(closure)))
+        outcome = performed(lambda: returned.append(step(closure)))
         result = _number(returned[0]) if returned else None
         report = ClosureReport(len(seen), all(e for e, _ in seen), any(m for _, m in seen), result)
         return Outcome(outcome.raised, closure=report)
@@ -205,7 +205,7 @@ class TorchSession:
     def _add_param_group(self, call: AddParamGroup) -> Outcome:
         group = self._group(call.group, call.form)
         kept = dict(group)
-        outcome = _outcome(lambda: self._optimizers[call.optimizer].add_param_group(group))
+        outcome = performed(lambda: self._optimizers[call.optimizer].add_param_group(group))
         changed = set(group) != set(kept) or any(group[key] is not kept[key] for key in kept)
         return Outcome(outcome.raised, caller_dict_changed=changed)
 
@@ -283,18 +283,6 @@ def option_value(value: Any) -> float | bool:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
         return math.nan
-
-
-def _outcome(call: Callable[[], Any]) -> Outcome:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            call()
-    except SubjectFailed:
-        raise
-    except Exception as error:
-        return Outcome(raised=Raised(type(error).__name__, str(error).split("\n")[0][:300]))
-    return Outcome()
 
 
 def _listed(value: Any) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from rmspec.oracles.subject import FEATURES, Capabilities, Subject
 from rmspec.properties.admission import admit, restrict
 from rmspec.properties.attribution import attribute, flushed, hypotheses
 from rmspec.properties.corpus import corpus, ordered
+from rmspec.properties.described import described, recognized
 from rmspec.properties.differential import programs as differential
 from rmspec.properties.events import (
     ClauseResult,
@@ -163,7 +164,6 @@ _TOLD = 0.5  # seconds between two tellings of how things stand, or more:
 _TELLING = 50  # times what a telling takes
 _LOOKS = 8
 _CUT = "?"
-_ROUNDED = ": it fits hyperparameters that were rounded too early"
 
 
 def _both(labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
@@ -478,44 +478,32 @@ class _Examination:
             program,
             note="",
             bug_classes=(),
-            clause=clause,
             subject=self.subject.name,
             framework=self.settings.framework or "",
             dialect=self.dialect.name,
             policy=self.settings.policy.name,
             device="" if self.settings.device == "cpu" else self.settings.device,
         )
-        deviation = Deviation(
-            clause=clause,
-            summary=finding.summary + (_ROUNDED if clause == "scalar-precision" else ""),
-            program=stored,
-            kind=finding.kind,
+        deviation = described(
+            finding,
+            stored,
+            clause,
             call=finding.call,
             optimizer=finding.optimizer,
-            param=finding.param,
-            role=finding.role,
-            element=finding.element,
-            elements=finding.elements,
-            observed=finding.observed,
-            allowed=finding.allowed,
-            hazard=finding.hazard,
-            seconds_to_first=elapsed,
             framework=self.subject.framework,
-            state_name=self.subject.state_names().get(finding.role, ""),
+            state_names=self.subject.state_names(),
+            elapsed=elapsed,
         )
         if inherited:
             return replace(deviation, known=f"inherited:{inherited}", reason="the baseline does the same")
-        if finding.hazard:
-            return deviation
-        for entry in self._entries():
-            if matches(entry, deviation):
-                return replace(deviation, known=entry.id, reason=entry.reason)
-        for baseline in self._baselines:
-            # What depends on the last bit may show on the baseline in another program than here.
-            for entry in self._entries(baseline):
-                if entry.inheritable and matches(entry, deviation):
-                    return replace(deviation, known=f"inherited:{baseline.name}", reason=entry.reason)
-        return deviation
+        # What depends on the last bit may show on the baseline in another program than here.
+        habits = (
+            (baseline.name, entry)
+            for baseline in self._baselines
+            for entry in self._entries(baseline)
+            if entry.inheritable
+        )
+        return recognized(deviation, self._entries(), habits)
 
     # -- known deviations
 

@@ -23,9 +23,10 @@ from rmspec.oracles.program import Create, Group, Param, Program, SetGrad, SetOp
 from rmspec.oracles.recording import BadRecording, RecordedGroup, RecordedStep, Recording, Scalar
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.attribution import hypotheses
+from rmspec.properties.described import described, recognized
 from rmspec.properties.events import Deviation
 from rmspec.properties.findings import Finding, Tally
-from rmspec.properties.known import Known, applies, matches
+from rmspec.properties.known import Known, applies
 from rmspec.properties.ledger import Carry
 from rmspec.properties.stepcheck import SteppedParam, check_group
 
@@ -421,33 +422,16 @@ class _Verification:
         )
 
     def _deviation(self, finding: Finding, program: Program, clause: str) -> Deviation:
-        rounded = ": it fits hyperparameters that were rounded too early" if clause == "scalar-precision" else ""
-        deviation = Deviation(
-            clause=clause,
-            summary=finding.summary + rounded,
-            program=replace(program, clause=clause),
-            kind=finding.kind,
+        deviation = described(
+            finding,
+            program,
+            clause,
             call=len(program.calls) - 1,
             optimizer="A",
-            param=finding.param,
-            role=finding.role,
-            element=finding.element,
-            elements=finding.elements,
-            observed=finding.observed,
-            allowed=finding.allowed,
-            hazard=finding.hazard,
             framework="torch",
-            state_name=self.names.get(finding.role, ""),
+            state_names=self.names,
         )
-        if finding.hazard:
-            return deviation
-        for entry in self.known:
-            if matches(entry, deviation):
-                return replace(deviation, known=entry.id, reason=entry.reason)
-        for name, entry in self.inherited:
-            if matches(entry, deviation):
-                return replace(deviation, known=f"inherited:{name}", reason=entry.reason)
-        return deviation
+        return recognized(deviation, self.known, self.inherited)
 
 
 def _options(options: Mapping[str, Scalar]) -> dict[str, Any]:

@@ -105,9 +105,36 @@ def _group(ctx: click.Context) -> int:
     return ExitCode.CONFORMS
 
 
+_VERDICT = (
+    click.option("--known", type=str, metavar="FILE", help="More known deviations (TOML), beside rmspec's own."),
+    click.option("--no-known", is_flag=True, help="Let no deviation count as known."),
+    click.option("--baseline", type=str, metavar="SUBJECT|none", help="Whose habits count as inherited."),
+    click.option("--fail-on", type=str, metavar="hazards", help="Fail on hazards of the formula as well."),
+)
+_CALL_TIMEOUT = click.option(
+    "--call-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longer is a hang; loading has 120 s at least.",
+)
+
+
+def _with(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _verdict_options(command: _Command) -> _Command:
+    return _with(command, _VERDICT)
+
+
 def _check_options(command: _Command) -> _Command:
     text, path = str, str
-    for option in reversed(
+    return _with(
+        command,
         (
             click.option("--profile", type=text, default="ci", show_default=True, help="How much: smoke, ci or deep."),
             click.option("--seed", type=int, default=0, show_default=True, help="Which programs are searched."),
@@ -127,20 +154,8 @@ def _check_options(command: _Command) -> _Command:
             click.option(
                 "--fail-fast/--no-fail-fast", default=False, help="Stop a subject at its first new deviation."
             ),
-            click.option(
-                "--known", type=path, metavar="FILE", help="More known deviations (TOML), beside rmspec's own."
-            ),
-            click.option("--no-known", is_flag=True, help="Let no deviation count as known."),
-            click.option("--baseline", type=text, metavar="SUBJECT|none", help="Whose habits count as inherited."),
-            click.option("--fail-on", type=text, metavar="hazards", help="Fail on hazards of the formula as well."),
-            click.option(
-                "--call-timeout",
-                type=float,
-                default=60.0,
-                show_default=True,
-                metavar="SECONDS",
-                help="Longer is a hang; loading has 120 s at least.",
-            ),
+            *_VERDICT,
+            _CALL_TIMEOUT,
             click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
             click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
             click.option("--sarif", type=path, metavar="FILE", help="Write the findings as SARIF, for code scanning."),
@@ -150,10 +165,8 @@ def _check_options(command: _Command) -> _Command:
             click.option("--markdown", type=path, metavar="FILE", help="Write the report as Markdown."),
             click.option("--repro-dir", type=path, metavar="DIR", help="Write each counterexample there."),
             click.option("-q", "--quiet", is_flag=True, help="Print the verdicts alone."),
-        )
-    ):
-        command = option(command)
-    return command
+        ),
+    )
 
 
 @_group.command("check", context_settings={"ignore_unknown_options": False})
@@ -205,9 +218,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
 @click.option("--device", default="cpu", show_default=True, help="Where the parameters live.")
 @click.option("--dtype", multiple=True, metavar="NAME,...", help="Use these formats alone.")
 @click.option("--framework", metavar="NAME", help="What your class is built on, if not detected.")
-@click.option(
-    "--call-timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="Longer is a hang."
-)
+@_CALL_TIMEOUT
 @click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
 def _identify(**given: Any) -> int:
     """Say which RMSprop a subject is: every switch, and the shortest program that shows it.
@@ -248,18 +259,8 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
 @_group.command("repro")
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Replay it on this subject, not the one that it was found on.")
-@click.option("--known", metavar="FILE", help="More known deviations (TOML), beside rmspec's own.")
-@click.option("--no-known", is_flag=True, help="Let no deviation count as known.")
-@click.option("--baseline", metavar="SUBJECT|none", help="Whose habits count as inherited.")
-@click.option("--fail-on", metavar="hazards", help="Fail on hazards of the formula as well.")
-@click.option(
-    "--call-timeout",
-    type=float,
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longer is a hang; loading has 120 s at least.",
-)
+@_verdict_options
+@_CALL_TIMEOUT
 @click.option("--dialect", metavar="NAME", help="Compare with this dialect, not the one that is stored.")
 @click.option("--policy", metavar="NAME", help="What the hardware may do.")
 @click.option("--json", metavar="FILE", help="Of a recording: write the report as JSON; - is standard output.")
@@ -277,14 +278,7 @@ def _repro(**given: Any) -> int:
 @_group.command("script")
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Of this subject, not the one that it was found on.")
-@click.option(
-    "--call-timeout",
-    type=float,
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longer is a hang; loading has 120 s at least.",
-)
+@_CALL_TIMEOUT
 def _script(**given: Any) -> int:
     """Print the standalone script of a stored program: few lines that need the framework alone."""
     from rmspec.reports.repro import ReproOptions, script
@@ -303,7 +297,8 @@ def _log(file: str) -> int:
 
 
 def _translate_options(command: _Command) -> _Command:
-    for option in reversed(
+    return _with(
+        command,
         (
             click.option("--from", "source", metavar="DIALECT", help="Whose state or options they are."),
             click.option("--to", "target", metavar="DIALECT", help="Whose they shall be."),
@@ -347,10 +342,8 @@ def _translate_options(command: _Command) -> _Command:
             click.option(
                 "--earlier", multiple=True, metavar="FILE", help="A state saved before a change of the learning rate."
             ),
-        )
-    ):
-        command = option(command)
-    return command
+        ),
+    )
 
 
 @_group.command("translate")

@@ -1,8 +1,10 @@
 """Helpers of the tests of the command line: run it as a user does, and small subjects that need no framework."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -122,6 +124,32 @@ def rmspec(folder: Path, *arguments: str, **variables: str) -> Ran:
         [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, check=False, timeout=300
     )
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def interrupt(folder: Path, *arguments: str, at: str, later: float = 0.0) -> Ran:
+    """Run ``rmspec``, and press Ctrl-C as often as a terminal does, ``later`` seconds behind a line that starts with ``at``.
+
+    What it printed before that line and the line itself are left out.
+    """
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if line.startswith(at):
+                break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(later)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.stdout.read(), process.stderr.read()
+        return Ran(process.wait(120), out, err)
 
 
 def report(path: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``rmspec check`` as a user runs it: exit codes, reports, trouble with subjects, interruption, same bytes twice."""
 
-import contextlib
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from commandline import COMMAND, SUBJECTS, Ran, lines_over, report, rmspec, subject, without_seconds
+from commandline import COMMAND, SUBJECTS, Ran, interrupt, lines_over, report, rmspec, subject, without_seconds
 
 from rmspec.oracles.program import from_json
 from rmspec.reports.jsonreport import schema
@@ -305,26 +304,10 @@ def test_an_interrupted_run_keeps_what_is_known(folder: Path) -> None:
     outputs = ("--json", "i.json", "--junit", "i.xml", "--html", "i.html", "--markdown", "i.md")
     names = ("mine.py:good", "mine.py:hang", "reference")
     options = (*SMOKE, "--call-timeout", "100", *outputs)
-    with subprocess.Popen(
-        [*COMMAND, "check", *names, *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            if line.startswith("mine.py:hang"):
-                break
-        os.killpg(process.pid, signal.SIGINT)
-        rest = process.stdout.read()
-        errors = process.stderr.read()
-        assert process.wait(60) == 130
-    assert "interrupted" in rest
-    assert errors == ""
+    ran = interrupt(folder, "check", *names, *options, at="mine.py:hang")
+    assert ran.code == 130
+    assert "interrupted" in ran.out
+    assert ran.err == ""
     data = report(folder / "i.json")
     jsonschema.Draft202012Validator(schema()).validate(data)
     assert data["complete"] is False
@@ -336,24 +319,8 @@ def test_an_interrupted_run_keeps_what_is_known(folder: Path) -> None:
 def test_an_interrupted_check_keeps_its_counts(folder: Path) -> None:
     """What was verified by then is in the report: steps, checks and the verdict of each clause that they are about."""
     options = ("--profile", "deep", "--time-budget", "300", "--json", "counts.json")
-    with subprocess.Popen(
-        [*COMMAND, "check", "reference", *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("reference:"):
-                break
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(6)  # it goes on for minutes, and tells how it stands twice a second
-        os.killpg(process.pid, signal.SIGINT)
-        process.stdout.read()
-        assert process.wait(60) == 130
+    # It goes on for minutes, and tells how it stands twice a second.
+    assert interrupt(folder, "check", "reference", *options, at="reference:", later=6).code == 130
     found = subject(report(folder / "counts.json"), "reference")
     assert (found["message"], found["complete"]) == ("interrupted", False)
     assert found["steps"] > 0

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import ClassVar
 
 import jsonschema
 import pytest
-from commandline import COMMAND, SUBJECTS, report, rmspec, subject
+from commandline import SUBJECTS, interrupt, report, rmspec, subject
 from verifications import document, results, text
 
 from rmspec.reports.folder import check_place, put
@@ -78,22 +77,7 @@ def test_a_framework_that_is_missing_is_shown_as_unsupported(desk: Path) -> None
 def test_a_run_that_is_interrupted_leaves_a_report(desk: Path) -> None:
     """A Ctrl-C ends with exit code 130, and the report is whole, valid and marked incomplete."""
     arguments = ("report", "mine.py:hang", "reference", *QUICK, "--call-timeout", "100", "--out", "cut")
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=desk,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("mine.py:hang"):
-                break
-        os.killpg(process.pid, signal.SIGINT)
-        process.stdout.read()
-        assert process.wait(120) == 130
+    assert interrupt(desk, *arguments, at="mine.py:hang").code == 130
     found = report(desk / "cut" / "report.json")
     jsonschema.Draft202012Validator(schema()).validate(found)
     assert found["complete"] is False

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from rich.console import Console
+from runs import PROGRAM
 
-from rmspec.oracles.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step, TensorNumber
+from rmspec.oracles.program import Load, Param, Program, Save, SetGrad, SetOption, Step, TensorNumber
 from rmspec.properties.events import (
     ClauseResult,
     Deviation,
@@ -34,13 +35,6 @@ from rmspec.reports.reporter import Record, recorded
 from rmspec.reports.stored import program_file
 from rmspec.reports.terminal import Terminal
 
-PROGRAM = Program(
-    (Param("p", "float32", (1,), (1.0,)),),
-    (Create("A", (Group(("p",)),), {"eps": 0.5}, "list"), SetGrad("p", (2.0,)), Step("A")),
-    clause="eps-placement",
-    subject="torch",
-    dialect="torch",
-)
 NASTY = "</script><b>&\x1b[31m|`*\x00"
 NEW = Deviation(
     "eps-placement",

@@ -1,0 +1,28 @@
+"""What became of a call: an exception of the subject is part of what is observed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.subject import Outcome, Raised
+
+__all__ = ["performed"]
+
+
+def performed(call: Callable[[], Any]) -> Outcome:
+    """The outcome of a call that returns nothing of interest. Raises ``SubjectFailed`` where it cannot be made at all."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call()
+    except SubjectFailed:
+        raise
+    except Exception as error:
+        # What fails under a tf.function is told behind the trace of the function.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+        told = lines[-1] if lines[0] == "in user code:" else lines[0]
+        return Outcome(raised=Raised(type(error).__name__, told[:300]))
+    return Outcome()
