@@ -37,6 +37,7 @@ from rmspec.reports.reporter import Reporter
 
 __all__ = ["Checking", "Outcome"]
 
+_MOST = 8  # subjects at a time: each has a framework in memory
 _IMPORT_PATIENCE = 120.0  # seconds: a framework may take long to import on a cold machine
 
 
@@ -87,7 +88,7 @@ class Checking:
         """How many subjects are checked at a time: one more than there are cores, as none keeps its core busy to the end
         of the run; but one after the other on a device, which they would share."""
         cores = os.cpu_count() or 1
-        return min(len(self._subjects), cores + 1) if cores > 1 and self._settings.device == "cpu" else 1
+        return min(len(self._subjects), cores + 1, _MOST) if cores > 1 and self._settings.device == "cpu" else 1
 
     def _run(self, generator: Overseer, lanes: Sequence[Overseer]) -> None:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.

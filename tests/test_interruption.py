@@ -18,7 +18,7 @@ from rmspec.reports.eventlog import MissingFooter, read_log
 from rmspec.reports.jsonreport import schema
 
 SCHEMAS = Path(__file__).parent / "schemas"
-NAMES = ("mine.py:wrong", "mine.py:hang", "reference")
+NAMES = ("mine.py:wrong", "mine.py:hang", "mine.py:hang1")
 OUTPUTS = {
     "json": "r.json",
     "junit": "r.xml",
