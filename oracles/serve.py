@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.formats import FORMATS, as_reals
 from rmspec.oracles.loader import load
-from rmspec.oracles.process import PROTOCOL, violation
 from rmspec.oracles.program import Call, Param, _converter, hexadecimal
 from rmspec.oracles.subject import GroupView, Observation, Outcome, Session, Subject
+from rmspec.oracles.wireschema import PROTOCOL, violation
 
 __all__ = ["Server", "main", "serve"]
 

@@ -17,14 +17,14 @@ from rmspec.impl.dialect import Dialect, dialect_named
 from rmspec.impl.policy import STRICT, Policy
 from rmspec.oracles.loader import load
 from rmspec.oracles.program import Program
-from rmspec.oracles.subject import FEATURES, Capabilities, Subject
+from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties.admission import admit, restrict
 from rmspec.properties.attribution import attribute, flushed, hypotheses
+from rmspec.properties.baselines import CUT, Baselines
 from rmspec.properties.corpus import corpus, ordered
 from rmspec.properties.described import described, recognized
 from rmspec.properties.differential import programs as differential
 from rmspec.properties.events import (
-    ClauseResult,
     Deviation,
     DeviationFound,
     Event,
@@ -33,16 +33,13 @@ from rmspec.properties.events import (
     SubjectFinished,
     SubjectResult,
     SubjectStarted,
-    Verdict,
 )
 from rmspec.properties.findings import Finding, Tally
 from rmspec.properties.known import Known, applies, expired, matches, shipped
-from rmspec.properties.reduction import alone_with, plain_numbers, plain_options, reduce, stored_values
+from rmspec.properties.reduction import alone_with, plain_numbers, reduce, stored_values
 from rmspec.properties.runner import run
-from rmspec.properties.stepcheck import exact_usage
 from rmspec.properties.trajectory import Trajectory, trajectory
-from rmspec.properties.usage import used_element
-from rmspec.properties.veiled import Veiled
+from rmspec.properties.verdicts import ClauseVerdicts, subject_verdict
 
 __all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay", "trial"]
 
@@ -163,7 +160,6 @@ def _explained(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
 _TOLD = 0.5  # seconds between two tellings of how things stand, or more:
 _TELLING = 50  # times what a telling takes
 _LOOKS = 8
-_CUT = "?"
 
 
 def _both(labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
@@ -181,8 +177,6 @@ class _Examination:
         self._keys: dict[object, tuple[str, str]] = {}
         self._reductions: dict[object, int] = {}
         self._looks: dict[object, int] = {}
-        self._baselines: list[Subject] = []
-        self._baseline_places: dict[tuple[str, bool, int], tuple[set[object], int]] = {}
         self._start = time.monotonic()
         self._machine: tuple[Program, ...] = ()
         self._fingerprint = ""
@@ -190,9 +184,9 @@ class _Examination:
         self._listing: dict[str, tuple[Known, ...]] = {}
         self._path: list[Trajectory | None] = []
         named = (settings.baseline,) if settings.baseline is not None else subject.baselines
-        for name in named:
-            if name != "none" and name != subject.name:
-                self._baselines.append(load(name, device=settings.device))
+        loaded = [load(name, device=settings.device) for name in named if name not in ("none", subject.name)]
+        roles = self.capabilities.roles
+        self._baselines = Baselines(loaded, subject, roles, self.dialect, settings.policy)
 
     # -- the sequence of things
 
@@ -294,7 +288,7 @@ class _Examination:
         own = (finding.key, finding.half, small, "")
         if self._looks.get(own, 0) >= _LOOKS:
             return None
-        inherited = "" if finding.hazard else self._inherits(program, finding)
+        inherited = "" if finding.hazard else self._baselines.inherits(program, finding)
         sight = (finding.key, finding.half, small, inherited)
         self._looks[sight] = self._looks.get(sight, 0) + 1
         if self._looks[sight] > _LOOKS:
@@ -319,8 +313,8 @@ class _Examination:
             reduced, shown, clause = program, finding, finding.clause
         else:
             reduced, shown, clause = self._reduced(program, finding, labels, inherited)
-        if inherited == _CUT:
-            inherited = self._inherits(reduced, shown).removeprefix(_CUT)
+        if inherited == CUT:
+            inherited = self._baselines.inherits(reduced, shown).removeprefix(CUT)
         deviation = self._deviation(reduced, shown, clause, inherited, elapsed)
         index = (clause, "hazard" if finding.hazard else deviation.known or "own")
         self._keys[key] = index
@@ -405,7 +399,7 @@ class _Examination:
             for each in run(candidate, self.subject, self.dialect, policy=self.settings.policy).findings:
                 if each.key != finding.key:
                     continue
-                if not finding.hazard and inherited != _CUT and self._inherits(candidate, each) != inherited:
+                if not finding.hazard and inherited != CUT and self._baselines.inherits(candidate, each) != inherited:
                     continue
                 # What explained it before must still explain it.
                 if strict and not _explained(hypotheses(each, candidate, self.dialect), labels):
@@ -422,56 +416,6 @@ class _Examination:
             shown, reduced, self.dialect, lambda candidate: shows(candidate, strict=False) is not None, labels=labels
         )
         return reduced, shown, clause
-
-    def _inherits(self, program: Program, finding: Finding) -> str:
-        """The baseline that does the same: the same clause at the same place of the same program; or an empty string.
-
-        ``_CUT`` where a baseline could not be followed so far, so that nothing can be said.
-        """
-        cut = ""
-        spoken = finding.kind in ("value", "base", "group") and finding.clause != "duplicate-in-group"
-        for baseline in self._baselines:
-            if spoken and baseline.dialect != self.dialect.name:
-                # It computes something else on purpose: that it deviates from this dialect excuses no one.
-                continue
-            calls = 0
-            for places, calls in self._places(baseline, program):  # noqa: B007 - the last one counts below
-                if (finding.clause, finding.place) in places:
-                    return baseline.name
-            if self._habit(baseline, program, finding):
-                return baseline.name
-            if calls <= finding.call:
-                cut = _CUT
-        return cut
-
-    def _places(self, baseline: Subject, program: Program) -> Iterator[tuple[set[object], int]]:
-        """Where a baseline deviates in a program, and how many calls it was followed: as it is, and with as little of its
-        state to be seen as this subject shows."""
-        roles = self.capabilities.roles
-        sights: list[Subject] = [baseline]
-        if not baseline.capabilities().roles <= roles:
-            sights.insert(0, Veiled(baseline, roles))
-        for sight in sights:
-            key = (baseline.name, sight is baseline, hash(repr(program)))
-            if key not in self._baseline_places:
-                if len(self._baseline_places) > 4000:
-                    self._baseline_places.clear()
-                done = run(program, sight, self.dialect, policy=self.settings.policy)
-                places: set[object] = {(each.clause, each.place) for each in done.findings if not each.hazard}
-                self._baseline_places[key] = (places, done.calls)
-            yield self._baseline_places[key]
-
-    def _habit(self, baseline: Subject, program: Program, finding: Finding) -> bool:
-        """Whether a baseline does the same on plain numbers: what changed or was accepted is no matter of the numbers,
-        and those at hand may hide it, as an overflow or ``alpha=1`` does, which leave nothing to change."""
-        if finding.kind not in ("frame", "silent"):
-            return False
-        sign = (finding.clause, finding.place)
-        for plain in (plain_numbers(program), plain_numbers(plain_options(program))):
-            if any(sign in places for places, _ in self._places(baseline, plain)):
-                done = run(plain, self.subject, self.dialect, policy=self.settings.policy)
-                return any((each.clause, each.place) == sign for each in done.findings)
-        return False
 
     def _deviation(self, program: Program, finding: Finding, clause: str, inherited: str, elapsed: float) -> Deviation:
         stored = replace(
@@ -499,7 +443,7 @@ class _Examination:
         # What depends on the last bit may show on the baseline in another program than here.
         habits = (
             (baseline.name, entry)
-            for baseline in self._baselines
+            for baseline in self._baselines.all
             for entry in self._entries(baseline)
             if entry.inheritable
         )
@@ -579,17 +523,10 @@ class _Examination:
         deviations = tuple(each for (_, kind), each in self.found.items() if kind != "hazard")
         hazards = tuple(each for (_, kind), each in self.found.items() if kind == "hazard")
         tally = self.tally
-        clauses = tuple(self._clause(id, deviations) for id in CLAUSES)
-        verdict: Verdict = "conforms"
-        if any(each.known is None for each in deviations):
-            verdict = "deviates"
-        elif not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
-            verdict = "inconclusive"
-        elif deviations:
-            verdict = "known"
+        verdicts = ClauseVerdicts(self.capabilities, self.dialect, self.settings.policy, tally, self._search)
         return SubjectResult(
             name=self.subject.name,
-            verdict=verdict,
+            verdict=subject_verdict(deviations, tally),
             dialect=self.dialect.name,
             policy=self.settings.policy.name,
             framework=self.subject.framework,
@@ -598,7 +535,7 @@ class _Examination:
             steps=tally.steps,
             element_checks=tally.element_checks,
             inconclusive_checks=tally.inconclusive_checks,
-            clauses=clauses,
+            clauses=tuple(verdicts.of(id, deviations) for id in CLAUSES),
             deviations=deviations,
             hazards=hazards,
             formats=self.capabilities.formats,
@@ -615,58 +552,3 @@ class _Examination:
         if not self._path:
             self._path.append(trajectory(self.subject, self.capabilities))
         return self._path[0]
-
-    def _clause(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
-        clause, tally = CLAUSES[id], self.tally
-        checks, inconclusive = tally.checks.get(id, 0), tally.inconclusive.get(id, 0)
-        broken = [each for each in deviations if each.clause == id]
-        worst = tally.worst.get(id)
-        fraction = None if worst is None else exact_usage(worst, self.dialect, self.settings.policy)
-        element = None if worst is None else used_element(worst, self.dialect, self.settings.policy)
-        if broken:
-            verdict = "deviates" if any(each.known is None for each in broken) else "known"
-            return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction, "", element)  # type: ignore[arg-type]
-        if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
-            # What a program without the feature happens to touch is no check of it.
-            return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
-        if not clause.gates:
-            seen = sorted((behaviour, n) for (name, behaviour), n in tally.observed.items() if name == id)
-            reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)
-            if seen:
-                return ClauseResult(id, sum(n for _, n in seen), 0, "observed", None, reason)
-            return ClauseResult(id, 0, 0, "not-checked", None, self._unexercised())
-        if not checks:
-            return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
-        if inconclusive == checks:
-            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction, worst=element)
-        return ClauseResult(id, checks, inconclusive, "conforms", fraction, worst=element)
-
-    def _unchecked(self, id: str) -> str:
-        clause = CLAUSES[id]
-        if id == "maximize":
-            return f"the dialect {self.dialect.name} does not maximize"
-        if clause.feature and clause.feature in self.capabilities.missing:
-            return self.capabilities.missing[clause.feature]
-        if clause.feature and clause.feature not in self.capabilities.features:
-            return f"the subject has no {clause.feature.replace('_', ' ')}"
-        role = _SEEN.get(id, "")
-        roles = self.capabilities.roles
-        if role and (role not in roles if role != "any" else not roles):
-            return "its state is hidden" if not roles else f"it shows no {role}"
-        option = id.removeprefix("default-").replace("-", "_")
-        if id.startswith("default-") and getattr(self.dialect.defaults, option, None) is None:
-            return f"the dialect {self.dialect.name} documents no default"
-        return self._unexercised()
-
-    def _unexercised(self) -> str:
-        return f"the search {self._search} before a program exercised it" if self._search else "no program exercised it"
-
-
-_SEEN = {
-    "square-avg": "square_avg",
-    "grad-avg": "grad_avg",
-    "momentum-buffer": "momentum_buffer",
-    "state-dict-snapshot": "any",
-    "load-shape": "any",
-}
-"""The role that must be seen before there is anything to check of a clause."""

@@ -35,11 +35,12 @@ from rmspec.oracles.errors import (
     SubjectHung,
     UnknownSubject,
 )
-from rmspec.oracles.process import ProcessSubject, violation
+from rmspec.oracles.process import ProcessSubject
 from rmspec.oracles.program import Create, Group, Param, Program, SetGrad, Step
 from rmspec.oracles.reference_subject import ReferenceSubject
 from rmspec.oracles.serve import Server, serve
 from rmspec.oracles.subject import Observation
+from rmspec.oracles.wireschema import violation
 from rmspec.properties.admission import admit
 from rmspec.properties.corpus import corpus
 from rmspec.properties.findings import Finding

@@ -1,0 +1,93 @@
+"""Verdicts: from counts and deviations to what is said of each clause, and of the subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rmspec.impl.clauses import CLAUSES
+from rmspec.impl.dialect import Dialect
+from rmspec.impl.policy import Policy
+from rmspec.oracles.subject import FEATURES, Capabilities
+from rmspec.properties.events import ClauseResult, Deviation, Verdict
+from rmspec.properties.findings import Tally
+from rmspec.properties.stepcheck import exact_usage
+from rmspec.properties.usage import used_element
+
+__all__ = ["ClauseVerdicts", "subject_verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseVerdicts:
+    """What a search says of clauses; ``search`` says where it was stopped, if it was."""
+
+    capabilities: Capabilities
+    dialect: Dialect
+    policy: Policy
+    tally: Tally
+    search: str = ""
+
+    def of(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
+        """The verdict on one clause; ``deviations`` are those of the subject, from whatever clause."""
+        clause, tally = CLAUSES[id], self.tally
+        checks, inconclusive = tally.checks.get(id, 0), tally.inconclusive.get(id, 0)
+        broken = [each for each in deviations if each.clause == id]
+        worst = tally.worst.get(id)
+        fraction = None if worst is None else exact_usage(worst, self.dialect, self.policy)
+        element = None if worst is None else used_element(worst, self.dialect, self.policy)
+        if broken:
+            verdict = "deviates" if any(each.known is None for each in broken) else "known"
+            return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction, "", element)  # type: ignore[arg-type]
+        if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
+            # What a program without the feature happens to touch is no check of it.
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
+        if not clause.gates:
+            seen = sorted((behaviour, n) for (name, behaviour), n in tally.observed.items() if name == id)
+            reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)
+            if seen:
+                return ClauseResult(id, sum(n for _, n in seen), 0, "observed", None, reason)
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unexercised())
+        if not checks:
+            return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
+        if inconclusive == checks:
+            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction, worst=element)
+        return ClauseResult(id, checks, inconclusive, "conforms", fraction, worst=element)
+
+    def _unchecked(self, id: str) -> str:
+        clause = CLAUSES[id]
+        if id == "maximize":
+            return f"the dialect {self.dialect.name} does not maximize"
+        if clause.feature and clause.feature in self.capabilities.missing:
+            return self.capabilities.missing[clause.feature]
+        if clause.feature and clause.feature not in self.capabilities.features:
+            return f"the subject has no {clause.feature.replace('_', ' ')}"
+        role = _SEEN.get(id, "")
+        roles = self.capabilities.roles
+        if role and (role not in roles if role != "any" else not roles):
+            return "its state is hidden" if not roles else f"it shows no {role}"
+        option = id.removeprefix("default-").replace("-", "_")
+        if id.startswith("default-") and getattr(self.dialect.defaults, option, None) is None:
+            return f"the dialect {self.dialect.name} documents no default"
+        return self._unexercised()
+
+    def _unexercised(self) -> str:
+        return f"the search {self.search} before a program exercised it" if self.search else "no program exercised it"
+
+
+def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:
+    """The verdict on a subject with these deviations, hazards left out."""
+    if any(each.known is None for each in deviations):
+        return "deviates"
+    if not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
+        return "inconclusive"
+    return "known" if deviations else "conforms"
+
+
+_SEEN = {
+    "square-avg": "square_avg",
+    "grad-avg": "grad_avg",
+    "momentum-buffer": "momentum_buffer",
+    "state-dict-snapshot": "any",
+    "load-shape": "any",
+}
+"""The role that must be seen before there is anything to check of a clause."""
