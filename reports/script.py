@@ -32,7 +32,8 @@ from rmspec.oracles.program import (
     ZeroGrad,
 )
 from rmspec.properties.events import Deviation
-from rmspec.reports.script_applied import FRAMEWORKS, applied_statements
+from rmspec.reports.script_applied import applied_statements
+from rmspec.reports.script_style import FRAMEWORKS
 
 __all__ = ["MAX_LINES", "standalone_script"]
 
