@@ -82,10 +82,11 @@ def constructor_of(dialect: Dialect) -> Constructor:
     return CONSTRUCTORS.get(dialect.name, _PAGE)
 
 
-def adapted(target: Dialect, source: Dialect) -> Dialect:
-    """The target with each switch that its constructor can set, set as in the source."""
+def adapted(target: Dialect, source: Dialect, hyper: Hyperparameters) -> Dialect:
+    """The target with each switch that its constructor can set, set as the source has it with these options."""
     switches = constructor_of(target).switches.values()
-    changes = {name: getattr(source, name) for name in switches}
+    settled = replace(source, eps_place=source.eps_at(hyper))
+    changes = {name: getattr(settled, name) for name in switches}
     if changes.get("eps_place") == "none" or changes.get("initial_square_avg") == "eps":
         # optax adds eps in one place or the other; none at all is eps = 0 in either.
         changes = {name: value for name, value in changes.items() if value not in ("none", "eps")}

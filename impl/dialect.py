@@ -15,6 +15,8 @@ from typing import Literal
 
 __all__ = ["DIALECTS", "SPECIFICATION", "Defaults", "Dialect", "Hyperparameters", "UnknownDialect", "dialect_named"]
 
+EpsPlace = Literal["outside", "inside", "none"]
+
 
 class UnknownDialect(ValueError):
     """No dialect has this name; ``closest`` is the nearest one, or ``None``."""
@@ -60,7 +62,8 @@ class Defaults:
 class Dialect:
     """One variant of RMSprop.
 
-    ``eps_place``: ``sqrt(v) + eps`` is ``outside``, ``sqrt(v + eps)`` is ``inside``, ``none`` has no eps.
+    ``eps_place``: ``sqrt(v) + eps`` is ``outside``, ``sqrt(v + eps)`` is ``inside``, ``none`` has no eps, and ``moves`` is
+    outside without momentum, inside with it.
     ``initial_square_avg``: v_0, a number or ``"eps"``.
     ``lr_place``: where the learning rate meets the momentum buffer: ``outside`` (theta -= lr b) or ``inside``
     (b += lr g/d).
@@ -76,7 +79,7 @@ class Dialect:
 
     name: str
     title: str
-    eps_place: Literal["outside", "inside", "none"] = "outside"
+    eps_place: EpsPlace | Literal["moves"] = "outside"
     initial_square_avg: float | Literal["eps"] = 0.0
     lr_place: Literal["outside", "inside"] = "outside"
     decay: Literal["l2", "decoupled-lr", "decoupled", "none"] = "l2"
@@ -101,6 +104,12 @@ class Dialect:
     def reads_momentum(self, hyper: Hyperparameters) -> bool:
         """Whether a step depends on the momentum buffer before it: one that is multiplied by 0 is written, not read."""
         return self.momentum_form != "never" and hyper.momentum > 0
+
+    def eps_at(self, hyper: Hyperparameters) -> EpsPlace:
+        """Where a group with these options has its eps."""
+        if self.eps_place == "moves":
+            return "inside" if self.momentum(hyper) else "outside"
+        return self.eps_place
 
     def initial(self, role: str, hyper: Hyperparameters) -> float:
         """The initial value of a state role: ``square_avg``, ``grad_avg`` or ``momentum_buffer``."""
@@ -154,8 +163,8 @@ _NAMED = (
     ),
     Dialect(
         "keras-legacy",
-        "Keras 2, tf_keras.optimizers.legacy.RMSprop",
-        eps_place="outside",
+        "Keras 2, tf_keras.optimizers.legacy.RMSprop: eps outside the root without momentum, inside with it",
+        eps_place="moves",
         lr_place="inside",
         decay="none",
         scalars="float32-storage",

@@ -105,7 +105,7 @@ def iterate(
     if first_moment is not None:
         v_tilde = v_tilde - first_moment * first_moment
 
-    match dialect.eps_place:
+    match dialect.eps_at(hyper):
         case "outside":
             d = sqrt(v_tilde) + eps
         case "inside":

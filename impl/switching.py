@@ -129,7 +129,7 @@ def _check_structure(pair: _Pair, terms: Terms) -> None:
 
 
 def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line]]:
-    old, new, eps = pair.source.eps_place, pair.target.eps_place, pair.hyper.eps
+    old, new, eps = pair.source.eps_at(pair.hyper), pair.target.eps_at(pair.hyper), pair.hyper.eps
     if eps == 0 or old == "none":
         return 0.0, [pair.line("eps", 0.0, 0.0, note="without eps its place does not matter")]
     if new == "none":

@@ -59,7 +59,7 @@ def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Tran
     new: list[SavedGroup] = []
     lines: list[Line] = []
     for index, group in enumerate(groups):
-        wanted = adapted(target, group.dialect)
+        wanted = adapted(target, group.dialect, group.hyper)
         hyper, options = switched(index, group, wanted, formats, terms)
         params, roles = carried(index, group, wanted, hyper, terms)
         params, steps = _steps(index, group, wanted, params)

@@ -208,7 +208,7 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
             yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
     if role in ("param", "momentum_buffer"):
         if hyper.eps:
-            moved = replace(dialect, eps_place="inside" if dialect.eps_place == "outside" else "outside")
+            moved = replace(dialect, eps_place="inside" if dialect.eps_at(hyper) == "outside" else "outside")
             yield "eps-placement", {"dialect": moved}
             for value in (0.0, hyper.eps**2, 2 * hyper.eps):
                 yield "eps-placement", {"hyper": replace(hyper, eps=value)}

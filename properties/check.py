@@ -412,6 +412,8 @@ class _Examination:
         again = shows(plain)
         if again is not None:
             reduced, shown = plain, again
+        # What several causes had made together, one may make alone.
+        labels = labels or self._labels(reduced, shown, ())
         clause = attribute(
             shown, reduced, self.dialect, lambda candidate: shows(candidate, strict=False) is not None, labels=labels
         )

@@ -178,7 +178,7 @@ def _order_within_bound(
     # What the difference may be, from the inequality of the module; the sibling's denominator, from its rule.
     like = np.zeros_like(as_reals(before.params["p0"]))
     low, high = like + (eps - float(np.sqrt(eps))), like + eps
-    if dialect.eps_place == "outside":
+    if dialect.eps_at(hyper) == "outside":
         own = (v + given).sqrt() + arithmetic.between(low, high)
     else:
         own = v.sqrt() + given + arithmetic.between(-high, -low)

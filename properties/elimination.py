@@ -85,9 +85,11 @@ class Elimination:
             candidates = expand(candidates, switch)
         options = {} if fixed else {"momentum": _MOMENTUM}
         first = self._first_turns()
-        if not self._keep(
-            candidates, self.questions.seen(*first, 0.5, 0.5, given=options), ("momentum_form", "nesterov")
-        ):
+        trace = self.questions.seen(*first, 0.5, 0.5, given=options)
+        moved = [each.with_switch("eps_place", "moves") for each in candidates if each.value("eps_place") == "outside"]
+        if not fixed and not trace.raised and not explaining(candidates, [trace]) and explaining(moved, [trace]):
+            candidates = moved
+        if not self._keep(candidates, trace, ("momentum_form", "nesterov")):
             self._open("lr_place", expand(self.hypotheses, "lr_place"), "nothing explains its momentum")
             return
         if all(each.value("momentum_form") == "never" for each in self.hypotheses):

@@ -98,6 +98,8 @@ WIDEST: Scalars = "float32-storage"
 """The rounding of hyperparameters that allows all that any other does."""
 
 _TOLD: Mapping[str, tuple[Value, ...]] = {
+    # That eps moves with momentum is asked where it stays in neither place.
+    "eps_place": ("outside", "inside", "none"),
     "initial_square_avg": (0.0, 1.0, "eps"),
     # A buffer that is kept although momentum is 0 moves nothing: parameters do not tell it from none.
     "momentum_form": ("option", "never"),

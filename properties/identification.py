@@ -161,8 +161,9 @@ def _pardoned(elimination: Elimination, name: str, value: float) -> Contradictio
 
 def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Neighbour, ...]]:
     """The named dialects that agree in all that was decided, or else those that differ in the fewest switches."""
+    moving = len(next(each for each in switches if each.name == "momentum_form").left) == 1
     found = [
-        Neighbour(name, tuple(each.name for each in switches if not _agrees(each, told(dialect, each.name))))
+        Neighbour(name, tuple(each.name for each in switches if not _agrees(each, told(dialect, each.name, moving))))
         for name, dialect in DIALECTS.items()
     ]
     fewest = min(len(each.differs) for each in found)
@@ -175,9 +176,14 @@ def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Ne
     return tuple(each.name for each in closest), ()
 
 
-def told(dialect: Dialect, switch: str) -> Value:
-    """The position of a switch as far as it can be told from parameters: see ``alternatives``."""
+def told(dialect: Dialect, switch: str, moving: bool = True) -> Value:
+    """The position of a switch as far as it can be told from parameters: see ``alternatives``.
+
+    ``moving`` tells whether momentum was seen: without it eps that moves with momentum stays outside.
+    """
     value: Value = getattr(dialect, switch)
+    if switch == "eps_place" and value == "moves" and not moving:
+        return "outside"
     if switch == "momentum_form":
         return "option" if value == "always" else value
     if switch == "scalars":

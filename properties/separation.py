@@ -104,6 +104,8 @@ def _remark(name: str, left: tuple[Value, ...]) -> str:
         return f"it takes the option {option} and ignores it"
     if name == "initial_square_avg" and left[0] not in alternatives(name):
         return "a number of its own, found from the steps"
+    if name == "eps_place" and left == ("moves",):
+        return "outside the root without momentum, inside with it"
     if name == "scalars" and left == ("double",):
         return "as exact as the specification asks"
     return ""

@@ -78,7 +78,9 @@ def tensorflow_op(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparamete
 
 
 def keras_legacy(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparameters) -> Step:
-    """Keras 2: rms = rho * rms + (1 - rho) * g^2; var -= lr * g / (sqrt(rms - mg^2) + epsilon), by way of mom if there is momentum."""
+    """Keras 2: rms = rho * rms + (1 - rho) * g^2; var -= lr * g / (sqrt(rms - mg^2) + epsilon) without momentum; with it
+    mom = momentum * mom + lr * g / sqrt(rms - mg^2 + epsilon), var -= mom.
+    """
     v = mpfr(h.alpha) * v + (1 - mpfr(h.alpha)) * g**2
     step = {"square_avg": v}
     if h.centered:
@@ -86,6 +88,7 @@ def keras_legacy(theta: Any, g: Any, v: Any, ave: Any, b: Any, h: Hyperparameter
         v = v - step["grad_avg"] ** 2
     update = mpfr(h.lr) * g / (gmpy2.sqrt(v) + mpfr(h.eps))
     if h.momentum > 0:
+        update = mpfr(h.lr) * g / gmpy2.sqrt(v + mpfr(h.eps))
         step["momentum_buffer"] = update = mpfr(h.momentum) * b + update
     step["param"] = theta - update
     return step

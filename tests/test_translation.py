@@ -199,8 +199,8 @@ def test_every_constructor_call_names_what_it_needs():
         assert text.startswith(f"{made.path}(")
         for ours, theirs in made.names.items():
             assert f"{theirs}=" in text or (ours in made.unset and MOVING.option(ours) == 0)
-    assert adapted(OPTAX, TORCH).eps_place == "outside"
-    assert adapted(KERAS, TORCH).eps_place == "inside"
+    assert adapted(OPTAX, TORCH, Hyperparameters()).eps_place == "outside"
+    assert adapted(KERAS, TORCH, Hyperparameters()).eps_place == "inside"
 
 
 # -- eps
