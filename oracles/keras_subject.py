@@ -47,7 +47,13 @@ NAMES = {
 }
 """What Keras calls the options of the page."""
 
-_VARIABLES = {"square_avg": "_velocities", "grad_avg": "_average_gradients", "momentum_buffer": "_momentums"}
+_VARIABLES = {
+    "square_avg": ("_velocities", "velocity"),
+    "grad_avg": ("_average_gradients", "average_gradient"),
+    "momentum_buffer": ("_momentums", "momentum"),
+}
+"""Where Keras keeps each role: the attribute of its own class, and what the name of a variable ends with."""
+
 _LEGACY_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
 
 _REQUIRES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
@@ -128,6 +134,7 @@ class _Keras3:
         self._variables = list(variables)
         self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
         self.optimizer.build(self._variables)
+        self.names = _names(self.optimizer, len(self._variables))
         self._apply: Callable[[list[Any]], None] = self._plain
         if function:
             import tensorflow as tf
@@ -145,10 +152,17 @@ class _Keras3:
 
     def state(self) -> Sequence[Mapping[str, Array]]:
         found: list[dict[str, Array]] = [{} for _ in self._variables]
-        for role, name in _VARIABLES.items():
-            for position, held in enumerate(getattr(self.optimizer, name, None) or ()):
-                if position < len(found):
-                    found[position][role] = self._array(held)
+        for role, held in self._held().items():
+            for position, each in enumerate(held):
+                found[position][role] = self._array(each)
+        return found
+
+    def _held(self) -> Mapping[str, Sequence[Any]]:
+        """The variables of each role that is there, in the order of the parameters: by attribute, or else by name."""
+        found: dict[str, Sequence[Any]] = {}
+        for role, name in self.names.items():
+            held = getattr(self.optimizer, name) if name.startswith("_") else _ending(self.optimizer, name)
+            found[role] = list(held)[: len(self._variables)]
         return found
 
     def save(self, via: Via) -> Any:
@@ -172,6 +186,21 @@ class _Keras3:
         flat = np.asarray(store[str(position)]).reshape(-1)
         store[str(position)] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
         return store
+
+
+def _names(optimizer: Any, count: int) -> dict[str, str]:
+    """What holds each role that a built optimizer keeps: an attribute, or variables whose names end so."""
+    found: dict[str, str] = {}
+    for role, (attribute, ending) in _VARIABLES.items():
+        if getattr(optimizer, attribute, None):
+            found[role] = attribute
+        elif len(_ending(optimizer, ending)) == count:
+            found[role] = ending
+    return found
+
+
+def _ending(optimizer: Any, name: str) -> list[Any]:
+    return [each for each in optimizer.variables if str(each.name).endswith(f"_{name}")]
 
 
 class _Legacy:
@@ -312,9 +341,17 @@ def _backend_is(backend: str) -> bool:
 
 
 def _keras3(
-    name: str, factory: Callable[..., Any], *, function: bool = False, baselines: tuple[str, ...] = ()
+    name: str,
+    factory: Callable[..., Any],
+    *,
+    function: bool = False,
+    baselines: tuple[str, ...] = (),
+    names: Mapping[str, str] | None = None,
 ) -> KerasSubject:
+    """``names`` is what holds each role of the state, where that is not what Keras itself has."""
     import keras
+
+    names = {role: attribute for role, (attribute, _) in _VARIABLES.items()} if names is None else names
 
     backend = keras.backend.backend()
     options = _options(factory)
@@ -334,14 +371,14 @@ def _keras3(
             options=options,
             features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
             missing={**_LACKS, **lacks},
-            roles=frozenset(STATE_ROLES),
+            roles=frozenset(names),
             required=_required(factory) & options,
             changeable=frozenset({"lr"}) if function else options,
             carried=frozenset({"lr"}),
             edits=frozenset({"shorten", "reshape"}),
         ),
         dialect="keras3",
-        state_names=_VARIABLES,
+        state_names=names,
         baselines=baselines,
     )
 
@@ -386,8 +423,8 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     import keras
 
     baseline = {"tensorflow": "keras"}.get(keras.backend.backend(), f"keras:{keras.backend.backend()}")
-    subject = _keras3(name, factory, baselines=(baseline,) if inspect.isclass(factory) else ())
-    probe = {"lr": 0.125} if "lr" in subject.capabilities().options else {}
+    options = _options(factory)
+    probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
     outcome = performed(lambda: _Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
     if outcome.raised:
         raise CannotStart(
@@ -395,7 +432,13 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
             f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in probe.items()) or 'nothing'}",
             "it must be callable like keras.optimizers.RMSprop(learning_rate=..., rho=..., epsilon=...)",
         )
-    return subject
+    kept = {"momentum": 0.5, "centered": True}
+    full = {**probe, **{option: value for option, value in kept.items() if option in options}}
+    shown: list[dict[str, str]] = []
+    # An option that it refuses is found out in the check.
+    performed(lambda: shown.append(_Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
+    baselines = (baseline,) if inspect.isclass(factory) else ()
+    return _keras3(name, factory, baselines=baselines, names=shown[0] if shown else None)
 
 
 def _options(factory: Callable[..., Any]) -> frozenset[str]:

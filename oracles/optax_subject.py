@@ -144,10 +144,10 @@ class OptaxSubject:
 
     framework = "optax"
     dialect = "optax"
-    baselines: tuple[str, ...] = ()
 
-    def __init__(self, name: str, factory: Callable[..., Any]) -> None:
+    def __init__(self, name: str, factory: Callable[..., Any], *, baselines: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.baselines = baselines
         self._place = _Place(factory)
         parameters = inspect.signature(factory).parameters
         anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
@@ -201,7 +201,7 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
     """A user's factory. Raises ``NotAnOptimizer`` where it returns no transformation, ``CannotStart`` where it raises."""
     if device != "cpu":
         raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
-    subject = OptaxSubject(name, factory)
+    subject = OptaxSubject(name, factory, baselines=("optax",))
     options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
     made: list[Any] = []
     outcome = performed(lambda: made.append(factory(**{NAMES[key]: value for key, value in options.items()})))

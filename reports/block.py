@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import textwrap
 
-from rmspec.impl.clauses import CLAUSES
+from rmspec.impl.statements import statement
 from rmspec.properties.events import Deviation
 from rmspec.reports.readable import allowed_lines, observed_line, plain, program_lines, spot
 from rmspec.reports.script import standalone_script
 
-__all__ = ["WIDTH", "block", "count", "short", "title", "wrapped"]
+__all__ = ["WIDTH", "block", "count", "short", "wrapped"]
 
 WIDTH = 80
-
-
-def title(clause: str) -> str:
-    """The title of a clause, or nothing for an id that there is not."""
-    return CLAUSES[clause].title if clause in CLAUSES else ""
 
 
 def count(number: int, word: str, plural: str = "") -> str:
@@ -54,7 +49,7 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
     """A deviation in full, from its clause to how it is reproduced; ``commands`` are those that replay it."""
     program = deviation.program
     formats = ", ".join(dict.fromkeys(param.dtype for param in program.params))
-    lines = wrapped(f"{deviation.clause}: {title(deviation.clause)}", indent=2)
+    lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, program.dialect)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2), *wrapped(f"({spot(deviation)})", indent=2), ""]
     if deviation.known is None and deviation.reason:
         lines += [*wrapped(plain(deviation.reason), indent=2), ""]

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from rmspec.impl.statements import statement
 from rmspec.properties.events import Event, RunFinished, SubjectResult
 from rmspec.reports import markdown
-from rmspec.reports.block import count, title
+from rmspec.reports.block import count
 from rmspec.reports.gate import failing
 from rmspec.reports.places import Place, place
 from rmspec.reports.readable import plain
@@ -129,7 +130,7 @@ def _failures(record: Record, folder: Path, repro_dir: str | None, fail_on_hazar
     for result in record.results:
         where = place(result.name, folder)
         for deviation in failing(result, fail_on_hazards=fail_on_hazards):
-            heading = f"{deviation.clause}: {title(deviation.clause)}"
+            heading = f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}"
             commands = repro_commands(repro_dir, subjects, result.name, deviation)
             yield _command(where, heading, "\n".join([f"{result.name}: {deviation.summary}", *commands]))
         if result.verdict == "errored":

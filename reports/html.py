@@ -7,8 +7,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from rmspec.impl.clauses import CLAUSES
+from rmspec.impl.statements import statement
 from rmspec.properties.events import Deviation
-from rmspec.reports.block import title
 from rmspec.reports.readable import allowed_lines, observed_line, plain, program_lines, spot
 from rmspec.reports.reporter import Record
 from rmspec.reports.script import standalone_script
@@ -34,7 +34,7 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=plain, title=title, script=standalone_script)
+    environment.filters.update(plain=plain, statement=statement, script=standalone_script)
     environment.filters["figures"] = _figures
     environment.filters["program"] = lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call))
     return environment

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from rmspec.impl.statements import statement
 from rmspec.oracles.program import Program
 from rmspec.properties.explanation import Value
 from rmspec.properties.identified import Contradiction, Evidence, Identification, Neighbour, Switch
-from rmspec.reports.block import count, title, wrapped
+from rmspec.reports.block import count, wrapped
 from rmspec.reports.readable import hexadecimal, plain, program_lines
 
 __all__ = ["headline", "lines", "position"]
@@ -91,7 +92,7 @@ def _switch(switch: Switch) -> list[str]:
 def _contradiction(found: Contradiction) -> list[str]:
     call = len(found.program.calls) - 1
     return [
-        *wrapped(f"{found.clause}: {title(found.clause)}", indent=2, hang=4),
+        *wrapped(f"{found.clause}: {statement(found.clause)}", indent=2, hang=4),
         *wrapped(plain(found.summary), indent=4),
         *_program(found.program, call),
         _field("observed", hexadecimal(found.observed)),

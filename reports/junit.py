@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
+from rmspec.impl.statements import statement
 from rmspec.properties.events import ClauseResult, SubjectResult
-from rmspec.reports.block import block, title
+from rmspec.reports.block import block
 from rmspec.reports.reporter import Record
 from rmspec.reports.stored import repro_commands
 
@@ -65,7 +66,7 @@ def _case(
     printed: list[str] = []
     if new:
         failure = ElementTree.SubElement(case, "failure", {"type": clause.id, "message": _text(new[0].summary)})
-        failure.text = _text(title(clause.id))
+        failure.text = _text(statement(clause.id, result.dialect))
         for each in new:
             printed += [*block(each, repro_commands(repro_dir, subjects, result.name, each, environment)), ""]
     elif clause.verdict in ("not-checked", "inconclusive"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from rmspec.impl.statements import statement
 from rmspec.properties.events import Deviation, SubjectResult
-from rmspec.reports.block import count, title
+from rmspec.reports.block import count
 from rmspec.reports.readable import allowed_lines, observed_line, plain, program_lines, spot
 from rmspec.reports.reporter import Record
 from rmspec.reports.script import standalone_script
@@ -84,7 +85,13 @@ def _subject(result: SubjectResult) -> list[str]:
 
 
 def _deviation(deviation: Deviation) -> list[str]:
-    lines = [f"### Deviation: {deviation.clause}", "", f"{title(deviation.clause)}.", "", *told(deviation)]
+    lines = [
+        f"### Deviation: {deviation.clause}",
+        "",
+        f"{statement(deviation.clause, deviation.program.dialect)}.",
+        "",
+        *told(deviation),
+    ]
     script = standalone_script(deviation)
     if script is not None:
         lines += ["Standalone script:", "", *fence(script.rstrip(), "python"), ""]

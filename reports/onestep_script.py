@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rmspec.impl.clauses import CLAUSES
 from rmspec.impl.formats import FORMATS
+from rmspec.impl.statements import statement
 from rmspec.oracles.onestep import OneStep
 from rmspec.properties.events import Deviation
 from rmspec.properties.reproduction import Reproduction
@@ -18,7 +18,7 @@ def onestep_script(deviation: Deviation, subject: str, found: Reproduction) -> s
     """The script of a deviation that was reproduced on ``subject``; it ends in an assertion that fails."""
     program = replace(deviation.program, subject=subject)
     head = [
-        f'"""{deviation.clause}: {CLAUSES[deviation.clause].title}."""',
+        f'"""{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}."""',
         *_Writer(replace(deviation, program=program)).imports(),
     ]
     return "\n".join([*head, *_packed(_statements(deviation, found), MAX_LINES - len(head))]) + "\n"

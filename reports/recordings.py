@@ -13,12 +13,13 @@ from typing import Any
 from rmspec.impl.dialect import DIALECTS
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.policy import POLICIES
+from rmspec.impl.statements import statement
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.recording import RecordedStep, open_recording
 from rmspec.properties.known import Known
 from rmspec.properties.recorded import RecordedDeviation, Verified, verify
 from rmspec.properties.reproduction import Reproduction, question
-from rmspec.reports.block import count, title, wrapped
+from rmspec.reports.block import count, wrapped
 from rmspec.reports.gate import ExitCode
 from rmspec.reports.jobs import Failed, Reproduce, Reproduced
 from rmspec.reports.onestep_script import onestep_script
@@ -179,7 +180,7 @@ def _facts(verified: Verified) -> list[str]:
 
 def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
     deviation, step = first.deviation, first.step
-    lines = wrapped(f"{deviation.clause}: {title(deviation.clause)}", indent=2)
+    lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2)]
     lines += wrapped(f"(step {step.number}, {plain(deviation.param)}, element {first.position})", indent=2)
     lines += ["", f"  observed  {observed_line(deviation)}"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from rmspec.impl.clauses import CLAUSES
 from rmspec.impl.dialect import DIALECTS
 from rmspec.impl.policy import POLICIES
+from rmspec.impl.statements import statement
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.program import Program
@@ -18,7 +19,7 @@ from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation
 from rmspec.properties.known import Known, read_known, shipped
 from rmspec.reports.asking import Stopped, asked
-from rmspec.reports.block import block, title, wrapped
+from rmspec.reports.block import block, wrapped
 from rmspec.reports.gate import ExitCode
 from rmspec.reports.jobs import Replay, Replayed
 from rmspec.reports.problems import BadOption, choose
@@ -201,7 +202,7 @@ def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:
 
 
 def _outcome(program: Program, same: list[Deviation], others: list[Deviation]) -> str:
-    clause = f"{program.clause} ({title(program.clause)})" if program.clause else "the program"
+    clause = f"{program.clause} ({statement(program.clause, program.dialect)})" if program.clause else "the program"
     if same and all(each.hazard for each in same):
         return f"still a hazard: {clause}. The formula itself admits it; --fail-on hazards fails it"
     if same and all(each.known is not None for each in same):

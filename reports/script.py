@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rmspec.impl.clauses import CLAUSES
 from rmspec.impl.formats import FORMATS
+from rmspec.impl.statements import statement
 from rmspec.oracles.program import (
     AddParamGroup,
     Call,
@@ -55,7 +55,7 @@ _PATHS = {
 
 def standalone_script(deviation: Deviation) -> str | None:
     """The script of a deviation, or ``None`` where the subject's framework has no scripts (NumPy, processes)."""
-    title = f'"""{deviation.clause}: {CLAUSES[deviation.clause].title}."""'
+    title = f'"""{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}."""'
     if deviation.framework in FRAMEWORKS:
         imports, statements = applied_statements(deviation)
     elif deviation.framework == "torch":

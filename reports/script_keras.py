@@ -81,10 +81,16 @@ def keras_style(deviation: Deviation) -> Style:
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
         position = script.members[optimizer].index(param) if optimizer in script.members else 0
-        held = param if role in ("param", "grad") else f"{optimizer}.{script.deviation.state_name}[{position}]"
+        name = script.deviation.state_name
+        kept = f"{optimizer}.{name}" if name.startswith("_") else _named(optimizer, name)
+        held = param if role in ("param", "grad") else f"{kept}[{position}]"
         return f'keras.ops.convert_to_numpy({held}).astype("float64").reshape(-1)'
 
     return Style([*imports, *head], variable, dense, create, step, change, save, load, edit, read)
+
+
+def _named(optimizer: str, ending: str) -> str:
+    return f'[v for v in {optimizer}.variables if v.name.endswith("_{ending}")]'
 
 
 def legacy_style(deviation: Deviation) -> Style:

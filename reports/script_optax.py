@@ -64,7 +64,9 @@ def optax_style(deviation: Deviation) -> Style:
             return f"{param}.reshape(-1)"
         sign = "-" if role == "momentum_buffer" else ""
         name = script.deviation.state_name
-        found = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf=lambda s: hasattr(s, "{name}"))'
-        return f'{sign}{found} if hasattr(s, "{name}")][0].{name}.reshape(-1)'
+        # An array may have a method of that name as well.
+        lines = f'lambda s: hasattr(s, "_fields") and "{name}" in s._fields'
+        found = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf={lines})'
+        return f'{sign}{found} if hasattr(s, "_fields")][0].{name}.reshape(-1)'
 
     return Style([*imports, *head], variable, dense, create, step, change, none, none, none, read)
