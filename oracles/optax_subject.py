@@ -145,7 +145,14 @@ class OptaxSubject:
     framework = "optax"
     dialect = "optax"
 
-    def __init__(self, name: str, factory: Callable[..., Any], *, baselines: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[..., Any],
+        *,
+        baselines: tuple[str, ...] = (),
+        roles: frozenset[str] = frozenset(STATE_ROLES),
+    ) -> None:
         self.name = name
         self.baselines = baselines
         self._place = _Place(factory)
@@ -163,7 +170,7 @@ class OptaxSubject:
             options=options,
             features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
             missing={**_LACKS, **lacks},
-            roles=frozenset(STATE_ROLES),
+            roles=roles,
             required=frozenset(required | ({"lr"} if anything else set())),
             changeable=options & {"lr", "alpha", "eps"},
             carried=frozenset(),
@@ -216,4 +223,13 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
             f"{name} is not an optimizer: what it returns has no init and update",
             hint="name a factory that is called like optax.rmsprop",
         )
-    return subject
+    kept = {"momentum": 0.5, "centered": True}
+    full = {**options, **{key: value for key, value in kept.items() if key in subject.capabilities().options}}
+    shown: list[Mapping[str, Array]] = []
+    # An option that it refuses is found out in the check.
+    performed(
+        lambda: shown.append(
+            _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
+        )
+    )
+    return OptaxSubject(name, factory, baselines=("optax",), roles=frozenset(shown[0])) if shown else subject

@@ -101,6 +101,7 @@ def _frame_state(
     for optimizer, ledger in run.ledgers.items():
         if optimizer == state_of:
             continue
+        told = False
         for name in dict.fromkeys(ledger.params()):
             if optimizer == acting and name in fresh:
                 continue
@@ -114,16 +115,18 @@ def _frame_state(
                 if problem is None:
                     continue
                 element, value, expected = problem
-                passed_over = "" if (optimizer, name) in moved else none_of
-                which = _state_clause(run, optimizer, clause, passed_over, acting)
-                summary = f"the {role} of {name} in optimizer {optimizer} changed" + _why(which)
-                yield run.finding("frame", which, summary, optimizer, name, role, element, value, (expected, expected))
+                stepped = (optimizer, name) in moved
+                which = _state_clause(run, optimizer, clause, "" if stepped else none_of, acting)
+                why = _UNUSED[role] if stepped else _why(which)
+                if not told:
+                    summary = f"the {role} of {name} in optimizer {optimizer} changed{why}"
+                    yield run.finding(
+                        "frame", which, summary, optimizer, name, role, element, value, (expected, expected)
+                    )
+                # One is told; what follows starts from what is there.
+                told = True
                 if role in now:
                     ledger.state.setdefault(name, {})[role] = now[role]
-                break
-            else:
-                continue
-            break
 
 
 def _state_changed(
@@ -196,6 +199,13 @@ def _sets(run: Followed, role: str, hyper: Hyperparameters) -> bool:
     if role == "grad_avg":
         return run.dialect.centered(hyper)
     return run.dialect.momentum(hyper) if role == "momentum_buffer" else True
+
+
+_UNUSED = {
+    "square_avg": " in a step that does not use it",
+    "grad_avg": " in a step that is not centered",
+    "momentum_buffer": " in a step without momentum",
+}
 
 
 def _why(clause: str) -> str:
