@@ -92,6 +92,9 @@ class TorchSubject:
             if "state_dict" in features and not callable(getattr(optimizer, "load_state_dict", None)):
                 features.discard("state_dict")
                 missing["state_dict"] = "it has no method load_state_dict"
+            if not _takes_arguments(optimizer.step):
+                features.discard("closure")
+                missing["closure"] = "its step takes no closure"
             if not isinstance(getattr(optimizer, "param_groups", None), list):
                 features -= {"schedule"}
                 missing["schedule"] = "it has no param_groups"
@@ -249,6 +252,13 @@ def _single(value: Any) -> float | None:
         return float(array.reshape(-1)[0]) if array.size == 1 else None
     except (TypeError, ValueError, RuntimeError):
         return None
+
+
+def _takes_arguments(method: Callable[..., Any]) -> bool:
+    try:
+        return bool(inspect.signature(method).parameters)
+    except (TypeError, ValueError):
+        return True
 
 
 def _options(factory: Callable[..., Any]) -> set[str]:

@@ -107,7 +107,7 @@ def call_line(call: Call, program: Program | None = None) -> str:
         case SetGrad():
             if call.values is None:
                 return f"{call.param}.grad = None"
-            rows = "" if call.rows is None else f"rows {', '.join(map(str, call.rows)) or 'none'} alone"
+            rows = "" if call.rows is None else _rows_named(call.rows)
             values, repeated = _used(call.values, _declared(program, call.param))
             layout = call.layout if call.layout != "contiguous" else ""
             notes = [each for each in (layout, call.bad, rows, repeated) if each]
@@ -197,3 +197,11 @@ def _values(values: tuple[float, ...]) -> str:
 
 def _comma(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
+
+
+def _rows_named(rows: tuple[int, ...]) -> str:
+    return (
+        f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows))} alone"
+        if rows
+        else "a sparse gradient of no row"
+    )

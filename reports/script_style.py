@@ -95,7 +95,9 @@ def pairs(script: Script, optimizer: str) -> tuple[str, str]:
 def listed(values: tuple[float, ...], shape: tuple[int, ...]) -> str:
     """The values as a Python list with an element for each of the shape's."""
     count = math.prod(shape)
-    numbers = [number(value) for value in values[: max(count, 1)]]
+    if not count:
+        return "[]"
+    numbers = [number(value) for value in values[:count]]
     text = f"[{', '.join(numbers)}]"
     if len(numbers) == count:
         return text

@@ -476,6 +476,27 @@ def test_a_method_that_is_missing_is_a_feature_that_is_missing(method: str, feat
     assert capabilities.options == {"lr"}
 
 
+def test_a_step_that_takes_no_closure_is_not_asked_for_one() -> None:
+    """As an option that the constructor does not take, it is not exercised, and the reason is kept."""
+
+    class Plain:
+        def __init__(self, params, lr=0.01):
+            self.param_groups = [{"params": list(params), "lr": lr}]
+
+        def step(self):
+            pass
+
+    class Closing(Plain):
+        def step(self, closure=None):
+            pass
+
+    capabilities = user_subject("mine", Plain, "cpu").capabilities()
+    assert "closure" not in capabilities.features
+    assert capabilities.missing["closure"] == "its step takes no closure"
+    assert "closure" in user_subject("mine", Closing, "cpu").capabilities().features
+    assert "closure" in user_subject("mine", torch.optim.RMSprop, "cpu").capabilities().features
+
+
 # -- poison
 
 

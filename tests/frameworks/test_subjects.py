@@ -180,6 +180,7 @@ FAULTS = [
     ("optax_faults.py:eps_outside", "eps-placement"),
     ("optax_faults.py:starts_at_one", "init-square-avg"),
     ("optax_faults.py:climbs", "descent"),
+    ("optax_faults.py:weak_momentum", "momentum-buffer"),
 ]
 
 
@@ -255,7 +256,7 @@ def test_the_script_of_a_state_that_is_not_loaded_passes_on_a_right_optimizer() 
         assert done.returncode == code, done.stderr
 
 
-@pytest.mark.parametrize("name", ["keras_faults.py:Base", "optax_faults.py:correct"])
+@pytest.mark.parametrize("name", ["keras_faults.py:Base", "keras_faults.py:OwnNames", "optax_faults.py:correct"])
 def test_a_class_that_is_written_differently_passes(name: str) -> None:
     """What it inherits is inherited, and nothing else is found."""
     if "optax" in name and importlib.util.find_spec("optax") is None:

@@ -32,6 +32,39 @@ class Base(keras.optimizers.RMSprop):
             variable.assign_sub(lr * direction)
 
 
+class OwnNames(keras.optimizers.Optimizer):
+    """The same on the base class alone, with its state in attributes of other names."""
+
+    def __init__(self, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, name="own"):
+        super().__init__(learning_rate=learning_rate, name=name)
+        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._squares = self.add_optimizer_variables(variables, "velocity")
+        self._buffers = self.add_optimizer_variables(variables, "momentum") if self.momentum > 0 else []
+        self._means = self.add_optimizer_variables(variables, "average_gradient") if self.centered else []
+
+    def update_step(self, gradient, variable, learning_rate):
+        lr, g = ops.cast(learning_rate, variable.dtype), ops.cast(gradient, variable.dtype)
+        index = self._get_variable_index(variable)
+        v = self._squares[index]
+        self.assign(v, v + (1 - self.rho) * (g * g - v))
+        spread = v + self.epsilon
+        if self.centered:
+            m = self._means[index]
+            self.assign(m, m + (1 - self.rho) * (g - m))
+            spread = v - m * m + self.epsilon
+        move = (lr * g) / ops.sqrt(spread)
+        if self.momentum > 0:
+            b = self._buffers[index]
+            self.assign(b, move + b * self.momentum)
+            move = b
+        self.assign(variable, variable - move)
+
+
 class EpsOutside(Base):
     """Adds epsilon to the root."""
 

@@ -22,6 +22,10 @@ def starts_at_one(learning_rate, decay=0.9, eps=1e-8):
     )
 
 
+def weak_momentum(learning_rate, decay=0.9, eps=1e-8, momentum=None):
+    return optax.rmsprop(learning_rate, decay=decay, eps=eps, momentum=momentum and 0.999 * momentum)
+
+
 def climbs(learning_rate, decay=0.9, eps=1e-8):
     made = correct(learning_rate, decay, eps)
 
