@@ -110,7 +110,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
 
     found: list[str] = ["subnormals"] if flushed(finding, dialect) else []
     if not case.still:
-        others = list(_options(case, finding.role, program, dialect))
+        others = list(_options(case, finding.role, program, dialect, finding.optimizer))
         for label, changed in others:
             if label in _PLACED and label not in found and fits(hyper=changed):
                 found.append(label)
@@ -242,7 +242,9 @@ def _rounded(case: Case) -> Iterator[Hyperparameters]:
 _DOUBLE = ("float64", "complex128")
 
 
-def _options(case: Case, role: str, program: Program, dialect: Dialect) -> Iterator[tuple[str, Hyperparameters]]:
+def _options(
+    case: Case, role: str, program: Program, dialect: Dialect, optimizer: str
+) -> Iterator[tuple[str, Hyperparameters]]:
     """The case with one option replaced by another value that the program, the page or the dialect names for it."""
     values: dict[str, list[float | bool]] = {option: [getattr(Hyperparameters(), option)] for option in OPTIONS}
     for option in OPTIONS:
@@ -262,27 +264,32 @@ def _options(case: Case, role: str, program: Program, dialect: Dialect) -> Itera
                 if option in values and number(value) not in values[option]:
                     values[option].append(number(value))
     others = len({call.optimizer for call in program.calls if isinstance(call, Create)}) > 1
-    groups = any(
-        isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1) for call in program.calls
-    )
+    grouped = {
+        call.optimizer
+        for call in program.calls
+        if isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1)
+    }
     for option, candidates in values.items():
         for value in candidates:
             if value == case.hyper.option(option):
                 continue
             source = case.sources.get(option, "")
+            changes: dict[str, float | bool] = {option: value}
+            changed = replace(case.hyper, **changes)  # type: ignore[arg-type]
+            if source in ("default", "constructor") and (others or grouped):
+                # Another group of its own is nearer than another optimizer.
+                if optimizer in grouped or not others:
+                    yield "group-options" if source == "default" else "group-defaults", changed
+                if others:
+                    yield "isolation", changed
+                continue
             clause = {
                 "group": "group-options",
                 "changed": "scheduled-lr" if option == "lr" else "option-change",
                 "loaded": "load-options",
-                "default": "isolation"
-                if others
-                else "group-options"
-                if groups
-                else f"default-{option.replace('_', '-')}",
-                "constructor": "isolation" if others else "group-defaults" if groups else _ignored(option, role),
+                "default": f"default-{option.replace('_', '-')}",
             }.get(source, _ignored(option, role))
-            changes: dict[str, float | bool] = {option: value}
-            yield clause, replace(case.hyper, **changes)  # type: ignore[arg-type]
+            yield clause, changed
 
 
 def _ignored(option: str, role: str) -> str:
