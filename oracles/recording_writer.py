@@ -6,18 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from rmspec.oracles.recording import (
-    INDEX,
-    SCHEMA,
-    BadRecording,
-    Chunk,
-    Fill,
-    RecordedParam,
-    RecordedStep,
-    Source,
-    chunk_path,
-    write_whole,
-)
+from rmspec.oracles.recording import INDEX, Fill, RecordedParam, Source
+from rmspec.oracles.recording_chunk import SCHEMA, BadRecording, Chunk, RecordedStep, chunk_name, write_whole
 
 __all__ = ["Writer"]
 
@@ -41,7 +31,7 @@ class Writer:
         self._notes: list[str] = []
         self._chunk = Chunk()
         self._sizes: dict[int, int] = {}
-        self._written = 0
+        self._written = self._written_step = 0
         self._index_size = 0
         self._indexed = -1
         self._last: RecordedStep | None = None
@@ -86,21 +76,22 @@ class Writer:
             return
         if self._indexed != len(self.params):
             self._write_index(None, "")
-        data = self._chunk.serialized()
+        data, last = self._chunk.serialized(), self._chunk.last
         self._chunk = Chunk()
         if self._when_full == "stop" and self._size() + len(data) > self._max_bytes:
             self.full = True
             return
         while self._sizes and self._size() + len(data) > self._max_bytes:
             oldest = min(self._sizes)
-            chunk_path(self._folder, oldest).unlink(missing_ok=True)
+            (self._folder / chunk_name(oldest)).unlink(missing_ok=True)
             del self._sizes[oldest]
         if self._size() + len(data) > self._max_bytes:
             self.full = True
             self.note(f"a chunk of {len(data)} bytes does not fit into max_bytes={self._max_bytes}: nothing was kept")
             return
+        write_whole(self._folder / chunk_name(self._written + 1), data)
         self._written += 1
-        write_whole(chunk_path(self._folder, self._written), data)
+        self._written_step = last
         self._sizes[self._written] = len(data)
 
     def close(self, seen: int, ended: str) -> None:
@@ -125,6 +116,13 @@ class Writer:
             "seen": seen,
             "ended": ended,
             "notes": self._notes,
+            "chunks": None
+            if seen is None
+            else {
+                "first": min(self._sizes, default=self._written + 1),
+                "last": self._written,
+                "last_step": self._written_step,
+            },
             "params": [
                 {
                     "name": each.name,

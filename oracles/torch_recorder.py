@@ -153,6 +153,7 @@ class Recorder:
     def _failed(self, error: Exception) -> None:
         self._release()
         self._writer.full = True
+        self._writer.note(f"recording stopped at step {self._count}: {type(error).__name__}: {error}")
         warnings.warn(f"rmspec stopped recording at step {self._count}: {type(error).__name__}: {error}", stacklevel=2)
 
     # -- what is taken

@@ -91,8 +91,19 @@ def read_known(path: Path) -> tuple[Known, ...]:
     """The list in a file. Raises ``BadKnownList``, which names the entry and the key that is wrong."""
     try:
         text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise BadKnownList(
+            f"there is no list of known deviations {path}",
+            "without it every deviation that it names would count as new",
+            "write --known with a list that is there; rmspec known add makes one",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise BadKnownList(f"cannot read the list of known deviations {path}: {error}", hint="check --known") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise BadKnownList(
+            f"cannot read the list of known deviations {path}: {reason}",
+            "without it every deviation that it names would count as new",
+            "write --known with a file of [[known]] tables, as rmspec known add makes it",
+        ) from None
     return tuple(_entries(text, str(path), lambda name: (path.parent / name).read_text("utf-8")))
 
 

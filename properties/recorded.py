@@ -20,7 +20,7 @@ from rmspec.impl.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.formats import FORMATS, as_reals
 from rmspec.impl.policy import STRICT, Policy
 from rmspec.oracles.program import Create, Group, Param, Program, SetGrad, SetOption, Step
-from rmspec.oracles.recording import BadRecording, RecordedGroup, RecordedStep, Recording, Scalar
+from rmspec.oracles.recording import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.attribution import hypotheses
 from rmspec.properties.described import described, recognized
@@ -61,7 +61,7 @@ class RecordedDeviation:
 
 @dataclass(slots=True)
 class Verified:
-    """What a recording shows: steps that were read and checked, the first deviation of each kind, hazards, and notes."""
+    """What a recording shows: steps that were read and checked, those that are ``lost``, the first deviation of each kind, hazards."""
 
     recording: Recording
     dialect: str
@@ -75,6 +75,7 @@ class Verified:
     deviations: list[RecordedDeviation] = field(default_factory=list)
     hazards: list[RecordedDeviation] = field(default_factory=list)
     changed_outside: dict[str, int] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)
 
     @property
     def first(self) -> RecordedDeviation | None:
@@ -185,7 +186,10 @@ class _Verification:
 
     def run(self) -> Verified:
         verified = self.verified
-        for step in self.recording.steps():
+        for step in self.recording.contents():
+            if isinstance(step, Lost):
+                verified.lost.append(step)
+                continue
             verified.first_step = verified.first_step or step.number
             verified.last_step = step.number
             verified.steps += 1

@@ -17,11 +17,12 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Comment, InlineTable, Table, Whitespace
 
-from rmspec.oracles.program import Program, to_json
+from rmspec.oracles.errors import MalformedProgram
+from rmspec.oracles.program import Program, parse, to_json
 from rmspec.properties.known import BadKnownList, Known, read_known
 from rmspec.reports.outputs import check_writable, make_folder, write
 
-__all__ = ["WITNESSES", "NewEntry", "append", "remove"]
+__all__ = ["WITNESSES", "NewEntry", "append", "orphans", "remove"]
 
 WITNESSES = "witnesses"
 """The folder beside a list that witnesses are written to."""
@@ -59,7 +60,7 @@ def append(path: Path, entries: Sequence[NewEntry]) -> None:
     folder = path.parent / WITNESSES
     make_folder(str(folder))
     for entry in entries:
-        write(str(folder / f"{entry.id}.json"), json.dumps(to_json(entry.witness), indent=1) + "\n")
+        write(str(folder / f"{entry.id}.json"), _stored(entry.witness))
         table = _table(entry)
         if isinstance(listed, AoT):
             text = document.as_string()
@@ -94,6 +95,45 @@ def remove(path: Path, ids: Sequence[str]) -> tuple[Known, ...]:
     text = document.as_string() if kept else "".join(item.as_string() for _, item in document.body if _is_trivia(item))
     _replace(path, text, kept)
     return tuple(held[index] for index in gone)
+
+
+def orphans(path: Path, ids: Sequence[str]) -> tuple[Path, ...]:
+    """The witnesses that nothing names once the entries with these ids are gone, and that rmspec may therefore delete.
+
+    Only files right in the folder of witnesses beside the list, no links, each a stored program to the letter as rmspec writes
+    it, and named neither by an entry that stays nor in any other TOML file beside the list.
+    """
+    tables = [table for table in _parsed(path).unwrap().get("known", []) if isinstance(table.get("witness"), str)]
+    stay = {(path.parent / table["witness"]).resolve() for table in tables if table["id"] not in ids}
+    files = dict.fromkeys(path.parent / table["witness"] for table in tables if table["id"] in ids)
+    folder = path.parent.resolve() / WITNESSES
+    own = [file for file in files if not file.is_symlink() and file.resolve().parent == folder and _is_stored(file)]
+    return tuple(file for file in own if file.resolve() not in stay and not _named_beside(path, file.name))
+
+
+def _is_stored(file: Path) -> bool:
+    """Whether a file is a stored program, in every byte as rmspec writes it."""
+    try:
+        text = file.read_text("utf-8")
+        return text == _stored(parse(text))
+    except (OSError, UnicodeDecodeError, MalformedProgram):
+        return False
+
+
+def _named_beside(path: Path, name: str) -> bool:
+    """Whether another TOML file in the folder of a list has this name in it, or cannot be read."""
+    for other in path.parent.glob("*.toml"):
+        if other.name != path.name:
+            try:
+                if name in other.read_text("utf-8"):
+                    return True
+            except (OSError, UnicodeDecodeError):
+                return True
+    return False
+
+
+def _stored(program: Program) -> str:
+    return json.dumps(to_json(program), indent=1) + "\n"
 
 
 def _table(entry: NewEntry) -> Table:

@@ -21,7 +21,7 @@ from rmspec.properties.known import Known, expired, read_known, shipped
 from rmspec.reports.block import wrapped
 from rmspec.reports.config import read_config
 from rmspec.reports.jsonreport import schema
-from rmspec.reports.knownfile import NewEntry, append, remove
+from rmspec.reports.knownfile import WITNESSES, NewEntry, append, orphans, remove
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readable import plain
 from rmspec.reports.stored import read_program
@@ -61,7 +61,7 @@ class _Found:
 
 def add(options: AddOptions, folder: Path) -> str:
     """Add deviations to a list, and say which. Raises ``InputProblem`` before anything is written."""
-    path = _list_path(options.known, folder, make=True)
+    path = _list_path(options.known, folder)
     if not options.reason.strip():
         raise BadOption(
             "no reason is given",
@@ -122,7 +122,10 @@ def add(options: AddOptions, folder: Path) -> str:
 
 
 def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: bool = False) -> str:
-    """Take out of a list what is stale, and say why: by the reports of checks, by its date, or by its clause."""
+    """Take out of a list what is stale, and say why: by the reports of checks, by its date, or by its clause.
+
+    The witnesses that nothing names any more go as well.
+    """
     path = _list_path(known, folder)
     entries = read_known(path)
     gone = {entry.id: f"there is no clause {entry.clause!r}" for entry in entries if entry.matches_no_clause}
@@ -139,11 +142,29 @@ def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: b
                 told.append(f"kept {id}: stale for {subject['name']}, but another subject still needs it")
             else:
                 gone[id] = f"{why} ({subject['name']})"
+    left = orphans(path, list(gone)) if gone else ()
     if gone and not dry_run:
         remove(path, list(gone))
     verb = "would remove" if dry_run else "removed"
     told = [*(f"{verb} {id}: {why}" for id, why in gone.items()), *told]
+    told += [_deleted(file, dry_run) for file in left]
+    if gone and len(gone) == len(entries):
+        told.append(
+            "no entry is left; the file stays" if not dry_run else "no entry would be left; the file would stay"
+        )
     return _told(path, told or ["no entry is stale" if reports else "no entry has expired, and every clause exists"])
+
+
+def _deleted(witness: Path, dry_run: bool) -> str:
+    """Delete a witness that nothing names, and say so."""
+    name = f"{WITNESSES}/{witness.name}"
+    if dry_run:
+        return f"would remove {name}: no entry would name it"
+    try:
+        witness.unlink()
+    except OSError as error:
+        return f"left {name}, which no entry names: {error.strerror}"
+    return f"removed {name}: no entry names it"
 
 
 def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool = False) -> str:
@@ -195,7 +216,7 @@ def _document(entry: Known) -> dict[str, Any]:
     }
 
 
-def _list_path(known: str | None, folder: Path, *, make: bool = False) -> Path:
+def _list_path(known: str | None, folder: Path) -> Path:
     name = known or _configured(folder)
     if name is None:
         raise BadOption(
@@ -203,10 +224,7 @@ def _list_path(known: str | None, folder: Path, *, make: bool = False) -> Path:
             "rmspec's own list is not yours to edit",
             "write --known known.toml, or set known in [tool.rmspec] of pyproject.toml",
         )
-    path = Path(name)
-    if not path.exists() and not make:
-        raise BadOption(f"there is no list {name}", hint="rmspec known add makes one")
-    return path
+    return Path(name)
 
 
 def _configured(folder: Path) -> str | None:

@@ -15,7 +15,7 @@ from rmspec.impl.errors import RmspecError
 from rmspec.impl.policy import POLICIES
 from rmspec.impl.statements import statement
 from rmspec.oracles.loader import check_name
-from rmspec.oracles.recording import RecordedStep, open_recording
+from rmspec.oracles.recording import Lost, RecordedStep, Recording, open_recording
 from rmspec.properties.known import Known
 from rmspec.properties.recorded import RecordedDeviation, Verified, verify
 from rmspec.properties.reproduction import Reproduction, question
@@ -120,7 +120,7 @@ def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: 
 
 def _lines(path: str, verified: Verified, first: RecordedDeviation | None, reduced: _Reduced) -> list[str]:
     lines = wrapped(f"{plain(path)}: {_outcome(verified, first)}", hang=2)
-    lines += _facts(verified)
+    lines += _facts(verified, first)
     if first is not None:
         lines += ["", *_block(path, first, reduced)]
     others = [each for each in (*verified.deviations, *verified.hazards) if each is not first]
@@ -142,10 +142,11 @@ def _outcome(verified: Verified, first: RecordedDeviation | None) -> str:
         return "inconclusive: the optimizer's state cannot be seen, and without it most results are possible"
     if tally.element_checks == tally.inconclusive_checks:
         return "inconclusive: no element has a bounded envelope"
-    return "conforms, but for known deviations" if verified.deviations else "conforms"
+    what = "conforms, but for known deviations" if verified.deviations else "conforms"
+    return f"{what}, as far as it can be read" if any(each.harmed for each in verified.lost) else what
 
 
-def _facts(verified: Verified) -> list[str]:
+def _facts(verified: Verified, first: RecordedDeviation | None) -> list[str]:
     recording, tally = verified.recording, verified.tally
     lines: list[str] = []
 
@@ -163,19 +164,46 @@ def _facts(verified: Verified) -> list[str]:
     elif verified.steps:
         say("between steps: not checked, no two recorded steps follow each other")
     if recording.ended == "":
-        say("the recording was cut off; these are its complete steps")
+        say("the run ended before the recording was closed; these are the steps that it had written")
     elif recording.ended != "closed":
         say(f"the run ended with {recording.ended}")
-    if verified.first_step > 1:
-        say(f"steps before {verified.first_step} were dropped to stay within max_bytes={recording.max_bytes:,}")
-    if recording.when_full == "stop" and (recording.seen or 0) - verified.last_step >= recording.every:
-        say(f"recording stopped at max_bytes={recording.max_bytes:,}")
+    for each in verified.lost:
+        say(_lost(each, recording))
+    if first is not None and any(each.harmed and each.first < first.step.number for each in verified.lost):
+        say(f"the first deviation may lie in the steps that are lost before step {first.step.number}")
+    if recording.when_full == "stop" and recording.seen is not None:
+        last = max([verified.last_step, *(each.last or recording.seen for each in verified.lost)])
+        if recording.seen - last >= recording.every:
+            say(f"recording stopped at max_bytes={recording.max_bytes:,}")
     if verified.changed_outside:
         names = ", ".join(list(verified.changed_outside)[:3])
         say(f"parameters were changed between steps, which is no deviation: {names}")
     for note in recording.notes:
         say(note)
     return lines
+
+
+def _lost(lost: Lost, recording: Recording) -> str:
+    """Which steps are lost, and what became of the files that held them."""
+    why = []
+    if lost.dropped:
+        why.append(f"dropped to stay within max_bytes={recording.max_bytes:,}")
+    if lost.gone and lost.or_dropped:
+        why.append(f"dropped to stay within max_bytes={recording.max_bytes:,}, or removed")
+    elif lost.gone:
+        one = len(lost.gone) == 1 and " to " not in lost.gone[0]
+        why.append(f"missing: {', '.join(lost.gone)} {'is' if one else 'are'} not there")
+    if lost.cut_off:
+        why.append(f"lost: {', '.join(lost.cut_off)} {'is' if len(lost.cut_off) == 1 else 'are'} cut off")
+    if lost.first == 1 and lost.last is not None and not lost.harmed:
+        which = f"steps before {lost.last + recording.every} were"
+    elif lost.last is None:
+        which = f"steps from {lost.first} on are"
+    elif lost.first >= lost.last:
+        which = f"step {lost.first} is"
+    else:
+        which = f"steps {lost.first} to {lost.last} are"
+    return f"{which} {', or '.join(why)}"
 
 
 def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
@@ -235,11 +263,14 @@ def document(verified: Verified, first: RecordedDeviation | None, script: str, w
         "versions": dict(recording.source.versions),
         "dialect": verified.dialect,
         "policy": verified.policy,
-        "complete": recording.ended == "closed",
+        "complete": recording.ended == "closed" and not any(each.harmed for each in verified.lost),
         "ended": recording.ended,
         "every": recording.every,
         "steps": {"recorded": verified.steps, "first": verified.first_step, "last": verified.last_step},
         "steps_seen": recording.seen,
+        "steps_lost": [
+            {"first": each.first, "last": each.last, "why": _lost(each, recording)} for each in verified.lost
+        ],
         "states_compared_between_steps": verified.frames,
         "element_checks": tally.element_checks,
         "inconclusive_checks": tally.inconclusive_checks,

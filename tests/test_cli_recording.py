@@ -1,6 +1,7 @@
 """``rmspec repro RECORDING``: the first deviating step and element of a real run, and a script that shows it."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.resources import files
@@ -135,6 +136,65 @@ def test_nothing_recorded_is_exit_code_5(tmp_path: Path, classes: dict[str, Any]
     record_run(classes["Late"](model.parameters()), model, 0)
     ran = rmspec(tmp_path, "repro", "run")
     assert (ran.code, ran.out.splitlines()[0]) == (5, "run: nothing could be checked")
+
+
+def test_a_gap_before_the_deviation_is_told(tmp_path: Path, classes: dict[str, Any]) -> None:
+    """The steps that are missing, and that the first deviation may be among them."""
+    model = network(torch)
+    record_run(classes["Late"](model.parameters(), lr=0.003, start=150), model, 300)
+    (tmp_path / "run" / "chunk-000002.safetensors").unlink()
+    ran = rmspec(tmp_path, "repro", "run", "--json", "report.json")
+    assert ran.code == 1, ran.err
+    assert ran.out.startswith("run: DEVIATES at step 201: eps-placement\n")
+    assert "  steps 101 to 200 are missing: chunk-000002.safetensors is not there\n" in ran.out
+    assert "  the first deviation may lie in the steps that are lost before step 201\n" in ran.out
+    found = document(tmp_path / "report.json")
+    assert [(each["first"], each["last"]) for each in found["steps_lost"]] == [(101, 200)]
+    assert found["complete"] is False
+
+
+def test_a_chunk_that_is_cut_off_is_named(tmp_path: Path, classes: dict[str, Any]) -> None:
+    """It is not taken for steps that made room for others, and what is left conforms as far as it goes."""
+    model = network(torch)
+    record_run(classes["Late"](model.parameters(), start=10_000), model, 130)
+    chunks = [tmp_path / "run" / f"chunk-00000{number}.safetensors" for number in (1, 2)]
+    os.truncate(chunks[0], 300)
+    ran = rmspec(tmp_path, "repro", "run")
+    assert (ran.code, "max_bytes" in ran.out) == (0, False), ran.err
+    assert ran.out.startswith("run: conforms, as far as it can be read\n  late.Late: 30 recorded steps, 101 to 130")
+    assert "  steps 1 to 100 are lost: chunk-000001.safetensors is cut off\n" in ran.out
+    os.truncate(chunks[0], 0)
+    os.truncate(chunks[1], 0)
+    ran = rmspec(tmp_path, "repro", "run")
+    assert (ran.code, ran.out.splitlines()[0]) == (5, "run: nothing could be checked")
+    assert "steps 1 to 130 are lost: chunk-000001.safetensors, chunk-000002.safetensors are cut off" in " ".join(
+        ran.out.split()
+    )
+
+
+def test_steps_that_made_room_are_told_as_such(tmp_path: Path, classes: dict[str, Any]) -> None:
+    """With the size that they were dropped for; nothing is missing then."""
+    model = network(torch)
+    record_run(classes["Late"](model.parameters(), start=10_000), model, 300, max_bytes=200_000)
+    ran = rmspec(tmp_path, "repro", "run", "--json", "-")
+    assert ran.err.startswith("run: conforms\n")
+    found = json.loads(ran.out)
+    assert f"steps before {found['steps']['first']} were dropped to stay within max_bytes=200,000" in ran.err
+    assert found["complete"] is True
+
+
+def test_a_damaged_chunk_is_refused(tmp_path: Path, classes: dict[str, Any]) -> None:
+    """Exit code 2 and the name of the file: the optimizer is not to blame."""
+    model = network(torch)
+    record_run(classes["Late"](model.parameters(), start=10_000), model, 30)
+    chunk = tmp_path / "run" / "chunk-000001.safetensors"
+    data = bytearray(chunk.read_bytes())
+    data[len(data) * 2 // 3] ^= 0xFF
+    chunk.write_bytes(data)
+    ran = rmspec(tmp_path, "repro", "run")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("rmspec: run/chunk-000001.safetensors is damaged: what it holds of step ")
+    assert "move it out of the folder to verify the other chunks" in ran.err
 
 
 def test_a_hazard_fails_where_it_is_asked_for(tmp_path: Path, classes: dict[str, Any]) -> None:

@@ -45,6 +45,16 @@ reason = "x"
 '''
 
 
+OWN = """[[known]]
+id = "x"
+clause = "hooks"
+subject = "torch"
+reason = "r"
+witness = "{where}"
+expires = 2020-01-31
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a list, a report and a stored program, and no configuration above it."""
@@ -220,6 +230,54 @@ class TestPrune:
         assert "removed a: it expired on 2020-01-31" in out
         assert [each.id for each in read_known(folder / "known.toml")] == ["b"]
 
+    def test_a_witness_goes_with_the_last_entry_that_names_it(self, folder: Path, capsys: Any) -> None:
+        """It is said; the list stays, and holds nothing."""
+        run(capsys, "add", "program.json", "--known", "new.toml", "--reason", "so", "--expires", "2020-01-31")
+        (witness,) = (folder / "witnesses").iterdir()
+        text = (folder / "new.toml").read_text()
+        entry = text.replace('id = "torch-eps-placement"', 'id = "second"').replace("expires = 2020-01-31", "")
+        (folder / "new.toml").write_text(f"{text}\n{entry}")
+        code, out, _ = run(capsys, "prune", "--known", "new.toml")
+        assert (code, "witnesses/" in out, witness.exists()) == (0, False, True)
+        (folder / "new.toml").write_text(text)
+        _, out, _ = run(capsys, "prune", "--known", "new.toml", "--dry-run")
+        assert f"would remove witnesses/{witness.name}: no entry would name it" in out
+        assert witness.exists()
+        _, out, _ = run(capsys, "prune", "--known", "new.toml")
+        assert f"removed witnesses/{witness.name}: no entry names it" in out
+        assert "no entry is left; the file stays" in out
+        assert (witness.exists(), read_known(folder / "new.toml")) == (False, ())
+
+    @pytest.mark.parametrize("where", ["repro/p.json", "../p.json", "witnesses/deep/p.json", "witnesses/../p.json"])
+    def test_a_witness_elsewhere_stays(self, where: str, folder: Path, capsys: Any) -> None:
+        """Only what lies right in the folder of witnesses is rmspec's to delete."""
+        inside = folder / "lists"
+        (inside / "witnesses").mkdir(parents=True)
+        assert self._prunes(inside, where, capsys) == "kept"
+
+    def test_a_witness_that_rmspec_did_not_write_stays(self, folder: Path, capsys: Any) -> None:
+        """One that was edited, one behind a link, one in a folder behind a link, and one that another list names."""
+        assert self._prunes(folder, "witnesses/p.json", capsys) == "gone"
+        assert self._prunes(folder, "witnesses/p.json", capsys, text=program_text(PROGRAM) + "\n") == "kept"
+        (folder / "other.toml").write_text(OWN.format(where="witnesses/p.json"))
+        assert self._prunes(folder, "witnesses/p.json", capsys) == "kept"
+        (folder / "other.toml").unlink()
+        (folder / "witnesses" / "link.json").symlink_to(folder / "witnesses" / "p.json")
+        assert self._prunes(folder, "witnesses/link.json", capsys) == "kept"
+        (folder / "lists").mkdir()
+        (folder / "lists" / "witnesses").symlink_to(folder / "witnesses")
+        assert self._prunes(folder / "lists", "witnesses/p.json", capsys) == "kept"
+
+    def _prunes(self, folder: Path, where: str, capsys: Any, *, text: str = program_text(PROGRAM)) -> str:
+        """Prune the one entry of a list, and say what became of its witness."""
+        witness = folder / where
+        witness.parent.mkdir(parents=True, exist_ok=True)
+        witness.write_text(text)
+        (folder / "own.toml").write_text(OWN.format(where=where))
+        code, out, err = run(capsys, "prune", "--known", str(folder / "own.toml"))
+        assert (code, "removed x: it expired" in out, read_known(folder / "own.toml")) == (0, True, ()), err
+        return "kept" if witness.exists() else "gone"
+
     def test_what_one_subject_still_needs_stays(self, folder: Path, capsys: Any) -> None:
         """Stale for one subject and met by another: it is kept, and said."""
         report = stale_report(folder / "s.json", "a: its witness no longer deviates", alive="a")
@@ -284,3 +342,24 @@ class TestList:
     def test_no_list_is_said(self, capsys: Any) -> None:
         """Where there is none at all."""
         assert "there is no list" in run(capsys, "list", "--no-shipped")[1]
+
+    @pytest.mark.parametrize("command", ["list", "prune"])
+    @pytest.mark.parametrize(
+        ("name", "what"),
+        [
+            ("nope.toml", "there is no list of known deviations nope.toml"),
+            (".", "cannot read the list of known deviations .: Is a directory"),
+            ("bytes.toml", "cannot read the list of known deviations bytes.toml: it is not text"),
+        ],
+    )
+    def test_a_list_that_cannot_be_read_is_one_message(
+        self, command: str, name: str, what: str, folder: Path, capsys: Any
+    ) -> None:
+        """What is wrong, why it matters, and what to type; exit code 2."""
+        (folder / "bytes.toml").write_bytes(b"\xff\xfe")
+        code, out, err = run(capsys, command, "--known", name)
+        assert (code, out) == (2, "")
+        first, why, hint = err.splitlines()
+        assert first == f"rmspec: {what}"
+        assert why == "  without it every deviation that it names would count as new"
+        assert "rmspec known add makes" in hint

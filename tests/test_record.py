@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ torch = pytest.importorskip("torch")
 from training import digits, network, train  # noqa: E402
 
 from rmspec.oracles import InputProblem  # noqa: E402
-from rmspec.oracles.recording import BadRecording, open_recording  # noqa: E402
+from rmspec.oracles.recording import BadRecording, Lost, open_recording  # noqa: E402
 from rmspec.oracles.torch_recorder import positions  # noqa: E402
 from rmspec.properties import record, shipped  # noqa: E402
 from rmspec.properties.recorded import Verified, verify  # noqa: E402
@@ -421,6 +422,143 @@ def test_a_recording_that_is_cut_off_anywhere_yields_its_complete_steps(tmp_path
     assert counts == sorted(counts)
     assert 100 < counts[3] < 130
     assert counts[-2:] == [129, 130]
+
+
+def damaged(path: Path, at: int) -> bytes:
+    """The bytes of a file, with one of them turned over."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    return bytes(data)
+
+
+def test_one_damaged_byte_is_never_blamed_on_the_optimizer(tmp_path: Path) -> None:
+    """Wherever it is in a chunk: the recording is refused, and the chunk is named."""
+    recorded(tmp_path / "run", 3)
+    chunk = tmp_path / "run" / "chunk-000001.safetensors"
+    whole = chunk.read_bytes()
+    for at in (*range(8), *range(8, len(whole), 211), len(whole) - 1):
+        chunk.write_bytes(damaged(chunk, at))
+        with pytest.raises(BadRecording, match=r"chunk-000001\.safetensors is (damaged|not a chunk)"):
+            verified(tmp_path / "run")
+        chunk.write_bytes(whole)
+    assert verified(tmp_path / "run").steps == 3
+
+
+def test_a_changed_option_is_damage_too(tmp_path: Path) -> None:
+    """What the header says of a step has a checksum as the numbers have."""
+    recorded(tmp_path / "run", 3, eps=1e-3)
+    chunk = tmp_path / "run" / "chunk-000001.safetensors"
+    assert chunk.read_bytes().count(b"p-10") == 1
+    chunk.write_bytes(chunk.read_bytes().replace(b"p-10", b"p-11"))
+    with pytest.raises(BadRecording, match="the table of its steps is not what was written"):
+        verified(tmp_path / "run")
+
+
+def test_a_step_of_a_file_that_was_cut_off_is_checked_for_damage(tmp_path: Path) -> None:
+    """Each step has a checksum of its own, so those before the cut have theirs."""
+    recorded(tmp_path / "run", 10)
+    chunk = tmp_path / "run" / "chunk-000001.safetensors"
+    size_ = chunk.stat().st_size
+    chunk.write_bytes(chunk.read_bytes()[: size_ * 3 // 4])
+    assert 3 < verified(tmp_path / "run").steps < 10
+    chunk.write_bytes(damaged(chunk, size_ * 6 // 10))
+    with pytest.raises(BadRecording, match=r"what it holds of step \d is not what was written"):
+        verified(tmp_path / "run")
+
+
+def test_a_recording_without_checksums_is_read(tmp_path: Path) -> None:
+    """One that an earlier version wrote, whose index does not say which chunks there are either."""
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    recorded(tmp_path / "run", 130)
+    for path in (tmp_path / "run").glob("chunk-*"):
+        with safe_open(path, "np") as file:
+            told = json.loads(file.metadata()["steps"])
+        for row in told["rows"]:
+            del row["crc32"]
+        save_file(load_file(path), path, {"schema": "rmspec.recording/1", "steps": json.dumps(told)})
+    index = json.loads((tmp_path / "run" / "recording.json").read_text())
+    del index["chunks"]
+    (tmp_path / "run" / "recording.json").write_text(json.dumps(index))
+    found = verified(tmp_path / "run")
+    assert (found.steps, found.deviations, found.lost) == (130, [], [])
+
+
+def names(*numbers: int) -> tuple[str, ...]:
+    return tuple(f"chunk-{number:06d}.safetensors" for number in numbers)
+
+
+LOSSES: dict[str, tuple[Callable[[Path], None], list[Lost]]] = {
+    "first cut off": (lambda run: cut(run, 1, 300), [Lost(1, 100, cut_off=names(1))]),
+    "middle cut off": (lambda run: cut(run, 2, 300), [Lost(101, 200, cut_off=names(2))]),
+    "middle gone": (lambda run: gone(run, 2), [Lost(101, 200, gone=names(2))]),
+    "first gone": (lambda run: gone(run, 1), [Lost(1, 100, gone=names(1))]),
+    "last gone": (lambda run: gone(run, 3), [Lost(201, 300, gone=names(3))]),
+    "last cut off": (lambda run: cut(run, 3, 300), [Lost(201, 300, cut_off=names(3))]),
+    "two empty": (lambda run: cut(run, 1, 0) or cut(run, 2, 0), [Lost(1, 200, cut_off=names(1, 2))]),
+    "gone and cut off": (lambda run: gone(run, 1) or cut(run, 2, 0), [Lost(1, 200, gone=names(1), cut_off=names(2))]),
+    "two places": (
+        lambda run: gone(run, 1) or cut(run, 3, 0),
+        [Lost(1, 100, gone=names(1)), Lost(201, 300, cut_off=names(3))],
+    ),
+    "all gone": (
+        lambda run: [gone(run, number) for number in (1, 2, 3)],
+        [Lost(1, 300, gone=("chunk-000001.safetensors to chunk-000003.safetensors",))],
+    ),
+}
+
+
+def cut(run: Path, number: int, length: int) -> None:
+    os.truncate(run / names(number)[0], length)
+
+
+def gone(run: Path, number: int) -> None:
+    (run / names(number)[0]).unlink()
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of 300 steps in three chunks."""
+    folder = tmp_path_factory.mktemp("long") / "run"
+    recorded(folder, 300)
+    return folder
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_what_is_lost_is_told(tmp_path: Path, long_run: Path, what: str) -> None:
+    """Which steps, and the files that held them; the steps of the others are verified."""
+    harm, lost = LOSSES[what]
+    shutil.copytree(long_run, tmp_path / "run")
+    harm(tmp_path / "run")
+    found = verified(tmp_path / "run")
+    assert found.lost == lost
+    assert all(each.harmed for each in lost)
+    assert found.steps == 300 - sum(each.last - each.first + 1 for each in lost if each.last)
+    assert found.deviations == []
+
+
+def test_every_nth_step_is_counted_among_the_lost(tmp_path: Path) -> None:
+    """The first and the last are steps that were recorded."""
+    recorded(tmp_path / "run", 900, arguments={"every": 3})
+    gone(tmp_path / "run", 2)
+    assert verified(tmp_path / "run").lost == [Lost(301, 598, gone=names(2))]
+
+
+def test_steps_that_made_room_are_told_from_missing_ones(tmp_path: Path) -> None:
+    """The index says which chunk was the oldest; of a run that was killed the reason is left open."""
+    recorded(tmp_path / "run", 300, arguments={"max_bytes": 200_000})
+    run = tmp_path / "run"
+    there = sorted(path.name for path in run.glob("chunk-*"))
+    (lost,) = verified(run).lost
+    assert (lost.harmed, lost.gone, len(lost.dropped), lost.last) == (False, (), 1, verified(run).first_step - 1)
+    (run / there[0]).unlink()
+    (lost,) = verified(run).lost
+    assert (lost.harmed, lost.gone, len(lost.dropped)) == (True, (there[0],), 1)
+    index = json.loads((run / "recording.json").read_text())
+    (run / "recording.json").write_text(json.dumps({**index, "chunks": None, "seen": None, "ended": ""}))
+    (lost,) = verified(run).lost
+    assert (lost.harmed, lost.or_dropped, lost.dropped) == (False, True, ())
 
 
 KILLED = """
