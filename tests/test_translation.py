@@ -297,6 +297,14 @@ def test_a_buffer_that_overflows_is_refused():
     assert "overflows float32" in refusal(big, TORCH)
 
 
+def test_an_infinity_that_would_become_nan_is_refused():
+    """A learning rate of 0 makes NaN of it, and so does a difference of two."""
+    endless = (np.inf, 1.0, 0.0)
+    assert "would be NaN" in refusal(saved(TORCH, replace(MOVING, lr=0.0), values=endless), KERAS)
+    earlier = saved(TORCH, replace(MOVING, lr=2.0**-3), values=endless, steps=3)
+    assert "would be NaN" in refusal(saved(TORCH, MOVING, values=endless), KERAS, Terms(earlier=(earlier,)))
+
+
 # -- refusals of options
 
 
@@ -423,6 +431,42 @@ def test_a_role_that_does_not_fit_is_refused(role, values, expected):
     param = replace(group.params[0], arrays={**group.params[0].arrays, role: values})
     with pytest.raises(IncompleteState, match=expected):
         translate(Saved((replace(group, params=(param,)),)), KERAS)
+
+
+CENTERED = replace(MOVING, centered=True)
+
+
+@pytest.mark.parametrize("role", ["square_avg", "grad_avg", "momentum_buffer"])
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        (np.array([1, np.nan, np.nan], np.float32), r"a NaN at \[1\] and 1 more"),
+        (np.array([[1, 2], [np.nan, 4]], ml_dtypes.bfloat16), r"a NaN at \[1, 0\]\."),
+        (np.array(np.nan), r"a NaN\."),
+        (np.array([1, complex(1, np.nan)], np.complex64), r"a NaN at \[1\]\."),
+    ],
+    ids=["float32", "bfloat16", "scalar", "complex64"],
+)
+def test_a_nan_in_the_state_is_refused(role, values, place):
+    """In whichever array: nothing averages it away, so the run had failed. The message names the parameter and the element."""
+    arrays = dict.fromkeys(needed_roles(TORCH, CENTERED), np.ones_like(values))
+    param = SavedParam("fc.weight", {**arrays, role: values}, 7)
+    with pytest.raises(IncompleteState, match=f"{role} of parameter fc.weight has {place}"):
+        translate(Saved((SavedGroup(TORCH, CENTERED, (param,)),)), KERAS)
+
+
+def test_a_nan_that_no_update_reads_is_refused_as_well():
+    """A buffer that was left behind is of the same run."""
+    param = SavedParam("0", {"square_avg": np.ones(2), "momentum_buffer": np.array([0.0, np.nan])}, 7)
+    with pytest.raises(IncompleteState, match="NaN"):
+        translate(Saved((SavedGroup(TORCH, PLAIN, (param,)),)), KERAS)
+
+
+def test_infinities_are_carried():
+    """An average that overflowed is what the source would go on with; so is a buffer, times or over the learning rate."""
+    made = translate(saved(TORCH, CENTERED, values=(np.inf, 1.0, 0.0)), KERAS)
+    found = {role: float(values[0]) for role, values in made.saved.params()[0].arrays.items()}
+    assert found == {"square_avg": np.inf, "grad_avg": -np.inf, "momentum_buffer": -np.inf}
 
 
 def test_bfloat16_is_carried_to_the_bit():
