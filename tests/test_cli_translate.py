@@ -230,6 +230,26 @@ def test_options_go_by_the_names_of_either_dialect(options: list[str], capsys: p
     assert call in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("--lr", "--learning-rate"),
+        ("--learning-rate", "--learning-rate"),
+        ("--alpha", "--rho"),
+        ("--decay", "--alpha"),
+        ("--eps", "--epsilon"),
+    ],
+)
+def test_an_option_has_one_value_by_whatever_names(first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said twice with one value it passes; with two neither wins in silence."""
+    rest = ["--from", "keras3", "--to", "optax", *([] if first.startswith("--l") else ["--lr", "0.5"])]
+    assert run(*rest, first, "0.25", second, "0.25") == 0
+    assert "0.25" in capsys.readouterr().out
+    message = refused(capsys, *rest, first, "0.25", second, "0.125")
+    assert f"{second} " in message
+    assert "0.25 and 0.125" in message
+
+
 def test_a_history_is_read_from_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--earlier names the states that were saved before each change of the learning rate."""
     earlier = optimizer("torch", Hyperparameters(lr=0.5, alpha=0.875, eps=0.0, momentum=0.875), steps=4)
