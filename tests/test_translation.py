@@ -243,6 +243,31 @@ def test_eps_can_be_kept_on_request():
     assert line(moved, "eps").bound == pytest.approx(0.99, rel=1e-3)
 
 
+def test_the_choice_that_is_worse_in_the_worst_case_may_be_nearer_for_most():
+    """The default has the better bound, and the report counts the elements for which the other is nearer."""
+    hyper = replace(PLAIN, eps=1e-7)
+    values = (0.0, 1.0, 4.0)
+    moved = line(translate(saved(KERAS, hyper, values=values), TORCH), "eps")
+    assert "the worst element; kept is nearer for 2 of 3 here: compare both" in moved.note
+    kept = line(translate(saved(KERAS, hyper, values=values), TORCH, Terms(eps="kept")), "eps")
+    assert "the worst element; moved is nearer for 1 of 3 here: compare both" in kept.note
+    assert moved.bound < kept.bound
+    s = np.sqrt(np.array(values[1:]))
+    source = np.sqrt(s * s + 1e-7)
+    assert np.all(np.abs(source / (s + 1e-7) - 1) < np.abs(source / (s + 1e-7**0.5) - 1))
+    small = line(translate(saved(TORCH, hyper, values=(1e-8, 1e-9, 0.0)), KERAS), "eps")
+    assert small.note.endswith("kept is nearer for 0 of 3 here")
+
+
+def test_without_the_averages_nobody_can_count():
+    """Options alone, and a centered state, whose variance is a difference."""
+    hyper = replace(PLAIN, eps=1e-7)
+    for before in (Saved((SavedGroup(TORCH, hyper),)), saved(TORCH, replace(hyper, centered=True))):
+        note = line(translate(before, KERAS), "eps").note
+        assert "kept may be nearer on those that matter: compare both" in note
+    assert "nearer" not in line(translate(Saved((SavedGroup(TORCH, replace(PLAIN, eps=1.0)),)), KERAS), "eps").note
+
+
 def test_an_eps_that_would_round_to_zero_is_refused():
     """In float16 neither 1e-8 nor its square is a number."""
     hyper = replace(PLAIN, eps=1e-8)
