@@ -28,6 +28,11 @@ class Ascent(torch.optim.Optimizer):
 class Refuses(Ascent):
     def step(self, closure=None):
         raise NotImplementedError("not yet")
+
+
+class Still(Ascent):
+    def step(self, closure=None):
+        pass
 """
 
 
@@ -98,6 +103,17 @@ def test_what_climbs_is_seen_to_climb(folder: Path) -> None:
     assert ran.out.startswith("others.py:Ascent: no RMSprop, nor an optimizer that rmspec knows\n")
     switches = {each["name"]: each["value"] for each in valid(folder / "ascent.json")["switches"]}  # type: ignore[attr-defined]
     assert switches["maximize"] is True
+
+
+def test_what_never_moves_is_said_to_change_nothing(folder: Path) -> None:
+    """With the clause that rules RMSprop out, and no word of dialects that might explain it."""
+    pytest.importorskip("torch")
+    ran = rmspec(folder, "identify", "others.py:Still", "--json", "still.json")
+    assert ran.code == 1
+    assert ran.out.startswith("others.py:Still: no RMSprop: its steps change nothing\n")
+    assert "  step: step() performs one step of every parameter with a gradient\n" in ran.out
+    assert "no dialect" not in ran.out
+    assert valid(folder / "still.json")["message"] == "its steps change nothing"
 
 
 def test_what_tells_nothing_is_exit_code_5(folder: Path) -> None:
