@@ -124,6 +124,12 @@ def _check_range(param: SavedParam, old: Array, new: Array) -> None:
             "an infinity in it would never go away",
             "store the state in a wider format",
         )
+    if bool(np.any(np.isnan(as_reals(new)))):
+        raise CannotTranslate(
+            f"the momentum buffer of parameter {param.name} has an infinity, and would be NaN in the other dialect",
+            "no number is an infinity times 0, or one less another",
+            "take a state from before it overflowed",
+        )
 
 
 # -- with a history

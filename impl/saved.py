@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 class IncompleteState(RmspecError):
-    """A saved state lacks an entry, or has one that does not fit the others."""
+    """A saved state lacks an entry, or has one that does not fit the others or cannot be of a run that still works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def formats_of(saved: Saved) -> tuple[str, ...]:
 
 
 def check_saved(saved: Saved) -> None:
-    """Refuse a state with missing or unfitting entries. Raises ``IncompleteState``."""
+    """Refuse a state with missing or unfitting entries, or with numbers that no sound run has. Raises ``IncompleteState``."""
     for group in saved.groups:
         needed = needed_roles(group.dialect, group.hyper)
         for param in group.params:
@@ -106,14 +106,33 @@ def _check_param(param: SavedParam, needed: tuple[str, ...]) -> None:
                 "the state of a parameter has one shape and one format",
                 "the file does not hold the state of one optimizer: save it again",
             )
-    if "square_avg" in param.arrays and bool(np.any(as_reals(param.arrays["square_avg"]) < 0)):
-        raise IncompleteState(
-            f"square_avg of parameter {param.name} has a negative number",
-            "an average of squares has none, and its root would be NaN",
-            "the file does not hold the state of RMSprop under these names",
-        )
+        # Infinities stay: an average that overflowed is what the source would go on with as well.
+        if (place := _first(values, np.isnan(as_reals(values)))) is not None:
+            raise IncompleteState(
+                f"{role} of parameter {param.name} has a NaN{place}",
+                "a NaN is never averaged away: the run that saved it had failed, and the parameter is NaN or will be",
+                "take a state from before the first NaN",
+            )
+    if "square_avg" in param.arrays:
+        values = param.arrays["square_avg"]
+        if (place := _first(values, as_reals(values) < 0)) is not None:
+            raise IncompleteState(
+                f"square_avg of parameter {param.name} has a negative number{place}",
+                "an average of squares has none, and its root would be NaN",
+                "the file does not hold the state of RMSprop under these names",
+            )
     if param.steps is not None and param.steps < 0:
         raise IncompleteState(f"parameter {param.name} has made {param.steps} steps", "a count is not negative")
+
+
+def _first(values: Array, found: NDArray[np.bool_]) -> str | None:
+    """Where the first of the real numbers that were found is, in words, and how many more there are; ``None`` for none."""
+    positions = np.flatnonzero(found)
+    if not positions.size:
+        return None
+    index = np.unravel_index(int(positions[0]) // FORMATS[values.dtype.name].parts, values.shape)
+    place = f" at [{', '.join(map(str, map(int, index)))}]" if index else ""
+    return place + (f" and {positions.size - 1:,} more" if positions.size > 1 else "")
 
 
 def _kind(values: Array) -> str:

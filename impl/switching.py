@@ -10,7 +10,7 @@ import numpy as np
 
 from rmspec.impl.constructors import constructor_of
 from rmspec.impl.dialect import Dialect, Hyperparameters
-from rmspec.impl.epsplace import EpsChoice, choices
+from rmspec.impl.epsplace import EpsChoice, choices, nearer
 from rmspec.impl.formats import FORMATS, Format, as_reals
 from rmspec.impl.saved import SavedGroup
 from rmspec.impl.terms import CannotTranslate, Line, Terms
@@ -157,7 +157,8 @@ def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line
             best.eps,
             kind="bounded",
             bound=best.bound,
-            note=_eps_note(best, old, found),
+            note=_eps_note(best, old, found)
+            + "".join(_eps_nearer(pair, group, best, each) for each in found if each.eps != best.eps),
             condition=why,
         )
     ]
@@ -177,6 +178,19 @@ def _eps_note(choice: EpsChoice, old: str, found: tuple[EpsChoice, ...]) -> str:
         if each is not choice
     )
     return f"{places}: {how}, by at most {100 * choice.anywhere:.3g} % whatever v is{others}"
+
+
+def _eps_nearer(pair: _Pair, group: SavedGroup, best: EpsChoice, other: EpsChoice) -> str:
+    """That a bound is not what most elements see: for how many of the state the other choice is nearer."""
+    worst = "; a bound is that of the worst element"
+    arrays = [param.arrays["square_avg"] for param in group.params if "square_avg" in param.arrays]
+    place = pair.source.eps_at(pair.hyper)
+    if place == "none" or pair.source.centered(pair.hyper) or not sum(map(np.size, arrays)):
+        return f"{worst}, and {other.kind} may be nearer on those that matter: compare both"
+    reals = [as_reals(values) for values in arrays]
+    count = sum(nearer(other, best, pair.hyper.eps, place, np.sqrt(each)) for each in reals)
+    size = sum(each.size for each in reals)
+    return f"{worst}; {other.kind} is nearer for {count:,} of {size:,} here" + (": compare both" if count else "")
 
 
 def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:

@@ -110,18 +110,21 @@ def checkpoint_bytes(path: str, saved: Saved) -> bytes:
 
 
 def loading(path: str, dialect: Dialect) -> str:
-    """The Python to type that loads such a file, or says what is in it."""
+    """The Python to paste that loads such a file, one statement a line; where nothing takes it, that opens it.
+
+    The optimizer is called ``optimizer`` and the model ``model``; what reads the file is imported, the framework is not.
+    """
     ending = check_ending(path, dialect, writes=True)
     if ending in _TORCH:
         return f"optimizer.load_state_dict(torch.load({path!r}, weights_only=True))"
+    build = "optimizer.build(model.trainable_variables)"
     if dialect.name == "keras3" and ending == ".npz":
-        return f"optimizer.build(model.trainable_variables); optimizer.load_own_variables(numpy.load({path!r}))"
+        return f"import numpy\n{build}\noptimizer.load_own_variables(numpy.load({path!r}))"
     if dialect.name == "keras3" and ending in _KERAS:
-        variables = f'h5py.File({path!r})["optimizer/vars"]'
-        return f"optimizer.build(model.trainable_variables); optimizer.load_own_variables({variables})"
+        return f'import h5py\n{build}\noptimizer.load_own_variables(h5py.File({path!r})["optimizer/vars"])'
     names = ", ".join(f"PARAMETER.{name}" for name in array_checkpoint.role_names(dialect).values())
-    reader = "numpy.load" if ending == ".npz" else "safetensors.numpy.load_file"
-    return f"{reader}({path!r})  # {names}"
+    module, reader = ("numpy", "load") if ending == ".npz" else ("safetensors.numpy", "load_file")
+    return f"import {module}\narrays = {module}.{reader}({path!r})\n# its names: {names}"
 
 
 def _read(file: Path, ending: str, dialect: Dialect, given: Given) -> Saved:

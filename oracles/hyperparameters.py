@@ -103,10 +103,13 @@ def stored_options(dialect: Dialect, table: Mapping[str, object], *, where: str)
     found: dict[str, Value] = {}
     for name, value in table.items():
         if name not in ours:
+            elsewhere = any(name in (*each.names.values(), *each.switches) for each in CONSTRUCTORS.values())
             raise BadCheckpoint(
                 f"{where} has the option {name!r}",
                 f"{made.path} takes {', '.join(ours)}",
-                "name the dialect that the file is of with --from",
+                "name the dialect that the file is of with --from"
+                if elsewhere
+                else "no dialect has it: translate the state of an RMSprop that goes without",
             )
         if value is None and name in made.unset:
             value = 0.0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rmspec.impl.constructors import constructor_of
 from rmspec.impl.dialect import Dialect
 from rmspec.impl.envelope import STATE_ROLES
 from rmspec.impl.saved import Array, Saved, SavedGroup, SavedParam
@@ -21,8 +23,10 @@ from rmspec.oracles.torch_arrays import to_numpy, to_tensor
 __all__ = ["torch_bytes", "torch_file"]
 
 _OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize")
+_BESIDE = ("params", "param_names", "initial_lr")
 _PATHS = ("foreach", "capturable", "differentiable")  # which code runs, not what it computes
 _STATE = {"step", *STATE_ROLES}
+_SAVE = "save it with torch.save(optimizer.state_dict(), path)"
 
 
 def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
@@ -32,16 +36,17 @@ def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
             warnings.simplefilter("ignore")  # of a protocol that torch.save does not use: what follows says more
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not _written_by_torch(path):
+            raise _foreign(path) from None
         raise BadCheckpoint(
             f"{path} is a pickle that needs more than tensors and plain data: {_named_in(error)}",
             "to read it would run code from the file",
             "save the state alone: torch.save(optimizer.state_dict(), path)",
         ) from None
     except Exception as error:
-        raise BadCheckpoint(
-            f"{path} cannot be read by torch.load: {reason(error)}",
-            hint="save it with torch.save(optimizer.state_dict(), path)",
-        ) from None
+        if not _written_by_torch(path):
+            raise _foreign(path) from None
+        raise BadCheckpoint(f"{path} cannot be read by torch.load: {reason(error)}", hint=_SAVE) from None
     return _saved(_state_dict(data, path, given), dialect, given, str(path))
 
 
@@ -69,9 +74,33 @@ def torch_bytes(saved: Saved) -> bytes:
     return out.getvalue()
 
 
+def _written_by_torch(path: Path) -> bool:
+    """Whether a file looks like one of ``torch.save``: a zip with a ``data.pkl``, or before torch 1.6 a binary pickle.
+
+    Raises ``BadCheckpoint`` for a zip that has lost its end, where the list of what is in it stands.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError:
+        return True  # what torch.load says of it is the reason
+    if start != b"PK":
+        return start[:1] == b"\x80"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        raise BadCheckpoint(f"{path} is cut off or damaged", "the list of its contents is missing", _SAVE) from None
+
+
+def _foreign(path: Path) -> BadCheckpoint:
+    what = "is no file that torch.save wrote" if path.stat().st_size else "is empty"
+    return BadCheckpoint(f"{path} {what}", hint=_SAVE)
+
+
 def _named_in(error: Exception) -> str:
     words = str(error).replace("\n", " ").split("Unsupported global: GLOBAL ")
-    return words[1].split()[0] if len(words) > 1 else "it is not a file of torch.save, or it holds other objects"
+    return words[1].split()[0] if len(words) > 1 else "it is cut off, or it holds other objects"
 
 
 def _state_dict(data: object, path: Path, given: Given) -> Mapping[str, Any]:
@@ -91,7 +120,7 @@ def _state_dict(data: object, path: Path, given: Given) -> Mapping[str, Any]:
     raise BadCheckpoint(
         f"{where} holds no state_dict of an optimizer",
         "that is a dict with state and param_groups",
-        f"say --key {inside[0]}" if inside else "save it with torch.save(optimizer.state_dict(), path)",
+        f"say --key {inside[0]}" if inside else _SAVE,
     )
 
 
@@ -101,6 +130,7 @@ def _saved(table: Mapping[str, Any], dialect: Dialect, given: Given, where: str)
         raise BadCheckpoint(
             f"{where} has no parameter groups", hint="save the state of an optimizer that has parameters"
         )
+    _check_kind(state, param_groups, dialect, where)
     groups, keys = [], []
     for index, entry in enumerate(param_groups):
         place = f"{where}, group {index},"
@@ -128,13 +158,32 @@ def _saved(table: Mapping[str, Any], dialect: Dialect, given: Given, where: str)
     return Saved(tuple(groups))
 
 
+def _check_kind(state: Mapping[Any, Any], param_groups: list[Any], dialect: Dialect, where: str) -> None:
+    """Refuse the state of an optimizer that is no RMSprop by what it keeps, or is called with. Raises ``BadCheckpoint``."""
+    made = constructor_of(dialect)
+    known = {*made.names.values(), *made.switches, *_OPTIONS, *_PATHS, *_BESIDE}
+    kept = list(dict.fromkeys(str(name) for each in state.values() if isinstance(each, Mapping) for name in each))
+    called = list(dict.fromkeys(str(name) for each in param_groups if isinstance(each, Mapping) for name in each))
+    entries = [name for name in kept if name not in _STATE]
+    options = [name for name in called if name not in known]
+    # One strange name alone may be an addition to RMSprop, and is told by the parameter or the group that has it.
+    if not (entries or options) or ("square_avg" in kept and not (entries and options)):
+        return
+    found = ", ".join(entries) if entries else f"the options {', '.join(options)}"
+    raise BadCheckpoint(
+        f"{where} is the state of another optimizer: it has {found}",
+        f"RMSprop keeps {', '.join(sorted(_STATE))}",
+        "there is nothing to translate; take the state of an RMSprop",
+    )
+
+
 def _options(entry: Mapping[str, Any], dialect: Dialect, given: Given, place: str) -> tuple[Dialect, Any, str]:
     values = {
         name: value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
         for name, value in entry.items()
     }
     initial = values.pop("initial_lr", None)
-    table = {name: value for name, value in values.items() if name not in ("params", "param_names", *_PATHS)}
+    table = {name: value for name, value in values.items() if name not in (*_BESIDE, *_PATHS)}
     if dialect.name not in ("torch", "torch-maximize") and not table.get("maximize"):
         table.pop("maximize", None)
     stored = stored_options(dialect, table, where=place)

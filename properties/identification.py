@@ -17,7 +17,7 @@ from rmspec.properties.identified import Contradiction, Identification, Neighbou
 from rmspec.properties.probes import Prober
 from rmspec.properties.questions import Questions, widest
 from rmspec.properties.separation import Separation
-from rmspec.properties.update import Unexplained, Update, explained
+from rmspec.properties.update import Unexplained, Update, explained, resting
 
 __all__ = ["identify", "told"]
 
@@ -83,7 +83,8 @@ def _foreign(subject: Subject, questions: Questions, update: Update) -> Identifi
     family = families.named(traces, decaying)
     if family == "SGD" and questions.takes("momentum"):
         family = families.named([questions.seen(1.0, 0.0, given={"momentum": 0.5})]) or family
-    still = all(moment.before == moment.after for trace in traces for moment in trace.moments)
+    if all(moment.before == moment.after for trace in traces for moment in trace.moments):
+        return _still(subject, questions)
     failed = [] if update.failed is None or update.contradictions else [_contradiction(update.failed, "update")]
     return Identification(
         subject.name,
@@ -92,7 +93,21 @@ def _foreign(subject: Subject, questions: Questions, update: Update) -> Identifi
         family=family,
         switches=tuple(_direction(questions, switch) for switch in SWITCHES),
         contradictions=(*update.contradictions, *failed),
-        message="it does not move" if still else "",
+    )
+
+
+def _still(subject: Subject, questions: Questions) -> Identification:
+    """What never moves: no RMSprop, unless it has a learning rate of its own, which may be 0."""
+    problem = resting(questions)
+    chosen = questions.takes("lr")
+    summary = "the step leaves the parameter where it is; what is allowed is what the closest dialect allows"
+    return Identification(
+        subject.name,
+        "other" if chosen else "unexplained",
+        format=questions.format,
+        switches=tuple(_direction(questions, switch) for switch in SWITCHES),
+        contradictions=() if problem is None else (_contradiction(problem, "step", summary),),
+        message="its steps change nothing" + ("" if chosen else "; its learning rate cannot be chosen, and may be 0"),
     )
 
 
@@ -134,10 +149,14 @@ def _answered(subject: Subject, elimination: Elimination) -> Identification:
     )
 
 
-def _contradiction(problem: Unexplained, clause: str) -> Contradiction:
+def _contradiction(
+    problem: Unexplained,
+    clause: str,
+    summary: str = "no dialect explains this step; what is allowed is what the closest one allows",
+) -> Contradiction:
     return Contradiction(
         clause,
-        "no dialect explains this step; what is allowed is what the closest one allows",
+        summary,
         problem.program,
         problem.observed,
         problem.allowed,

@@ -20,7 +20,7 @@ from rmspec.properties.identified import Contradiction
 from rmspec.properties.probes import Trace
 from rmspec.properties.questions import OFF, USUAL, Questions
 
-__all__ = ["Unexplained", "Update", "explained", "explaining", "unexplained"]
+__all__ = ["Unexplained", "Update", "explained", "explaining", "resting", "unexplained"]
 
 _SUPPOSED: Mapping[str, float] = {"lr": 1e-2, "alpha": 0.99, "eps": 0.0, **OFF}
 """What a hypothesis has for an option that cannot be chosen, until that is found out."""
@@ -91,6 +91,18 @@ def unexplained(candidates: Iterable[Hypothesis], trace: Trace, switches: tuple[
     closest = min(last, key=lambda each: max(each.lo - each.observed, each.observed - each.hi))
     calls = trace.program.calls[: latest + 1]
     return Unexplained(switches, replace(trace.program, calls=calls), closest.observed, (closest.lo, closest.hi))
+
+
+def resting(questions: Questions) -> Unexplained | None:
+    """The first step of the plain probe by itself, and the least that a dialect that descends does in it."""
+    plain = questions.plain()
+    first = plain.moments[0]
+    calls = plain.program.calls[: first.call + 1]
+    alone = Trace(replace(plain.program, calls=calls), (first,))
+    start = [each for each in _start(questions) if not each.value("maximize")]
+    if not questions.takes("lr"):
+        start = [_fixing(each, "lr", value) for each in start for value in USUAL["lr"]]
+    return unexplained(_placed(start), alone, ())
 
 
 def _failure(hypothesis: Hypothesis, trace: Trace) -> Prediction | None:

@@ -18,7 +18,15 @@ from rmspec.impl.errors import RmspecError
 from rmspec.reports.cli_known import known
 from rmspec.reports.environment import version
 from rmspec.reports.gate import ExitCode
-from rmspec.reports.problems import InternalError, click_message, internal_message, message, nearest, trace_of
+from rmspec.reports.problems import (
+    BadOption,
+    InternalError,
+    click_message,
+    internal_message,
+    message,
+    nearest,
+    trace_of,
+)
 
 __all__ = ["main"]
 
@@ -296,6 +304,23 @@ def _log(file: str) -> int:
     return ExitCode.CONFORMS
 
 
+def _spelled(*names: str, help: str) -> Callable[[_Command], _Command]:
+    """A number that goes by several names. It may be said again, but not differently: the last would win in silence."""
+
+    def one(ctx: click.Context, param: click.Parameter, values: tuple[float, ...]) -> float | None:
+        different = list(dict.fromkeys(values))
+        if len(different) > 1:
+            raise BadOption(
+                f"{' or '.join(names)} is {' and '.join(map(repr, different))}",
+                "they are names of one option, and it has one value",
+                "leave one of them out",
+            )
+        return values[0] if values else None
+
+    name = names[0].removeprefix("--")
+    return click.option(*names, name, type=float, multiple=True, callback=one, metavar="X", help=help)
+
+
 def _translate_options(command: _Command) -> _Command:
     return _with(
         command,
@@ -305,11 +330,9 @@ def _translate_options(command: _Command) -> _Command:
             click.option("--out", metavar="FILE", help="Write the translated state there; the ending says how."),
             click.option("--force", is_flag=True, help="Replace a file that is there."),
             click.option("--json", metavar="FILE", help="Write the report as JSON; - is standard output."),
-            click.option("--lr", "--learning-rate", "lr", type=float, metavar="X", help="Learning rate of the source."),
-            click.option(
-                "--alpha", "--rho", "--decay", "alpha", type=float, metavar="X", help="Its smoothing constant."
-            ),
-            click.option("--eps", "--epsilon", "eps", type=float, metavar="X", help="Its eps."),
+            _spelled("--lr", "--learning-rate", help="Learning rate of the source."),
+            _spelled("--alpha", "--rho", "--decay", help="Its smoothing constant."),
+            _spelled("--eps", "--epsilon", help="Its eps."),
             click.option("--weight-decay", type=float, metavar="X", help="Its weight decay."),
             click.option("--momentum", type=float, metavar="X", help="Its momentum factor."),
             click.option("--centered/--no-centered", default=None, help="Whether it is centered."),

@@ -20,7 +20,7 @@ from rmspec.reports.checking import Checking
 from rmspec.reports.config import KEYS, read_config
 from rmspec.reports.eventlog import EventLog
 from rmspec.reports.gate import ExitCode, exit_code
-from rmspec.reports.options import CheckOptions, resolve
+from rmspec.reports.options import CheckOptions, any_own, resolve
 from rmspec.reports.outputs import write
 from rmspec.reports.problems import internal_message
 from rmspec.reports.reporter import Document, Record, Reporter
@@ -57,6 +57,9 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     for name, other in (("known", "no_known"), ("no_known", "known")):
         if name in typed:
             values.pop(other, None)
+    # What the classes of a project are built on says nothing of other subjects.
+    if "subjects" in typed and "framework" not in typed and not any_own(typed["subjects"]):
+        values.pop("framework", None)
     values.update(typed)
     for name in ("subjects", "dtype", "without"):
         values[name] = tuple(values.get(name, ()))

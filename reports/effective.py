@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rmspec.reports.commands import merged
 from rmspec.reports.config import KEYS, config_file, read_config
-from rmspec.reports.options import resolve
+from rmspec.reports.options import any_own, resolve
 from rmspec.reports.readable import plain
 
 __all__ = ["Setting", "effective", "settings"]
@@ -78,5 +78,7 @@ def _told(setting: Setting) -> str:
 
 
 def _replaced(name: str, typed: Mapping[str, Any]) -> bool:
-    """Whether what is typed takes the place of a configured option of another name."""
+    """Whether what is typed takes the place of a configured option of another name, or leaves it nothing to say."""
+    if name == "framework":
+        return "subjects" in typed and not any_own(typed["subjects"])
     return (name == "known" and "no_known" in typed) or (name == "no_known" and "known" in typed)

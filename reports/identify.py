@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rmspec.impl.formats import FORMATS
 from rmspec.oracles.loader import check_name
-from rmspec.oracles.registry import FRAMEWORKS
 from rmspec.properties.check import Settings
 from rmspec.properties.identified import Identification, Standing
 from rmspec.reports import identityjson
@@ -16,9 +14,9 @@ from rmspec.reports.block import wrapped
 from rmspec.reports.gate import ExitCode
 from rmspec.reports.identity import lines
 from rmspec.reports.jobs import Identified, Identify
-from rmspec.reports.options import listed
+from rmspec.reports.options import check_framework, formats_named
 from rmspec.reports.outputs import check_writable, write
-from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.problems import BadOption
 from rmspec.reports.readable import plain
 from rmspec.reports.terminal import console
 
@@ -70,9 +68,8 @@ def identify(options: IdentifyOptions) -> ExitCode:
 
 def _resolved(options: IdentifyOptions) -> Settings:
     check_name(options.subject)
-    if options.framework is not None:
-        choose("framework", options.framework, [each.name for each in FRAMEWORKS if each.users])
-    formats = tuple(choose("dtype", name, FORMATS) for name in listed(options.dtype))
+    check_framework(options.framework, (options.subject,))
+    formats = formats_named(options.dtype)
     if not options.device.strip():
         raise BadOption("--device names no device", hint="write --device cpu, or --device cuda")
     if not (options.call_timeout > 0 and math.isfinite(options.call_timeout)):

@@ -46,6 +46,10 @@ def headline(found: Identification) -> str:
             return f"RMSprop of the dialect {_or(found.named)}: what would tell them apart cannot be seen"
         case "dialect":
             return f"RMSprop of a dialect without a name; closest: {_closest(found.nearest)}"
+        case "other" if found.message:
+            return f"no RMSprop: {found.message}"
+        case "unexplained" if found.message:
+            return found.message
         case "unexplained":
             closest = f"; closest: {_closest(found.nearest)}" if found.nearest else ""
             return f"no dialect of RMSprop explains what it does{closest}"

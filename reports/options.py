@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,14 @@ from rmspec.impl.dialect import DIALECTS
 from rmspec.impl.formats import FORMATS
 from rmspec.impl.policy import POLICIES
 from rmspec.oracles.loader import check_name
-from rmspec.oracles.registry import FRAMEWORKS
+from rmspec.oracles.registry import FRAMEWORKS, registered_names
 from rmspec.oracles.subject import FEATURES
 from rmspec.properties.check import PROFILES, Settings
 from rmspec.properties.known import read_known, shipped
 from rmspec.reports.outputs import check_folder, check_writable
 from rmspec.reports.problems import BadOption, choose
 
-__all__ = ["CheckOptions", "listed", "resolve"]
+__all__ = ["CheckOptions", "any_own", "check_framework", "formats_named", "listed", "resolve"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +72,8 @@ def resolve(options: CheckOptions) -> Settings:
     if options.dialect is not None and options.dialect != "specification":
         choose("dialect", options.dialect, DIALECTS)
     choose("policy", options.policy, POLICIES)
-    if options.framework is not None:
-        choose("framework", options.framework, [each.name for each in FRAMEWORKS if each.users])
-    formats = tuple(choose("dtype", name, FORMATS) for name in listed(options.dtype))
+    check_framework(options.framework, options.subjects)
+    formats = formats_named(options.dtype)
     without = frozenset(choose("feature", name, FEATURES, where="--without") for name in listed(options.without))
     if options.fail_on is not None:
         choose("value of --fail-on", options.fail_on, ["hazards"])
@@ -105,6 +105,40 @@ def resolve(options: CheckOptions) -> Settings:
 def listed(values: tuple[str, ...]) -> tuple[str, ...]:
     """The names in values that may each hold several, separated by commas."""
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+
+
+def formats_named(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The number formats that ``--dtype`` names, each known. Raises ``BadOption``, also where it names none."""
+    for value in values:
+        if not listed((value,)):
+            raise BadOption(
+                f"--dtype {value!r} names no format",
+                "every format would be meant",
+                "leave it out, or write --dtype float32",
+            )
+    return tuple(choose("dtype", name, FORMATS) for name in listed(values))
+
+
+def check_framework(framework: str | None, subjects: Sequence[str]) -> None:
+    """Refuse a ``--framework`` that there is not, or that none of the subjects could be built on. Raises ``BadOption``."""
+    if framework is None:
+        return
+    choose("framework", framework, [each.name for each in FRAMEWORKS if each.users])
+    registered = registered_names()
+    if any_own(subjects) or all(name in registered and registered[name].name == framework for name in subjects):
+        return
+    other = next(name for name in subjects if name not in registered or registered[name].name != framework)
+    found = f"has the framework {registered[other].name}" if other in registered else "is a process of its own"
+    raise BadOption(
+        f"--framework {framework!r} is for classes of your own, and {other} {found}",
+        "it would change nothing",
+        "leave it out, or name your class, as in path/to/mine.py:Class",
+    )
+
+
+def any_own(subjects: Sequence[str]) -> bool:
+    """Whether one of the subjects may be a class or a factory of the user's, which is what ``--framework`` is about."""
+    return any(name not in registered_names() and not name.startswith("process:") for name in subjects)
 
 
 def _subjects(options: CheckOptions) -> None:

@@ -78,7 +78,8 @@ def as_text(told: Told) -> str:
         lines += ["", "  construct it with:", *wrapped(text, indent=4, hang=8)]
     if told.written:
         lines += ["", *wrapped(f"written to {told.written}; load it with:", indent=2, hang=4)]
-        lines += wrapped(told.loading, indent=4, hang=8)
+        # Not wrapped: a statement or a file name that is broken cannot be pasted.
+        lines += [f"    {line}" for line in told.loading.splitlines()]
     return "\n".join(lines)
 
 

@@ -237,6 +237,77 @@ def test_state_of_a_parameter_in_no_group_is_refused(tmp_path: Path) -> None:
     assert "which is in no group" in refused(tmp_path / "stray.pt", "torch")
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("Adam", {}, "it has exp_avg, exp_avg_sq"),
+        ("AdamW", {"amsgrad": True}, "it has exp_avg, exp_avg_sq, max_exp_avg_sq"),
+        ("Adagrad", {}, "it has sum"),
+        ("Adadelta", {}, "it has acc_delta"),
+        ("SGD", {"momentum": 0.5}, "it has the options dampening"),
+        ("SGD", {}, "it has the options dampening"),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["torch", "tensorflow"])
+def test_the_state_of_another_optimizer_is_called_so(
+    name: str, options: dict[str, object], expected: str, dialect: str, tmp_path: Path
+) -> None:
+    """By what it keeps, or else by its options; and no dialect is asked for, since none would help."""
+    torch = pytest.importorskip("torch")
+    p = torch.nn.Parameter(torch.ones(2))
+    made = getattr(torch.optim, name)([p], lr=0.125, **options)
+    p.grad = torch.ones(2)
+    made.step()
+    torch.save(made.state_dict(), tmp_path / "other.pt")
+    message = refused(tmp_path / "other.pt", dialect)
+    assert "is the state of another optimizer" in message
+    assert expected in message
+    assert "there is nothing to translate" in message
+    assert "--from" not in message
+
+
+def test_an_option_that_no_dialect_has_asks_for_no_dialect(tmp_path: Path) -> None:
+    """One that another dialect has does."""
+    before = optimizer("torch", HYPER)
+    path = tmp_path / "x.npz"
+    path.write_bytes(checkpoint_bytes(str(path), before))
+    with np.load(path) as loaded:
+        arrays = dict(loaded)
+    table = json.loads(str(arrays["rmspec"]))
+    for option, helps in (("rho", True), ("amsgrad", False)):
+        table["groups"][0]["options"][option] = 0.5
+        np.savez(path, **{**arrays, "rmspec": np.array(json.dumps(table))})
+        assert ("--from" in refused(path, "torch")) is helps
+        del table["groups"][0]["options"][option]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "x.pt is empty"),
+        (b"junk\n", "x.pt is no file that torch.save wrote"),
+        (b"nothing of the kind", "x.pt is no file that torch.save wrote"),
+        (bytes(range(256)), "x.pt is no file that torch.save wrote"),
+        (b"PK\x03\x04 and so on", "x.pt is cut off or damaged"),
+    ],
+)
+def test_what_torch_never_wrote_is_called_so(data: bytes, expected: str, tmp_path: Path) -> None:
+    """Whatever torch.load trips over in it, and no code is spoken of."""
+    pytest.importorskip("torch")
+    (tmp_path / "x.pt").write_bytes(data)
+    message = refused(tmp_path / "x.pt", "torch")
+    assert expected in message
+    assert "run code" not in message
+
+
+def test_an_archive_of_something_else_was_not_written_by_torch(tmp_path: Path) -> None:
+    """A zip without a data.pkl, as of NumPy."""
+    pytest.importorskip("torch")
+    np.savez(tmp_path / "x.npz", a=np.ones(2))
+    (tmp_path / "x.npz").rename(tmp_path / "x.pt")
+    assert "no file that torch.save wrote" in refused(tmp_path / "x.pt", "torch")
+
+
 # -- Keras
 
 

@@ -28,6 +28,11 @@ class Ascent(torch.optim.Optimizer):
 class Refuses(Ascent):
     def step(self, closure=None):
         raise NotImplementedError("not yet")
+
+
+class Still(Ascent):
+    def step(self, closure=None):
+        pass
 """
 
 
@@ -100,6 +105,17 @@ def test_what_climbs_is_seen_to_climb(folder: Path) -> None:
     assert switches["maximize"] is True
 
 
+def test_what_never_moves_is_said_to_change_nothing(folder: Path) -> None:
+    """With the clause that rules RMSprop out, and no word of dialects that might explain it."""
+    pytest.importorskip("torch")
+    ran = rmspec(folder, "identify", "others.py:Still", "--json", "still.json")
+    assert ran.code == 1
+    assert ran.out.startswith("others.py:Still: no RMSprop: its steps change nothing\n")
+    assert "  step: step() performs one step of every parameter with a gradient\n" in ran.out
+    assert "no dialect" not in ran.out
+    assert valid(folder / "still.json")["message"] == "its steps change nothing"
+
+
 def test_what_tells_nothing_is_exit_code_5(folder: Path) -> None:
     """With the exception that it raised."""
     pytest.importorskip("torch")
@@ -128,6 +144,9 @@ def test_a_crash_and_a_hang_are_exit_code_4(folder: Path) -> None:
         (["mine.py:goood"], "did you mean good?"),
         (["reference", "--dtype", "floa64"], "did you mean float64?"),
         (["reference", "--framework", "trch"], "did you mean torch?"),
+        (["reference", "--framework", "torch"], "reference has the framework numpy"),
+        (["torch", "--framework", "keras"], "leave it out, or name your class"),
+        (["reference", "--dtype", ""], "names no format"),
         (["reference", "--device", " "], "names no device"),
         (["reference", "--call-timeout", "0"], "--call-timeout 0"),
         (["reference", "--json", "no/where.json"], "mkdir -p"),

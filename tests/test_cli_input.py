@@ -8,6 +8,8 @@ from commandline import SUBJECTS
 
 from rmspec.reports import cli, commands, problems
 from rmspec.reports.cli import main
+from rmspec.reports.effective import settings
+from rmspec.reports.options import CheckOptions, resolve
 
 PROGRAM = {
     "schema": "rmspec.program/1",
@@ -73,7 +75,18 @@ CASES = {
     "dtype": (["check", "torch", "--dtype", "float32,floa64"], "unknown dtype 'floa64'; did you mean float64?"),
     "feature": (["check", "torch", "--without", "momentm"], "did you mean momentum?"),
     "policy": (["check", "torch", "--policy", "fastmath"], "did you mean fast-math?"),
+    "empty dtype": (["check", "torch", "--dtype", ""], "--dtype '' names no format"),
+    "empty dtype beside another": (["check", "torch", "--dtype", "float32", "--dtype", ","], "--dtype ',' names no"),
     "framework": (["check", "torch", "--framework", "trch"], "did you mean torch?"),
+    "framework of another subject": (
+        ["check", "torch", "--framework", "keras"],
+        "--framework 'keras' is for classes of your own, and torch has the framework torch",
+    ),
+    "framework of one of several": (
+        ["check", "keras", "torch", "--framework", "keras"],
+        "and torch has the framework torch",
+    ),
+    "framework of a process": (["check", "process:true", "--framework", "torch"], "is a process of its own"),
     "baseline": (["check", "torch", "--baseline", "trch"], "did you mean torch?"),
     "fail-on": (["check", "torch", "--fail-on", "hazard"], "did you mean hazards?"),
     "seed that is no number": (["check", "torch", "--seed", "x"], "'x' is not a valid integer"),
@@ -239,6 +252,18 @@ def test_the_command_line_wins_over_the_configuration(folder: Path) -> None:
     options = commands.merged({"seed": 4, "subjects": ("reference",), "known": "list.toml"}, folder)
     assert (options.profile, options.seed, options.subjects) == ("deep", 4, ("reference",))
     assert (options.known, options.no_known, options.dtype) == ("list.toml", False, ("float32,float64",))
+
+
+def test_a_framework_is_about_classes_of_ones_own(folder: Path) -> None:
+    """Beside one a registered subject is no contradiction, and what a project configures is not about a registered one alone."""
+    for subjects in (("torch", "mine.py:good"), ("mine.py:good",), ("keras",)):
+        resolve(CheckOptions(subjects=subjects, framework="keras"))
+    (folder / "pyproject.toml").write_text('[tool.rmspec]\nsubjects = ["mine.py:good"]\nframework = "keras"\n')
+    assert commands.merged({}, folder).framework == "keras"
+    typed = {"subjects": ("torch",)}
+    assert commands.merged(typed, folder).framework is None
+    (found,) = [each for each in settings(typed, folder) if each.key == "framework"]
+    assert (found.value, found.source) == (None, "default")
 
 
 def test_the_nearest_configuration_holds_and_names_files_from_its_own_folder(folder: Path) -> None:

@@ -1,7 +1,10 @@
 """``rmspec translate``: exit code 0 and a whole file, or exit code 2, one message and no file."""
 
 import json
+import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -128,6 +131,65 @@ def test_a_state_goes_there_and_back_to_the_bit(folder: Path, capsys: pytest.Cap
     assert (table["exact"], table["read"], table["written"]) == (True, "k.npz", "back.npz")
 
 
+@pytest.mark.parametrize(
+    ("target", "out"),
+    [
+        ("torch", "my state.pt"),
+        ("torch", "my state.safetensors"),
+        ("keras3", "my state.npz"),
+        ("keras3", "my state.weights.h5"),
+        ("keras3", "my state.safetensors"),
+        ("tensorflow", "my state.pt"),
+        ("tensorflow1", "my state.npz"),
+        ("tensorflow1", "my state.safetensors"),
+        ("optax", "my state.npz"),
+        ("optax", "my state.safetensors"),
+        ("optax", "a folder/" + 3 * "with a name that is longer than a line " + "/state.npz"),
+    ],
+)
+def test_what_loads_a_file_can_be_pasted(
+    target: str, out: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The statements stand at one indent and compile, whatever is in the name of the file; so does the constructor call."""
+    for ending, module in ((".pt", "torch"), (".h5", "h5py"), (".safetensors", "safetensors")):
+        if out.endswith(ending):
+            pytest.importorskip(module)
+    (folder / out).parent.mkdir(parents=True, exist_ok=True)
+    assert run("in.npz", "--from", "torch", "--to", target, "--out", out, "--json", "r.json") == 0
+    call, loads = (
+        re.split(r"\n\n|\Z", text, maxsplit=1)[0]
+        for text in re.split(r"(?:construct|load)\s+it\s+with:\n", capsys.readouterr().out)[1:]
+    )
+    compile(textwrap.dedent(call), "construct", "exec")
+    statements = textwrap.dedent(loads).rstrip("\n")
+    compile(statements, "load", "exec")
+    assert repr(out) in statements
+    assert statements == json.loads((folder / "r.json").read_text())["loading"]
+
+
+def test_arrays_are_opened_as_the_report_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run as it is printed, it finds the arrays under the names that it gives."""
+    assert run("in.npz", "--from", "torch", "--to", "optax", "--out", "o.npz") == 0
+    found: dict[str, Any] = {}
+    exec(textwrap.dedent(capsys.readouterr().out.split("load it with:\n")[1]), found)
+    assert {"0.nu", "0.trace"} <= set(found["arrays"].files)
+
+
+def test_a_nan_in_the_state_is_refused_and_leaves_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the array, the parameter and the element."""
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    made = torch.optim.RMSprop([weight], eps=0.0)
+    weight.grad = torch.ones_like(weight)
+    made.step()
+    made.state[weight]["square_avg"][0, 0] = float("nan")
+    torch.save(made.state_dict(), "nan.pt")
+    message = refused(capsys, "nan.pt", "--from", "torch", "--to", "keras3", "--out", "out.npz", "--json", "r.json")
+    assert "square_avg of parameter 0 has a NaN at [0, 0]" in message
+    assert not (folder / "out.npz").exists()
+    assert not (folder / "r.json").exists()
+
+
 def test_the_report_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     """For options alone and for a state; - is standard output, and then the table goes to standard error."""
     jsonschema.Draft202012Validator.check_schema(schema())
@@ -166,6 +228,26 @@ def test_options_go_by_the_names_of_either_dialect(options: list[str], capsys: p
     assert run("--from", "keras3", "--to", "optax", *options) == 0
     call = "optax.rmsprop(learning_rate=0.5, decay=0.75, eps=0.125, centered=False, eps_in_sqrt=True)"
     assert call in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("--lr", "--learning-rate"),
+        ("--learning-rate", "--learning-rate"),
+        ("--alpha", "--rho"),
+        ("--decay", "--alpha"),
+        ("--eps", "--epsilon"),
+    ],
+)
+def test_an_option_has_one_value_by_whatever_names(first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said twice with one value it passes; with two neither wins in silence."""
+    rest = ["--from", "keras3", "--to", "optax", *([] if first.startswith("--l") else ["--lr", "0.5"])]
+    assert run(*rest, first, "0.25", second, "0.25") == 0
+    assert "0.25" in capsys.readouterr().out
+    message = refused(capsys, *rest, first, "0.25", second, "0.125")
+    assert f"{second} " in message
+    assert "0.25 and 0.125" in message
 
 
 def test_a_history_is_read_from_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,13 @@
 """eps inside or outside the root: the bounds on the difference hold in exact arithmetic, and nothing smaller does."""
 
 import gmpy2
+import numpy as np
 import pytest
 from gmpy2 import mpfr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rmspec.impl.epsplace import GENERAL_BOUND, choices, kept_range, moved_range
+from rmspec.impl.epsplace import GENERAL_BOUND, choices, kept_range, moved_range, nearer
 from rmspec.impl.formats import FORMATS
 
 DOUBLE = FORMATS["float64"]
@@ -106,6 +107,26 @@ def test_the_better_choice_comes_first():
     assert [each.kind for each in choices(1e-8, "outside", 1.0, DOUBLE)] == ["moved", "kept"]
     assert [each.kind for each in choices(0.5, "outside", 0.0, DOUBLE)] == ["kept", "moved"]
     assert choices(1e-8, "outside", 0.0, FORMATS["float16"]) == ()
+
+
+@given(PLACES, positive(st.floats(-10, -0.01)), st.lists(positive(st.floats(-12, 4)), max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_for_how_many_a_choice_is_nearer_is_counted(place, eps, roots):
+    """As in exact arithmetic, and each s is nearer to one of the two."""
+    moved, kept = sorted(choices(eps, place, 0.0, DOUBLE), key=lambda each: each.kind != "moved")
+    differences = [[change(place, eps, each.eps, mpfr(s)) for each in (moved, kept)] for s in roots]
+    assume(all(abs(a - b) > 1e-9 * max(a, b) for a, b in differences))
+    found = nearer(kept, moved, eps, place, np.array(roots))
+    assert found == sum(kept < moved for moved, kept in differences)
+    assert found + nearer(moved, kept, eps, place, np.array(roots)) == len(roots)
+
+
+@given(PLACES, positive(st.floats(-10, -0.01)), st.floats(0.5, 1e6))
+def test_a_kept_eps_is_nearer_where_the_average_is_large(place, eps, s):
+    """From s = 1/2 on; at 0 a moved one is, whatever the bounds say."""
+    moved, kept = (eps**2 if place == "outside" else eps**0.5), eps
+    assert change(place, eps, kept, mpfr(s)) < change(place, eps, moved, mpfr(s))
+    assert change(place, eps, kept, mpfr(0)) > change(place, eps, moved, mpfr(0))
 
 
 def test_a_bound_that_is_too_small_is_noticed():

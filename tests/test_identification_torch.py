@@ -81,6 +81,14 @@ class Still(IgnoresMomentum):
         pass
 
 
+class FixedStill(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    def step(self, closure=None):
+        pass
+
+
 def heavy_ball(params, lr=0.1):
     return torch.optim.SGD(params, lr=lr, momentum=0.9)
 '''
@@ -199,9 +207,21 @@ def test_another_optimizer_is_told_apart(file: str, name: str, family: str, clau
 
 
 def test_what_does_not_move_is_no_rmsprop(file: str) -> None:
-    """It is said in words."""
+    """It is said in words, with the clause that rules RMSprop out and one step that shows it."""
     found = identify(load(f"{file}:Still"))
-    assert (found.standing, found.message) == ("unexplained", "it does not move")
+    assert (found.standing, found.message) == ("other", "its steps change nothing")
+    (one,) = found.contradictions
+    assert one.clause == "step"
+    assert [type(call).__name__ for call in one.program.calls] == ["Create", "SetGrad", "Step"]
+    assert one.observed == 1.0
+    assert one.allowed[1] < 1.0
+
+
+def test_what_does_not_move_with_its_own_learning_rate_may_have_none(file: str) -> None:
+    """Then it is not called no RMSprop: 0 is a learning rate."""
+    found = identify(load(f"{file}:FixedStill"))
+    assert (found.standing, found.contradictions[0].clause) == ("unexplained", "step")
+    assert found.message.endswith("its learning rate cannot be chosen, and may be 0")
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,31 @@ def test_eps_can_be_kept_on_request():
     assert line(moved, "eps").bound == pytest.approx(0.99, rel=1e-3)
 
 
+def test_the_choice_that_is_worse_in_the_worst_case_may_be_nearer_for_most():
+    """The default has the better bound, and the report counts the elements for which the other is nearer."""
+    hyper = replace(PLAIN, eps=1e-7)
+    values = (0.0, 1.0, 4.0)
+    moved = line(translate(saved(KERAS, hyper, values=values), TORCH), "eps")
+    assert "the worst element; kept is nearer for 2 of 3 here: compare both" in moved.note
+    kept = line(translate(saved(KERAS, hyper, values=values), TORCH, Terms(eps="kept")), "eps")
+    assert "the worst element; moved is nearer for 1 of 3 here: compare both" in kept.note
+    assert moved.bound < kept.bound
+    s = np.sqrt(np.array(values[1:]))
+    source = np.sqrt(s * s + 1e-7)
+    assert np.all(np.abs(source / (s + 1e-7) - 1) < np.abs(source / (s + 1e-7**0.5) - 1))
+    small = line(translate(saved(TORCH, hyper, values=(1e-8, 1e-9, 0.0)), KERAS), "eps")
+    assert small.note.endswith("kept is nearer for 0 of 3 here")
+
+
+def test_without_the_averages_nobody_can_count():
+    """Options alone, and a centered state, whose variance is a difference."""
+    hyper = replace(PLAIN, eps=1e-7)
+    for before in (Saved((SavedGroup(TORCH, hyper),)), saved(TORCH, replace(hyper, centered=True))):
+        note = line(translate(before, KERAS), "eps").note
+        assert "kept may be nearer on those that matter: compare both" in note
+    assert "nearer" not in line(translate(Saved((SavedGroup(TORCH, replace(PLAIN, eps=1.0)),)), KERAS), "eps").note
+
+
 def test_an_eps_that_would_round_to_zero_is_refused():
     """In float16 neither 1e-8 nor its square is a number."""
     hyper = replace(PLAIN, eps=1e-8)
@@ -295,6 +320,14 @@ def test_a_buffer_that_overflows_is_refused():
     """An infinity in it would never go away."""
     big = saved(KERAS, replace(MOVING, lr=2.0**-20), values=(1e30, 1e38, 0.0))
     assert "overflows float32" in refusal(big, TORCH)
+
+
+def test_an_infinity_that_would_become_nan_is_refused():
+    """A learning rate of 0 makes NaN of it, and so does a difference of two."""
+    endless = (np.inf, 1.0, 0.0)
+    assert "would be NaN" in refusal(saved(TORCH, replace(MOVING, lr=0.0), values=endless), KERAS)
+    earlier = saved(TORCH, replace(MOVING, lr=2.0**-3), values=endless, steps=3)
+    assert "would be NaN" in refusal(saved(TORCH, MOVING, values=endless), KERAS, Terms(earlier=(earlier,)))
 
 
 # -- refusals of options
@@ -423,6 +456,42 @@ def test_a_role_that_does_not_fit_is_refused(role, values, expected):
     param = replace(group.params[0], arrays={**group.params[0].arrays, role: values})
     with pytest.raises(IncompleteState, match=expected):
         translate(Saved((replace(group, params=(param,)),)), KERAS)
+
+
+CENTERED = replace(MOVING, centered=True)
+
+
+@pytest.mark.parametrize("role", ["square_avg", "grad_avg", "momentum_buffer"])
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        (np.array([1, np.nan, np.nan], np.float32), r"a NaN at \[1\] and 1 more"),
+        (np.array([[1, 2], [np.nan, 4]], ml_dtypes.bfloat16), r"a NaN at \[1, 0\]\."),
+        (np.array(np.nan), r"a NaN\."),
+        (np.array([1, complex(1, np.nan)], np.complex64), r"a NaN at \[1\]\."),
+    ],
+    ids=["float32", "bfloat16", "scalar", "complex64"],
+)
+def test_a_nan_in_the_state_is_refused(role, values, place):
+    """In whichever array: nothing averages it away, so the run had failed. The message names the parameter and the element."""
+    arrays = dict.fromkeys(needed_roles(TORCH, CENTERED), np.ones_like(values))
+    param = SavedParam("fc.weight", {**arrays, role: values}, 7)
+    with pytest.raises(IncompleteState, match=f"{role} of parameter fc.weight has {place}"):
+        translate(Saved((SavedGroup(TORCH, CENTERED, (param,)),)), KERAS)
+
+
+def test_a_nan_that_no_update_reads_is_refused_as_well():
+    """A buffer that was left behind is of the same run."""
+    param = SavedParam("0", {"square_avg": np.ones(2), "momentum_buffer": np.array([0.0, np.nan])}, 7)
+    with pytest.raises(IncompleteState, match="NaN"):
+        translate(Saved((SavedGroup(TORCH, PLAIN, (param,)),)), KERAS)
+
+
+def test_infinities_are_carried():
+    """An average that overflowed is what the source would go on with; so is a buffer, times or over the learning rate."""
+    made = translate(saved(TORCH, CENTERED, values=(np.inf, 1.0, 0.0)), KERAS)
+    found = {role: float(values[0]) for role, values in made.saved.params()[0].arrays.items()}
+    assert found == {"square_avg": np.inf, "grad_avg": -np.inf, "momentum_buffer": -np.inf}
 
 
 def test_bfloat16_is_carried_to_the_bit():
