@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rmspec.impl.clauses import CLAUSES
+from rmspec.impl.statements import statement
 from rmspec.reports.blindspots import BLIND_SPOTS
 from rmspec.reports.figures import figures
 from rmspec.reports.interpretations import interpretations
@@ -100,9 +101,11 @@ def _sentence(document: Mapping[str, Any], counts: Mapping[str, int], totals: Ma
     told = "; ".join(f"{counts[name]:,} {one if counts[name] == 1 else many}" for name, (one, many) in _WORDS.items())
     cut = "" if document["complete"] else ", in a run that was interrupted before its end,"
     whom = "the subject" if len(subjects) == 1 else f"each of the {len(subjects)} subjects"
+    spoken = [f"{each['dialect']} for {each['name']}" for each in subjects if each["dialect"] not in ("", "torch")]
+    stated = f" as these dialects state it ({_listed(spoken)})" if spoken else ""
     return (
         f"rmspec {document['environment']['rmspec']} compared {whom} {names}{cut} with the {len(CLAUSES)} clauses of the RMSprop "
-        f"specification, in {totals['programs']:,} runs of programs with {totals['steps']:,} steps and "
+        f"specification{stated}, in {totals['programs']:,} runs of programs with {totals['steps']:,} steps and "
         f"{totals['element_checks']:,} checks of elements under the policy {document['environment']['policy']}; "
         f"of the {sum(counts.values()):,} pairs of a clause and a subject, {told}."
     )
@@ -119,7 +122,14 @@ def _clause(id: str, subjects: Sequence[Mapping[str, Any]]) -> Data:
         "gates": clause.gates,
         "verdict": worst_of([_verdict(each, id) for each in subjects]),
         "verdicts": [_verdict(each, id) for each in subjects],
+        # What the clause states in the dialect that the subject is compared with, where that is not what the page states.
+        "stated": [_stated(id, each) for each in subjects],
     }
+
+
+def _stated(id: str, subject: Mapping[str, Any]) -> str:
+    told = statement(id, subject["dialect"])
+    return "" if told == CLAUSES[id].title else told.removesuffix(f" ({subject['dialect']})")
 
 
 def _verdict(subject: Mapping[str, Any], id: str) -> str:

@@ -94,8 +94,10 @@ def _matrix(document: Data) -> list[str]:
             inline(clause["title"]),
             clause["kind"],
             *(
-                f"{MARKS[verdict]} {verdict}" + (f" ({held[clause['id']]:,})" if clause["id"] in held else "")
-                for verdict, held in zip(clause["verdicts"], checks, strict=True)
+                f"{MARKS[verdict]} {verdict}"
+                + (f" ({held[clause['id']]:,})" if clause["id"] in held else "")
+                + (f": {inline(stated)}" if stated else "")
+                for verdict, held, stated in zip(clause["verdicts"], checks, clause["stated"], strict=True)
             ),
         )
         for clause in document["verification"]["clauses"]

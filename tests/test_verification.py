@@ -126,6 +126,18 @@ class TestFigures:
             assert f" {number:,} " in summary["sentence"]
         assert f"{sum(each['steps'] for each in whole()['subjects']):,} steps" in summary["sentence"]
 
+    def test_a_subject_of_another_dialect_has_what_that_states(self) -> None:
+        """In the sentence and beside its verdicts: never the page's statement, to which it does not conform."""
+        spoken = document()
+        spoken["subjects"][0]["dialect"] = "keras3"
+        found = verified(spoken)["verification"]
+        name = spoken["subjects"][0]["name"]
+        assert f"as these dialects state it (keras3 for {name}" in found["summary"]["sentence"]
+        clauses = {each["id"]: each for each in found["clauses"]}
+        assert clauses["eps-placement"]["stated"][0] == "eps is added inside the square root"
+        assert clauses["square-avg"]["stated"][0] == ""
+        assert "here it states</dt><dd>eps is added inside the square root" in verificationpage.render(verified(spoken))
+
     def test_the_document_follows_the_schema_and_keeps_the_runs(self) -> None:
         """The verification is added, nothing else is changed."""
         jsonschema.Draft202012Validator(jsonreport.schema()).validate(whole())
