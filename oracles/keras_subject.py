@@ -96,10 +96,6 @@ class _Variables:
 
     def read(self, held: Any) -> Array:
         """The values, with those of a row that is named twice added up."""
-        if hasattr(held, "dense_shape"):
-            dense = np.zeros(tuple(held.dense_shape.numpy()), held.values.dtype.as_numpy_dtype)
-            np.add.at(dense, held.indices.numpy(), held.values.numpy())
-            return dense
         return self._array(held)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:

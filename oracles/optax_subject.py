@@ -18,10 +18,10 @@ import optax
 from numpy.typing import NDArray
 
 from rmspec.impl.envelope import STATE_ROLES
-from rmspec.oracles.applied import AppliedSession, Driven
+from rmspec.oracles.applied import AppliedSubject, Driven
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.performed import performed
-from rmspec.oracles.program import EditState, Param, Via
+from rmspec.oracles.program import EditState, Via
 from rmspec.oracles.subject import FEATURES, Capabilities
 
 __all__ = ["OptaxSubject", "registered", "user_subject"]
@@ -139,11 +139,10 @@ def _roles(state: Any) -> dict[str, Array]:
     return found
 
 
-class OptaxSubject:
+class OptaxSubject(AppliedSubject):
     """A factory of gradient transformations as a subject."""
 
     framework = "optax"
-    dialect = "optax"
 
     def __init__(
         self,
@@ -153,9 +152,6 @@ class OptaxSubject:
         baselines: tuple[str, ...] = (),
         roles: frozenset[str] = frozenset(STATE_ROLES),
     ) -> None:
-        self.name = name
-        self.baselines = baselines
-        self._place = _Place(factory)
         parameters = inspect.signature(factory).parameters
         anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
         options = frozenset(option for option, key in NAMES.items() if anything or key in parameters)
@@ -165,7 +161,7 @@ class OptaxSubject:
             for option, key in NAMES.items()
             if key in parameters and parameters[key].default is inspect.Parameter.empty
         }
-        self._capabilities = Capabilities(
+        capabilities = Capabilities(
             formats=("float32", "float64", "float16", "bfloat16"),
             options=options,
             features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
@@ -176,6 +172,7 @@ class OptaxSubject:
             carried=frozenset(),
             edits=frozenset(),
         )
+        super().__init__(name, _Place(factory), capabilities, dialect="optax", state_names=_FIELDS, baselines=baselines)
         # float64 is float32 to JAX until it is told otherwise.
         config: Any = jax.config  # typed where JAX is installed, and not where it is absent
         config.update("jax_enable_x64", True)
@@ -183,18 +180,6 @@ class OptaxSubject:
     def versions(self) -> Mapping[str, str]:
         """The versions of optax and JAX."""
         return {"optax": optax.__version__, "jax": jax.__version__, "python": platform.python_version()}
-
-    def capabilities(self) -> Capabilities:
-        """What it can be asked."""
-        return self._capabilities
-
-    def state_names(self) -> Mapping[str, str]:
-        """The fields of the state's tuples, by role."""
-        return _FIELDS
-
-    def session(self, params: tuple[Param, ...]) -> AppliedSession:
-        """Make the parameters of a program."""
-        return AppliedSession(params, self._place)
 
 
 def registered(name: str, device: str) -> OptaxSubject:

@@ -73,16 +73,19 @@ class Variables:
         return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
 
     def read(self, held: Any) -> Array:
-        """The values, with those of a row that is named twice added up."""
-        if isinstance(held, tf.IndexedSlices):
-            dense = np.zeros(tuple(held.dense_shape.numpy()), held.values.dtype.as_numpy_dtype)
-            np.add.at(dense, held.indices.numpy(), held.values.numpy())
-            return dense
+        """The values: see ``copied``."""
         return copied(held)
 
 
 def copied(held: Any) -> Array:
-    """A copy of a variable or a tensor; a variable is read by the operation itself, in a third of the time."""
+    """A copy of a variable, a tensor, or slices, whose values of a row that is named twice are added up.
+
+    A variable is read by the operation itself, in a third of the time.
+    """
+    if isinstance(held, tf.IndexedSlices):
+        dense = np.zeros(tuple(held.dense_shape.numpy()), held.values.dtype.as_numpy_dtype)
+        np.add.at(dense, held.indices.numpy(), held.values.numpy())
+        return dense
     if isinstance(held, tf.Variable) and hasattr(held, "handle"):
         held = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
     return np.array(held.numpy())

@@ -10,6 +10,7 @@ import difflib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from rmspec.impl.clauses import CLAUSES
@@ -182,7 +183,6 @@ class _Examination:
         self._fingerprint = ""
         self._search = ""
         self._listing: dict[str, tuple[Known, ...]] = {}
-        self._path: list[Trajectory | None] = []
         named = (settings.baseline,) if settings.baseline is not None else subject.baselines
         loaded = [load(name, device=settings.device) for name in named if name not in ("none", subject.name)]
         roles = self.capabilities.roles
@@ -547,10 +547,9 @@ class _Examination:
             fingerprint=self._fingerprint,
             search=self._search,
             envelope_use=dict(tally.use),
-            trajectory=self._trajectory(),
+            trajectory=self._trajectory,
         )
 
+    @cached_property
     def _trajectory(self) -> Trajectory | None:
-        if not self._path:
-            self._path.append(trajectory(self.subject, self.capabilities))
-        return self._path[0]
+        return trajectory(self.subject, self.capabilities)

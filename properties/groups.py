@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rmspec.impl.formats import as_reals
 from rmspec.oracles.subject import GroupView, Observation
@@ -15,8 +13,6 @@ from rmspec.properties.followed import Followed
 from rmspec.properties.ledger import OptimizerLedger
 
 __all__ = ["check_groups", "check_initial_state"]
-
-Array = NDArray[Any]
 
 
 def check_groups(run: Followed, ledger: OptimizerLedger, after: Observation, *, added: bool = False) -> list[Finding]:

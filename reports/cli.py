@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -177,6 +177,12 @@ def _check_options(command: _Command) -> _Command:
     )
 
 
+def _typed(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were typed, without those that have their default."""
+    source = click.core.ParameterSource.COMMANDLINE
+    return {name: value for name, value in given.items() if ctx.get_parameter_source(name) is source}
+
+
 @_group.command("check", context_settings={"ignore_unknown_options": False})
 @click.argument("subjects", nargs=-1, metavar="SUBJECT...")
 @_check_options
@@ -189,8 +195,7 @@ def _check(ctx: click.Context, /, **given: Any) -> int:
     """
     from rmspec.reports.commands import check
 
-    typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
-    return check({name: value for name, value in given.items() if name in typed}, Path.cwd())
+    return check(_typed(ctx, given), Path.cwd())
 
 
 def _config_options(command: _Command) -> _Command:
@@ -215,9 +220,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
     from rmspec.reports.configschema import rendered
     from rmspec.reports.effective import effective
 
-    typed = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
-    values = {name: value for name, value in given.items() if name in typed}
-    print(rendered(_check) if schema else effective(values, Path.cwd(), as_json=as_json))
+    print(rendered(_check) if schema else effective(_typed(ctx, given), Path.cwd(), as_json=as_json))
     return ExitCode.CONFORMS
 
 
@@ -254,11 +257,7 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
     """
     from rmspec.reports.reporting import report, report_from
 
-    typed = {
-        name: value
-        for name, value in given.items()
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }
+    typed = _typed(ctx, given)
     if from_files:
         return report_from(given["subjects"], typed, out=out, force=force)
     return report(typed, Path.cwd(), out=out, force=force)

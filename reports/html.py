@@ -6,7 +6,6 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from rmspec.impl.clauses import CLAUSES
 from rmspec.impl.statements import statement
 from rmspec.properties.events import Deviation
 from rmspec.reports.readable import allowed_lines, observed_line, plain, program_lines, spot
@@ -19,9 +18,7 @@ __all__ = ["page_environment", "render"]
 
 def render(record: Record) -> str:
     """The report as the text of an HTML page; everything from outside is escaped."""
-    return _template().render(
-        record=record, results=[(each, tallies(each)) for each in record.results], clauses=CLAUSES
-    )
+    return _template().render(record=record, results=[(each, tallies(each)) for each in record.results])
 
 
 def page_environment() -> Environment:

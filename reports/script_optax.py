@@ -11,7 +11,7 @@ from rmspec.oracles.program import (
     plain_number,
 )
 from rmspec.properties.events import Deviation
-from rmspec.reports.script_style import Script, Style, keywords, listed, subject_of
+from rmspec.reports.script_style import Script, Style, keywords, listed, subject_of, unsaved
 
 __all__ = ["optax_style"]
 
@@ -55,9 +55,6 @@ def optax_style(deviation: Deviation) -> Style:
         script.options[call.optimizer].update(call.options)
         return [f"{call.optimizer} = {made(script.options[call.optimizer])}"]
 
-    def none(script: Script, call: object) -> list[str]:
-        raise AssertionError("the caller owns the state of a transformation")
-
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
         if role in ("param", "grad"):
@@ -69,4 +66,4 @@ def optax_style(deviation: Deviation) -> Style:
         found = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf={lines})'
         return f'{sign}{found} if hasattr(s, "_fields")][0].{name}.reshape(-1)'
 
-    return Style([*imports, *head], variable, dense, create, step, change, none, none, none, read)
+    return Style([*imports, *head], variable, dense, create, step, change, unsaved, unsaved, unsaved, read)

@@ -22,7 +22,7 @@ from rmspec.oracles.program import (
 )
 from rmspec.properties.events import Deviation
 
-__all__ = ["FRAMEWORKS", "Script", "Style", "keywords", "listed", "number", "pairs", "plain", "subject_of"]
+__all__ = ["FRAMEWORKS", "Script", "Style", "keywords", "listed", "number", "pairs", "plain", "subject_of", "unsaved"]
 
 FRAMEWORKS = ("tensorflow", "keras", "optax")
 """The frameworks that this module writes scripts for."""
@@ -61,6 +61,11 @@ class Style:
     load: Callable[[Script, Load], list[str]]
     edit: Callable[[Script, EditState], list[str]]
     read: Callable[[Script, str, str], str]
+
+
+def unsaved(script: Script, call: object) -> list[str]:
+    """In place of ``save``, ``load`` and ``edit`` where the caller owns the state, so that no program has these calls."""
+    raise AssertionError(f"the caller owns the state: {call!r}")
 
 
 def subject_of(program: Program, registered: str) -> tuple[list[str], str]:

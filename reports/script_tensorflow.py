@@ -12,7 +12,7 @@ from rmspec.oracles.program import (
     SetOption,
 )
 from rmspec.properties.events import Deviation
-from rmspec.reports.script_style import Script, Style, keywords, listed, pairs, plain, subject_of
+from rmspec.reports.script_style import Script, Style, keywords, listed, pairs, plain, subject_of, unsaved
 
 __all__ = ["raw_style", "tensor", "v1_style"]
 
@@ -61,15 +61,12 @@ def raw_style(deviation: Deviation) -> Style:
         script.options[call.optimizer].update(call.options)
         return [f"{call.optimizer}.update({keywords(call.options, {})})"]
 
-    def none(script: Script, call: object) -> list[str]:
-        raise AssertionError("the caller owns the state of a raw operation")
-
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
         held = param if role in ("param", "grad") else f"{param}_{_RAW[role]}"
         return f'{held}.numpy().astype("float64").reshape(-1)'
 
-    return Style(["import tensorflow as tf"], variable, tensor, create, step, change, none, none, none, read)
+    return Style(["import tensorflow as tf"], variable, tensor, create, step, change, unsaved, unsaved, unsaved, read)
 
 
 def v1_style(deviation: Deviation) -> Style:
