@@ -9,14 +9,10 @@ in a process of its own, over the wire protocol.
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import importlib
 import importlib.util
 import inspect
-import io
 import os
-import pickle
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,33 +24,15 @@ from numpy.typing import NDArray
 from rmspec.impl.envelope import STATE_ROLES
 from rmspec.oracles.applied import AppliedSession, AppliedSubject, Driven
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.keras_drivers import LEGACY_SLOTS, NAMES, VARIABLES, Keras3, Legacy, reader
 from rmspec.oracles.performed import performed
 from rmspec.oracles.process import ProcessSubject
-from rmspec.oracles.program import EditState, Param, Via
+from rmspec.oracles.program import Param
 from rmspec.oracles.subject import FEATURES, Capabilities
 
 __all__ = ["KerasProcess", "KerasSubject", "registered", "user_subject"]
 
 Array = NDArray[Any]
-
-NAMES = {
-    "lr": "learning_rate",
-    "alpha": "rho",
-    "eps": "epsilon",
-    "weight_decay": "weight_decay",
-    "momentum": "momentum",
-    "centered": "centered",
-}
-"""What Keras calls the options of the page."""
-
-_VARIABLES = {
-    "square_avg": ("_velocities", "velocity"),
-    "grad_avg": ("_average_gradients", "average_gradient"),
-    "momentum_buffer": ("_momentums", "momentum"),
-}
-"""Where Keras keeps each role: the attribute of its own class, and what the name of a variable ends with."""
-
-_LEGACY_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
 
 _REQUIRES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 
@@ -78,7 +56,7 @@ class _Variables:
 
         self._keras = keras
         self._make = make
-        self._array = _reader()
+        self._array = reader()
 
     def variable(self, name: str, values: Array) -> Any:
         """A Keras variable."""
@@ -101,170 +79,6 @@ class _Variables:
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         """An optimizer that is built for these variables."""
         return self._make(variables, options)
-
-
-def _reader() -> Callable[[Any], Array]:
-    """A function that copies a variable or a tensor of the backend."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return lambda held: np.array(keras.ops.convert_to_numpy(held))
-    from rmspec.oracles.tensorflow_subject import copied
-
-    # Keras itself cannot copy a scalar in bfloat16 out of TensorFlow.
-    return lambda held: copied(held.value if isinstance(held, keras.Variable) else held)
-
-
-class _Keras3:
-    """A Keras 3 optimizer, built for its variables; ``function`` wraps its step in a ``tf.function``."""
-
-    def __init__(
-        self,
-        factory: Callable[..., Any],
-        variables: Sequence[Any],
-        options: Mapping[str, float | bool],
-        *,
-        function: bool = False,
-    ) -> None:
-        self._array = _reader()
-        self._variables = list(variables)
-        self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
-        self.optimizer.build(self._variables)
-        self.names = _names(self.optimizer, len(self._variables))
-        self._apply: Callable[[list[Any]], None] = self._plain
-        if function:
-            import tensorflow as tf
-
-            self._apply = tf.function(self._plain)
-
-    def _plain(self, gradients: list[Any]) -> None:
-        self.optimizer.apply(gradients, self._variables)
-
-    def step(self, gradients: Sequence[Any]) -> None:
-        self._apply(list(gradients))
-
-    def change(self, option: str, value: float | bool) -> None:
-        setattr(self.optimizer, NAMES[option], value)
-
-    def state(self) -> Sequence[Mapping[str, Array]]:
-        found: list[dict[str, Array]] = [{} for _ in self._variables]
-        for role, held in self._held().items():
-            for position, each in enumerate(held):
-                found[position][role] = self._array(each)
-        return found
-
-    def _held(self) -> Mapping[str, Sequence[Any]]:
-        """The variables of each role that is there, in the order of the parameters: by attribute, or else by name."""
-        found: dict[str, Sequence[Any]] = {}
-        for role, name in self.names.items():
-            held = getattr(self.optimizer, name) if name.startswith("_") else _ending(self.optimizer, name)
-            found[role] = list(held)[: len(self._variables)]
-        return found
-
-    def save(self, via: Via) -> Any:
-        if via == "file":
-            return _filed(self.optimizer.save_own_variables)
-        store: dict[str, Array] = {}
-        self.optimizer.save_own_variables(store)
-        return pickle.dumps(store) if via == "pickle" else copy.deepcopy(store) if via == "deepcopy" else store
-
-    def load(self, saved: Any) -> None:
-        self.optimizer.load_own_variables(_opened(saved))
-
-    def edited(self, saved: Any, edit: EditState) -> Any:
-        store = dict(_opened(saved))
-        if edit.edit == "shorten":
-            # The last variable's entries: one in every so many of those behind the counter and the learning rate.
-            each = len(self._variables)
-            kept = [str(index) for index in range(len(store)) if index < 2 or (index - 2) % each != each - 1]
-            return {str(position): store[key] for position, key in enumerate(kept)}
-        position = 2 + edit.index % len(self._variables)
-        flat = np.asarray(store[str(position)]).reshape(-1)
-        store[str(position)] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
-        return store
-
-
-def _names(optimizer: Any, count: int) -> dict[str, str]:
-    """What holds each role that a built optimizer keeps: an attribute, or variables whose names end so."""
-    found: dict[str, str] = {}
-    for role, (attribute, ending) in _VARIABLES.items():
-        if getattr(optimizer, attribute, None):
-            found[role] = attribute
-        elif len(_ending(optimizer, ending)) == count:
-            found[role] = ending
-    return found
-
-
-def _ending(optimizer: Any, name: str) -> list[Any]:
-    return [each for each in optimizer.variables if str(each.name).endswith(f"_{name}")]
-
-
-class _Legacy:
-    """An optimizer of Keras 2 in its first form, ``tf_keras.optimizers.legacy``."""
-
-    def __init__(
-        self, factory: Callable[..., Any], variables: Sequence[Any], options: Mapping[str, float | bool]
-    ) -> None:
-        self._variables = list(variables)
-        self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
-        # As a model does that is loaded: its state can be saved and restored before the first step.
-        self.optimizer._create_all_weights(self._variables)
-
-    def step(self, gradients: Sequence[Any]) -> None:
-        self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
-
-    def change(self, option: str, value: float | bool) -> None:
-        setattr(self.optimizer, NAMES[option], value)
-
-    def state(self) -> Sequence[Mapping[str, Array]]:
-        from rmspec.oracles.tensorflow_subject import copied
-
-        found: list[dict[str, Array]] = []
-        for variable in self._variables:
-            slots: dict[str, Array] = {}
-            for role, name in _LEGACY_SLOTS.items():
-                # A slot that is not there yet is a KeyError.
-                with contextlib.suppress(KeyError):
-                    slots[role] = copied(self.optimizer.get_slot(variable, name))
-            found.append(slots)
-        return found
-
-    def save(self, via: Via) -> Any:
-        weights = self.optimizer.get_weights()
-        return pickle.dumps(weights) if via == "pickle" else copy.deepcopy(weights)
-
-    def load(self, saved: Any) -> None:
-        self.optimizer.set_weights(_opened(saved))
-
-    def edited(self, saved: Any, edit: EditState) -> Any:
-        weights = list(_opened(saved))
-        if edit.edit == "shorten":
-            return weights[:-1]
-        if len(weights) > 1:
-            flat = np.asarray(weights[1]).reshape(-1)
-            weights[1] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
-        return weights
-
-
-def _filed(save: Callable[[Any], None]) -> bytes:
-    """What ``save`` writes into a store of Keras's own file format, as the content of that file."""
-    from keras.src.saving.saving_lib import H5IOStore
-
-    buffer = io.BytesIO()
-    store = H5IOStore(buffer, mode="w")
-    save(store.make("optimizer"))
-    store.close()
-    return buffer.getvalue()
-
-
-def _opened(saved: Any) -> Any:
-    if not isinstance(saved, bytes):
-        return saved
-    if saved.startswith(b"\x89HDF"):
-        from keras.src.saving.saving_lib import H5IOStore
-
-        return H5IOStore(io.BytesIO(saved), mode="r").get("optimizer")
-    return pickle.loads(saved)
 
 
 class KerasSubject(AppliedSubject):
@@ -347,7 +161,7 @@ def _keras3(
     """``names`` is what holds each role of the state, where that is not what Keras itself has."""
     import keras
 
-    names = {role: attribute for role, (attribute, _) in _VARIABLES.items()} if names is None else names
+    names = {role: attribute for role, (attribute, _) in VARIABLES.items()} if names is None else names
 
     backend = keras.backend.backend()
     options = _options(factory)
@@ -361,7 +175,7 @@ def _keras3(
     formats = ("float32", "float16", "bfloat16") if backend == "jax" else ("float32", "float64", "float16", "bfloat16")
     return KerasSubject(
         name,
-        _Variables(lambda variables, given: _Keras3(factory, variables, given, function=function)),
+        _Variables(lambda variables, given: Keras3(factory, variables, given, function=function)),
         Capabilities(
             formats=formats,
             options=options,
@@ -391,7 +205,7 @@ def _legacy(name: str) -> KerasSubject:
     lacks = {"weight_decay": "its constructor takes no weight_decay", "file": "it is saved with its model"}
     return KerasSubject(
         name,
-        LegacyPlace(lambda variables, given: _Legacy(legacy, variables, given)),
+        LegacyPlace(lambda variables, given: Legacy(legacy, variables, given)),
         Capabilities(
             formats=("float32", "float64", "float16", "bfloat16"),
             options=options,
@@ -403,7 +217,7 @@ def _legacy(name: str) -> KerasSubject:
             edits=frozenset({"shorten", "reshape"}),
         ),
         dialect="keras-legacy",
-        state_names=_LEGACY_SLOTS,
+        state_names=LEGACY_SLOTS,
     )
 
 
@@ -421,7 +235,7 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     baseline = {"tensorflow": "keras"}.get(keras.backend.backend(), f"keras:{keras.backend.backend()}")
     options = _options(factory)
     probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
-    outcome = performed(lambda: _Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
+    outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
     if outcome.raised:
         raise CannotStart(
             f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
@@ -432,7 +246,7 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     full = {**probe, **{option: value for option, value in kept.items() if option in options}}
     shown: list[dict[str, str]] = []
     # An option that it refuses is found out in the check.
-    performed(lambda: shown.append(_Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
+    performed(lambda: shown.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
     baselines = (baseline,) if inspect.isclass(factory) else ()
     return _keras3(name, factory, baselines=baselines, names=shown[0] if shown else None)
 
