@@ -1,0 +1,14 @@
+"""What holds for every test file."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def search_path() -> Iterator[None]:
+    """A file that is loaded as a subject puts its folder on ``sys.path``: the tests of another file must not find it there."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
