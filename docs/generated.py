@@ -20,13 +20,13 @@ from typing import Any
 
 import click
 
-from rmspec.impl.clauses import CLAUSES
-from rmspec.impl.dialect import DIALECTS, Defaults, Dialect
-from rmspec.impl.formats import FORMATS
-from rmspec.impl.policy import POLICIES
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.policy import POLICIES
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import DIALECTS, Defaults, Dialect
 from rmspec.oracles.registry import FRAMEWORKS
-from rmspec.reports.cli import _check, _group
-from rmspec.reports.configschema import config_schema
+from rmspec.reports.cli.configschema import config_schema
+from rmspec.reports.cli.main import _check, _group
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("impl", "oracles", "properties", "reports")

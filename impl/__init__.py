@@ -1,17 +1,17 @@
 """The specification as code: pseudocode, arithmetics, formats, dialects, clauses, and the reference optimizer."""
 
-from rmspec.impl.arranging import arranged
-from rmspec.impl.clauses import CLAUSES, Clause, UnknownClause, clause
-from rmspec.impl.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
-from rmspec.impl.envelope import ROLES, STATE_ROLES, Before, accepted, envelope
-from rmspec.impl.formats import FORMATS, Format, UnknownFormat, as_reals, format_named
-from rmspec.impl.intervals import Arithmetic, Interval
-from rmspec.impl.policy import POLICIES, STRICT, Policy
-from rmspec.impl.pseudocode import Iterate, Symbols, iterate
+from rmspec.impl.arithmetic.envelope import ROLES, STATE_ROLES, Before, accepted, envelope
+from rmspec.impl.arithmetic.formats import FORMATS, Format, UnknownFormat, as_reals, format_named
+from rmspec.impl.arithmetic.intervals import Arithmetic, Interval
+from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
 from rmspec.impl.reference import Parameter, RMSprop
-from rmspec.impl.saved import IncompleteState, Saved, SavedGroup, SavedParam
-from rmspec.impl.terms import CannotTranslate, Line, Terms
-from rmspec.impl.translation import Translation, translate
+from rmspec.impl.spec.clauses import CLAUSES, Clause, UnknownClause, clause
+from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
+from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
+from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
+from rmspec.impl.translation.order import arranged
+from rmspec.impl.translation.saved import IncompleteState, Saved, SavedGroup, SavedParam
+from rmspec.impl.translation.translate import Translation, translate
 
 __all__ = [
     "CLAUSES",

@@ -3,7 +3,7 @@
 ``RMSprop`` is the pseudocode run with plain arrays, with the API that the page documents around it: parameter groups,
 ``step(closure)``, ``zero_grad(set_to_none)``, ``add_param_group``, ``state_dict``, ``load_state_dict``, the documented
 defaults, and the refusals that ``torch.optim.RMSprop`` documents with them. Where the page is silent it does what the
-interpretation clauses say (``rmspec.impl.clauses``).
+interpretation clauses say (``rmspec.impl.spec.clauses``).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rmspec.impl.dialect import SPECIFICATION, Dialect, Hyperparameters
-from rmspec.impl.envelope import STATE_ROLES
-from rmspec.impl.pseudocode import Symbols, iterate
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
+from rmspec.impl.spec.pseudocode import Symbols, iterate
 
 __all__ = ["Parameter", "RMSprop"]
 

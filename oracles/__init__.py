@@ -1,6 +1,7 @@
 """The subjects: the program vocabulary, the ``Subject`` protocol, one module per framework, the loader and the registry."""
 
-from rmspec.oracles.checkpoint_files import checkpoint_bytes, read_checkpoint
+from rmspec.oracles.checkpoints.files import checkpoint_bytes, read_checkpoint
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
 from rmspec.oracles.errors import (
     CannotImport,
     CannotStart,
@@ -13,9 +14,8 @@ from rmspec.oracles.errors import (
     UnknownSubject,
     Unsupported,
 )
-from rmspec.oracles.hyperparameters import BadCheckpoint, Given
 from rmspec.oracles.loader import check_name, load
-from rmspec.oracles.program import Program, from_json, parse, to_json
+from rmspec.oracles.program.program import Program, from_json, parse, to_json
 from rmspec.oracles.registry import FRAMEWORKS, Framework, registered_names
 from rmspec.oracles.subject import (
     FEATURES,

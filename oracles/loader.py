@@ -79,7 +79,7 @@ def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Sub
         subject: Subject = _module_of(known, name).registered(name, device)
         return subject
     if name.startswith("process:"):
-        from rmspec.oracles.process import ProcessSubject
+        from rmspec.oracles.wire.subject import ProcessSubject
 
         return ProcessSubject(name)
     attribute = _attribute(name)

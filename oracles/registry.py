@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rmspec.impl.dialect import DIALECTS
+from rmspec.impl.spec.dialect import DIALECTS
 
 __all__ = ["FRAMEWORKS", "Framework", "registered_names"]
 
@@ -34,7 +34,7 @@ class Framework:
 FRAMEWORKS: tuple[Framework, ...] = (
     Framework(
         "numpy",
-        "rmspec.oracles.reference_subject",
+        "rmspec.oracles.numpy.subject",
         "numpy",
         "pip install numpy",
         {
@@ -48,7 +48,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     ),
     Framework(
         "torch",
-        "rmspec.oracles.torch_subject",
+        "rmspec.oracles.torch.subject",
         "torch",
         "pip install 'rmspec[torch]'",
         {
@@ -65,7 +65,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     ),
     Framework(
         "keras",
-        "rmspec.oracles.keras_subject",
+        "rmspec.oracles.keras.subject",
         "keras",
         "pip install 'rmspec[tensorflow]'",
         {
@@ -80,7 +80,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     ),
     Framework(
         "tensorflow",
-        "rmspec.oracles.tensorflow_subject",
+        "rmspec.oracles.tensorflow.subject",
         "tensorflow",
         "pip install 'rmspec[tensorflow]'",
         {
@@ -94,7 +94,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
     ),
     Framework(
         "optax",
-        "rmspec.oracles.optax_subject",
+        "rmspec.oracles.optax.subject",
         "optax",
         "pip install 'rmspec[jax]'",
         {"optax": "optax.rmsprop"},

@@ -1,6 +1,6 @@
 """The other side of the wire: ``python -m rmspec.oracles.serve SUBJECT`` serves any subject that rmspec can load.
 
-It is the reference implementation of a process that speaks ``rmspec.wire/1`` (see ``rmspec.oracles.process``), and a
+It is the reference implementation of a process that speaks ``rmspec.wire/1`` (see ``rmspec.oracles.wire.subject``), and a
 way to keep a Python subject apart: ``process:python -m rmspec.oracles.serve mine.py:RMSprop``. The subject is loaded
 when the suite says hello. What it prints goes to standard error, because standard output is for replies alone.
 """
@@ -18,12 +18,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.errors import RmspecError
-from rmspec.impl.formats import FORMATS, as_reals
 from rmspec.oracles.loader import load
-from rmspec.oracles.program import Call, Param, _converter, hexadecimal
+from rmspec.oracles.program.program import Call, Param, _converter, hexadecimal
 from rmspec.oracles.subject import GroupView, Observation, Outcome, Session, Subject
-from rmspec.oracles.wireschema import PROTOCOL, violation
+from rmspec.oracles.wire.schema import PROTOCOL, violation
 
 __all__ = ["Server", "main", "serve"]
 

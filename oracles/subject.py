@@ -13,8 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from rmspec.impl.formats import FORMATS
-from rmspec.oracles.program import Call, Param
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.program.program import Call, Param
 
 __all__ = [
     "EDITS",

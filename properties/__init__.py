@@ -8,14 +8,14 @@ a real training run. Importing this imports no framework.
 """
 
 from rmspec.properties.check import PROFILES, Profile, Settings, check, examine
+from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.events import ClauseResult, Deviation, Event, SubjectResult
-from rmspec.properties.findings import Finding, Tally
-from rmspec.properties.identification import identify
-from rmspec.properties.identified import Identification
+from rmspec.properties.identify.answer import Identification
+from rmspec.properties.identify.identification import identify
+from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.properties.judge.runner import Run, run
 from rmspec.properties.known import BadKnownList, Known, read_known, shipped
-from rmspec.properties.record import record
-from rmspec.properties.reduction import reduce
-from rmspec.properties.runner import Run, run
+from rmspec.properties.recordings.record import record
 
 __all__ = [
     "PROFILES",

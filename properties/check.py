@@ -13,18 +13,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from rmspec.impl.clauses import CLAUSES
-from rmspec.impl.dialect import Dialect, dialect_named
-from rmspec.impl.policy import STRICT, Policy
+from rmspec.impl.arithmetic.policy import STRICT, Policy
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import Dialect, dialect_named
 from rmspec.oracles.loader import load
-from rmspec.oracles.program import Program
+from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities, Subject
-from rmspec.properties.admission import admit, restrict
-from rmspec.properties.attribution import attribute, flushed, hypotheses
-from rmspec.properties.baselines import CUT, Baselines
-from rmspec.properties.corpus import corpus, ordered
-from rmspec.properties.described import described, recognized
-from rmspec.properties.differential import programs as differential
+from rmspec.properties.counterexamples.attribution import attribute, flushed, hypotheses
+from rmspec.properties.counterexamples.baselines import CUT, Baselines
+from rmspec.properties.counterexamples.described import described, recognized
+from rmspec.properties.counterexamples.reduction import alone_with, plain_numbers, reduce, stored_values
 from rmspec.properties.events import (
     Deviation,
     DeviationFound,
@@ -35,10 +33,12 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
-from rmspec.properties.findings import Finding, Tally
+from rmspec.properties.judge.differential import programs as differential
+from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.properties.judge.runner import run
 from rmspec.properties.known import Known, applies, expired, matches, shipped
-from rmspec.properties.reduction import alone_with, plain_numbers, reduce, stored_values
-from rmspec.properties.runner import run
+from rmspec.properties.search.corpus import corpus, ordered
+from rmspec.properties.search.fitting import admit, restrict
 from rmspec.properties.trajectory import Trajectory, trajectory
 from rmspec.properties.verdicts import ClauseVerdicts, subject_verdict
 
@@ -124,7 +124,7 @@ def check(
 
 def generated(settings: Settings) -> tuple[Program, ...]:
     """The state machine's programs for these settings: a pure function of profile, seed and versions."""
-    from rmspec.properties.machine import generate
+    from rmspec.properties.search.machine import generate
 
     return generate(settings.seed, PROFILES[settings.profile].programs)
 
@@ -232,7 +232,7 @@ class _Examination:
         return budget is not None and time.monotonic() - self._start > budget
 
     def _phases(self) -> Iterator[tuple[str, int | None, Iterator[Program]]]:
-        from rmspec.properties.sweeps import sweep
+        from rmspec.properties.search.sweeps import sweep
 
         profile = PROFILES[self.settings.profile]
         seed = self.settings.seed
@@ -243,7 +243,7 @@ class _Examination:
         machine = self.settings.programs
         if machine is None:
             machine = generated(self.settings)
-        from rmspec.properties.machine import fingerprint
+        from rmspec.properties.search.machine import fingerprint
 
         self._fingerprint = fingerprint(machine[:20])
         yield "state machine", len(machine), iter(machine)

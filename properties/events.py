@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rmspec.oracles.program import Program
+from rmspec.oracles.program.program import Program
+from rmspec.properties.judge.usage import UseCounts, UsedElement
 from rmspec.properties.trajectory import Trajectory
-from rmspec.properties.usage import UseCounts, UsedElement
 
 __all__ = [
     "ClauseResult",

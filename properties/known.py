@@ -25,14 +25,14 @@ from typing import Any, get_args
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from rmspec.impl.clauses import UnknownClause, clause
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.errors import RmspecError
-from rmspec.impl.formats import FORMATS
+from rmspec.impl.spec.clauses import UnknownClause, clause
 from rmspec.oracles.errors import InputProblem, MalformedProgram
-from rmspec.oracles.program import AddParamGroup, Create, Program, SetOption, op, parse
+from rmspec.oracles.program.program import AddParamGroup, Create, Program, SetOption, op, parse
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
-from rmspec.properties.findings import Kind
+from rmspec.properties.judge.findings import Kind
 
 __all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "read_known", "shipped", "speaks_of"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from rmspec.impl.dialect import Dialect, Hyperparameters
-from rmspec.impl.envelope import STATE_ROLES, Before, envelope
-from rmspec.impl.formats import FORMATS
-from rmspec.impl.policy import STRICT, Policy
-from rmspec.oracles.program import Create, Group, OptionValue, Param, SetGrad, Step
+from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.policy import STRICT, Policy
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.program.program import Create, Group, OptionValue, Param, SetGrad, Step
 from rmspec.oracles.subject import Capabilities, Subject
 
 __all__ = ["FORMAT", "HYPER", "OBJECTIVE", "START", "STEPS", "Trajectory", "band", "trajectory"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rmspec.impl.clauses import CLAUSES
-from rmspec.impl.dialect import Dialect
-from rmspec.impl.policy import Policy
+from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
-from rmspec.properties.findings import Tally
-from rmspec.properties.stepcheck import exact_usage
-from rmspec.properties.usage import used_element
+from rmspec.properties.judge.findings import Tally
+from rmspec.properties.judge.stepcheck import exact_usage
+from rmspec.properties.judge.usage import used_element
 
 __all__ = ["ClauseVerdicts", "subject_verdict"]
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rmspec.reports.gate import ExitCode, exit_code
-    from rmspec.reports.reporter import Record, Reporter
+    from rmspec.reports.exit_codes import ExitCode, exit_code
+    from rmspec.reports.files.reporter import Record, Reporter
 
 __all__ = ["ExitCode", "Record", "Reporter", "exit_code"]
 
-_PLACES = {"ExitCode": "gate", "exit_code": "gate", "Record": "reporter", "Reporter": "reporter"}
+_PLACES = {
+    "ExitCode": "exit_codes",
+    "exit_code": "exit_codes",
+    "Record": "files.reporter",
+    "Reporter": "files.reporter",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -112,8 +112,8 @@ def strength() -> None:
 
 def oracles() -> None:
     """Check the registered optimizers, and store what each does about the interpretations."""
-    from rmspec.reports.cli import main
-    from rmspec.reports.interpretations import condensed
+    from rmspec.reports.cli.main import main
+    from rmspec.reports.verification.interpretations import condensed
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rmspec.properties.machine import generate
+from rmspec.properties.search.machine import generate
 
 pytest.importorskip("torch")
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from rmspec.impl import FORMATS, SPECIFICATION, STRICT, Before, Hyperparameters, accepted, envelope  # noqa: E402
 from rmspec.properties import Tally  # noqa: E402
-from rmspec.properties.stepcheck import SteppedParam, check_group  # noqa: E402
+from rmspec.properties.judge.stepcheck import SteppedParam, check_group  # noqa: E402
 
 COUNT = 10**6
 FORMAT = "float32"

@@ -14,8 +14,8 @@ import pytest
 from docs.readme import ROOT, Block, blocks_of
 
 from rmspec.oracles import FEATURES
-from rmspec.reports.cli import _group
-from rmspec.reports.pytest_plugin import _OPTIONS
+from rmspec.reports.cli.main import _group
+from rmspec.reports.pytest.plugin import _OPTIONS
 
 DOCS = ROOT / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}

@@ -24,9 +24,9 @@ from rmspec.oracles import FEATURES, check_name, registered_names, to_json
 from rmspec.properties import PROFILES, read_known, shipped
 from rmspec.properties.known import _CONDITIONS, _KEYS
 from rmspec.reports import ExitCode
-from rmspec.reports.cli import _group
-from rmspec.reports.config import KEYS, read_config
-from rmspec.reports.pytest_plugin import _OPTIONS
+from rmspec.reports.cli.main import _group
+from rmspec.reports.cli.pyproject import KEYS, read_config
+from rmspec.reports.pytest.plugin import _OPTIONS
 
 KINDS = {"install", "run", "transcript", "output", "file", "config", "python", "yaml"}
 INSTALL = os.environ.get("RMSPEC_DOCS_INSTALL") == "1"

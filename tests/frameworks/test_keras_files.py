@@ -9,7 +9,7 @@ import running  # noqa: F401  # sets the backend before Keras is imported
 
 from rmspec.impl import DIALECTS, Hyperparameters, Saved
 from rmspec.oracles import BadCheckpoint, Given, checkpoint_bytes, read_checkpoint
-from rmspec.oracles.checkpoint_files import loading
+from rmspec.oracles.checkpoints.files import loading
 
 pytestmark = [pytest.mark.frameworks]
 

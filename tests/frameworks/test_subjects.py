@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from rmspec.impl.dialect import DIALECTS, dialect_named
+from rmspec.impl.spec.dialect import DIALECTS, dialect_named
 from rmspec.oracles.errors import RmspecError, Unsupported
 from rmspec.oracles.loader import load
-from rmspec.oracles.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step
+from rmspec.oracles.program.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step
 from rmspec.oracles.registry import registered_names
+from rmspec.oracles.torch.script import MAX_LINES, standalone_script
 from rmspec.properties.check import Settings, examine, generated, replay
 from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
+from rmspec.properties.judge.runner import run
 from rmspec.properties.known import applies, shipped
-from rmspec.properties.runner import run
-from rmspec.reports.script import MAX_LINES, standalone_script
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("keras")
@@ -310,7 +310,7 @@ def test_the_state_of_a_checkpoint_comes_back_in_every_form() -> None:
             assert [outcome.raised for outcome in map(session.perform, calls[:4])] == [None] * 4
             saved = session.observe().state["A"]["p"]
             session.perform(calls[4])
-            from rmspec.oracles.program import Load
+            from rmspec.oracles.program.program import Load
 
             assert session.perform(Load("A", "s")).raised is None
             for role, values in session.observe().state["A"]["p"].items():

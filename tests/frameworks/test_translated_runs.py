@@ -14,9 +14,9 @@ import pytest
 from running import FRAMEWORKS, Arrays
 
 from rmspec.impl import DIALECTS, FORMATS, STATE_ROLES, Before, SavedGroup, envelope, translate
-from rmspec.impl.constructors import CONSTRUCTORS
-from rmspec.impl.terms import Terms
-from rmspec.impl.translation import Translation
+from rmspec.impl.spec.signatures import CONSTRUCTORS
+from rmspec.impl.translation.lines import Terms
+from rmspec.impl.translation.translate import Translation
 from rmspec.oracles import Given, checkpoint_bytes, read_checkpoint
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.slow]

@@ -1,0 +1,205 @@
+"""The envelope: for one step of every element, all results that some legal evaluation of the pseudocode can produce.
+
+``envelope`` runs the pseudocode on intervals; ``accepted`` runs it on balls and says cheaply which observations are
+inside for certain. Both take flat float64 arrays (NumPy, torch, anything of the array API standard) of the values before
+the step, exactly as the subject stored them; a complex element is two of them (``formats.as_reals``).
+Source: DESIGN 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from rmspec.impl.arithmetic.balls import Ball, safe, shrunk
+from rmspec.impl.arithmetic.formats import Format
+from rmspec.impl.arithmetic.intervals import Arithmetic, Interval, Scalars
+from rmspec.impl.arithmetic.policy import STRICT, Policy
+from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
+from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
+
+__all__ = ["ROLES", "STATE_ROLES", "Before", "accepted", "envelope"]
+
+Array = Any
+
+STATE_ROLES = ("square_avg", "grad_avg", "momentum_buffer")
+"""The observables of a parameter's state, by the field's names: v, g_ave and b of the page."""
+
+ROLES = (*STATE_ROLES, "param")
+"""Every observable of a parameter, in the order in which one step computes them."""
+
+_BLOCK = 16384
+"""Elements per block of the filter: its dozen float64 temporaries then stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The elements before a step: flat float64 arrays of shape ``(n,)``; a state role may be an ``(lo, hi, nan)`` triple.
+
+    A triple stands for hidden state that is known only to lie between two arrays; ``envelope`` takes one for the parameter and
+    the gradient as well.
+    """
+
+    param: Array
+    grad: Array
+    square_avg: Array | tuple[Array, Array, Array | None]
+    grad_avg: Array | tuple[Array, Array, Array | None]
+    momentum_buffer: Array | tuple[Array, Array, Array | None]
+
+    def at(self, index: Array) -> Before:
+        """The elements at ``index`` (an index or boolean array)."""
+
+        def pick(values: Any) -> Any:
+            if isinstance(values, tuple):
+                return tuple(None if part is None else part[index] for part in values)
+            return values[index]
+
+        return Before(
+            pick(self.param), pick(self.grad), pick(self.square_avg), pick(self.grad_avg), pick(self.momentum_buffer)
+        )
+
+
+def envelope(
+    before: Before,
+    fmt: Format,
+    hyper: Hyperparameters,
+    dialect: Dialect = SPECIFICATION,
+    *,
+    policy: Policy = STRICT,
+    scalars: Scalars | None = None,
+    t: int = 1,
+) -> Mapping[str, Interval]:
+    """For each role that the step sets, the interval of every element (``ROLES`` names the roles).
+
+    ``scalars`` widens the precision in which hyperparameters may be held (default: the dialect's); ``t`` counts the steps
+    from 1, for dialects with bias correction. Elements with a NaN on input have an unbounded interval.
+    """
+    like = before.param[0] if isinstance(before.param, tuple) else before.param
+    arithmetic = Arithmetic(fmt, like, policy=policy, scalars=scalars or dialect.scalars)
+
+    def interval(values: Any) -> Interval:
+        return arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values)
+
+    def coefficient(option: str) -> Interval:
+        return arithmetic.coefficient(float(hyper.option(option)), single=option in dialect.single)
+
+    symbols: Symbols[Any] = Symbols(
+        gamma=coefficient("lr"),
+        alpha=coefficient("alpha"),
+        eps=coefficient("eps"),
+        lambda_=coefficient("weight_decay"),
+        mu=coefficient("momentum"),
+    )
+    with np.errstate(all="ignore"):
+        result = iterate(
+            interval(before.param),
+            interval(before.grad),
+            interval(before.square_avg),
+            interval(before.grad_avg),
+            interval(before.momentum_buffer),
+            symbols,
+            hyper=hyper,
+            dialect=dialect,
+            sqrt=Interval.sqrt,
+            power=lambda alpha, n: _power(arithmetic, alpha, n),
+            t=t,
+        )
+    return {role: value.settle() for role, value in _roles(result) if value is not None}
+
+
+def accepted(
+    before: Before, after: Mapping[str, Array], fmt: Format, hyper: Hyperparameters, dialect: Dialect = SPECIFICATION
+) -> Mapping[str, tuple[Array, Array]] | None:
+    """For each role in ``after``: where its values are inside the envelope for certain, and how much of the ball they use.
+
+    ``after`` maps roles to flat float64 arrays. Boolean and float64 arrays of shape ``(n,)``; the second is the distance
+    from the centre over the radius, an upper estimate of the fraction of the envelope used (NaN where nothing is known).
+    ``None`` where the filter does not apply: float64, hidden state, bias correction, or numbers so large or small that
+    some order of evaluation might overflow. Never true where the envelope is unbounded.
+    """
+    hidden = any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
+    if hidden or fmt.unit_roundoff < 2.0**-24 or dialect.bias_correction or dialect.eps_place == "none":
+        return None
+    xp = array_namespace(before.param)
+    n = before.param.shape[0]
+    if n <= _BLOCK:
+        return _accepted_block(before, after, fmt, hyper, dialect)
+    inside = {role: xp.empty_like(values, dtype=xp.bool) for role, values in after.items()}
+    used = {role: xp.empty_like(values) for role, values in after.items()}
+    for start in range(0, n, _BLOCK):
+        block = slice(start, min(n, start + _BLOCK))
+        values = {role: each[block] for role, each in after.items()}
+        part = _accepted_block(before.at(block), values, fmt, hyper, dialect)
+        for role in after:
+            inside[role][block] = False if part is None else part[role][0]
+            used[role][block] = float("nan") if part is None else part[role][1]
+    return {role: (inside[role], used[role]) for role in after}
+
+
+def _accepted_block(
+    before: Before, after: Mapping[str, Array], fmt: Format, hyper: Hyperparameters, dialect: Dialect
+) -> Mapping[str, tuple[Array, Array]] | None:
+    xp = array_namespace(before.param)
+    u = fmt.unit_roundoff
+    with np.errstate(all="ignore"):
+        result = iterate(
+            Ball(before.param, 0.0, u),
+            Ball(before.grad, 0.0, u),
+            Ball(before.square_avg, 0.0, u),
+            Ball(before.grad_avg, 0.0, u),
+            Ball(before.momentum_buffer, 0.0, u),
+            Symbols(
+                gamma=Ball(hyper.lr, 0.0, u),
+                alpha=Ball(hyper.alpha, 0.0, u),
+                eps=Ball(hyper.eps, 0.0, u),
+                lambda_=Ball(hyper.weight_decay, 0.0, u),
+                mu=Ball(hyper.momentum, 0.0, u),
+            ),
+            hyper=hyper,
+            dialect=dialect,
+            sqrt=Ball.sqrt,
+        )
+
+        def largest(*arrays: Array) -> float:
+            return max(float(xp.max(xp.abs(each))) for each in arrays)
+
+        if before.param.shape[0] and not safe(
+            fmt,
+            hyper,
+            values=largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer),
+            g=largest(before.grad),
+            d=float(xp.max(xp.where(xp.isnan(result.d.c), 0.0, result.d.c))),
+        ):
+            return None
+        found: dict[str, tuple[Array, Array]] = {}
+        for role, ball in _roles(result):
+            if ball is not None and role in after:
+                distance = abs(after[role] - ball.c)
+                radius = shrunk(ball)
+                found[role] = (distance <= radius, distance / radius)
+        for role, values in after.items():
+            found.setdefault(role, (xp.zeros_like(values, dtype=xp.bool), xp.full_like(values, float("nan"))))
+    return found
+
+
+def _roles(result: Iterate[Any]) -> tuple[tuple[str, Any], ...]:
+    return (
+        ("square_avg", result.v),
+        ("grad_avg", result.g_ave),
+        ("momentum_buffer", result.b),
+        ("param", result.theta),
+    )
+
+
+def _power(arithmetic: Arithmetic, alpha: Interval, n: int) -> Interval:
+    """alpha^n as a pow function may return it: within an ulp of the format, or as n - 1 products."""
+    import math
+
+    value = math.pow(getattr(alpha, "value", float("nan")), n)
+    slack = (n + 2) * 2 * arithmetic.fmt.unit_roundoff
+    like = alpha.lo
+    return arithmetic.between(like * 0 + value * (1 - slack), like * 0 + min(1.0, value * (1 + slack)))

@@ -1,0 +1,493 @@
+"""Intervals that contain every legal floating-point evaluation of an expression.
+
+An ``Interval`` holds, for each element, a lower and an upper end in float64 with outward rounding, and whether the value
+may be NaN. Every operation widens its result by what the subject's format may lose in it: the unit roundoff, relatively,
+and half the smallest subnormal, absolutely. A fused or wider evaluation loses less, so it is inside as well.
+
+Three rules make the result independent of the order in which somebody else evaluates:
+
+- A product is kept as a list of factors and divisors until it is needed as a number; then the hull is taken over every
+  order of multiplying and dividing: ``(lr*g)/d``, ``lr*(g/d)``, ``(lr/d)*g``, ``g/(d/lr)``, with ``1/d`` first, and so on.
+- A sum ``a*x + (1-a)*y`` is a weighted mean, and may be written ``x + (1-a)*(y-x)``, and where ``a <= 1/2`` also
+  ``y - a*(y-x)`` (DESIGN 2.1): hull of the forms.
+- A hyperparameter is a real number that may have been rounded to float32 (formats up to float32) or float64.
+
+The code is written against the array API standard: the ends may be NumPy arrays or torch tensors, on any device.
+Source: DESIGN 2.1; the standard model of floating-point arithmetic (Higham, Accuracy and Stability, 2.2) with underflow (2.8).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from rmspec.impl.arithmetic.formats import Format
+from rmspec.impl.arithmetic.policy import STRICT, Policy
+
+__all__ = ["Arithmetic", "Coefficient", "Interval", "Product", "Scalars"]
+
+Array = Any
+"""An array of the array API standard: the standard defines no common static type."""
+
+Scalars = Literal["double", "float32", "cast", "storage", "float32-storage"]
+
+_SLACK = 1 + 2.0**-18
+"""Covers the float64 rounding of the ends themselves, for formats up to float32 (2**-42 relative against 2**-53)."""
+
+
+class Arithmetic:
+    """The rounding rules of one format under one policy, and the namespace of the arrays in use.
+
+    ``like`` is any array: results live in its namespace and on its device. ``scalars`` is how far hyperparameters may be
+    rounded (``Dialect.scalars``).
+    """
+
+    def __init__(self, fmt: Format, like: Array, *, policy: Policy = STRICT, scalars: Scalars = "double") -> None:
+        self.fmt = fmt.part
+        self.policy = policy
+        self.scalars = scalars
+        self.xp = array_namespace(like)
+        self.device = device(like)
+        self._down = self.xp.asarray(-math.inf, dtype=self.xp.float64, device=self.device)
+        self._up = self.xp.asarray(math.inf, dtype=self.xp.float64, device=self.device)
+        self._double = self.fmt.unit_roundoff == 2.0**-53
+        self._tiny = (self.fmt.smallest_normal if policy.flush_subnormals else self.fmt.smallest_subnormal / 2) * _SLACK
+
+    # -- making values
+
+    def point(self, values: Array) -> Interval:
+        """The numbers ``values`` (float64), known exactly. NaN means: anything."""
+        xp = self.xp
+        unknown = xp.isnan(values)
+        if bool(xp.any(unknown)):
+            return Interval(self, xp.where(unknown, -math.inf, values), xp.where(unknown, math.inf, values), unknown)
+        return Interval(self, values, values, None)
+
+    def between(self, lo: Array, hi: Array, nan: Array | None = None) -> Interval:
+        """The numbers from ``lo`` to ``hi``, and NaN where ``nan`` is true."""
+        return Interval(self, lo, hi, nan)
+
+    def coefficient(self, value: float, *, single: bool = False) -> Coefficient:
+        """The hyperparameter ``value``, as far as it may be rounded; with ``single`` it may be held in float32."""
+        held = {float(np.float32(value))} if single else set()
+        return self._coefficient(self._roundings(value) | held, float(value), None)
+
+    def complement(self, of: Coefficient) -> Coefficient:
+        """``1 - of``, formed before it is rounded (unless the dialect's scalars say otherwise)."""
+        exact = 1 - Fraction(of.value)
+        nearest = float(exact)
+        values = {nearest, *self._roundings(nearest)}
+        values |= {math.nextafter(nearest, -math.inf)} if Fraction(nearest) > exact else set()
+        values |= {math.nextafter(nearest, math.inf)} if Fraction(nearest) < exact else set()
+        single = float(np.float32(of.value))
+        if self.scalars in ("storage", "float32-storage"):
+            values |= {self.fmt.round(1 - self.fmt.round(of.value)), self.fmt.round(1 - self.fmt.round(single))}
+        if self.scalars in ("float32", "float32-storage") or not (self._double or self.scalars in ("double", "cast")):
+            values |= {float(np.float32(1 - single)), 1 - single}
+        return self._coefficient(values, nearest, of)
+
+    def _roundings(self, value: float) -> set[float]:
+        single = float(np.float32(value))
+        if self.scalars in ("cast", "storage") and not self._double:
+            return {value, single, self.fmt.round(value)}
+        if self.scalars == "float32-storage":
+            return {value, single, self.fmt.round(value), self.fmt.round(single)}
+        return {value} if self._double and self.scalars != "float32" else {value, single}
+
+    def _coefficient(self, values: set[float], value: float, of: Coefficient | None) -> Coefficient:
+        def array(number: float) -> Array:
+            return self.xp.asarray(number, dtype=self.xp.float64, device=self.device)
+
+        lo, hi = min(values), max(values)
+        return Coefficient(self, array(lo), array(lo if lo == hi else hi), value, of)
+
+    # -- operations, each on settled intervals
+
+    def add(self, x: Interval, y: Interval) -> Interval:
+        """x + y, widened."""
+        lo = x.lo + y.lo
+        hi = lo if x.hi is x.lo and y.hi is y.lo else x.hi + y.hi
+        nan = _either(x.nan, y.nan)
+        if not (self._finite(lo) and self._finite(hi)):
+            xp = self.xp
+            clash = ((x.hi == math.inf) & (y.lo == -math.inf)) | ((x.lo == -math.inf) & (y.hi == math.inf))
+            nan = _either(nan, clash)
+            lo = xp.where(xp.isnan(lo), -math.inf, lo)
+            hi = xp.where(xp.isnan(hi), math.inf, hi)
+        return self._widened(lo, hi, nan)
+
+    def negated(self, x: Interval) -> Interval:
+        """-x, exactly."""
+        lo = -x.hi
+        return Interval(self, lo, lo if x.hi is x.lo else -x.lo, x.nan)
+
+    def multiply(self, x: Interval, y: Interval) -> Interval:
+        """x * y, widened; a square when both are the same object."""
+        nan = _either(x.nan, y.nan)
+        if x is y:
+            magnitude = self._magnitude(x)
+            lo = magnitude.lo * magnitude.lo
+            hi = lo if magnitude.hi is magnitude.lo else magnitude.hi * magnitude.hi
+            square = self._widened(lo, hi, nan, self._lost([lo, hi], [(magnitude.lo,), (magnitude.hi,)]))
+            return Interval(self, self.xp.where(square.lo < 0, 0.0, square.lo), square.hi, nan)
+        ends = [(x.lo, y.lo)]
+        ends += [(x.lo, y.hi)] if y.hi is not y.lo else []
+        ends += [(x.hi, y.lo)] if x.hi is not x.lo else []
+        ends += [(x.hi, y.hi)] if x.hi is not x.lo and y.hi is not y.lo else []
+        corners = [one * other for one, other in ends]
+        lost = self._lost(corners, ends)
+        if not all(self._finite(corner) for corner in corners):
+            zero_x, zero_y = (x.lo <= 0) & (x.hi >= 0), (y.lo <= 0) & (y.hi >= 0)
+            endless_x, endless_y = self._endless(x), self._endless(y)
+            nan = _either(nan, (zero_x & endless_y) | (zero_y & endless_x))
+            corners = [self.xp.where(self.xp.isnan(corner), 0.0, corner) for corner in corners]
+            # The NaN corner 0*inf stands for 0; the finite part of an endless factor can reach it as well.
+        product = self._hull_of(corners, nan, lost)
+        return product if lost is None else self._signed(product, x, y)
+
+    def divide(self, x: Interval, y: Interval) -> Interval:
+        """x / y, widened, for y that is nowhere negative; division by an interval with 0 is unbounded."""
+        xp = self.xp
+        nan = _either(x.nan, y.nan)
+        y_lo = xp.abs(y.lo) if y.hi is y.lo else xp.where(y.lo > 0, y.lo, 0.0)
+        y_hi = y_lo if y.hi is y.lo else y.hi
+        ends = [(x.lo, y_lo)]
+        ends += [(x.lo, y_hi)] if y_hi is not y_lo else []
+        ends += [(x.hi, y_lo)] if x.hi is not x.lo else []
+        ends += [(x.hi, y_hi)] if x.hi is not x.lo and y_hi is not y_lo else []
+        corners = [one / other for one, other in ends]
+        lost = self._lost(corners, [(one,) for one, _ in ends])
+        if not all(self._finite(corner) for corner in corners):
+            zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
+            nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
+            corners = [xp.where(xp.isnan(corner), 0.0, corner) for corner in corners]
+        quotient = self._hull_of(corners, nan, lost, ulps=self.policy.division_ulps)
+        if y.nan is not None:
+            # Where the divisor may have come from below zero, it may be -0.0.
+            negative = y.nan & (y_lo == 0)
+            either = xp.maximum(xp.abs(quotient.lo), xp.abs(quotient.hi))
+            lo, hi = xp.where(negative, -either, quotient.lo), xp.where(negative, either, quotient.hi)
+            quotient = Interval(self, lo, hi, quotient.nan)
+        return quotient if lost is None else self._signed(quotient, x, Interval(self, y_lo, y_hi, None))
+
+    def root(self, x: Interval) -> Interval:
+        """sqrt(x), widened; NaN is possible where x reaches below zero, and all is where it is wholly below."""
+        xp = self.xp
+        below = x.lo < 0
+        nan = x.nan
+        if bool(xp.any(below)):
+            nan = _either(nan, below)
+            hopeless = x.hi < 0
+            lo = xp.sqrt(xp.where(below, 0.0, x.lo))
+            hi = xp.sqrt(xp.where(hopeless, 0.0, x.hi))
+            lo, hi = xp.where(hopeless, -math.inf, lo), xp.where(hopeless, math.inf, hi)
+            return self._widened(lo, hi, nan, ulps=self.policy.sqrt_ulps)
+        lo = xp.sqrt(x.lo)
+        return self._widened(lo, lo if x.hi is x.lo else xp.sqrt(x.hi), nan, ulps=self.policy.sqrt_ulps)
+
+    def hull(self, first: Interval, *others: Interval) -> Interval:
+        """The smallest interval that holds all of these."""
+        xp = self.xp
+        lo, hi, nan = first.lo, first.hi, first.nan
+        for each in others:
+            lo, hi, nan = xp.minimum(lo, each.lo), xp.maximum(hi, each.hi), _either(nan, each.nan)
+        return Interval(self, lo, hi, nan)
+
+    def mean(self, a: Coefficient, complement: Coefficient, x: Interval, y: Interval, plain: Interval) -> Interval:
+        """``a*x + (1-a)*y`` in its incremental forms and in the ``plain`` one: the hull."""
+        forward = self.add(x, self.multiply(complement, self.add(y, self.negated(x))))
+        if a.value > 0.5:
+            return self.hull(plain, forward)
+        xp = self.xp
+        # 1 - (1 - a) is what an implementation has that was given the weight 1 - a (torch.lerp).
+        again_lo, again_hi = 1 - complement.hi, 1 - complement.lo
+        back = Interval(self, xp.minimum(a.lo, again_lo), xp.maximum(a.hi, again_hi), None)
+        backward = self.add(y, self.negated(self.multiply(back, self.add(y, self.negated(x)))))
+        return self.hull(plain, forward, backward)
+
+    # -- helpers
+
+    def _magnitude(self, x: Interval) -> Interval:
+        xp = self.xp
+        if x.hi is x.lo:
+            absolute = xp.abs(x.lo)
+            return Interval(self, absolute, absolute, x.nan)
+        a, b = xp.abs(x.lo), xp.abs(x.hi)
+        crosses = (x.lo < 0) & (x.hi > 0)
+        return Interval(self, xp.where(crosses, 0.0, xp.minimum(a, b)), xp.maximum(a, b), x.nan)
+
+    def _finite(self, values: Array) -> bool:
+        return bool(self.xp.all(self.xp.isfinite(values)))
+
+    def _endless(self, x: Interval) -> Array:
+        return (x.hi == math.inf) | (x.lo == -math.inf)
+
+    def _lost(self, corners: list[Array], ends: list[tuple[Array, ...]]) -> Array | None:
+        """Where float64 itself lost a product or quotient to zero: only its own format has that problem.
+
+        ``ends`` are, for each corner, the numbers that must be zero for the corner to be zero exactly.
+        """
+        if not self._double or not any(bool(self.xp.any(corner == 0)) for corner in corners):
+            return None
+        lost = corners[0] != corners[0]
+        for corner, numbers in zip(corners, ends, strict=True):
+            zero = corner == 0
+            for number in numbers:
+                zero = zero & (number != 0)
+            lost = lost | zero
+        return lost
+
+    def _signed(self, result: Interval, x: Interval, y: Interval) -> Interval:
+        """A product or quotient of numbers that are nowhere negative, without the sign that underflow took from it."""
+        positive = (x.lo >= 0) & (y.lo >= 0)
+        lo = self.xp.where(positive & (result.lo < 0), 0.0, result.lo)
+        return Interval(self, lo, result.hi, result.nan)
+
+    def _hull_of(self, corners: list[Array], nan: Array | None, lost: Array | None, *, ulps: float = 0.5) -> Interval:
+        lo = hi = corners[0]
+        for corner in corners[1:]:
+            lo, hi = self.xp.minimum(lo, corner), self.xp.maximum(hi, corner)
+        return self._widened(lo, hi, nan, lost, ulps=ulps)
+
+    def _widened(
+        self, lo: Array, hi: Array, nan: Array | None, lost: Array | None = None, *, ulps: float = 0.5
+    ) -> Interval:
+        xp = self.xp
+        if self._double:
+            # The ends are rounded to nearest in the subject's own format: one number further out bounds the exact
+            # result and its rounding alike. Rounding never crosses zero, and zero is exact unless it was underflow.
+            wide_lo, wide_hi = lo, hi
+            for _ in range(max(1, math.ceil(2 * ulps))):
+                wide_lo = xp.nextafter(wide_lo, self._down)
+                wide_hi = xp.nextafter(wide_hi, self._up)
+            if self.policy.flush_subnormals:
+                wide_lo, wide_hi = wide_lo - self._tiny, wide_hi + self._tiny
+            keeps_lo, keeps_hi = lo >= 0, hi <= 0
+            if lost is not None:
+                keeps_lo, keeps_hi = keeps_lo & ~lost, keeps_hi & ~lost
+            low = xp.where(keeps_lo & (wide_lo < 0), 0.0, wide_lo)
+            high = xp.where(keeps_hi & (wide_hi > 0), 0.0, wide_hi)
+            largest = self.fmt.max_finite
+            low = xp.where(low == math.inf, largest, low)
+            high = xp.where(high == -math.inf, -largest, high)
+            return Interval(self, low, high, nan)
+        relative = max(self.fmt.unit_roundoff, 2 * ulps * self.fmt.unit_roundoff) * _SLACK
+        wide_lo = lo - (relative * xp.abs(lo) + self._tiny)
+        wide_hi = hi + (relative * xp.abs(hi) + self._tiny)
+        # Rounding never crosses zero, and zero is exact.
+        low = xp.where(lo >= 0, xp.where(wide_lo > 0, wide_lo, 0.0), wide_lo)
+        high = xp.where(hi <= 0, xp.where(wide_hi < 0, wide_hi, 0.0), wide_hi)
+        largest = self.fmt.max_finite
+        if not (bool(xp.all(low >= -largest)) and bool(xp.all(high <= largest))):
+            low = xp.where(low < -largest, -math.inf, low)
+            high = xp.where(high > largest, math.inf, high)
+            # inf may also be the finite number of a wider format: the near end stays finite.
+            low = xp.where((low == math.inf), largest, low)
+            high = xp.where((high == -math.inf), -largest, high)
+        return Interval(self, low, high, nan)
+
+
+class Interval:
+    """For each element: all numbers from ``lo`` to ``hi`` (float64 arrays), and NaN where ``nan`` is true.
+
+    ``nan`` is ``None`` where NaN is possible nowhere. ``lo`` and ``hi`` are the same object when the value is exact.
+    The operators work on ``Interval`` and ``Product`` alike.
+    """
+
+    __slots__ = ("arithmetic", "hi", "lo", "nan")
+
+    def __init__(self, arithmetic: Arithmetic, lo: Array, hi: Array, nan: Array | None) -> None:
+        self.arithmetic = arithmetic
+        self.lo = lo
+        self.hi = hi
+        self.nan = nan
+
+    def settle(self) -> Interval:
+        """This value as one interval."""
+        return self
+
+    def factors(self) -> tuple[tuple[Interval, ...], tuple[Interval, ...]]:
+        """This value as (factors, divisors)."""
+        return (self,), ()
+
+    def __add__(self, other: Interval | Product) -> Interval:
+        return _sum(self, other)
+
+    def __sub__(self, other: Interval | Product) -> Interval:
+        plain = self.arithmetic.add(self.settle(), self.arithmetic.negated(other.settle()))
+        if isinstance(other, Product) and not other.factors()[1] and any(each is self for each in other.factors()[0]):
+            # x - c*x may be written x*(1 - c).
+            return self.arithmetic.hull(plain, self.arithmetic.multiply(self.settle(), 1 - other.without(self)))
+        return plain
+
+    def __neg__(self) -> Interval:
+        return self.arithmetic.negated(self.settle())
+
+    def __mul__(self, other: Interval | Product) -> Product:
+        (a, b), (c, d) = self.factors(), other.factors()
+        return Product(self.arithmetic, a + c, b + d)
+
+    def __truediv__(self, other: Interval | Product) -> Product:
+        a, b = self.factors()
+        return Product(self.arithmetic, a, (*b, other.settle()))
+
+    def __rsub__(self, one: int) -> Interval:
+        x = self.settle()
+        ones = self.arithmetic.xp.ones_like(x.lo) * float(one)
+        return self.arithmetic.add(Interval(self.arithmetic, ones, ones, None), self.arithmetic.negated(x))
+
+    def sqrt(self) -> Interval:
+        """The square root."""
+        return self.arithmetic.root(self.settle())
+
+    def contains(self, values: Array) -> Array:
+        """Where ``values`` (float64; NaN counts) lie inside. A boolean array."""
+        inside = (values >= self.lo) & (values <= self.hi)
+        if self.nan is None:
+            return inside
+        return inside | (self.nan & self.arithmetic.xp.isnan(values))
+
+    def bounded(self) -> Array:
+        """Where both ends are finite. A boolean array."""
+        xp = self.arithmetic.xp
+        return xp.isfinite(self.lo) & xp.isfinite(self.hi)
+
+
+class Coefficient(Interval):
+    """A hyperparameter: a scalar interval that knows its exact ``value`` and whether it is ``1 -`` another one."""
+
+    __slots__ = ("of", "value")
+
+    def __init__(self, arithmetic: Arithmetic, lo: Array, hi: Array, value: float, of: Coefficient | None) -> None:
+        super().__init__(arithmetic, lo, hi, None)
+        self.value = value
+        self.of = of
+
+    def __rsub__(self, one: int) -> Interval:
+        if one != 1:
+            return super().__rsub__(one)
+        return self.arithmetic.complement(self)
+
+
+class Product(Interval):
+    """A product that has not been evaluated: whoever needs its value gets the hull over every order of evaluation."""
+
+    __slots__ = ("_divisors", "_factors", "_settled")
+
+    def __init__(self, arithmetic: Arithmetic, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]) -> None:
+        self.arithmetic = arithmetic
+        self._factors = factors
+        self._divisors = divisors
+        self._settled: Interval | None = None
+
+    def factors(self) -> tuple[tuple[Interval, ...], tuple[Interval, ...]]:
+        """The factors and divisors as they were written."""
+        return self._factors, self._divisors
+
+    def settle(self) -> Interval:
+        """The hull over every order of evaluation."""
+        if self._settled is None:
+            first, *others = _orders(self.arithmetic, self._factors, self._divisors)
+            self._settled = self.arithmetic.hull(first, *others) if others else first
+        return self._settled
+
+    def without(self, coefficient: Interval) -> Interval:
+        """The product less one factor."""
+        rest = [factor for factor in self._factors if factor is not coefficient]
+        return (
+            rest[0]
+            if len(rest) == 1 and not self._divisors
+            else Product(self.arithmetic, tuple(rest), self._divisors).settle()
+        )
+
+    def __neg__(self) -> Interval:
+        return self.arithmetic.negated(self.settle())
+
+    def __add__(self, other: Interval | Product) -> Interval:
+        return _sum(self, other)
+
+
+def _sum(x: Interval, y: Interval) -> Interval:
+    arithmetic = x.arithmetic
+    plain = arithmetic.add(x.settle(), y.settle())
+    if isinstance(x, Product) and isinstance(y, Product) and not x.factors()[1] and not y.factors()[1]:
+        for complement in y.factors()[0]:
+            if isinstance(complement, Coefficient) and complement.of is not None:
+                a = complement.of
+                if any(factor is a for factor in x.factors()[0]):
+                    return arithmetic.mean(a, complement, x.without(a), y.without(complement), plain)
+    return plain
+
+
+def _orders(
+    arithmetic: Arithmetic, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]
+) -> Iterator[Interval]:
+    """The value of the product in every order of multiplying and dividing, reciprocals included."""
+    if len(factors) == 3 and not divisors and factors[1] is factors[2]:
+        # c*g*g: with |g| for g, since every order has the sign of c.
+        c, g = factors[0], arithmetic._magnitude(factors[1])
+        yield arithmetic.multiply(c, arithmetic.multiply(g, g))
+        yield arithmetic.multiply(arithmetic.multiply(c, g), g)
+        return
+    yield from _Orders(arithmetic).values(factors, divisors)
+
+
+class _Orders:
+    """Every order of one product; partial products and quotients that several orders share are evaluated once."""
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._arithmetic = arithmetic
+        self._known: dict[tuple[str, int, int], Interval] = {}
+        self._seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+
+    def values(self, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]) -> Iterator[Interval]:
+        """The values of what is left to multiply and divide; each state is visited once."""
+        state = (tuple(sorted(map(id, factors))), tuple(sorted(map(id, divisors))))
+        if state in self._seen:
+            return
+        self._seen.add(state)
+        if len(factors) == 1 and not divisors:
+            yield factors[0]
+            return
+        for i in range(len(factors)):
+            for j in range(i + 1, len(factors)):
+                rest = tuple(factor for k, factor in enumerate(factors) if k not in (i, j))
+                yield from self.values((self._product(factors[i], factors[j]), *rest), divisors)
+        for j, divisor in enumerate(divisors):
+            others = divisors[:j] + divisors[j + 1 :]
+            for i, factor in enumerate(factors):
+                rest = factors[:i] + factors[i + 1 :]
+                yield from self.values((self._quotient(factor, divisor), *rest), others)
+                if isinstance(factor, Coefficient) and factor.value > 0 and rest:
+                    yield from self.values(rest, (self._quotient(divisor, factor), *others))
+            if not others:
+                yield from self.values((self._reciprocal(divisor), *factors), others)
+
+    def _product(self, x: Interval, y: Interval) -> Interval:
+        low, high = sorted((id(x), id(y)))
+        return self._once(("*", low, high), lambda: self._arithmetic.multiply(x, y))
+
+    def _quotient(self, x: Interval, y: Interval) -> Interval:
+        return self._once(("/", id(x), id(y)), lambda: self._arithmetic.divide(x, y))
+
+    def _reciprocal(self, x: Interval) -> Interval:
+        one = self._arithmetic.xp.ones_like(x.lo)
+        return self._once(
+            ("1/", 0, id(x)), lambda: self._arithmetic.divide(Interval(self._arithmetic, one, one, None), x)
+        )
+
+    def _once(self, key: tuple[str, int, int], evaluate: Callable[[], Interval]) -> Interval:
+        if key not in self._known:
+            self._known[key] = evaluate()
+        return self._known[key]
+
+
+def _either(x: Array | None, y: Array | None) -> Array | None:
+    if x is None:
+        return y
+    return x if y is None else x | y

@@ -1,0 +1,340 @@
+"""The hyperparameters of one group in another dialect: what each becomes, or why there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.signatures import constructor_of
+from rmspec.impl.translation.eps_placement import EpsChoice, choices, nearer
+from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
+from rmspec.impl.translation.saved import SavedGroup
+
+__all__ = ["switched"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    group: int
+    source: Dialect
+    target: Dialect
+    hyper: Hyperparameters
+    formats: tuple[Format, ...]
+
+    @property
+    def fmt(self) -> Format:
+        """The coarsest format."""
+        return self.formats[0].part
+
+    def line(self, option: str, old: object, new: object, **more: object) -> Line:
+        names = constructor_of(self.source).names, constructor_of(self.target).names
+        texts = [f"{each.get(option, option)} {value!r}" for each, value in zip(names, (old, new), strict=True)]
+        return Line(self.group, option, **{"kind": "exact", "source": texts[0], "target": texts[1], **more})  # type: ignore[arg-type]
+
+
+def switched(
+    index: int, group: SavedGroup, target: Dialect, formats: tuple[str, ...], terms: Terms
+) -> tuple[Hyperparameters, tuple[Line, ...]]:
+    """The group's options for ``target``, and a line for each; ``formats`` are those of the state, the coarsest first.
+
+    Raises ``CannotTranslate``.
+    """
+    pair = _Pair(index, group.dialect, target, group.hyper, tuple(FORMATS[name] for name in formats))
+    _check_structure(pair, terms)
+    hyper = group.hyper
+    coarse = any(_precision(target, fmt, "lr").name != "float64" for fmt in pair.formats)
+    single = target.scalars in ("float32", "float32-storage", "storage") or "lr" in target.single
+    lr = float(np.float32(hyper.lr)) if single and coarse else hyper.lr
+    if hyper.lr > 0 and not 0 < lr < math.inf:
+        raise CannotTranslate(
+            f"the learning rate {hyper.lr!r} is {lr!r} in float32",
+            f"{target.name} holds it as float32",
+            "choose a learning rate that float32 can hold",
+        )
+    momentum = hyper.momentum if group.dialect.reads_momentum(hyper) else 0.0
+    centered = group.dialect.centered(hyper)
+    eps, eps_lines = _eps(pair, group, terms)
+    decay, decay_lines = _decay(pair, lr, terms)
+    new = Hyperparameters(lr, hyper.alpha, eps, decay, momentum, centered)
+    lines = [_rounded_lr(pair, lr), _alpha(pair), *eps_lines, *decay_lines]
+    lines += [_held(pair, "momentum", momentum), pair.line("centered", centered, centered)]
+    lines += [*_maximize(pair), *(_lr_place(pair, lr) if momentum else ())]
+    return new, tuple(lines)
+
+
+def _maximize(pair: _Pair) -> list[Line]:
+    if pair.source.maximize == pair.target.maximize:
+        return []
+    old, new = ("maximizes" if each.maximize else "minimizes" for each in (pair.source, pair.target))
+    note = "either negates one of gradient and loss, which is exact"
+    condition = "the target is given the negative of the source's loss"
+    return [Line(pair.group, "maximize", "exact", old, new, note=note, condition=condition)]
+
+
+def _lr_place(pair: _Pair, lr: float) -> list[Line]:
+    if pair.source.lr_place == pair.target.lr_place:
+        return []
+    places = {"outside": "param -= lr * buffer", "inside": "buffer += lr * g/d"}
+    old, new = (places[each.lr_place] for each in (pair.source, pair.target))
+    note = "the buffers differ by the factor lr"
+    condition = f"the learning rate stays {lr!r}; when it changes, the dialects part"
+    return [Line(pair.group, "lr place", "exact", old, new, note=note, condition=condition)]
+
+
+def _check_structure(pair: _Pair, terms: Terms) -> None:
+    source, target, hyper = pair.source, pair.target, pair.hyper
+    if source.maximize != target.maximize and not terms.loss_negated:
+        raise CannotTranslate(
+            f"{source.name} {'maximizes' if source.maximize else 'minimizes'}, "
+            f"{target.name} {'maximizes' if target.maximize else 'minimizes'}",
+            "the same gradients would move the parameters the other way",
+            "negate the loss, and say --loss-negated",
+        )
+    if source.reads_momentum(hyper) and source.nesterov != target.nesterov:
+        raise CannotTranslate(
+            f"{source.name} has {'Nesterov' if source.nesterov else 'plain'} momentum, and {target.name} does not",
+            "no choice of options makes one the other",
+            "switch momentum off, or stay with the dialect",
+        )
+    if source.bias_correction != target.bias_correction:
+        raise CannotTranslate(
+            f"{source.name if source.bias_correction else target.name} corrects the bias of its averages, the other does not",
+            "the correction changes with every step, and no state makes up for it",
+            "translate once 1 - alpha^t is 1 in the format of the state, naming the source without bias correction",
+        )
+    if source.centered(hyper) and target.centered_form == "never":
+        raise CannotTranslate(
+            f"the source is centered, {target.name} never is", "the denominators differ without bound"
+        )
+    if not source.centered(hyper) and target.centered_form == "always":
+        raise CannotTranslate(
+            f"{target.name} is always centered, the source is not", "the denominators differ without bound"
+        )
+    if source.reads_momentum(hyper) and target.momentum_form == "never":
+        raise CannotTranslate(
+            f"the source has momentum {hyper.momentum!r}, {target.name} has none",
+            "a target without momentum would drop what is in the buffer",
+            "switch momentum off in the source first",
+        )
+    if not hyper.lr >= 0 or not math.isfinite(hyper.lr):
+        raise CannotTranslate(f"the learning rate is {hyper.lr!r}", "it must be finite, and 0 or larger")
+
+
+# -- eps
+
+
+def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line]]:
+    old, new, eps = pair.source.eps_at(pair.hyper), pair.target.eps_at(pair.hyper), pair.hyper.eps
+    if eps == 0 or old == "none":
+        return 0.0, [pair.line("eps", 0.0, 0.0, note="without eps its place does not matter")]
+    if new == "none":
+        raise CannotTranslate(
+            f"eps is {eps!r}, {pair.target.name} has none",
+            "without it the update is unbounded where the average is zero",
+            "choose a target with eps",
+        )
+    if old == new:
+        return eps, [_held(pair, "eps", eps)]
+    root, why = _smallest_root(pair, group)
+    found = choices(eps, old, root, pair.fmt)
+    wanted = [each for each in found if terms.eps in ("better", each.kind)]
+    if not wanted:
+        raise CannotTranslate(
+            f"eps {eps!r} {old} the root has no {'other' if found else 'nonzero'} counterpart in {pair.fmt.name}",
+            f"what {new} would need rounds to zero in that format, and the update would be unbounded",
+            "choose --eps-choice kept" if found else "train with an eps that the format can hold",
+        )
+    best = wanted[0]
+    return best.eps, [
+        pair.line(
+            "eps",
+            eps,
+            best.eps,
+            kind="bounded",
+            bound=best.bound,
+            note=_eps_note(best, old, found)
+            + "".join(_eps_nearer(pair, group, best, each) for each in found if each.eps != best.eps),
+            condition=why,
+        )
+    ]
+
+
+def _eps_note(choice: EpsChoice, old: str, found: tuple[EpsChoice, ...]) -> str:
+    places = "sqrt(v) + eps became sqrt(v + eps')" if old == "outside" else "sqrt(v + eps) became sqrt(v) + eps'"
+    how = {
+        ("moved", "outside"): "eps' = eps^2; each update is larger by a factor in [1, sqrt 2]",
+        ("moved", "inside"): "eps' = sqrt(eps); each update is smaller by a factor in [1/sqrt 2, 1]",
+        ("kept", "outside"): "eps' = eps; each update changes by a factor in [min(sqrt eps, 1), sqrt(1 + eps)]",
+        ("kept", "inside"): "eps' = eps; each update changes by a factor in [1/sqrt(1 + eps), max(1/sqrt eps, 1)]",
+    }[choice.kind, old]
+    others = "".join(
+        f"; {each.kind} it would be {100 * each.bound:.3g} %, or {100 * each.anywhere:.3g} %"
+        for each in found
+        if each is not choice
+    )
+    return f"{places}: {how}, by at most {100 * choice.anywhere:.3g} % whatever v is{others}"
+
+
+def _eps_nearer(pair: _Pair, group: SavedGroup, best: EpsChoice, other: EpsChoice) -> str:
+    """That a bound is not what most elements see: for how many of the state the other choice is nearer."""
+    worst = "; a bound is that of the worst element"
+    arrays = [param.arrays["square_avg"] for param in group.params if "square_avg" in param.arrays]
+    place = pair.source.eps_at(pair.hyper)
+    if place == "none" or pair.source.centered(pair.hyper) or not sum(map(np.size, arrays)):
+        return f"{worst}, and {other.kind} may be nearer on those that matter: compare both"
+    reals = [as_reals(values) for values in arrays]
+    count = sum(nearer(other, best, pair.hyper.eps, place, np.sqrt(each)) for each in reals)
+    size = sum(each.size for each in reals)
+    return f"{worst}; {other.kind} is nearer for {count:,} of {size:,} here" + (": compare both" if count else "")
+
+
+def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
+    """A number that sqrt(v~) cannot be below in the next step, and the condition under which it is not later either."""
+    if pair.source.centered(pair.hyper):
+        return 0.0, ""
+    arrays = [param.arrays.get("square_avg") for param in group.params]
+    if not arrays or any(values is None for values in arrays):
+        return 0.0, ""
+    smallest = math.inf
+    for values in arrays:
+        assert values is not None
+        reals = as_reals(values)
+        if reals.size:
+            smallest = min(smallest, float(np.nan_to_num(reals, nan=0.0).min()))
+    if smallest == math.inf:
+        return 0.0, ""
+    # The product and the sum with a square that is not negative are rounded; the hyperparameter may be too.
+    u = max(pair.fmt.unit_roundoff, 2.0**-24)
+    least = max(0.0, (pair.hyper.alpha - 8 * u) * smallest - 4 * pair.fmt.smallest_subnormal)
+    root = math.sqrt(least)
+    if root == 0:
+        return 0.0, ""
+    return root, f"v is nowhere below alpha * {smallest:.6g}, alpha times its smallest here, as in the next step"
+
+
+# -- weight decay
+
+
+def _decay(pair: _Pair, lr: float, terms: Terms) -> tuple[float, list[Line]]:
+    old, new, decay = pair.source.decay, pair.target.decay, pair.hyper.weight_decay
+    if old == new == "none":
+        return 0.0, []
+    if old == "none" or decay == 0:
+        return 0.0, [pair.line("weight_decay", 0.0, 0.0)]
+    if terms.decay_in_loss and old == "l2":
+        return 0.0, [
+            pair.line(
+                "weight_decay",
+                decay,
+                0.0,
+                note="left out of the optimizer, as asked",
+                condition=f"the loss has the term {decay / 2!r} * sum(param^2), whose gradient is {decay!r} * param",
+            )
+        ]
+    if old == new:
+        return decay, [_held(pair, "weight_decay", decay)]
+    if {old, new} == {"decoupled", "decoupled-lr"}:
+        if pair.hyper.lr == 0:
+            raise CannotTranslate("the learning rate is 0, and the decay would have to be divided by it")
+        exact = Fraction(decay) * Fraction(pair.hyper.lr) if new == "decoupled" else Fraction(decay) / Fraction(lr)
+        value = float(exact)
+        same = Fraction(value) == exact
+        return value, [
+            pair.line(
+                "weight_decay",
+                decay,
+                value,
+                kind="exact" if same else "rounded",
+                bound=0.0 if same else 2.0**-53,
+                note="times lr" if new == "decoupled" else "over lr",
+                condition=f"the learning rate stays {lr!r}",
+            )
+        ]
+    half = decay / 2
+    raise CannotTranslate(
+        f"weight decay {decay!r} is {_DECAYS[old]}, and {pair.target.name} has {_DECAYS[new]}",
+        "the two move the parameters differently, and nothing bounds the difference",
+        f"add {half!r} * sum(param^2) to the loss and say --decay-in-loss (in Keras: keras.regularizers.L2({half!r}))"
+        if old == "l2"
+        else "choose a target with the same decay, or decay the parameters outside the optimizer and name 0",
+    )
+
+
+_DECAYS = {
+    "l2": "added to the gradient (L2)",
+    "decoupled": "decoupled",
+    "decoupled-lr": "decoupled, times lr",
+    "none": "no weight decay",
+}
+
+
+# -- the precision in which hyperparameters are held
+
+
+_AFTER = ("float32", "storage", "float32-storage")
+"""The roundings with which 1 - alpha may be formed after alpha was rounded."""
+
+
+def _precision(dialect: Dialect, fmt: Format, option: str) -> Format:
+    half = fmt.unit_roundoff > FORMATS["float32"].unit_roundoff
+    if half and dialect.scalars in ("cast", "storage", "float32-storage"):
+        return fmt.part
+    wide = dialect.scalars in ("double", "cast", "storage") and option not in dialect.single
+    return FORMATS["float64" if wide and fmt.part.name == "float64" else "float32"]
+
+
+def _errors(pair: _Pair, value: float, option: str) -> float:
+    """The relative difference that holding ``value`` in the precisions of both dialects makes, at most."""
+    worst = 0.0
+    for fmt in pair.formats:
+        old, new = (_precision(each, fmt, option).round(value) for each in (pair.source, pair.target))
+        if old != new:
+            worst = max(worst, float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value))))
+    return worst
+
+
+def _held(pair: _Pair, option: str, value: float) -> Line:
+    error = _errors(pair, value, option)
+    if not error:
+        return pair.line(option, value, value)
+    note = f"held as {_narrow(pair, option).name} by one of the two"
+    return pair.line(option, value, value, kind="rounded", bound=error, note=note)
+
+
+def _narrow(pair: _Pair, option: str) -> Format:
+    """The coarsest precision in which one of the two holds a hyperparameter."""
+    found = [_precision(each, fmt, option) for each in (pair.source, pair.target) for fmt in pair.formats]
+    return max(found, key=lambda fmt: fmt.unit_roundoff)
+
+
+def _rounded_lr(pair: _Pair, lr: float) -> Line:
+    old = pair.hyper.lr
+    if lr == old:
+        return pair.line("lr", old, lr)
+    error = float(abs(Fraction(lr) - Fraction(old)) / Fraction(old))
+    note = f"{pair.target.name} holds it as float32: each move changes by this"
+    return pair.line("lr", old, lr, kind="rounded", bound=error, note=note)
+
+
+def _alpha(pair: _Pair) -> Line:
+    """alpha, and 1 - alpha, which some form after they rounded alpha.
+
+    v_t is a sum of two terms that are not negative, so its relative error is at most the larger of theirs.
+    """
+    alpha = pair.hyper.alpha
+    error = _errors(pair, alpha, "alpha")
+    narrow = _narrow(pair, "alpha")
+    held = Fraction(narrow.round(alpha))
+    after = any(each.scalars in _AFTER for each in (pair.source, pair.target))
+    if after and pair.source.scalars != pair.target.scalars and held != Fraction(alpha) != 1:
+        formed, exact = Fraction(narrow.round(float(1 - held))), 1 - Fraction(alpha)
+        error = max(error, float(abs(formed - exact) / abs(exact)) + narrow.unit_roundoff)
+    if not error:
+        return pair.line("alpha", alpha, alpha)
+    note = f"{narrow.name} holds it in one of the two, where 1 - alpha may be formed after that: v changes by this in a step"
+    return pair.line("alpha", alpha, alpha, kind="rounded", bound=error, note=note)

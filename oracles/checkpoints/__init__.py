@@ -1,0 +1,1 @@
+"""Checkpoint files: reading the state of an optimizer without unpickling anything, and writing it."""

@@ -1,0 +1,295 @@
+"""Saved optimizers as named arrays: ``.npz`` and ``.safetensors``, for every dialect.
+
+An array is called ``PARAMETER.ROLE``, as in ``0.square_avg``, with the dialect's own word for the role:
+
+=============  ==========  ================  ===============
+dialect        average     gradient average  momentum buffer
+=============  ==========  ================  ===============
+torch, page    square_avg  grad_avg          momentum_buffer
+keras3         velocity    average_gradient  momentum
+tensorflow1    rms         mg                momentum
+optax          nu          mu                trace
+=============  ==========  ================  ===============
+
+optax adds its updates, so its ``trace`` is the negative of a buffer that is subtracted. Hyperparameters ride along as JSON
+(``schemas/checkpoint-1.json``) under the name ``rmspec``: in the metadata of a safetensors file, as a string among the arrays
+of an ``.npz``. A file without them needs them from the user.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.signatures import constructor_of
+from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, resolved, stored_options
+from rmspec.oracles.errors import Unsupported
+
+__all__ = [
+    "SCHEMA",
+    "description",
+    "metadata_of",
+    "named",
+    "npz_arrays",
+    "npz_bytes",
+    "options_of",
+    "reason",
+    "role_names",
+    "safetensors_bytes",
+    "safetensors_file",
+    "saved",
+]
+
+SCHEMA = "rmspec.checkpoint/1"
+
+_ROLE_NAMES = {
+    "keras3": ("velocity", "average_gradient", "momentum"),
+    "tensorflow1": ("rms", "mg", "momentum"),
+    "optax": ("nu", "mu", "trace"),
+}
+
+_SAFE_DTYPES = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "C64": np.dtype(np.complex64),
+}
+
+
+def role_names(dialect: Dialect) -> dict[str, str]:
+    """The dialect's own words for the roles, by role."""
+    return dict(zip(STATE_ROLES, _ROLE_NAMES.get(dialect.name, STATE_ROLES), strict=True))
+
+
+# -- reading
+
+
+def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, given: Given, *, where: str) -> Saved:
+    """The saved optimizer in named arrays. Raises ``BadCheckpoint``."""
+    roles = {theirs: role for role, theirs in role_names(dialect).items()}
+    found: dict[str, dict[str, Array]] = {}
+    for name, values in arrays.items():
+        param, dot, role = name.rpartition(".")
+        if not dot or role not in roles:
+            raise BadCheckpoint(
+                f"{where} has an array {name!r}",
+                f"the arrays of {dialect.name} are called PARAMETER.ROLE, and the roles are {', '.join(roles)}",
+                "name the dialect that the file is of with --from, or rename the arrays",
+            )
+        negative = dialect.name == "optax" and role == "trace"
+        found.setdefault(param, {})[roles[role]] = -values if negative else values
+    if metadata is None:
+        new, hyper = resolved(dialect, {}, given, where=where)
+        return Saved(
+            (SavedGroup(new, hyper, tuple(SavedParam(name, found[name], given.steps) for name in _ordered(found))),)
+        )
+    return _described(found, metadata_of(metadata, dialect, where), dialect, given, where)
+
+
+def _described(
+    found: dict[str, dict[str, Array]], table: dict[str, Any], dialect: Dialect, given: Given, where: str
+) -> Saved:
+    groups = []
+    named: list[str] = []
+    for entry in table["groups"]:
+        new, hyper = resolved(dialect, stored_options(dialect, entry["options"], where=where), given, where=where)
+        steps = entry.get("steps", [None] * len(entry["params"]))
+        if len(steps) != len(entry["params"]):
+            raise BadCheckpoint(f"{where} counts the steps of {len(steps)} parameters, and has {len(entry['params'])}")
+        named += entry["params"]
+        params = tuple(
+            SavedParam(name, found.get(name, {}), given.steps if count is None else count)
+            for name, count in zip(entry["params"], steps, strict=True)
+        )
+        groups.append(SavedGroup(new, hyper, params, entry.get("lr_changed", "")))
+    if len(set(named)) != len(named) or set(found) - set(named):
+        raise BadCheckpoint(
+            f"{where} describes the parameters {', '.join(named)}, and has arrays of {', '.join(found)}",
+            "each parameter belongs to one group",
+            "save the file again",
+        )
+    if table["complete"] and set(named) - set(found):
+        missing = sorted(set(named) - set(found))[0]
+        raise BadCheckpoint(
+            f"{where} has no arrays of parameter {missing}", "it describes one", "the file is damaged: save it again"
+        )
+    return Saved(tuple(groups))
+
+
+def metadata_of(text: str, dialect: Dialect, where: str) -> dict[str, Any]:
+    """The description as data, checked. Raises ``BadCheckpoint``."""
+    import jsonschema
+
+    schema = json.loads((files("rmspec.oracles") / "schemas" / "checkpoint-1.json").read_text("utf-8"))
+    try:
+        table = json.loads(text)
+        jsonschema.validate(table, schema)
+    except (ValueError, jsonschema.ValidationError) as error:
+        reason = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
+        raise BadCheckpoint(
+            f"the description in {where} cannot be used: {reason}",
+            f"its schema is {SCHEMA}",
+            "take the description out and give the options, or save the file again",
+        ) from None
+    if table["dialect"] != dialect.name:
+        raise BadCheckpoint(
+            f"{where} is of the dialect {table['dialect']}, and you say {dialect.name}",
+            "the same numbers mean other things there",
+            f"say --from {table['dialect']}",
+        )
+    assert isinstance(table, dict)
+    return table
+
+
+def _ordered(names: Mapping[str, object]) -> list[str]:
+    return sorted(names, key=int) if all(name.isascii() and name.isdigit() for name in names) else list(names)
+
+
+def npz_arrays(path: Path) -> tuple[dict[str, Array], str | None, str]:
+    """The arrays of an ``.npz``, its description, and the comment of the archive. No pickle is read. Raises ``BadCheckpoint``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            comment = archive.comment.decode("utf-8", errors="replace")
+        with np.load(path, allow_pickle=False) as loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        code = "pickle" in str(error)
+        raise BadCheckpoint(
+            f"{path} cannot be read as .npz: {reason(error)}",
+            "arrays of objects are pickles, and reading those may run code" if code else "",
+            "save plain numeric arrays with numpy.savez",
+        ) from None
+    description = arrays.pop("rmspec", None)
+    return arrays, None if description is None else str(description), comment
+
+
+def safetensors_file(path: Path) -> tuple[dict[str, Array], str | None]:
+    """The arrays of a ``.safetensors`` file, and its description. Raises ``BadCheckpoint``."""
+    safetensors = _safetensors()
+    try:
+        data = path.read_bytes()
+        tensors = safetensors.deserialize(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise BadCheckpoint(
+            f"{path} cannot be read as safetensors: {reason(error)}", hint="save it again with safetensors"
+        ) from None
+    arrays: dict[str, Array] = {}
+    for name, entry in tensors:
+        if entry["dtype"] not in _SAFE_DTYPES:
+            raise BadCheckpoint(
+                f"{name} in {path} is {entry['dtype']}",
+                "the state of an optimizer is floating-point numbers",
+                f"it can be {', '.join(_SAFE_DTYPES)}",
+            )
+        arrays[name] = np.frombuffer(bytearray(entry["data"]), _SAFE_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return arrays, header.get("__metadata__", {}).get("rmspec")
+
+
+def reason(error: Exception) -> str:
+    """The first line of why a file could not be read."""
+    return (
+        (getattr(error, "strerror", None) or str(error)).splitlines()[0].rstrip(".") if str(error) else "it is cut off"
+    )
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+    except ImportError:
+        raise Unsupported(
+            "safetensors is not installed", "files that end in .safetensors need it", "pip install safetensors"
+        ) from None
+    return safetensors
+
+
+# -- writing
+
+
+def named(saved: Saved) -> dict[str, Array]:
+    """The arrays under their names."""
+    arrays: dict[str, Array] = {}
+    for group in saved.groups:
+        names = role_names(group.dialect)
+        for param in group.params:
+            for role, values in param.arrays.items():
+                negative = group.dialect.name == "optax" and role == "momentum_buffer"
+                arrays[f"{param.name}.{names[role]}"] = -values if negative else values
+            if group.dialect.name == "tensorflow1" and param.arrays and "momentum_buffer" not in param.arrays:
+                # TensorFlow 1 has this slot with or without momentum; without, no update reads what is in it.
+                arrays[f"{param.name}.momentum"] = np.zeros_like(param.arrays["square_avg"])
+    return arrays
+
+
+def options_of(dialect: Dialect, hyper: Hyperparameters) -> dict[str, Any]:
+    """The options under the constructor's own names, switches among them."""
+    made = constructor_of(dialect)
+    options: dict[str, Any] = {theirs: hyper.option(name) for name, theirs in made.names.items()}
+    for theirs, name in made.switches.items():
+        value = getattr(dialect, name)
+        options[theirs] = value == "inside" if name == "eps_place" else value
+    return options
+
+
+def npz_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
+    """An ``.npz`` file. Raises ``BadCheckpoint`` for a format that NumPy's files cannot hold."""
+    for name, values in arrays.items():
+        if values.dtype == ml_dtypes.bfloat16:
+            raise BadCheckpoint(
+                f"{name} is bfloat16, which .npz cannot hold",
+                "NumPy would store bytes without their meaning",
+                "write a file that ends in .safetensors",
+            )
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, rmspec=np.array(description(saved)), **arrays)
+    return out.getvalue()
+
+
+def safetensors_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
+    """A ``.safetensors`` file. Raises ``BadCheckpoint`` for a format that it cannot hold."""
+    _safetensors()
+    from safetensors.numpy import save
+
+    for name, values in arrays.items():
+        if values.dtype not in _SAFE_DTYPES.values():
+            raise BadCheckpoint(
+                f"{name} is {values.dtype.name}, which safetensors cannot hold", hint="write a file that ends in .npz"
+            )
+    return bytes(
+        save(
+            {name: np.ascontiguousarray(each).reshape(each.shape) for name, each in arrays.items()},
+            metadata={"rmspec": description(saved)},
+        )
+    )
+
+
+def description(saved: Saved) -> str:
+    """The JSON that says what the arrays mean."""
+    params = saved.params()
+    table: dict[str, Any] = {
+        "schema": SCHEMA,
+        "dialect": saved.groups[0].dialect.name,
+        "complete": all(param.arrays for param in params),
+        "groups": [
+            {
+                "options": options_of(group.dialect, group.hyper),
+                "params": [param.name for param in group.params],
+                "steps": [param.steps for param in group.params],
+                **({"lr_changed": group.lr_changed} if group.lr_changed else {}),
+            }
+            for group in saved.groups
+        ],
+    }
+    return json.dumps(table, allow_nan=False, separators=(",", ":"))

@@ -1,0 +1,152 @@
+"""The hyperparameters of a saved optimizer: what its file says, what the user says, and what its dialect documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.signatures import CONSTRUCTORS, constructor_of
+from rmspec.oracles.errors import InputProblem
+
+__all__ = ["OPTIONS_OF_TRANSLATE", "BadCheckpoint", "Given", "resolved", "spelled", "stored_options"]
+
+Value = float | bool
+
+_OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+
+
+class BadCheckpoint(InputProblem):
+    """A file is no saved state of RMSprop, or lacks something, or contradicts what the user says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user says of the source: ``options`` and ``switches`` by our names.
+
+    ``defaults`` lets documented defaults stand in for what nobody says, lr aside; ``constructs`` that of lr as well. ``key`` is
+    where in a file the state is; ``group`` takes one parameter group alone; ``steps`` is the count where the file has none.
+    """
+
+    options: Mapping[str, Value] = field(default_factory=dict)
+    switches: Mapping[str, Value] = field(default_factory=dict)
+    defaults: bool = False
+    constructs: bool = False
+    key: str | None = None
+    group: int | None = None
+    steps: int | None = None
+
+
+OPTIONS_OF_TRANSLATE: Mapping[str, tuple[str, ...]] = {
+    option: tuple(dict.fromkeys(each.names[option] for each in CONSTRUCTORS.values() if option in each.names))
+    for option in _OPTIONS
+}
+"""Our option names with every name that a constructor has for it."""
+
+
+def spelled(dialect: Dialect, option: str) -> str:
+    """The option as the dialect's own constructor calls it, as it is typed."""
+    return "--" + constructor_of(dialect).names.get(option, option).replace("_", "-")
+
+
+def resolved(
+    dialect: Dialect, stored: Mapping[str, Value], given: Given, *, where: str
+) -> tuple[Dialect, Hyperparameters]:
+    """The variant and the options of one group: ``stored`` is what its file says, by our names, switches among them.
+
+    Raises ``BadCheckpoint`` where the two contradict each other, or nobody says.
+    """
+    values: dict[str, Value] = {}
+    missing = []
+    for option in _OPTIONS:
+        said, default = given.options.get(option), getattr(dialect.defaults, option)
+        if option in stored:
+            values[option] = _agreed(dialect, option, stored[option], said, where)
+        elif said is not None:
+            values[option] = said
+        elif option not in constructor_of(dialect).names:
+            values[option] = 0.0
+        elif default is not None and (given.constructs or (given.defaults and option != "lr")):
+            values[option] = default
+        else:
+            missing.append(option)
+    if missing:
+        names = " ".join(f"{spelled(dialect, name)}{'' if name == 'centered' else ' ...'}" for name in missing)
+        known = all(getattr(dialect.defaults, name) is not None for name in missing if name != "lr")
+        raise BadCheckpoint(
+            f"{where} does not say {', '.join(constructor_of(dialect).names[name] for name in missing)}",
+            "without it there is no telling what the state means",
+            f"add {names}" + (", or --defaults where they are the documented defaults" if known else ""),
+        )
+    for option, value in values.items():
+        if option != "centered" and not (float(value) >= 0 and math.isfinite(float(value))):
+            raise BadCheckpoint(f"{option} is {value!r}", "it must be a finite number, 0 or larger", "correct it")
+    switches = _switches(dialect, stored, given, where)
+    centered = bool(values["centered"]) or dialect.centered_form == "always"
+    return replace(dialect, **switches), Hyperparameters(  # type: ignore[arg-type]
+        float(values["lr"]),
+        float(values["alpha"]),
+        float(values["eps"]),
+        float(values["weight_decay"]),
+        float(values["momentum"]),
+        centered,
+    )
+
+
+def stored_options(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
+    """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value that it does not take."""
+    made = constructor_of(dialect)
+    ours = {**{theirs: name for name, theirs in made.names.items()}, **made.switches}
+    found: dict[str, Value] = {}
+    for name, value in table.items():
+        if name not in ours:
+            elsewhere = any(name in (*each.names.values(), *each.switches) for each in CONSTRUCTORS.values())
+            raise BadCheckpoint(
+                f"{where} has the option {name!r}",
+                f"{made.path} takes {', '.join(ours)}",
+                "name the dialect that the file is of with --from"
+                if elsewhere
+                else "no dialect has it: translate the state of an RMSprop that goes without",
+            )
+        if value is None and name in made.unset:
+            value = 0.0
+        if not isinstance(value, int | float):
+            raise BadCheckpoint(
+                f"{where} has {name} {value!r}",
+                "it is not a number",
+                "a schedule has to be given as the number in use now",
+            )
+        if ours[name] == "eps_place":
+            found["eps_place"] = "inside" if value else "outside"  # type: ignore[assignment]
+        else:
+            found[ours[name]] = value
+    return found
+
+
+def _agreed(dialect: Dialect, option: str, stored: Value, said: Value | None, where: str) -> Value:
+    if said is None or said == stored or (option == "lr" and float(np.float32(said)) == stored):
+        return stored
+    raise BadCheckpoint(
+        f"{where} says {option} {stored!r}, and you say {said!r}",
+        "the state was made with the one that is saved",
+        f"leave {spelled(dialect, option)} out, and change it after the translation",
+    )
+
+
+def _switches(dialect: Dialect, stored: Mapping[str, Value], given: Given, where: str) -> dict[str, Value]:
+    allowed = constructor_of(dialect).switches.values()
+    found = {name: stored[name] for name in allowed if name in stored}
+    for name, value in given.switches.items():
+        if name not in allowed and getattr(dialect, name) != value:
+            raise BadCheckpoint(
+                f"{dialect.name} has no option for {name.replace('_', ' ')}",
+                "its constructor does not take it",
+                f"leave it out; {dialect.name} takes {', '.join(constructor_of(dialect).names.values())}",
+            )
+        if name in found and found[name] != value:
+            raise BadCheckpoint(f"{where} says {name} {found[name]!r}, and you say {value!r}", hint="leave it out")
+        found[name] = value
+    return found

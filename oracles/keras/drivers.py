@@ -1,0 +1,215 @@
+"""How Keras optimizers are driven: made, stepped, read, saved and loaded; Keras 3 on any backend, and the first form of Keras 2."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.oracles.program.program import EditState, Via
+
+__all__ = ["LEGACY_SLOTS", "NAMES", "VARIABLES", "Keras3", "Legacy", "reader"]
+
+Array = NDArray[Any]
+
+NAMES = {
+    "lr": "learning_rate",
+    "alpha": "rho",
+    "eps": "epsilon",
+    "weight_decay": "weight_decay",
+    "momentum": "momentum",
+    "centered": "centered",
+}
+"""What Keras calls the options of the page."""
+
+VARIABLES = {
+    "square_avg": ("_velocities", "velocity"),
+    "grad_avg": ("_average_gradients", "average_gradient"),
+    "momentum_buffer": ("_momentums", "momentum"),
+}
+"""Where Keras keeps each role: the attribute of its own class, and what the name of a variable ends with."""
+
+LEGACY_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
+"""What Keras 2 calls the slot of each role."""
+
+
+class Keras3:
+    """A Keras 3 optimizer, built for its variables; ``function`` wraps its step in a ``tf.function``."""
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        variables: Sequence[Any],
+        options: Mapping[str, float | bool],
+        *,
+        function: bool = False,
+    ) -> None:
+        self._array = reader()
+        self._variables = list(variables)
+        self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
+        self.optimizer.build(self._variables)
+        self.names = _names(self.optimizer, len(self._variables))
+        self._apply: Callable[[list[Any]], None] = self._plain
+        if function:
+            import tensorflow as tf
+
+            self._apply = tf.function(self._plain)
+
+    def _plain(self, gradients: list[Any]) -> None:
+        self.optimizer.apply(gradients, self._variables)
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        """One step with these gradients, in the order of the variables; ``None`` is no gradient."""
+        self._apply(list(gradients))
+
+    def change(self, option: str, value: float | bool) -> None:
+        """Set an option of the page, by the name that Keras has for it."""
+        setattr(self.optimizer, NAMES[option], value)
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        """What is there of the state of each variable, by role."""
+        found: list[dict[str, Array]] = [{} for _ in self._variables]
+        for role, held in self._held().items():
+            for position, each in enumerate(held):
+                found[position][role] = self._array(each)
+        return found
+
+    def _held(self) -> Mapping[str, Sequence[Any]]:
+        """The variables of each role that is there, in the order of the parameters: by attribute, or else by name."""
+        found: dict[str, Sequence[Any]] = {}
+        for role, name in self.names.items():
+            held = getattr(self.optimizer, name) if name.startswith("_") else _ending(self.optimizer, name)
+            found[role] = list(held)[: len(self._variables)]
+        return found
+
+    def save(self, via: Via) -> Any:
+        """The state, by the means that Keras has for it."""
+        if via == "file":
+            return _filed(self.optimizer.save_own_variables)
+        store: dict[str, Array] = {}
+        self.optimizer.save_own_variables(store)
+        return pickle.dumps(store) if via == "pickle" else copy.deepcopy(store) if via == "deepcopy" else store
+
+    def load(self, saved: Any) -> None:
+        """Hand a saved state back."""
+        self.optimizer.load_own_variables(_opened(saved))
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        """A saved state that is shorter, or has an entry of another shape."""
+        store = dict(_opened(saved))
+        if edit.edit == "shorten":
+            # The last variable's entries: one in every so many of those behind the counter and the learning rate.
+            each = len(self._variables)
+            kept = [str(index) for index in range(len(store)) if index < 2 or (index - 2) % each != each - 1]
+            return {str(position): store[key] for position, key in enumerate(kept)}
+        position = 2 + edit.index % len(self._variables)
+        flat = np.asarray(store[str(position)]).reshape(-1)
+        store[str(position)] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+        return store
+
+
+class Legacy:
+    """An optimizer of Keras 2 in its first form, ``tf_keras.optimizers.legacy``."""
+
+    def __init__(
+        self, factory: Callable[..., Any], variables: Sequence[Any], options: Mapping[str, float | bool]
+    ) -> None:
+        self._variables = list(variables)
+        self.optimizer = factory(**{NAMES[name]: value for name, value in options.items()})
+        # As a model does that is loaded: its state can be saved and restored before the first step.
+        self.optimizer._create_all_weights(self._variables)
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        """One step with these gradients, in the order of the variables; ``None`` is no gradient."""
+        self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
+
+    def change(self, option: str, value: float | bool) -> None:
+        """Set an option of the page, by the name that Keras has for it."""
+        setattr(self.optimizer, NAMES[option], value)
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        """What is there of the state of each variable, by role."""
+        from rmspec.oracles.tensorflow.subject import copied
+
+        found: list[dict[str, Array]] = []
+        for variable in self._variables:
+            slots: dict[str, Array] = {}
+            for role, name in LEGACY_SLOTS.items():
+                # A slot that is not there yet is a KeyError.
+                with contextlib.suppress(KeyError):
+                    slots[role] = copied(self.optimizer.get_slot(variable, name))
+            found.append(slots)
+        return found
+
+    def save(self, via: Via) -> Any:
+        """The state, by the means that Keras has for it."""
+        weights = self.optimizer.get_weights()
+        return pickle.dumps(weights) if via == "pickle" else copy.deepcopy(weights)
+
+    def load(self, saved: Any) -> None:
+        """Hand a saved state back."""
+        self.optimizer.set_weights(_opened(saved))
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        """A saved state that is shorter, or has an entry of another shape."""
+        weights = list(_opened(saved))
+        if edit.edit == "shorten":
+            return weights[:-1]
+        if len(weights) > 1:
+            flat = np.asarray(weights[1]).reshape(-1)
+            weights[1] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+        return weights
+
+
+def reader() -> Callable[[Any], Array]:
+    """A function that copies a variable or a tensor of the backend."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda held: np.array(keras.ops.convert_to_numpy(held))
+    from rmspec.oracles.tensorflow.subject import copied
+
+    # Keras itself cannot copy a scalar in bfloat16 out of TensorFlow.
+    return lambda held: copied(held.value if isinstance(held, keras.Variable) else held)
+
+
+def _names(optimizer: Any, count: int) -> dict[str, str]:
+    """What holds each role that a built optimizer keeps: an attribute, or variables whose names end so."""
+    found: dict[str, str] = {}
+    for role, (attribute, ending) in VARIABLES.items():
+        if getattr(optimizer, attribute, None):
+            found[role] = attribute
+        elif len(_ending(optimizer, ending)) == count:
+            found[role] = ending
+    return found
+
+
+def _ending(optimizer: Any, name: str) -> list[Any]:
+    return [each for each in optimizer.variables if str(each.name).endswith(f"_{name}")]
+
+
+def _filed(save: Callable[[Any], None]) -> bytes:
+    """What ``save`` writes into a store of Keras's own file format, as the content of that file."""
+    from keras.src.saving.saving_lib import H5IOStore
+
+    buffer = io.BytesIO()
+    store = H5IOStore(buffer, mode="w")
+    save(store.make("optimizer"))
+    store.close()
+    return buffer.getvalue()
+
+
+def _opened(saved: Any) -> Any:
+    if not isinstance(saved, bytes):
+        return saved
+    if saved.startswith(b"\x89HDF"):
+        from keras.src.saving.saving_lib import H5IOStore
+
+        return H5IOStore(io.BytesIO(saved), mode="r").get("optimizer")
+    return pickle.loads(saved)

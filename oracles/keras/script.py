@@ -1,0 +1,123 @@
+"""Standalone scripts on Keras 3, and on the optimizers of Keras 2."""
+
+from __future__ import annotations
+
+from rmspec.oracles.program.program import (
+    Create,
+    EditState,
+    Load,
+    Param,
+    Save,
+    SetGrad,
+    SetOption,
+)
+from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of
+from rmspec.oracles.tensorflow.script import v1_style
+from rmspec.properties.events import Deviation
+
+__all__ = ["keras_style", "legacy_style"]
+
+_KERAS = {"lr": "learning_rate", "alpha": "rho", "eps": "epsilon"}
+
+
+def keras_style(deviation: Deviation) -> Style:
+    """The style of Keras 3, on the backend that the subject names."""
+    subject = deviation.program.subject
+    backend = subject.partition(":")[2] if subject in ("keras:torch", "keras:jax") else "tensorflow"
+    function = subject == "keras:function"
+    head, factory = subject_of(deviation.program, "keras.optimizers.RMSprop")
+    sparse = any(isinstance(call, SetGrad) and call.rows is not None for call in deviation.program.calls)
+    # A class of the user's is checked on the backend that is set; a registered name says which it is.
+    chosen = f'os.environ["KERAS_BACKEND"] = "{backend}"'
+    imports = [
+        "import os",
+        chosen if not head else 'os.environ.setdefault("KERAS_BACKEND", "tensorflow")',
+        "import keras",
+    ]
+    imports += ["import tensorflow as tf"] if sparse or function else []
+
+    def dense(param: Param, values: str, shape: tuple[int, ...]) -> str:
+        text = f'keras.ops.convert_to_tensor({values}, dtype="{param.dtype}")'
+        return text if len(shape) == 1 else f"keras.ops.reshape({text}, {shape})"
+
+    def variable(param: Param) -> list[str]:
+        values = listed(param.values, param.shape)
+        if len(param.shape) != 1:
+            values = dense(param, values, param.shape)
+        return [f'{param.name}, {param.name}_grad = keras.Variable({values}, dtype="{param.dtype}"), None']
+
+    def create(script: Script, call: Create) -> list[str]:
+        names = ", ".join(script.members[call.optimizer])
+        options = keywords(script.options[call.optimizer], _KERAS)
+        lines = [f"{call.optimizer} = {factory}({options})", f"{call.optimizer}.build([{names}])"]
+        if function:
+            lines.append(f"{call.optimizer}_step = tf.function(lambda grads: {call.optimizer}.apply(grads, [{names}]))")
+        return lines
+
+    def step(script: Script, optimizer: str) -> list[str]:
+        grads, variables = pairs(script, optimizer)
+        return [f"{optimizer}_step([{grads}])" if function else f"{optimizer}.apply([{grads}], [{variables}])"]
+
+    def change(script: Script, call: SetOption) -> list[str]:
+        return [f"{call.optimizer}.{_KERAS.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
+
+    def save(script: Script, call: Save) -> list[str]:
+        return [f"{call.slot} = {{}}", f"{call.optimizer}.save_own_variables({call.slot})"]
+
+    def load(script: Script, call: Load) -> list[str]:
+        return [f"{call.optimizer}.load_own_variables({call.slot})"]
+
+    def edit(script: Script, call: EditState) -> list[str]:
+        owner = next(
+            each.optimizer for each in script.program.calls if isinstance(each, Save) and each.slot == call.slot
+        )
+        count = len(script.members[owner])
+        if call.edit == "shorten":
+            kept = f"[v for i, v in enumerate({call.slot}.values()) if i < 2 or (i - 2) % {count} != {count - 1}]"
+            return [f"{call.slot} = {{str(i): v for i, v in enumerate({kept})}}"]
+        key = 2 + call.index % count
+        return [f'{call.slot}["{key}"] = {call.slot}["{key}"].reshape(-1).repeat(2)']
+
+    def read(script: Script, optimizer: str, param: str) -> str:
+        role = script.deviation.role
+        position = script.members[optimizer].index(param) if optimizer in script.members else 0
+        name = script.deviation.state_name
+        kept = f"{optimizer}.{name}" if name.startswith("_") else _named(optimizer, name)
+        held = param if role in ("param", "grad") else f"{kept}[{position}]"
+        return f'keras.ops.convert_to_numpy({held}).astype("float64").reshape(-1)'
+
+    return Style([*imports, *head], variable, dense, create, step, change, save, load, edit, read)
+
+
+def _named(optimizer: str, ending: str) -> str:
+    return f'[v for v in {optimizer}.variables if v.name.endswith("_{ending}")]'
+
+
+def legacy_style(deviation: Deviation) -> Style:
+    """Keras 2: the calls of v1 with Keras's names; its state is a list of arrays."""
+    v1 = v1_style(deviation)
+
+    def create(script: Script, call: Create) -> list[str]:
+        options = keywords(script.options[call.optimizer], _KERAS)
+        variables = ", ".join(script.members[call.optimizer])
+        return [
+            f"{call.optimizer} = tf_keras.optimizers.legacy.RMSprop({options})",
+            f"{call.optimizer}._create_all_weights([{variables}])",
+        ]
+
+    def change(script: Script, call: SetOption) -> list[str]:
+        return [f"{call.optimizer}.{_KERAS.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
+
+    def save(script: Script, call: Save) -> list[str]:
+        return [f"{call.slot} = {call.optimizer}.get_weights()"]
+
+    def load(script: Script, call: Load) -> list[str]:
+        return [f"{call.optimizer}.set_weights({call.slot})"]
+
+    def edit(script: Script, call: EditState) -> list[str]:
+        if call.edit == "shorten":
+            return [f"{call.slot} = {call.slot}[:-1]"]
+        return [f"{call.slot} = [w if i != 1 else w.reshape(-1).repeat(2) for i, w in enumerate({call.slot})]"]
+
+    head = ["import tensorflow as tf", "import tf_keras"]
+    return Style(head, v1.variable, v1.dense, create, v1.step, change, save, load, edit, v1.read)

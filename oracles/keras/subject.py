@@ -1,0 +1,277 @@
+"""Subjects on Keras: ``keras.optimizers.RMSprop`` on its TensorFlow, torch and JAX backends, and the user's own classes.
+
+Registered names: ``keras`` (TensorFlow backend), ``keras:function`` (the same inside a ``tf.function``), ``keras:torch``,
+``keras:jax``, and ``keras:legacy`` (``tf_keras.optimizers.legacy.RMSprop``, where ``tf_keras`` is installed).
+
+A process holds one backend of Keras. The subject of a backend that this process cannot have any more is therefore driven
+in a process of its own, over the wire protocol.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.keras.drivers import LEGACY_SLOTS, NAMES, VARIABLES, Keras3, Legacy, reader
+from rmspec.oracles.program.program import Param
+from rmspec.oracles.session.applied import AppliedSession, AppliedSubject, Driven
+from rmspec.oracles.session.calling import performed
+from rmspec.oracles.subject import FEATURES, Capabilities
+from rmspec.oracles.wire.subject import ProcessSubject
+
+__all__ = ["KerasProcess", "KerasSubject", "registered", "user_subject"]
+
+Array = NDArray[Any]
+
+_REQUIRES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
+
+_LACKS = {
+    "groups": "it takes a list of variables, and has no parameter groups",
+    "zero_grad": "gradients are handed to it, and are not its own to clear",
+    "closure": "gradients are handed to it",
+    "layout": "its variables have no strides of their own",
+    "complex": "it documents no complex variables",
+    "duplicates": "its interface takes pairs of gradient and variable, and promises no refusal",
+    "hooks": "it has no hooks",
+    "tensor_lr": "its options are checked as numbers",
+}
+
+
+class _Variables:
+    """Keras variables, and gradients of the backend."""
+
+    def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
+        import keras
+
+        self._keras = keras
+        self._make = make
+        self._array = reader()
+
+    def variable(self, name: str, values: Array) -> Any:
+        """A Keras variable."""
+        return self._keras.Variable(values, dtype=values.dtype.name, name=name)
+
+    def dense(self, values: Array) -> Any:
+        """A tensor of the backend."""
+        return self._keras.ops.convert_to_tensor(values, dtype=values.dtype.name)
+
+    def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+        """Indexed slices, which the TensorFlow backend alone takes."""
+        import tensorflow as tf
+
+        return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
+
+    def read(self, held: Any) -> Array:
+        """The values, with those of a row that is named twice added up."""
+        return self._array(held)
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        """An optimizer that is built for these variables."""
+        return self._make(variables, options)
+
+
+class KerasSubject(AppliedSubject):
+    """A Keras optimizer as a subject, on the backend of this process."""
+
+    framework = "keras"
+
+    def session(self, params: tuple[Param, ...]) -> AppliedSession:
+        """Make the parameters of a program, and let Keras name optimizers as in a fresh process.
+
+        TensorFlow prepares an operation anew for each name of a variable, which is most of what an optimizer costs.
+        """
+        from keras.src.utils.naming import reset_uids
+
+        reset_uids()
+        return super().session(params)
+
+    def versions(self) -> Mapping[str, str]:
+        """The versions of Keras and of its backend."""
+        import keras
+
+        backend = keras.backend.backend()
+        module = importlib.import_module(_REQUIRES[backend])
+        found = {"keras": keras.__version__, backend: str(module.__version__), "python": platform.python_version()}
+        if "tf_keras" in sys.modules:
+            found["tf_keras"] = str(sys.modules["tf_keras"].__version__)
+        return found
+
+
+class KerasProcess(ProcessSubject):
+    """A Keras subject whose backend this process cannot have: ``rmspec.oracles.serve`` in a process with that backend."""
+
+    framework = "keras"
+
+    def __init__(self, name: str, backend: str) -> None:
+        super().__init__(
+            f"process:{sys.executable} -m rmspec.oracles.serve {name}", variables={"KERAS_BACKEND": backend}
+        )
+        self.name = name
+
+
+def registered(name: str, device: str) -> KerasSubject | KerasProcess:
+    """The subject of a registered name. Raises ``Unsupported`` where its backend, or tf_keras, is missing."""
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    path = name.partition(":")[2]
+    if path == "legacy":
+        return _legacy(name)
+    backend = path if path in ("torch", "jax") else "tensorflow"
+    if importlib.util.find_spec(_REQUIRES[backend]) is None:
+        raise Unsupported(
+            f"{name} needs {backend}, which is not installed", hint=f"pip install 'rmspec[tensorflow,{backend}]'"
+        )
+    if not _backend_is(backend):
+        return KerasProcess(name, backend)
+    import keras
+
+    return _keras3(name, keras.optimizers.RMSprop, function=path == "function")
+
+
+def _backend_is(backend: str) -> bool:
+    """Whether Keras has this backend in this process; where that is still open, it is settled."""
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].backend.backend()) == backend
+    asked = os.environ.get("KERAS_BACKEND")
+    if asked is None and backend == "tensorflow":
+        os.environ["KERAS_BACKEND"] = backend
+        return True
+    return asked == backend
+
+
+def _keras3(
+    name: str,
+    factory: Callable[..., Any],
+    *,
+    function: bool = False,
+    baselines: tuple[str, ...] = (),
+    names: Mapping[str, str] | None = None,
+) -> KerasSubject:
+    """``names`` is what holds each role of the state, where that is not what Keras itself has."""
+    import keras
+
+    names = {role: attribute for role, (attribute, _) in VARIABLES.items()} if names is None else names
+
+    backend = keras.backend.backend()
+    options = _options(factory)
+    lacks = {
+        option: f"its constructor takes no {option}"
+        for option in ("momentum", "centered", "weight_decay")
+        if option not in options
+    }
+    if backend != "tensorflow":
+        lacks["sparse"] = f"Keras takes no row-sparse gradients on {backend}"
+    formats = ("float32", "float16", "bfloat16") if backend == "jax" else ("float32", "float64", "float16", "bfloat16")
+    return KerasSubject(
+        name,
+        _Variables(lambda variables, given: Keras3(factory, variables, given, function=function)),
+        Capabilities(
+            formats=formats,
+            options=options,
+            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
+            missing={**_LACKS, **lacks},
+            roles=frozenset(names),
+            required=_required(factory) & options,
+            changeable=frozenset({"lr"}) if function else options,
+            carried=frozenset({"lr"}),
+            edits=frozenset({"shorten", "reshape"}),
+        ),
+        dialect="keras3",
+        state_names=names,
+        baselines=baselines,
+    )
+
+
+def _legacy(name: str) -> KerasSubject:
+    if importlib.util.find_spec("tf_keras") is None:
+        raise Unsupported(f"{name} needs tf_keras, which is not installed", hint="pip install --no-deps tf-keras")
+    if not _backend_is("tensorflow"):
+        raise Unsupported(f"{name} needs Keras on TensorFlow in this process", hint="unset KERAS_BACKEND")
+    legacy = importlib.import_module("tf_keras").optimizers.legacy.RMSprop
+    from rmspec.oracles.tensorflow.subject import LegacyPlace
+
+    options = frozenset(NAMES) - {"weight_decay"}
+    lacks = {"weight_decay": "its constructor takes no weight_decay", "file": "it is saved with its model"}
+    return KerasSubject(
+        name,
+        LegacyPlace(lambda variables, given: Legacy(legacy, variables, given)),
+        Capabilities(
+            formats=("float32", "float64", "float16", "bfloat16"),
+            options=options,
+            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
+            missing={**_LACKS, **lacks},
+            roles=frozenset(STATE_ROLES),
+            changeable=frozenset({"lr", "alpha", "momentum"}),
+            carried=frozenset(),
+            edits=frozenset({"shorten", "reshape"}),
+        ),
+        dialect="keras-legacy",
+        state_names=LEGACY_SLOTS,
+    )
+
+
+def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSubject:
+    """A user's class or factory, called like a Keras optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    if inspect.isclass(factory) and not callable(getattr(factory, "apply_gradients", None)):
+        raise NotAnOptimizer(
+            f"{name} is not an optimizer: the class {factory.__name__} has no method apply_gradients",
+            hint="name a class or a factory that is called like keras.optimizers.RMSprop",
+        )
+    import keras
+
+    baseline = {"tensorflow": "keras"}.get(keras.backend.backend(), f"keras:{keras.backend.backend()}")
+    options = _options(factory)
+    probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
+    outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
+    if outcome.raised:
+        raise CannotStart(
+            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
+            f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in probe.items()) or 'nothing'}",
+            "it must be callable like keras.optimizers.RMSprop(learning_rate=..., rho=..., epsilon=...)",
+        )
+    kept = {"momentum": 0.5, "centered": True}
+    full = {**probe, **{option: value for option, value in kept.items() if option in options}}
+    shown: list[dict[str, str]] = []
+    # An option that it refuses is found out in the check.
+    performed(lambda: shown.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
+    baselines = (baseline,) if inspect.isclass(factory) else ()
+    return _keras3(name, factory, baselines=baselines, names=shown[0] if shown else None)
+
+
+def _options(factory: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(factory).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()) and not inspect.isclass(factory):
+        return frozenset(NAMES)
+    named = set(parameters)
+    if inspect.isclass(factory):
+        # A class that hands its keywords on takes those of the classes above it.
+        for base in inspect.getmro(factory):
+            own = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
+            named |= set(own)
+            if own and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in own.values()):
+                break
+            if base.__module__.startswith("keras.") and own:
+                break
+    return frozenset(option for option, name in NAMES.items() if name in named)
+
+
+def _required(factory: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(factory).parameters
+    return frozenset(
+        option
+        for option, name in NAMES.items()
+        if name in parameters and parameters[name].default is inspect.Parameter.empty
+    )

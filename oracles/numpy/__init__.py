@@ -1,0 +1,1 @@
+"""The reference optimizer as a subject."""

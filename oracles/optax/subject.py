@@ -1,0 +1,220 @@
+"""Subjects on optax: ``optax.rmsprop``, and factories of the user's that return a gradient transformation.
+
+A transformation is a pair of pure functions: parameters and state are the caller's, so there is no state to save, and an
+option is changed by making a transformation with another number over the same state. Each parameter is a tree of its own,
+because a tree has no leaf for a gradient that is not there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.program.program import EditState, Via
+from rmspec.oracles.session.applied import AppliedSubject, Driven
+from rmspec.oracles.session.calling import performed
+from rmspec.oracles.subject import FEATURES, Capabilities
+
+__all__ = ["OptaxSubject", "registered", "user_subject"]
+
+Array = NDArray[Any]
+
+NAMES = {"lr": "learning_rate", "alpha": "decay", "eps": "eps", "momentum": "momentum", "centered": "centered"}
+"""What optax calls the options of the page."""
+
+_FIELDS = {"square_avg": "nu", "grad_avg": "mu", "momentum_buffer": "trace"}
+
+_LACKS = {
+    "groups": "a transformation is made from options alone, and has no parameter groups",
+    "weight_decay": "it has no weight decay",
+    "state_dict": "the caller owns its state",
+    "file": "the caller owns its state",
+    "zero_grad": "gradients are handed to it, and are not its own to clear",
+    "closure": "gradients are handed to it",
+    "layout": "its arrays have no strides",
+    "complex": "it squares a complex number with its conjugate, which is another formula",
+    "duplicates": "its interface takes trees of gradients and parameters, and promises no refusal",
+    "hooks": "it has no hooks",
+    "tensor_lr": "its options are checked as numbers",
+    "sparse": "it takes no row-sparse gradients",
+}
+
+
+class _Held:
+    """A parameter: an array that is replaced by each step."""
+
+    def __init__(self, values: Array) -> None:
+        self.array = jax.numpy.asarray(values)
+
+
+class _Place:
+    """JAX arrays, and transformations that ``factory`` makes."""
+
+    def __init__(self, factory: Callable[..., Any]) -> None:
+        self._factory = factory
+
+    def variable(self, name: str, values: Array) -> Any:
+        """A parameter."""
+        return _Held(values)
+
+    def dense(self, values: Array) -> Any:
+        """An array."""
+        return jax.numpy.asarray(values)
+
+    def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+        """Never asked for: there is no such gradient."""
+        raise NotImplementedError("optax takes no row-sparse gradients")
+
+    def read(self, held: Any) -> Array:
+        """The values."""
+        return np.array(held.array if isinstance(held, _Held) else held)
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        """A transformation over these parameters."""
+        return _Transformation(self._factory, variables, options)
+
+
+class _Transformation:
+    """A transformation with a state for each parameter."""
+
+    def __init__(
+        self, factory: Callable[..., Any], variables: Sequence[Any], options: Mapping[str, float | bool]
+    ) -> None:
+        self._factory = factory
+        self._variables = variables
+        self._options = dict(options)
+        self._made = self._make()
+        self._states = [self._made.init(held.array) for held in variables]
+
+    def _make(self) -> Any:
+        given: dict[str, Any] = {NAMES[name]: value for name, value in self._options.items()}
+        # Its own way to say that there is none: a buffer that is not kept.
+        if not self._options.get("momentum", 1.0):
+            del given["momentum"]
+        return self._factory(**given)
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        for index, (held, grad) in enumerate(zip(self._variables, gradients, strict=True)):
+            if grad is not None:
+                updates, self._states[index] = self._made.update(grad, self._states[index], held.array)
+                held.array = optax.apply_updates(held.array, updates)
+
+    def change(self, option: str, value: float | bool) -> None:
+        self._options[option] = value
+        self._made = self._make()
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        return [_roles(state) for state in self._states]
+
+    def save(self, via: Via) -> Any:
+        raise NotImplementedError("the caller owns the state of a transformation")
+
+    def load(self, saved: Any) -> None:
+        raise NotImplementedError("the caller owns the state of a transformation")
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        raise NotImplementedError("the caller owns the state of a transformation")
+
+
+def _roles(state: Any) -> dict[str, Array]:
+    """The roles in a state: the fields of the named tuples that a chain nests."""
+    found: dict[str, Array] = {}
+    if isinstance(state, tuple):
+        for role, name in _FIELDS.items():
+            value = getattr(state, name, None)
+            if isinstance(value, jax.Array):
+                # The trace adds up what is added to the parameter: the buffer of the page with the other sign.
+                found[role] = -np.array(value) if role == "momentum_buffer" else np.array(value)
+        for part in state:
+            found = {**_roles(part), **found}
+    return found
+
+
+class OptaxSubject(AppliedSubject):
+    """A factory of gradient transformations as a subject."""
+
+    framework = "optax"
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[..., Any],
+        *,
+        baselines: tuple[str, ...] = (),
+        roles: frozenset[str] = frozenset(STATE_ROLES),
+    ) -> None:
+        parameters = inspect.signature(factory).parameters
+        anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+        options = frozenset(option for option, key in NAMES.items() if anything or key in parameters)
+        lacks = {option: f"it takes no {option}" for option in ("momentum", "centered") if option not in options}
+        required = {
+            option
+            for option, key in NAMES.items()
+            if key in parameters and parameters[key].default is inspect.Parameter.empty
+        }
+        capabilities = Capabilities(
+            formats=("float32", "float64", "float16", "bfloat16"),
+            options=options,
+            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
+            missing={**_LACKS, **lacks},
+            roles=roles,
+            required=frozenset(required | ({"lr"} if anything else set())),
+            changeable=options & {"lr", "alpha", "eps"},
+            carried=frozenset(),
+            edits=frozenset(),
+        )
+        super().__init__(name, _Place(factory), capabilities, dialect="optax", state_names=_FIELDS, baselines=baselines)
+        # float64 is float32 to JAX until it is told otherwise.
+        config: Any = jax.config  # typed where JAX is installed, and not where it is absent
+        config.update("jax_enable_x64", True)
+
+    def versions(self) -> Mapping[str, str]:
+        """The versions of optax and JAX."""
+        return {"optax": optax.__version__, "jax": jax.__version__, "python": platform.python_version()}
+
+
+def registered(name: str, device: str) -> OptaxSubject:
+    """The subject of a registered name. Raises ``Unsupported`` for any device but the CPU."""
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    return OptaxSubject(name, optax.rmsprop)
+
+
+def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSubject:
+    """A user's factory. Raises ``NotAnOptimizer`` where it returns no transformation, ``CannotStart`` where it raises."""
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    subject = OptaxSubject(name, factory, baselines=("optax",))
+    options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
+    made: list[Any] = []
+    outcome = performed(lambda: made.append(factory(**{NAMES[key]: value for key, value in options.items()})))
+    if outcome.raised:
+        raise CannotStart(
+            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
+            f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in options.items()) or 'nothing'}",
+            "it must be callable like optax.rmsprop(learning_rate=..., decay=..., eps=...)",
+        )
+    if not all(callable(getattr(made[0], method, None)) for method in ("init", "update")):
+        raise NotAnOptimizer(
+            f"{name} is not an optimizer: what it returns has no init and update",
+            hint="name a factory that is called like optax.rmsprop",
+        )
+    kept = {"momentum": 0.5, "centered": True}
+    full = {**options, **{key: value for key, value in kept.items() if key in subject.capabilities().options}}
+    shown: list[Mapping[str, Array]] = []
+    # An option that it refuses is found out in the check.
+    performed(
+        lambda: shown.append(
+            _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
+        )
+    )
+    return OptaxSubject(name, factory, baselines=("optax",), roles=frozenset(shown[0])) if shown else subject

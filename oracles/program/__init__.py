@@ -1,0 +1,1 @@
+"""Programs: a finite list of calls on an optimizer, as plain data and as JSON."""

@@ -1,0 +1,448 @@
+"""Programs: finite lists of calls on optimizers, as plain data, and their JSON form.
+
+One vocabulary serves three uses: the stored counterexample, the conformance vector for other languages, and the wire
+protocol of a subject that runs as its own process. Floats are hexadecimal strings (``float.hex()``), non-finite ones
+``"nan"``, ``"inf"``, ``"-inf"``; dtype and shape are explicit; complex values are (real, imaginary) pairs of numbers.
+A list of values that is shorter than its tensor repeats.
+The JSON Schema is ``schemas/program-1.json`` beside this module. Source: DESIGN 2 and 3.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+import cattrs
+import jsonschema
+import numpy as np
+from cattrs.strategies import configure_tagged_union
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.errors import MalformedProgram
+
+__all__ = [
+    "AddParamGroup",
+    "Call",
+    "Create",
+    "EditState",
+    "Freeze",
+    "Group",
+    "Load",
+    "OptionValue",
+    "Param",
+    "Program",
+    "Save",
+    "SetGrad",
+    "SetOption",
+    "Step",
+    "TensorNumber",
+    "ZeroGrad",
+    "elements",
+    "from_json",
+    "gradient",
+    "named_rows",
+    "parse",
+    "plain_number",
+    "real",
+    "to_json",
+]
+
+MAX_ELEMENTS = 2**24
+"""The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
+
+Layout = Literal["contiguous", "transposed", "strided", "expanded"]
+CreateForm = Literal["list", "generator", "groups"]
+AddForm = Literal["list", "generator", "tensor"]
+Via = Literal["state_dict", "deepcopy", "file", "pickle"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorNumber:
+    """A number that is given as a 0-dimensional float32 tensor of the subject's framework."""
+
+    tensor: float
+
+
+OptionValue = bool | float | TensorNumber
+Options = dict[str, OptionValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter: ``values`` (reals, two per complex element) repeat to fill ``shape`` in the format ``dtype``."""
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int, ...] = (1,)
+    values: tuple[float, ...] = (1.0,)
+    layout: Layout = "contiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A parameter group as a user writes it: names of parameters, and options for this group alone."""
+
+    params: tuple[str, ...]
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make an optimizer. ``form``: parameters as a ``list`` or ``generator``, or as ``groups`` (dicts)."""
+
+    optimizer: str
+    groups: tuple[Group, ...]
+    options: Options = field(default_factory=dict)
+    form: CreateForm = "groups"
+
+
+@dataclass(frozen=True, slots=True)
+class SetGrad:
+    """Set a gradient: ``values`` that repeat, or ``None``; ``bad`` makes it one that RMSprop does not take.
+
+    With ``rows`` it is a row-sparse gradient, which names these indices of the first axis alone: a row that is named
+    twice counts twice, one that the parameter does not have is left out.
+    """
+
+    param: str
+    values: tuple[float, ...] | None
+    layout: Layout = "contiguous"
+    bad: Literal["", "sparse"] = ""
+    rows: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of ``step``. A closure sets ``grads`` and returns ``loss``, or ``raises``. ``hooks`` counts step hooks."""
+
+    optimizer: str
+    closure: Literal["", "returns", "raises"] = ""
+    grads: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    loss: float = 0.0
+    hooks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroGrad:
+    """One call of ``zero_grad``; ``set_to_none`` is left out when it is ``None``."""
+
+    optimizer: str
+    set_to_none: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddParamGroup:
+    """One call of ``add_param_group`` with a dict whose parameters are a ``list``, a ``generator`` or a single ``tensor``."""
+
+    optimizer: str
+    group: Group
+    form: AddForm = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class SetOption:
+    """Change an option of a group in place, as a schedule does."""
+
+    optimizer: str
+    group: int
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Take ``state_dict()`` into a slot: as it is, or through a deep copy, the framework's own file, or a pickle."""
+
+    optimizer: str
+    slot: str
+    via: Via = "deepcopy"
+
+
+@dataclass(frozen=True, slots=True)
+class EditState:
+    """Change a saved state: ``relabel`` (other ids, other order), ``drop`` one parameter's entry (``index``),
+    ``shorten`` the last group by a parameter, ``reshape`` one entry's tensors."""
+
+    slot: str
+    edit: Literal["relabel", "drop", "shorten", "reshape"]
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One call of ``load_state_dict`` with what is in a slot."""
+
+    optimizer: str
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Freeze a parameter (``requires_grad`` off, no gradient) or unfreeze it."""
+
+    param: str
+    frozen: bool = True
+
+
+Call = Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze
+
+_OPS: dict[str, type[Any]] = {
+    "create": Create,
+    "set_grad": SetGrad,
+    "step": Step,
+    "zero_grad": ZeroGrad,
+    "add_param_group": AddParamGroup,
+    "set_option": SetOption,
+    "save": Save,
+    "edit_state": EditState,
+    "load": Load,
+    "freeze": Freeze,
+}
+_NAMES = {kind: name for name, kind in _OPS.items()}
+assert set(get_args(Call)) == set(_OPS.values())
+
+
+def op(call: Call) -> str:
+    """The name of a call in the JSON form."""
+    return _NAMES[type(call)]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A finite list of calls. ``note`` says what it is for, ``bug_classes`` which classes of faults it catches.
+
+    A program that records a deviation also names the ``subject``, its ``framework`` where that was not detected, the
+    ``dialect``, the ``policy`` and the ``device`` of the run, and the ``clause`` that broke.
+    """
+
+    params: tuple[Param, ...]
+    calls: tuple[Call, ...]
+    note: str = ""
+    bug_classes: tuple[int, ...] = ()
+    clause: str = ""
+    subject: str = ""
+    framework: str = ""
+    dialect: str = ""
+    policy: str = ""
+    device: str = ""
+    schema: Literal["rmspec.program/1"] = "rmspec.program/1"
+
+    def param(self, name: str) -> Param:
+        """The declaration of a parameter. Raises ``KeyError`` for one that is not declared."""
+        for each in self.params:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+
+def plain_number(value: OptionValue) -> float | bool:
+    """An option's value as a number, however it is handed over."""
+    return value.tensor if isinstance(value, TensorNumber) else value
+
+
+def real(text: str) -> float:
+    """A float of the JSON form. Raises ``ValueError`` for anything else."""
+    if text in ("nan", "inf", "-inf"):
+        return float(text)
+    value = float.fromhex(text)
+    if not math.isfinite(value):
+        raise ValueError(f"not a finite hexadecimal number: {text!r}")
+    return value
+
+
+def hexadecimal(value: float) -> str:
+    """A float as the JSON form writes it."""
+    return float(value).hex() if math.isfinite(value) else str(float(value))
+
+
+def elements(values: tuple[float, ...], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The values as an array of this format and shape: they repeat to fill it, and are rounded to nearest."""
+    fmt = FORMATS[dtype]
+    count = math.prod(shape) * fmt.parts
+    flat = np.resize(np.asarray(values, dtype=np.float64), count)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        parts = (_odd(flat) if fmt.name == "bfloat16" else flat).astype(fmt.part.dtype)
+    return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
+
+
+def _odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The values in float32, inexact ones rounded to odd: the cast to bfloat16 goes by way of float32 and would round twice."""
+    near = values.astype(np.float32)
+    cut = np.where(np.abs(near) > np.abs(values), np.nextafter(near, np.float32(0)), near)
+    return np.where(cut == values, cut, (cut.view(np.uint32) | 1).view(np.float32))
+
+
+def named_rows(call: SetGrad, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The rows that a row-sparse gradient names, of those that there are; ``None`` for a dense gradient."""
+    if call.rows is None or call.values is None or not shape:
+        return None
+    return tuple(row for row in call.rows if row < shape[0])
+
+
+def gradient(call: SetGrad, dtype: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """A gradient as a dense array: 0 in the rows that a row-sparse one does not name; ``None`` for none."""
+    if call.values is None:
+        return None
+    dense = elements(call.values, dtype, shape)
+    rows = named_rows(call, shape)
+    if rows is None:
+        return dense
+    sparse = np.zeros_like(dense)
+    with np.errstate(over="ignore"):
+        np.add.at(sparse, list(rows), dense[list(rows)])
+    return sparse
+
+
+def to_json(program: Program) -> dict[str, Any]:
+    """The program as JSON data, with its ``schema`` first; entries that have their default are left out."""
+    data = _converter().unstructure(program)
+    return {"schema": program.schema, **data}
+
+
+def from_json(data: object, *, where: str = "the program", trusted: bool = False) -> Program:
+    """The program that JSON data stands for. Raises ``MalformedProgram``, which names the place that is wrong.
+
+    ``trusted`` skips the schema, for programs that are part of the package and validated by its tests.
+    """
+    errors = (
+        []
+        if trusted
+        else sorted(_validator().iter_errors(data), key=lambda error: (-len(error.absolute_path), error.message))
+    )
+    if errors:
+        worst = errors[0]
+        while worst.context:
+            # Of the forms of a call the one whose name it bears, if there is one.
+            others = {error.schema_path[0] for error in worst.context if list(error.path) == ["op"]}
+            meant = [error for error in worst.context if error.schema_path[0] not in others]
+            worst = max(meant or worst.context, key=lambda error: len(error.absolute_path))
+        place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
+        raise MalformedProgram(
+            f"{where} is not a program: at {place}: {_problem(worst)}",
+            "a program follows the schema rmspec.program/1",
+            "write programs with rmspec check --repro-dir, or compare with the schema in rmspec/oracles/schemas",
+        )
+    try:
+        program: Program = _converter().structure(data, Program)
+        _check_names(program)
+    except (cattrs.BaseValidationError, ValueError, KeyError, TypeError) as error:
+        reason = (
+            "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
+        )
+        raise MalformedProgram(
+            f"{where} is not a program: {reason[:300]}", hint="compare it with a stored one"
+        ) from None
+    return program
+
+
+def _problem(error: jsonschema.ValidationError) -> str:
+    """What is wrong at one place, in the words of the vocabulary where the schema's own say less."""
+    value = json.dumps(error.instance)[:100]
+    if list(error.absolute_path)[-1:] == ["op"]:
+        near = difflib.get_close_matches(str(error.instance), list(_OPS), n=1)
+        return f"unknown op {value}" + (f"; did you mean {near[0]}?" if near else f"; the ops are {', '.join(_OPS)}")
+    number = "a float in hexadecimal, such as 0x1.8p+1, nor nan, inf or -inf"
+    if error.validator == "type" and error.validator_value == "boolean":
+        return f"{value} is neither true or false nor {number}"
+    if error.validator == "pattern" and "nan|" in str(error.validator_value):
+        return f"{value} is neither {number}"
+    return str(error.message)[:200]
+
+
+def parse(text: str, *, where: str = "the program", trusted: bool = False) -> Program:
+    """The program in a JSON text. Raises ``MalformedProgram`` for a truncated or malformed one."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise MalformedProgram(
+            f"{where} is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}",
+            "it may have been cut off" if _cut_off(error, text) else "",
+            "give a file that rmspec check --repro-dir wrote",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, or nesting without end: JSON, and no program.
+        raise MalformedProgram(f"{where} is not a program: {error}", hint="compare it with a stored one") from None
+    return from_json(data, where=where, trusted=trusted)
+
+
+def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether the text ends before its JSON does; a string without an end is told by where it begins."""
+    return error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
+
+
+def _check_names(program: Program) -> None:
+    names = [param.name for param in program.params]
+    if len(set(names)) != len(names):
+        raise ValueError("two parameters have one name")
+    for param in program.params:
+        if param.dtype not in FORMATS:
+            raise ValueError(f"parameter {param.name}: unknown dtype {param.dtype!r}")
+        if not param.values:
+            raise ValueError(f"parameter {param.name}: no values")
+    count = sum(math.prod(param.shape) for param in program.params)
+    if count > MAX_ELEMENTS:
+        raise ValueError(
+            f"its parameters have {count:,} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
+        )
+    known, optimizers, slots = set(names), set(), set()
+    for index, call in enumerate(program.calls):
+        if isinstance(call, Create):
+            optimizers.add(call.optimizer)
+        used: list[str] = []
+        if isinstance(call, Create):
+            used = [name for group in call.groups for name in group.params]
+        elif isinstance(call, AddParamGroup):
+            used = list(call.group.params)
+        elif isinstance(call, SetGrad | Freeze):
+            used = [call.param]
+        elif isinstance(call, Step):
+            used = list(call.grads)
+        if isinstance(call, Save):
+            slots.add(call.slot)
+        for name in used:
+            if name not in known:
+                raise ValueError(f"call {index} names a parameter that is not declared: {name}")
+        if hasattr(call, "optimizer") and call.optimizer not in optimizers:
+            raise ValueError(f"call {index} names an optimizer that is not created: {call.optimizer}")
+        if isinstance(call, Load | EditState) and call.slot not in slots:
+            raise ValueError(f"call {index} names a slot that was not saved: {call.slot}")
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    text = (files("rmspec.oracles") / "schemas" / "program-1.json").read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def _option(value: object) -> OptionValue:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return TensorNumber(real(value["tensor"]))
+    return real(str(value))
+
+
+@cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(omit_if_default=True)
+    converter.register_unstructure_hook(float, hexadecimal)
+    converter.register_structure_hook(float, lambda value, _: real(value))
+    converter.register_structure_hook(OptionValue, lambda value, _: _option(value))
+    converter.register_unstructure_hook(
+        OptionValue,
+        lambda value: (
+            value
+            if isinstance(value, bool)
+            else {"tensor": hexadecimal(value.tensor)}
+            if isinstance(value, TensorNumber)
+            else hexadecimal(value)
+        ),
+    )
+    configure_tagged_union(Call, converter, tag_name="op", tag_generator=lambda kind: _NAMES[kind])
+    return converter

@@ -1,0 +1,1 @@
+"""Recordings of training runs: their files, written and read."""

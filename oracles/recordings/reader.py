@@ -1,0 +1,233 @@
+"""Recordings: what was kept of an optimizer's steps in a real training run, as files.
+
+A recording is a folder. ``recording.json`` is the index: whose steps they are, which parameters, which of their elements.
+``chunk-*.safetensors`` hold the steps; each is written whole or not at all, and says in its header what it holds, so that a
+recording that was cut off anywhere yields the steps that are complete. The schema of the index is ``schemas/recording-1.json``.
+
+The life of a recording: ``Writer`` makes the folder, takes steps, and closes it; ``open_recording`` reads the index, and
+``Recording.contents`` yields the steps one after the other, and in their places those that are lost. Arrays are flat and hold
+reals, two for each complex element.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+
+from rmspec.oracles.recordings.chunks import (
+    SCHEMA,
+    BadRecording,
+    RecordedGroup,
+    RecordedStep,
+    Scalar,
+    Values,
+    chunk_name,
+    chunk_numbers,
+    read_chunk,
+)
+
+__all__ = [
+    "INDEX",
+    "SCHEMA",
+    "BadRecording",
+    "Chunks",
+    "Fill",
+    "Lost",
+    "RecordedGroup",
+    "RecordedParam",
+    "RecordedStep",
+    "Recording",
+    "Scalar",
+    "Source",
+    "Values",
+    "is_recording",
+    "open_recording",
+]
+
+INDEX = "recording.json"
+
+Fill = Literal["drop-oldest", "stop"]
+"""What is done when a recording has its largest size: the oldest steps make room, or nothing more is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedParam:
+    """A parameter: its name, format and shape, and the flat ``positions`` of the elements that are kept (``None``: all)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    positions: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose steps they are: the ``subject`` name of the optimizer's class (empty where it has none that can be loaded), what
+    the class is ``called``, the ``versions`` of what it is built on, and the ``device`` of its first parameter."""
+
+    subject: str
+    called: str
+    versions: Mapping[str, str]
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """The chunks of a recording that was closed: the numbers of the ``first`` and the ``last`` that were left in the folder, and
+    the ``last_step`` in them. Those before the first had made room for others; ``first`` is 1 and the others 0 where there is none.
+    """
+
+    first: int
+    last: int
+    last_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Steps that were recorded and are not there: the ``first`` and the ``last`` of them (``None``: of unknown number).
+
+    Of the files that held them ``dropped`` had made room for others, ``gone`` are not there (``or_dropped``: for either
+    reason), and ``cut_off`` end too early.
+    """
+
+    first: int
+    last: int | None
+    dropped: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    cut_off: tuple[str, ...] = ()
+    or_dropped: bool = False
+
+    @property
+    def harmed(self) -> bool:
+        """Whether a file is missing or cut off that ought to be whole."""
+        return bool(self.cut_off or (self.gone and not self.or_dropped))
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording as its index tells it. ``seen`` is the number of steps that the optimizer made, ``ended`` how it came to its
+    end: ``closed``, the exception that ended it, or nothing where it was cut off; ``chunks`` is ``None`` then."""
+
+    folder: Path
+    source: Source
+    params: tuple[RecordedParam, ...]
+    every: int
+    elements: int | None
+    max_bytes: int
+    when_full: Fill
+    seen: int | None = None
+    ended: str = ""
+    notes: tuple[str, ...] = ()
+    chunks: Chunks | None = None
+
+    def steps(self) -> Iterator[RecordedStep]:
+        """The complete steps, in order. Raises ``BadRecording`` for a chunk that is not one, or not of this recording."""
+        return (each for each in self.contents() if isinstance(each, RecordedStep))
+
+    def contents(self) -> Iterator[RecordedStep | Lost]:
+        """The complete steps, in order, and between them those that are lost. Raises as ``steps`` does."""
+        told = self.chunks
+        absent: list[tuple[int, int]] = []
+        cut_off: list[str] = []
+        last, next_number, final = 0, 1, None
+        for number in chunk_numbers(self.folder):
+            if number > next_number:
+                absent.append((next_number, number - 1))
+            next_number = number + 1
+            read = read_chunk(self.folder / chunk_name(number), len(self.params))
+            for step in read.steps:
+                if step.number <= last:
+                    continue
+                if absent or cut_off:
+                    yield self._lost(last, step.number - self.every, absent, cut_off)
+                    absent, cut_off = [], []
+                last = step.number
+                yield step
+            if read.cut_off:
+                cut_off.append(chunk_name(number))
+                final = read.last
+        if told is not None and told.last >= next_number:
+            absent.append((next_number, told.last))
+        if absent or cut_off:
+            yield self._lost(last, told.last_step if told else final, absent, cut_off)
+
+    def _lost(self, before: int, last: int | None, absent: list[tuple[int, int]], cut_off: list[str]) -> Lost:
+        """What is lost after step ``before`` (0: from the beginning), with the chunks that are not there or not whole."""
+        first = self.chunks.first if self.chunks else 1
+        dropped = [(begin, min(end, first - 1)) for begin, end in absent if begin < first]
+        gone = [(max(begin, first), end) for begin, end in absent if end >= first]
+        return Lost(
+            before + self.every if before else 1,
+            last,
+            tuple(map(_span, dropped)),
+            tuple(map(_span, gone)),
+            tuple(cut_off),
+            or_dropped=self.chunks is None and not before and self.when_full == "drop-oldest",
+        )
+
+
+def _span(numbers: tuple[int, int]) -> str:
+    first, last = map(chunk_name, numbers)
+    return first if first == last else f"{first} to {last}"
+
+
+def is_recording(path: str) -> bool:
+    """Whether a path leads to a recording: its folder, or its index."""
+    place = Path(path)
+    return place.is_dir() or place.name == INDEX
+
+
+def open_recording(path: str) -> Recording:
+    """The recording in a folder. Raises ``BadRecording``."""
+    folder = Path(path)
+    folder = folder.parent if folder.name == INDEX and not folder.is_dir() else folder
+    try:
+        data = json.loads((folder / INDEX).read_text("utf-8"))
+        jsonschema.Draft202012Validator(_schema()).validate(data)
+    except FileNotFoundError:
+        raise BadRecording(
+            f"{path} is no recording: it has no {INDEX}",
+            "a recording is a folder that rmspec.properties.recordings.record wrote",
+            "give that folder, or a program that rmspec check --repro-dir wrote",
+        ) from None
+    except (OSError, ValueError, jsonschema.ValidationError) as error:
+        reason = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
+        raise BadRecording(
+            f"{folder / INDEX} cannot be read: {reason.splitlines()[0][:200]}",
+            "without its index a recording does not say what its numbers are",
+            "record the run again",
+        ) from None
+    return Recording(
+        folder,
+        Source(**data["source"]),
+        tuple(
+            RecordedParam(
+                each["name"],
+                each["dtype"],
+                tuple(each["shape"]),
+                None if each["positions"] is None else tuple(each["positions"]),
+            )
+            for each in data["params"]
+        ),
+        data["every"],
+        data["elements"],
+        data["max_bytes"],
+        data["when_full"],
+        data["seen"],
+        data["ended"],
+        tuple(data["notes"]),
+        Chunks(**data["chunks"]) if data.get("chunks") else None,
+    )
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files("rmspec.oracles") / "schemas" / "recording-1.json").read_text("utf-8"))
+    return found

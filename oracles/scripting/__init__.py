@@ -1,0 +1,1 @@
+"""Standalone scripts: what the scripts of all frameworks share, and which framework writes which."""

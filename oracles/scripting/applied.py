@@ -1,0 +1,159 @@
+"""Standalone scripts for subjects that are handed gradients and variables: TensorFlow, Keras, and optax.
+
+Each framework has a ``Style``: how a variable, a gradient, an optimizer and a step are written, and how a value is read.
+What the calls of a program and its assertion are is the same for all. Source: DESIGN 4.4.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rmspec.impl.spec.dialect import Hyperparameters, dialect_named
+from rmspec.oracles.keras.script import keras_style, legacy_style
+from rmspec.oracles.optax.script import optax_style
+from rmspec.oracles.program.program import (
+    Create,
+    EditState,
+    Freeze,
+    Load,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    named_rows,
+)
+from rmspec.oracles.scripting.style import Script, Style, listed, number
+from rmspec.oracles.tensorflow.script import raw_style, tensor, v1_style
+from rmspec.properties.events import Deviation
+
+__all__ = ["applied_statements"]
+
+
+def applied_statements(deviation: Deviation) -> tuple[list[str], list[str]]:
+    """The imports and the statements of the script of a deviation; the last statement but its print asserts."""
+    script = Script(deviation)
+    style = _style(deviation)
+    for param in script.program.params:
+        script.lines += style.variable(param)
+    calls = script.program.calls[: deviation.call + 1]
+    saved = _restorable(deviation)
+    for call in calls[:-1]:
+        script.lines += _call(script, style, call)
+        if saved is not None and call == saved:
+            script.lines.append(f"saved = {style.read(script, saved.optimizer, _counterpart(deviation, saved))}")
+    before, after = _check(script, style)
+    script.lines += before
+    final = _call(script, style, calls[-1])
+    if deviation.kind == "silent":
+        summary = repr(deviation.summary)
+        script.lines += [*final[:-1], "try:", f"    {final[-1]}", "except Exception as error:"]
+        script.lines += ['    print("refused, as it should be:", error)', "else:", f"    raise SystemExit({summary})"]
+    elif deviation.kind == "frame" and deviation.clause in ("load-mismatch", "load-shape"):
+        script.lines += [*final[:-1], "try:", f"    {final[-1]}", "except Exception: pass", *after]
+    else:
+        script.lines += [*final, *after]
+    return style.head, script.lines
+
+
+def _call(script: Script, style: Style, call: object) -> list[str]:
+    match call:
+        case Create():
+            names = tuple(name for group in call.groups for name in group.params)
+            script.members[call.optimizer] = names
+            script.options[call.optimizer] = {**call.options, **call.groups[0].options}
+            return style.create(script, call)
+        case SetGrad():
+            return [f"{call.param}_grad = {_gradient(script, style, call)}"]
+        case Step():
+            return style.step(script, call.optimizer)
+        case SetOption():
+            return style.change(script, call)
+        case Save():
+            return style.save(script, call)
+        case Load():
+            return style.load(script, call)
+        case EditState():
+            return style.edit(script, call)
+        case Freeze():
+            return [f"{call.param}_grad = None"]
+        case _:
+            raise AssertionError(f"not asked of this subject: {call!r}")
+
+
+def _gradient(script: Script, style: Style, call: SetGrad) -> str:
+    if call.values is None:
+        return "None"
+    param = script.program.param(call.param)
+    if call.bad:
+        return style.dense(param, listed(call.values, (*param.shape, 2)), (*param.shape, 2))
+    rows = named_rows(call, param.shape)
+    if rows is None:
+        return style.dense(param, listed(call.values, param.shape), param.shape)
+    each = math.prod(param.shape[1:])
+    whole = [call.values[index % len(call.values)] for index in range(math.prod(param.shape))]
+    named = tuple(value for row in rows for value in whole[row * each : (row + 1) * each])
+    shape = (len(rows), *param.shape[1:])
+    values = tensor(param, listed(named or (0.0,), shape), shape)
+    return (
+        f"tf.IndexedSlices({values}, tf.constant({list(rows)}, tf.int64), tf.constant({list(param.shape)}, tf.int64))"
+    )
+
+
+def _restorable(deviation: Deviation) -> Save | None:
+    """The call that saved what a load has not restored; ``None`` where it had nothing to restore for this parameter."""
+    load = deviation.program.calls[deviation.call]
+    if deviation.kind != "load" or not deviation.param or deviation.allowed is not None or not isinstance(load, Load):
+        return None
+    calls = deviation.program.calls[: deviation.call]
+    return next((call for call in reversed(calls) if isinstance(call, Save) and call.slot == load.slot), None)
+
+
+def _counterpart(deviation: Deviation, saved: Save) -> str:
+    """The parameter whose saved state is for the one that deviates: that at the same position."""
+    members = {
+        call.optimizer: [name for group in call.groups for name in group.params]
+        for call in deviation.program.calls
+        if isinstance(call, Create)
+    }
+    return members[saved.optimizer][members[deviation.optimizer].index(deviation.param)]
+
+
+def _check(script: Script, style: Style) -> tuple[list[str], list[str]]:
+    deviation = script.deviation
+    text = repr(deviation.summary[:100])
+    read = style.read(script, deviation.optimizer, deviation.param) if deviation.param else ""
+    if deviation.kind in ("value", "base") and deviation.allowed is not None:
+        lo, hi = (number(end) for end in deviation.allowed)
+        finite = " and abs(value) < float('inf')" if deviation.hazard else ""
+        return [], [
+            f"value = float({read}[{deviation.element}])",
+            f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
+            f"assert {lo} <= value <= {hi}{finite}, value",
+        ]
+    if deviation.kind == "frame" and deviation.param:
+        place = f"[{deviation.element}]" if deviation.clause == "sparse-rows" else ""
+        return [f"before = {read}{place}"], [
+            f"after = {read}{place}",
+            'print("before", before, "after", after)',
+            f"assert (before == after).all(), {text}",
+        ]
+    if deviation.kind == "load" and deviation.param:
+        if _restorable(deviation) is not None:
+            expected = "saved"
+        else:
+            expected = repr(dialect_named(script.program.dialect or "torch").initial(deviation.role, Hyperparameters()))
+        return [], [
+            f"loaded = {read}",
+            f'print("expected", {expected}, "loaded", loaded)',
+            f"assert (loaded == {expected}).all(), {text}",
+        ]
+    return [], ['print("passed: it raised nothing")']
+
+
+def _style(deviation: Deviation) -> Style:
+    subject = deviation.program.subject
+    if deviation.framework == "optax":
+        return optax_style(deviation)
+    if deviation.framework == "tensorflow":
+        return raw_style(deviation) if subject in ("tensorflow", "tensorflow:function") else v1_style(deviation)
+    return legacy_style(deviation) if subject == "keras:legacy" else keras_style(deviation)

@@ -1,0 +1,120 @@
+"""How one interface is written in a standalone script: what the styles of all frameworks have in common."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rmspec.oracles.program.program import (
+    Create,
+    EditState,
+    Freeze,
+    Load,
+    OptionValue,
+    Param,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    plain_number,
+)
+from rmspec.properties.events import Deviation
+
+__all__ = ["FRAMEWORKS", "Script", "Style", "keywords", "listed", "number", "pairs", "plain", "subject_of", "unsaved"]
+
+FRAMEWORKS = ("tensorflow", "keras", "optax")
+"""The frameworks that this module writes scripts for."""
+
+
+@dataclass(slots=True)
+class Script:
+    """One program in the making: statements, and what the names in it stand for."""
+
+    deviation: Deviation
+    lines: list[str] = field(default_factory=list)
+    members: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    options: dict[str, dict[str, OptionValue]] = field(default_factory=dict)
+
+    @property
+    def program(self) -> Program:
+        """The program that the script shows."""
+        return self.deviation.program
+
+    def changes(self, optimizer: str) -> bool:
+        """Whether an option of an optimizer is changed later."""
+        return any(isinstance(call, SetOption) and call.optimizer == optimizer for call in self.program.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one interface is written. Every function returns Python source."""
+
+    head: list[str]
+    variable: Callable[[Param], list[str]]
+    dense: Callable[[Param, str, tuple[int, ...]], str]
+    create: Callable[[Script, Create], list[str]]
+    step: Callable[[Script, str], list[str]]
+    change: Callable[[Script, SetOption], list[str]]
+    save: Callable[[Script, Save], list[str]]
+    load: Callable[[Script, Load], list[str]]
+    edit: Callable[[Script, EditState], list[str]]
+    read: Callable[[Script, str, str], str]
+
+
+def unsaved(script: Script, call: object) -> list[str]:
+    """In place of ``save``, ``load`` and ``edit`` where the caller owns the state, so that no program has these calls."""
+    raise AssertionError(f"the caller owns the state: {call!r}")
+
+
+def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
+    """The lines that make the user's class or factory known, and the expression that calls it."""
+    place, _, attribute = program.subject.rpartition(":")
+    if not place or place.split(":")[0] in FRAMEWORKS or program.subject in FRAMEWORKS:
+        return [], registered
+    name = attribute.split(".")[0]
+    if place.endswith(".py"):
+        folder = os.path.dirname(place) or "."
+        return [
+            "import runpy, sys",
+            f"sys.path.append({folder!r})",
+            f"{name} = runpy.run_path({place!r})[{name!r}]",
+        ], attribute
+    return [f"from {place} import {name}"], attribute
+
+
+def keywords(options: dict[str, OptionValue], names: dict[str, str]) -> str:
+    """Options as keyword arguments, by the names that the interface has for them."""
+    return ", ".join(f"{names.get(name, name)}={plain(value)}" for name, value in options.items())
+
+
+def pairs(script: Script, optimizer: str) -> tuple[str, str]:
+    """The gradients and the variables of an optimizer, as they are now."""
+    names = script.members[optimizer]
+    given = {call.param for call in script.program.calls if isinstance(call, SetGrad | Freeze)}
+    grads = ", ".join(f"{name}_grad" if name in given else "None" for name in names)
+    return grads, ", ".join(names)
+
+
+def listed(values: tuple[float, ...], shape: tuple[int, ...]) -> str:
+    """The values as a Python list with an element for each of the shape's."""
+    count = math.prod(shape)
+    if not count:
+        return "[]"
+    numbers = [number(value) for value in values[:count]]
+    text = f"[{', '.join(numbers)}]"
+    if len(numbers) == count:
+        return text
+    return f"({text} * {-(-count // len(numbers))})[:{count}]"
+
+
+def number(value: float) -> str:
+    """A number as Python source."""
+    return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
+
+
+def plain(value: OptionValue) -> str:
+    """An option as Python source: a number or a truth value."""
+    value = plain_number(value)
+    return repr(value) if isinstance(value, bool) else number(value)

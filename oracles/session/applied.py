@@ -1,0 +1,231 @@
+"""Subjects whose API takes gradients and variables: one program on optimizers that know no groups and no ``.grad``.
+
+TensorFlow, Keras and optax have this in common: an optimizer is made from options alone, and a step is handed the
+gradients. A framework gives a ``Place`` (how a variable and a gradient are made and read) and a ``Driven`` optimizer; what
+a program is to them is the same for all, and is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.program.program import (
+    Call,
+    Create,
+    EditState,
+    Freeze,
+    Load,
+    OptionValue,
+    Param,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    Via,
+    elements,
+    gradient,
+    named_rows,
+    plain_number,
+)
+from rmspec.oracles.session.calling import performed
+from rmspec.oracles.subject import Capabilities, Observation, Outcome
+
+__all__ = ["AppliedSession", "AppliedSubject", "Driven", "Place", "plain_options"]
+
+Array = NDArray[Any]
+
+
+class Driven(Protocol):
+    """One optimizer over a list of variables."""
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        """One step: a gradient for each variable, ``None`` for none."""
+        ...
+
+    def change(self, option: str, value: float | bool) -> None:
+        """Change an option between steps, by the means that the API has for it."""
+        ...
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        """For each variable its state by role, as copies."""
+        ...
+
+    def save(self, via: Via) -> Any:
+        """The state, by the API's own means."""
+        ...
+
+    def load(self, saved: Any) -> None:
+        """Restore what ``save`` returned; the variables themselves stay."""
+        ...
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        """A copy of a saved state with one edit, of those that the subject's capabilities name."""
+        ...
+
+
+class Place(Protocol):
+    """Where the variables of a program live."""
+
+    def variable(self, name: str, values: Array) -> Any:
+        """A variable with these values."""
+        ...
+
+    def dense(self, values: Array) -> Any:
+        """A gradient with these values."""
+        ...
+
+    def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+        """A row-sparse gradient: ``values`` of shape ``(len(rows), *shape[1:])``."""
+        ...
+
+    def read(self, held: Any) -> Array:
+        """The values of a variable or a gradient, dense, as a copy."""
+        ...
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        """An optimizer over these variables; options that are not named are left to the API."""
+        ...
+
+
+class AppliedSession:
+    """A program's parameters as variables of a framework, and the optimizers that step them."""
+
+    def __init__(self, params: tuple[Param, ...], place: Place) -> None:
+        self._place = place
+        self._declared = {param.name: param for param in params}
+        self._variables = {
+            param.name: place.variable(param.name, elements(param.values, param.dtype, param.shape)) for param in params
+        }
+        self._grads: dict[str, Any] = dict.fromkeys(self._declared)
+        self._bad: dict[str, Any] = {}
+        self._optimizers: dict[str, tuple[tuple[str, ...], Driven]] = {}
+        self._slots: dict[str, Any] = {}
+        self._seen: Observation | None = None
+
+    def perform(self, call: Call) -> Outcome:
+        """Perform one call; see ``Session``."""
+        if not isinstance(call, SetGrad | Freeze):
+            self._seen = None
+        return performed(lambda: self._perform(call))
+
+    def _perform(self, call: Call) -> None:
+        match call:
+            case Create():
+                names = tuple(name for group in call.groups for name in group.params)
+                variables = [self._variables[name] for name in names]
+                self._optimizers[call.optimizer] = names, self._place.optimizer(variables, plain_options(call.options))
+            case SetGrad():
+                self._set_grad(call)
+            case Step():
+                names, optimizer = self._optimizers[call.optimizer]
+                optimizer.step([self._bad.get(name, self._grads[name]) for name in names])
+            case SetOption():
+                for option, value in plain_options(call.options).items():
+                    self._optimizers[call.optimizer][1].change(option, value)
+            case Save():
+                self._slots[call.slot] = self._optimizers[call.optimizer][1].save(call.via), call.optimizer
+            case EditState():
+                saved, owner = self._slots[call.slot]
+                self._slots[call.slot] = self._optimizers[owner][1].edited(saved, call), owner
+            case Load():
+                self._optimizers[call.optimizer][1].load(self._slots[call.slot][0])
+            case Freeze():
+                self._grads[call.param] = None
+                self._bad.pop(call.param, None)
+            case _:
+                raise SubjectFailed(f"a session without groups cannot perform {call!r}")
+
+    def _set_grad(self, call: SetGrad) -> None:
+        declared = self._declared[call.param]
+        self._grads[call.param] = self._gradient(call)
+        self._bad.pop(call.param, None)
+        if call.bad:
+            # Of another shape than its variable: there is nothing that it could mean.
+            wrong = elements(call.values or (1.0,), declared.dtype, (*declared.shape, 2))
+            self._bad[call.param] = self._place.dense(wrong)
+
+    def _gradient(self, call: SetGrad) -> Any:
+        declared = self._declared[call.param]
+        values = gradient(call, declared.dtype, declared.shape)
+        rows = named_rows(call, declared.shape)
+        if values is None:
+            return None
+        if rows is None:
+            return self._place.dense(values)
+        # A row that is named twice is handed over twice, each time with its own value.
+        whole = elements(call.values or (), declared.dtype, declared.shape)
+        return self._place.sparse(whole[list(rows)], rows, declared.shape)
+
+    def observe(self) -> Observation:
+        """What there is to see now; see ``Session``.
+
+        A gradient is kept here until the next step, so that after setting one there is nothing else to read anew.
+        """
+        grads = {name: None if grad is None else self._place.read(grad) for name, grad in self._grads.items()}
+        if self._seen is not None:
+            return replace(self._seen, grads=grads)
+        self._seen = Observation(
+            params={name: self._place.read(variable) for name, variable in self._variables.items()},
+            grads=grads,
+            groups=dict.fromkeys(self._optimizers),
+            state={
+                name: dict(zip(names, optimizer.state(), strict=True))
+                for name, (names, optimizer) in self._optimizers.items()
+            },
+            slots={},
+        )
+        return self._seen
+
+    def close(self) -> None:
+        """Forget the optimizers and the variables."""
+        self._optimizers.clear()
+        self._slots.clear()
+        self._variables.clear()
+
+
+class AppliedSubject:
+    """A subject whose sessions are of this kind: ``place`` makes its variables and its optimizers.
+
+    Subclasses name their ``framework``, and tell ``versions``.
+    """
+
+    framework = ""
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        capabilities: Capabilities,
+        *,
+        dialect: str,
+        state_names: Mapping[str, str],
+        baselines: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.dialect = dialect
+        self.baselines = baselines
+        self._place = place
+        self._capabilities = capabilities
+        self._state_names = state_names
+
+    def capabilities(self) -> Capabilities:
+        """What it can be asked."""
+        return self._capabilities
+
+    def state_names(self) -> Mapping[str, str]:
+        """What the subject itself calls each role of its state."""
+        return self._state_names
+
+    def session(self, params: tuple[Param, ...]) -> AppliedSession:
+        """Make the parameters of a program."""
+        return AppliedSession(params, self._place)
+
+
+def plain_options(options: Mapping[str, OptionValue]) -> dict[str, float | bool]:
+    """Options as plain numbers."""
+    return {name: plain_number(value) for name, value in options.items()}

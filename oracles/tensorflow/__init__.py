@@ -1,0 +1,1 @@
+"""Subjects on TensorFlow's raw operations and on the optimizer of TensorFlow 1."""

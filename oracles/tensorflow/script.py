@@ -1,0 +1,142 @@
+"""Standalone scripts on TensorFlow: the raw operations, and the optimizer of TensorFlow 1."""
+
+from __future__ import annotations
+
+from rmspec.oracles.program.program import (
+    Create,
+    EditState,
+    Load,
+    Param,
+    Save,
+    SetGrad,
+    SetOption,
+)
+from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of, unsaved
+from rmspec.properties.events import Deviation
+
+__all__ = ["raw_style", "tensor", "v1_style"]
+
+_V1 = {"lr": "learning_rate", "alpha": "decay", "eps": "epsilon"}
+_RAW = {"square_avg": "ms", "grad_avg": "mg", "momentum_buffer": "mom"}
+
+
+def raw_style(deviation: Deviation) -> Style:
+    """The style of the raw operations, whose caller owns the state."""
+    function = deviation.program.subject.endswith(":function")
+
+    def variable(param: Param) -> list[str]:
+        state = ", ".join(f"{param.name}_{suffix}" for suffix in _RAW.values())
+        return [*tf_variable(param), f"{state} = (tf.Variable(tf.zeros_like({param.name})) for _ in range(3))"]
+
+    def create(script: Script, call: Create) -> list[str]:
+        options = {"centered": False, **script.options[call.optimizer]}
+        return [f"{call.optimizer} = dict({keywords(options, {})})"]
+
+    def step(script: Script, optimizer: str) -> list[str]:
+        lines: list[str] = []
+        centered = script.options[optimizer].get("centered", False)
+        for name in script.members[optimizer]:
+            grad = next(
+                (c for c in reversed(script.program.calls) if isinstance(c, SetGrad) and c.param == name),
+                None,
+            )
+            if grad is None or grad.values is None:
+                continue
+            sparse = grad.rows is not None and not grad.bad
+            op = f"Resource{'Sparse' if sparse else ''}Apply{'Centered' if centered else ''}RMSProp"
+            given = f"grad={name}_grad.values, indices={name}_grad.indices" if sparse else f"grad={name}_grad"
+            state = ", ".join(
+                f"{key}={name}_{key}.handle" for key in (("mg", "ms", "mom") if centered else ("ms", "mom"))
+            )
+            number = f"tf.constant({optimizer}[{{}}], {name}.dtype)"
+            options = ", ".join(
+                f"{key}={number.format(repr(option))}"
+                for key, option in (("lr", "lr"), ("rho", "alpha"), ("momentum", "momentum"), ("epsilon", "eps"))
+            )
+            call = f"tf.raw_ops.{op}(var={name}.handle, {state}, {options}, {given})"
+            lines.append(f"tf.function(lambda: {call} and None)()" if function else call)
+        return lines or ["pass"]
+
+    def change(script: Script, call: SetOption) -> list[str]:
+        script.options[call.optimizer].update(call.options)
+        return [f"{call.optimizer}.update({keywords(call.options, {})})"]
+
+    def read(script: Script, optimizer: str, param: str) -> str:
+        role = script.deviation.role
+        held = param if role in ("param", "grad") else f"{param}_{_RAW[role]}"
+        return f'{held}.numpy().astype("float64").reshape(-1)'
+
+    return Style(["import tensorflow as tf"], variable, tensor, create, step, change, unsaved, unsaved, unsaved, read)
+
+
+def v1_style(deviation: Deviation) -> Style:
+    """The style of ``tf.compat.v1.train.RMSPropOptimizer``, with checkpoints for saved states."""
+    function = deviation.program.subject.endswith("-function")
+    head, factory = subject_of(deviation.program, "tf.compat.v1.train.RMSPropOptimizer")
+    checkpoints = any(isinstance(call, Save) for call in deviation.program.calls)
+    framed = deviation.kind == "frame" and deviation.role != "param"
+
+    def create(script: Script, call: Create) -> list[str]:
+        options = script.options[call.optimizer]
+        # What a frame is compared with must be there before the step that makes it.
+        made = [f"{call.optimizer}._create_slots([{', '.join(script.members[call.optimizer])}])"] if framed else []
+        if not script.changes(call.optimizer):
+            return [f"{call.optimizer} = {factory}({keywords(options, _V1)})", *made]
+        changed = [
+            c.options for c in script.program.calls if isinstance(c, SetOption) and c.optimizer == call.optimizer
+        ]
+        numbers = {key: value for key, value in options.items() if key != "centered"}
+        numbers |= {key: 0.0 for each in changed for key in each if key not in options}
+        rest = {key: value for key, value in options.items() if key == "centered"}
+        held = f"{call.optimizer}_options"
+        given = [f'{_V1.get(key, key)}=lambda: {held}["{key}"]' for key in numbers if key in options]
+        given += [keywords(rest, _V1)] if rest else []
+        return [f"{held} = dict({keywords(numbers, {})})", f"{call.optimizer} = {factory}({', '.join(given)})", *made]
+
+    def step(script: Script, optimizer: str) -> list[str]:
+        grads, variables = pairs(script, optimizer)
+        call = f"{optimizer}.apply_gradients(zip([{grads}], [{variables}]))"
+        return [f"tf.function(lambda: {call} and None)()" if function else call]
+
+    def change(script: Script, call: SetOption) -> list[str]:
+        own = script.options[call.optimizer]
+        lines = []
+        for name, value in call.options.items():
+            place = f'{call.optimizer}_options["{name}"]' if name in own else f"{call.optimizer}._{_V1.get(name, name)}"
+            lines.append(f"{place} = {plain(value)}")
+        return lines
+
+    def checkpoint(script: Script, optimizer: str) -> str:
+        held = ", ".join(f"v{index}={name}" for index, name in enumerate(script.members[optimizer]))
+        return f"tf.train.Checkpoint(optimizer={optimizer}, {held})"
+
+    def save(script: Script, call: Save) -> list[str]:
+        return [f'{call.slot} = {checkpoint(script, call.optimizer)}.write(tempfile.mkdtemp() + "/state")']
+
+    def load(script: Script, call: Load) -> list[str]:
+        variables = ", ".join(script.members[call.optimizer])
+        return [
+            f"{call.optimizer}._create_slots([{variables}])",
+            f"{checkpoint(script, call.optimizer)}.read({call.slot}).expect_partial()",
+        ]
+
+    def edit(script: Script, call: EditState) -> list[str]:
+        raise AssertionError("a checkpoint of TensorFlow is not edited")
+
+    def read(script: Script, optimizer: str, param: str) -> str:
+        role = script.deviation.role
+        held = param if role in ("param", "grad") else f'{optimizer}.get_slot({param}, "{script.deviation.state_name}")'
+        return f'{held}.numpy().astype("float64").reshape(-1)'
+
+    imports = ["import tempfile", "import tensorflow as tf"] if checkpoints else ["import tensorflow as tf"]
+    return Style([*imports, *head], tf_variable, tensor, create, step, change, save, load, edit, read)
+
+
+def tensor(param: Param, values: str, shape: tuple[int, ...]) -> str:
+    """A tensor of a parameter's format as Python source."""
+    return f"tf.constant({values}, tf.{param.dtype}, shape={shape})"
+
+
+def tf_variable(param: Param) -> list[str]:
+    values = tensor(param, listed(param.values, param.shape), param.shape)
+    return [f"{param.name}, {param.name}_grad = tf.Variable({values}), None"]

@@ -1,0 +1,379 @@
+"""Subjects on TensorFlow itself: the raw operations, and ``tf.compat.v1.train.RMSPropOptimizer``.
+
+Registered names: ``tensorflow`` (``tf.raw_ops.ResourceApplyRMSProp``, ``ResourceApplyCenteredRMSProp`` and their sparse
+forms), ``tensorflow:function`` (the same inside a ``tf.function``), ``tensorflow:v1``, ``tensorflow:v1-function``. A class
+of the user's that is called like the v1 optimizer is driven as that one.
+
+The operations own nothing: variable, averages and buffer are the caller's, so there is no state to save, and the averages
+start at 0 because the caller here starts them there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.program.program import EditState, Via
+from rmspec.oracles.session.applied import AppliedSubject, Driven
+from rmspec.oracles.session.calling import performed
+from rmspec.oracles.subject import FEATURES, Capabilities
+
+__all__ = ["LegacyPlace", "TensorFlowSubject", "Variables", "registered", "user_subject"]
+
+Array = NDArray[Any]
+
+FORMATS = ("float32", "float64", "float16", "bfloat16")
+"""The formats that are checked: a complex gradient is squared as a complex number, which is another formula."""
+
+V1_NAMES = {"lr": "learning_rate", "alpha": "decay", "eps": "epsilon", "momentum": "momentum", "centered": "centered"}
+"""What the v1 optimizer calls the options of the page."""
+
+_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
+
+_RAW = ("lr", "alpha", "eps", "momentum")
+"""The options that the raw operation must be given, in the tensor's own format."""
+
+_LACKS = {
+    "groups": "it takes a list of variables, and has no parameter groups",
+    "weight_decay": "it has no weight decay",
+    "zero_grad": "gradients are handed to it, and are not its own to clear",
+    "closure": "gradients are handed to it",
+    "layout": "its tensors have no strides",
+    "complex": "it calculates with complex numbers as such, by another formula than that of their parts",
+    "duplicates": "its interface takes pairs of gradient and variable, and promises no refusal",
+    "hooks": "it has no hooks",
+    "tensor_lr": "its options are checked as numbers",
+}
+
+
+class Variables:
+    """TensorFlow variables and gradients."""
+
+    def variable(self, name: str, values: Array) -> Any:
+        """A resource variable."""
+        return tf.Variable(tf.constant(values), name=name)
+
+    def dense(self, values: Array) -> Any:
+        """A tensor."""
+        return tf.constant(values)
+
+    def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+        """Indexed slices."""
+        return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
+
+    def read(self, held: Any) -> Array:
+        """The values: see ``copied``."""
+        return copied(held)
+
+
+def copied(held: Any) -> Array:
+    """A copy of a variable, a tensor, or slices, whose values of a row that is named twice are added up.
+
+    A variable is read by the operation itself, in a third of the time.
+    """
+    if isinstance(held, tf.IndexedSlices):
+        dense = np.zeros(tuple(held.dense_shape.numpy()), held.values.dtype.as_numpy_dtype)
+        np.add.at(dense, held.indices.numpy(), held.values.numpy())
+        return dense
+    if isinstance(held, tf.Variable) and hasattr(held, "handle"):
+        held = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
+    return np.array(held.numpy())
+
+
+class _RawPlace(Variables):
+    def __init__(self, function: bool) -> None:
+        self._function = function
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        return _RawOps(variables, options, function=self._function)
+
+
+class _RawOps:
+    """The raw operations with the variables that their caller owns."""
+
+    def __init__(self, variables: Sequence[Any], options: Mapping[str, float | bool], *, function: bool) -> None:
+        lacking = [name for name in _RAW if name not in options]
+        if lacking:
+            raise TypeError(f"the operation must be given {', '.join(lacking)}")
+        self._variables = variables
+        self._options = dict(options)
+        self._state = [{role: tf.Variable(tf.zeros_like(variable)) for role in STATE_ROLES} for variable in variables]
+        self._apply = tf.function(self._traced) if function else self._traced
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        options = [
+            [tf.constant(np.asarray(self._options[name]).astype(variable.dtype.as_numpy_dtype)) for name in _RAW]
+            for variable in self._variables
+        ]
+        self._apply(list(gradients), options, bool(self._options.get("centered", False)))
+
+    def _traced(self, gradients: list[Any], options: list[list[Any]], centered: bool) -> None:
+        for variable, state, grad, (lr, alpha, eps, momentum) in zip(
+            self._variables, self._state, gradients, options, strict=True
+        ):
+            if grad is None:
+                continue
+            given = {
+                "var": variable.handle,
+                "ms": state["square_avg"].handle,
+                "mom": state["momentum_buffer"].handle,
+                "lr": lr,
+                "rho": alpha,
+                "momentum": momentum,
+                "epsilon": eps,
+            }
+            if centered:
+                given["mg"] = state["grad_avg"].handle
+            name = f"Resource{'Sparse' if isinstance(grad, tf.IndexedSlices) else ''}Apply{'Centered' if centered else ''}RMSProp"
+            if isinstance(grad, tf.IndexedSlices):
+                given |= {"grad": grad.values, "indices": grad.indices}
+            else:
+                given["grad"] = grad
+            getattr(tf.raw_ops, name)(**given)
+
+    def change(self, option: str, value: float | bool) -> None:
+        self._options[option] = value
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        return [{role: copied(held) for role, held in state.items()} for state in self._state]
+
+    def save(self, via: Via) -> Any:
+        raise NotImplementedError("the caller owns the state of a raw operation")
+
+    def load(self, saved: Any) -> None:
+        raise NotImplementedError("the caller owns the state of a raw operation")
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        raise NotImplementedError("the caller owns the state of a raw operation")
+
+
+class LegacyPlace(Variables):
+    """TensorFlow variables under an optimizer that ``make`` makes of them and of options by the page's names."""
+
+    def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
+        self._make = make
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        """An optimizer over these variables."""
+        return self._make(variables, options)
+
+
+class _V1Place(Variables):
+    def __init__(self, factory: Callable[..., Any], function: bool) -> None:
+        self._factory = factory
+        self._function = function
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        return _V1(self._factory, variables, options, function=self._function)
+
+
+class _V1:
+    """A v1 optimizer in eager mode, its numbers given as callables so that they can change; or under ``tf.function``,
+    given as variables."""
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        variables: Sequence[Any],
+        options: Mapping[str, float | bool],
+        *,
+        function: bool,
+    ) -> None:
+        self._variables = variables
+        self._numbers: dict[str, Any] = {}
+        given: dict[str, Any] = {}
+        if function:
+            # What is traced once can change later only if it is a variable: the defaults as well.
+            options = {**_defaults(factory), **options}
+        for option, value in options.items():
+            name = V1_NAMES.get(option, option)
+            if option not in V1_NAMES or isinstance(value, bool):
+                given[name] = value
+            elif function:
+                given[name] = self._numbers[option] = tf.Variable(value, dtype=tf.float32)
+            else:
+                self._numbers[option] = value
+                given[name] = self._callable(option)
+        self.optimizer = factory(**given)
+        self._checkpoint: Any = None
+        self._apply: Callable[[list[Any]], None] = self._traced
+        if function:
+            self.optimizer._create_slots(list(variables))
+            self._apply = tf.function(self._traced)
+
+    def _callable(self, option: str) -> Callable[[], float]:
+        return lambda: float(self._numbers[option])
+
+    def step(self, gradients: Sequence[Any]) -> None:
+        self._apply(list(gradients))
+
+    def _traced(self, gradients: list[Any]) -> None:
+        self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
+
+    def change(self, option: str, value: float | bool) -> None:
+        held = self._numbers.get(option)
+        if isinstance(held, tf.Variable):
+            held.assign(float(value))
+        elif option in self._numbers:
+            self._numbers[option] = value
+        else:
+            # Left to its default so far: the attribute that the constructor sets is all there is.
+            setattr(self.optimizer, f"_{V1_NAMES[option]}", value)
+
+    def state(self) -> Sequence[Mapping[str, Array]]:
+        found: list[dict[str, Array]] = []
+        for variable in self._variables:
+            slots = {role: self.optimizer.get_slot(variable, name) for role, name in _SLOTS.items()}
+            found.append({role: copied(slot) for role, slot in slots.items() if slot is not None})
+        return found
+
+    def save(self, via: Via) -> Any:
+        with tempfile.TemporaryDirectory(prefix="rmspec-") as folder:
+            prefix = self._checkpointed().write(str(Path(folder) / "state"))
+            return [(each.name.removeprefix(Path(prefix).name), each.read_bytes()) for each in Path(folder).iterdir()]
+
+    def load(self, saved: Any) -> None:
+        self.optimizer._create_slots(list(self._variables))
+        kept = [variable.numpy() for variable in self._variables]
+        folder = Path(tempfile.mkdtemp(prefix="rmspec-"))
+        try:
+            for ending, content in saved:
+                (folder / f"state{ending}").write_bytes(content)
+            self._checkpointed().read(str(folder / "state")).expect_partial()
+        finally:
+            shutil.rmtree(folder)
+        # A checkpoint restores the variables that the slots belong to as well.
+        for variable, values in zip(self._variables, kept, strict=True):
+            variable.assign(values)
+
+    def edited(self, saved: Any, edit: EditState) -> Any:
+        raise NotImplementedError("a checkpoint of TensorFlow is not edited")
+
+    def _checkpointed(self) -> Any:
+        if self._checkpoint is None:
+            variables = {f"v{position}": variable for position, variable in enumerate(self._variables)}
+            self._checkpoint = tf.train.Checkpoint(optimizer=self.optimizer, **variables)
+        return self._checkpoint
+
+
+class TensorFlowSubject(AppliedSubject):
+    """A TensorFlow optimizer as a subject."""
+
+    framework = "tensorflow"
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of TensorFlow."""
+        return {"tensorflow": tf.__version__, "python": platform.python_version()}
+
+
+def _capabilities(lacks: Mapping[str, str], **changes: Any) -> Capabilities:
+    missing = {**_LACKS, **lacks}
+    return Capabilities(
+        formats=FORMATS,
+        features=frozenset(FEATURES) - set(missing),
+        missing=missing,
+        roles=frozenset(STATE_ROLES),
+        **changes,
+    )
+
+
+def registered(name: str, device: str) -> TensorFlowSubject:
+    """The subject of a registered name. Raises ``Unsupported`` for any device but the CPU."""
+    _only_cpu(name, device)
+    path = name.partition(":")[2]
+    if path.startswith("v1"):
+        return _v1_subject(name, tf.compat.v1.train.RMSPropOptimizer, function=path == "v1-function")
+    options = frozenset((*_RAW, "centered"))
+    return TensorFlowSubject(
+        name,
+        _RawPlace(path == "function"),
+        _capabilities(
+            {"state_dict": "the caller owns its state", "file": "the caller owns its state"},
+            options=options,
+            required=frozenset(_RAW),
+            changeable=options,
+            carried=frozenset(),
+            edits=frozenset(),
+        ),
+        dialect="tensorflow-op",
+        state_names={"square_avg": "ms", "grad_avg": "mg", "momentum_buffer": "mom"},
+    )
+
+
+def _v1_subject(
+    name: str, factory: Callable[..., Any], *, function: bool = False, baselines: tuple[str, ...] = ()
+) -> TensorFlowSubject:
+    options = _options(factory)
+    lacks = {
+        option: f"its constructor takes no {option}" for option in ("momentum", "centered") if option not in options
+    }
+    return TensorFlowSubject(
+        name,
+        _V1Place(factory, function),
+        _capabilities(
+            lacks,
+            options=options,
+            required=frozenset({"lr"}) if _must_be_given(factory, "learning_rate") else frozenset(),
+            changeable=options - {"centered"},
+            carried=frozenset(),
+            edits=frozenset(),
+        ),
+        dialect="tensorflow1",
+        state_names=_SLOTS,
+        baselines=baselines,
+    )
+
+
+def user_subject(name: str, factory: Callable[..., Any], device: str) -> TensorFlowSubject:
+    """A user's class or factory, called like the v1 optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
+    _only_cpu(name, device)
+    if inspect.isclass(factory) and not callable(getattr(factory, "apply_gradients", None)):
+        raise NotAnOptimizer(
+            f"{name} is not an optimizer: the class {factory.__name__} has no method apply_gradients",
+            hint="name a class or a factory that is called like tf.compat.v1.train.RMSPropOptimizer",
+        )
+    baselines = ("tensorflow:v1",) if inspect.isclass(factory) else ()
+    subject = _v1_subject(name, factory, baselines=baselines)
+    options = {"lr": 0.125} if "lr" in subject.capabilities().options else {}
+    outcome = performed(lambda: _V1(factory, [tf.Variable([1.0])], options, function=False).state())
+    if outcome.raised:
+        raise CannotStart(
+            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
+            f"it was called with {', '.join(f'{V1_NAMES[key]}={value}' for key, value in options.items()) or 'nothing'}",
+            "it must be callable like tf.compat.v1.train.RMSPropOptimizer(learning_rate=..., decay=..., epsilon=...)",
+        )
+    return subject
+
+
+def _defaults(factory: Callable[..., Any]) -> dict[str, float | bool]:
+    parameters = inspect.signature(factory).parameters
+    found = {option: parameters[name].default for option, name in V1_NAMES.items() if name in parameters}
+    return {option: value for option, value in found.items() if isinstance(value, float | bool)}
+
+
+def _options(factory: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(factory).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return frozenset(V1_NAMES)
+    return frozenset(option for option, name in V1_NAMES.items() if name in parameters)
+
+
+def _must_be_given(factory: Callable[..., Any], name: str) -> bool:
+    parameter = inspect.signature(factory).parameters.get(name)
+    return parameter is None or parameter.default is inspect.Parameter.empty
+
+
+def _only_cpu(name: str, device: str) -> None:
+    if device != "cpu":
+        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")

@@ -1,0 +1,121 @@
+"""Performing one step of one element on a torch optimizer, from a state that is put in its place."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.loader import _attribute
+from rmspec.oracles.recordings.onestep import OneStep, Stepped
+from rmspec.oracles.recordings.reader import Scalar
+from rmspec.oracles.registry import registered_names
+from rmspec.oracles.torch.arrays import DTYPES, to_numpy
+from rmspec.oracles.torch.subject import registered
+
+__all__ = ["Factory", "factory", "fitted", "perform"]
+
+Factory = Callable[..., Any]
+
+
+def factory(name: str, device: str) -> Factory:
+    """What makes the optimizer of this name. Raises the errors of ``load``."""
+    return registered(name, device)._factory if name in registered_names() else _attribute(name)
+
+
+def fitted(make: Factory, step: OneStep) -> OneStep:
+    """The step with the options that the constructor takes, and those extras and attributes that a fresh optimizer lacks.
+
+    What a parameter of the constructor is named like is given to it. Raises ``SubjectFailed`` where it cannot be made.
+    """
+    known = {**step.attributes, **step.extras, **step.options}
+    try:
+        parameters = list(inspect.signature(make).parameters.values())[1:]
+        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+            options = dict(step.options)
+        else:
+            options = {
+                each.name: known[each.name]
+                for each in parameters
+                if each.name in known and each.default != known[each.name]
+            }
+    except (TypeError, ValueError):
+        options = dict(step.options)
+    optimizer = _made(make, replace(step, options=options))[1]
+    group = optimizer.param_groups[0]
+    extras = {name: value for name, value in {**step.extras, **step.options}.items() if _other(group, name, value)}
+    own = {name: value for name, value in step.attributes.items() if _lacks(optimizer, name, value)}
+    return replace(step, options=options, extras=extras, attributes=own)
+
+
+def _other(group: Mapping[str, Any], name: str, value: Scalar) -> bool:
+    held = group.get(name)
+    return held is None or (isinstance(held, bool | int | float | str) and held != value)
+
+
+def _lacks(optimizer: Any, name: str, value: Scalar) -> bool:
+    held = getattr(optimizer, name, None)
+    return held is None or type(held) is not type(value) or bool(held != value)
+
+
+def perform(make: Factory, step: OneStep) -> Stepped:
+    """Make the optimizer, put state and values in their places, and step. Raises ``SubjectFailed`` where that fails."""
+    tensor, optimizer = _made(make, step)
+    try:
+        for name, value in step.extras.items():
+            optimizer.param_groups[0][name] = value
+        for name, value in step.attributes.items():
+            setattr(optimizer, name, value)
+        if step.state:
+            optimizer.state[tensor] = {key: tensor_of(values, dtype) for key, (dtype, values) in step.state.items()}
+        tensor.grad = tensor_of(step.grad, step.dtype, step.device)
+        for _ in range(step.earlier):
+            optimizer.step()
+        before = _seen(optimizer, tensor)
+        optimizer.step()
+    except Exception as error:
+        raise SubjectFailed(f"the step raised {type(error).__name__}: {error}") from None
+    return Stepped(before, _seen(optimizer, tensor))
+
+
+def _made(make: Factory, step: OneStep) -> tuple[torch.Tensor, Any]:
+    tensor = tensor_of(step.param, step.dtype, step.device).requires_grad_()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optimizer = make([tensor], **step.options)
+            held = optimizer.param_groups[0]["params"][0]
+    except Exception as error:
+        raise SubjectFailed(f"it cannot be made: {type(error).__name__}: {error}") from None
+    if held is not tensor or not isinstance(optimizer, torch.optim.Optimizer):
+        raise SubjectFailed("what it makes is no torch.optim.Optimizer of the parameter")
+    return tensor, optimizer
+
+
+def tensor_of(values: tuple[float, ...], dtype: str, device: str = "cpu") -> torch.Tensor:
+    """A tensor of one element; one of float32 or float64 without dimensions for a state entry that is one number."""
+    if dtype == "number":
+        return torch.tensor(values[0])
+    numbers = [complex(*values)] if FORMATS[dtype].parts == 2 else list(values)
+    return torch.tensor(numbers, dtype=DTYPES[dtype], device=device)
+
+
+def _seen(optimizer: Any, tensor: torch.Tensor) -> dict[str, NDArray[Any]]:
+    entries: dict[str, Any] = {"param": tensor, "grad": tensor.grad}
+    state = optimizer.state.get(tensor)
+    if isinstance(state, Mapping):
+        entries.update({f"state/{key}": value for key, value in state.items()})
+    found: dict[str, NDArray[Any]] = {}
+    for key, value in entries.items():
+        if isinstance(value, torch.Tensor) and value.numel() == 1:
+            array = np.ascontiguousarray(to_numpy(value)).reshape(-1)
+            found[key] = array.view(array.real.dtype) if array.dtype.kind == "c" else array
+    return found

@@ -1,0 +1,509 @@
+"""The standalone script of a deviation: at most 25 lines that import the subject's framework and no rmspec.
+
+It makes the calls of the reduced program and ends in an assertion that fails on the subject as it is and passes on a
+mended one. Source: DESIGN 4.4.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.spec.wording import statement
+from rmspec.oracles.program.program import (
+    AddParamGroup,
+    Call,
+    Create,
+    EditState,
+    Freeze,
+    Group,
+    Load,
+    OptionValue,
+    Param,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    TensorNumber,
+    ZeroGrad,
+)
+from rmspec.oracles.scripting.applied import applied_statements
+from rmspec.oracles.scripting.style import FRAMEWORKS
+from rmspec.properties.events import Deviation
+
+__all__ = ["MAX_LINES", "standalone_script"]
+
+MAX_LINES = 25
+"""The most lines that a script may have (DESIGN 4.4)."""
+
+_REFUSED = ("duplicate-across-groups", "load-mismatch", "load-shape")
+"""Clauses by which a call must raise and change nothing."""
+
+_WIDTH = 118
+_PATHS = {
+    "torch": "foreach=False",
+    "torch:foreach": "foreach=True",
+    "torch:maximize": "maximize=True, foreach=False",
+    "torch:differentiable": "differentiable=True, foreach=False",
+    "torch:capturable": "capturable=True",
+}
+
+
+def standalone_script(deviation: Deviation) -> str | None:
+    """The script of a deviation, or ``None`` where the subject's framework has no scripts (NumPy, processes)."""
+    title = f'"""{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}."""'
+    if deviation.framework in FRAMEWORKS:
+        imports, statements = applied_statements(deviation)
+    elif deviation.framework == "torch":
+        writer = _Writer(deviation)
+        imports, statements = writer.imports(), writer.statements()
+    else:
+        return None
+    return "\n".join([title, *imports, *_packed(statements, MAX_LINES - len(imports) - 1)]) + "\n"
+
+
+def _packed(statements: list[str], room: int) -> list[str]:
+    """The statements on at most ``room`` lines: simple ones share a line only where they must."""
+    lines = list(statements)
+    limit = _WIDTH
+    while len(lines) > room:
+        packed: list[str] = []
+        for line in lines:
+            joinable = packed and not _compound(line) and not _compound(packed[-1])
+            if joinable and len(packed[-1]) + len(line) + 2 <= limit and len(lines) > room:
+                packed[-1] += "; " + line
+            else:
+                packed.append(line)
+        if len(packed) == len(lines) and limit > 100_000:
+            break
+        lines, limit = packed, limit * 2
+    return lines
+
+
+def _compound(line: str) -> bool:
+    return line.startswith((" ", "for ", "try", "except", "else", "def ", "with "))
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes the statements of one program."""
+
+    deviation: Deviation
+    tensor_lr: set[tuple[str, int]] = field(default_factory=set)
+
+    @property
+    def program(self) -> Program:
+        return self.deviation.program
+
+    @property
+    def last(self) -> Call:
+        return self.program.calls[self.deviation.call]
+
+    # -- the head
+
+    def imports(self) -> list[str]:
+        calls = self.program.calls[: self.deviation.call + 1]
+        modules = {"torch"}
+        for call in calls:
+            if isinstance(call, Save):
+                modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
+        if self.deviation.kind == "frame" and not self.deviation.param:
+            modules.add("copy")
+        place, _, attribute = self.program.subject.rpartition(":")
+        name = attribute.split(".")[0]
+        if self.program.subject in _PATHS or not place.strip() or place == "torch":
+            extra = _PATHS.get(self.program.subject, "foreach=False")
+            make = [f"RMSprop = lambda params, **options: torch.optim.RMSprop(params, {extra}, **options)"]
+        elif place.endswith(".py"):
+            modules |= {"runpy", "sys"}
+            folder = os.path.dirname(place) or "."
+            make = [
+                f"sys.path.append({folder!r})",
+                f"RMSprop = runpy.run_path({place!r})[{name!r}]" + attribute[len(name) :],
+            ]
+        else:
+            make = [f"from {place} import {name}", f"RMSprop = {attribute}"]
+        return [f"import {', '.join(sorted(modules))}", *make]
+
+    # -- the body
+
+    def statements(self) -> list[str]:
+        lines = [self._param(param) for param in self.program.params]
+        before, after = self._check()
+        calls = self.program.calls[: self.deviation.call + 1]
+        lines += self._calls(calls[:-1])
+        lines += before
+        final = self._call(calls[-1])
+        if self.deviation.kind == "frame" and self.deviation.clause in _REFUSED:
+            return [*lines, *final[:-1], "try:", f"    {final[-1]}", "except Exception: pass", *after]
+        if self.deviation.kind == "silent":
+            return [
+                *lines,
+                *final[:-1],
+                "try:",
+                f"    {final[-1]}",
+                "except Exception as error:",
+                '    print("refused, as it should be:", error)',
+                "else:",
+                f"    raise SystemExit({self.deviation.summary!r})",
+            ]
+        if isinstance(calls[-1], Step) and calls[-1].closure == "raises":
+            swallowed = self.deviation.kind == "closure"
+            lines += [
+                *final[:-1],
+                "raised = False",
+                "try:",
+                f"    {final[-1]}",
+                "except ZeroDivisionError:",
+                "    raised = True",
+            ]
+            return [*lines, f"assert raised, {self.deviation.summary!r}"] if swallowed else [*lines, *after]
+        return [*lines, *final, *after]
+
+    def _calls(self, calls: tuple[Call, ...]) -> list[str]:
+        lines: list[str] = []
+        index = 0
+        while index < len(calls):
+            call = calls[index]
+            count = 1
+            while index + count < len(calls) and calls[index + count] == call:
+                count += 1
+            written = self._call(call)
+            if count > 2 and len(written) == 1:
+                lines.append(f"for _ in range({count}): {written[0]}")
+                index += count
+            else:
+                lines += written
+                index += 1
+        return lines
+
+    def _call(self, call: Call) -> list[str]:
+        match call:
+            case Create():
+                return [f"{call.optimizer} = RMSprop({self._created(call)}{self._keywords(call.options)})"]
+            case SetGrad():
+                return [f"{call.param}.grad = {self._grad(call)}"]
+            case Step():
+                return self._step(call)
+            case ZeroGrad():
+                given = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
+                return [f"{call.optimizer}.zero_grad({given})"]
+            case AddParamGroup():
+                return [f"{call.optimizer}.add_param_group({self._group(call.group, call.form)})"]
+            case SetOption():
+                return self._set_option(call)
+            case Save():
+                return self._save(call)
+            case EditState():
+                return self._edit(call)
+            case Load():
+                return [f"{call.optimizer}.load_state_dict({call.slot})"]
+            case Freeze():
+                return [f"{call.param}.requires_grad_({not call.frozen}).grad = None"]
+
+    def _created(self, call: Create) -> str:
+        if call.form == "groups":
+            return "[" + ", ".join(self._group(group) for group in call.groups) + "]"
+        names = ", ".join(name for group in call.groups for name in group.params)
+        return f"(p for p in [{names}])" if call.form == "generator" else f"[{names}]"
+
+    def _group(self, group: Group, form: str = "list") -> str:
+        names = ", ".join(group.params)
+        params = f"(p for p in [{names}])" if form == "generator" else f"[{names}]"
+        params = group.params[0] if form == "tensor" and len(group.params) == 1 else params
+        options = "".join(f', "{name}": {self._value(value)}' for name, value in group.options.items())
+        return f'{{"params": {params}{options}}}'
+
+    def _keywords(self, options: dict[str, OptionValue]) -> str:
+        tensor = self.program.subject == "torch:tensor-lr"
+        written = ""
+        for name, value in options.items():
+            text = self._value(value)
+            if name == "lr" and tensor and not isinstance(value, TensorNumber):
+                text = f"torch.tensor({text}, dtype=torch.float64)"
+            written += f", {name}={text}"
+        return written
+
+    def _value(self, value: OptionValue) -> str:
+        if isinstance(value, TensorNumber):
+            return f"torch.tensor({_number(value.tensor)})"
+        return repr(value) if isinstance(value, bool) else _number(value)
+
+    def _set_option(self, call: SetOption) -> list[str]:
+        lines = []
+        for name, value in call.options.items():
+            place = f'{call.optimizer}.param_groups[{call.group}]["{name}"]'
+            created = next((each for each in self.program.calls if isinstance(each, Create)), None)
+            if isinstance(value, TensorNumber) and created and isinstance(created.options.get(name), TensorNumber):
+                lines.append(f"{place}.fill_({_number(value.tensor)})")
+            else:
+                lines.append(f"{place} = {self._value(value)}")
+        return lines
+
+    def _save(self, call: Save) -> list[str]:
+        state = f"{call.optimizer}.state_dict()"
+        match call.via:
+            case "deepcopy":
+                lines = [f"{call.slot} = copy.deepcopy({state})"]
+            case "pickle":
+                lines = [f"{call.slot} = pickle.loads(pickle.dumps({state}))"]
+            case "file":
+                lines = [
+                    f"torch.save({state}, buffer := io.BytesIO())",
+                    f"{call.slot} = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)",
+                ]
+            case _:
+                lines = [f"{call.slot} = {state}"]
+        if self.deviation.kind == "load" and isinstance(self.last, Load) and self.last.slot == call.slot:
+            lines.append(f"saved = {self._read(call.optimizer, self._saved_param(call))}")
+        return lines
+
+    def _edit(self, call: EditState) -> list[str]:
+        slot = call.slot
+        ids = f'[k for g in {slot}["param_groups"] for k in g["params"]]'
+        match call.edit:
+            case "drop":
+                return [f"ids = {ids}", f'{slot}["state"].pop(ids[{call.index} % len(ids)], None)']
+            case "shorten":
+                return [f'{slot}["state"].pop({slot}["param_groups"][-1]["params"].pop(), None)']
+            case "relabel":
+                return [
+                    f"ids = {{k: 100 + 7 * (9 - i) for i, k in enumerate({ids})}}",
+                    f'{slot}["state"] = {{ids[k]: v for k, v in reversed(list({slot}["state"].items()))}}',
+                    f'for g in {slot}["param_groups"]: g["params"] = [ids[k] for k in g["params"]]',
+                ]
+            case "reshape":
+                return [
+                    f"ids = {ids}",
+                    f'entry = {slot}["state"].get(ids[{call.index} % len(ids)], {{}})',
+                    "for k, v in entry.items():",
+                    '    entry[k] = v if k == "step" else torch.cat([torch.as_tensor(v).flatten(), torch.zeros(1)])',
+                ]
+
+    def _step(self, call: Step) -> list[str]:
+        name = call.optimizer
+        lines: list[str] = []
+        if call.hooks and self.deviation.kind == "hooks" and call is self.last:
+            lines = ["hooks = [0, 0]"]
+            for index, kind in enumerate(("pre", "post")):
+                count = f"hooks.__setitem__({index}, hooks[{index}] + 1)"
+                lines.append(f"{name}.register_step_{kind}_hook(lambda *_: {count})")
+        if not call.closure:
+            return [*lines, f"{name}.step()"]
+        if call.closure == "raises":
+            return [*lines, "calls = []", f"{name}.step(lambda: (calls.append(True), 1 / 0))"]
+        first = self.program.params[0].name
+        sets = "".join(
+            f', setattr({param}, "grad", {self._tensor(self.program.param(param), values)})'
+            for param, values in call.grads.items()
+        )
+        seen = f"calls.append((torch.is_grad_enabled(), {first}.detach().clone()))"
+        return [
+            *lines,
+            f"calls, start = [], {first}.detach().clone()",
+            f"closure = lambda: ({seen}{sets}, torch.tensor({_number(call.loss)}))[-1]",
+            f"loss = {name}.step(closure)",
+        ]
+
+    # -- tensors
+
+    def _param(self, param: Param) -> str:
+        text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"
+        if self.program.subject == "torch:differentiable":
+            text += f".clone(); {param.name}.retain_grad()"
+        return text
+
+    def _grad(self, call: SetGrad) -> str:
+        if call.values is None:
+            return "None"
+        text = self._tensor(self.program.param(call.param), call.values, call.layout)
+        return f"{text}.to_sparse()" if call.bad else text
+
+    def _tensor(self, param: Param, values: tuple[float, ...], layout: str = "contiguous") -> str:
+        fmt = FORMATS[param.dtype]
+        count = math.prod(param.shape)
+        used = list(values) if len(values) % fmt.parts == 0 else list(values) * 2
+        used = used[: max(count * fmt.parts, fmt.parts)]
+        if fmt.parts == 2:
+            numbers = [f"complex({_number(a)}, {_number(b)})" for a, b in zip(used[::2], used[1::2], strict=True)]
+        else:
+            numbers = [_number(value) for value in used]
+        device = f', device="{self.program.device}"' if self.program.device else ""
+        kind = f"dtype=torch.{param.dtype}{device}"
+        if layout == "expanded" and param.shape:
+            return f"torch.tensor({numbers[0]}, {kind}).expand({param.shape})"
+        text = f"torch.tensor([{', '.join(numbers)}], {kind})"
+        if len(numbers) != count or count == 0:
+            times = -(-count // len(numbers))
+            text += f".repeat({times})[:{count}]" if times > 1 or count < len(numbers) else ""
+        if param.shape != (count,):
+            text += f".reshape({param.shape})"
+        if layout == "transposed" and len(param.shape) >= 2:
+            order = ", ".join(str(axis) for axis in reversed(range(len(param.shape))))
+            text += f".permute({order}).contiguous().permute({order})"
+        if layout == "strided" and param.shape:
+            wide = (*param.shape[:-1], 2 * param.shape[-1] + 1)
+            text = f'torch.full({wide}, float("nan"), {kind})[..., : {2 * param.shape[-1]} : 2].copy_({text})'
+        return text
+
+    # -- what is asserted
+
+    def _read(self, optimizer: str, param: str) -> str:
+        """An expression for a copy of the observable that the deviation speaks of; ``None`` where it is not there."""
+        role = self.deviation.role
+        if role == "param":
+            return f"{param}.detach().clone()"
+        if role == "grad":
+            return f"None if {param}.grad is None else {param}.grad.clone()"
+        key = self.deviation.state_name or role
+        found = f'{optimizer}.state.get({param}, {{}}).get("{key}")'
+        return f"None if (x := {found}) is None else torch.as_tensor(x).detach().clone()"
+
+    def _element(self) -> str:
+        role, param = self.deviation.role, self.deviation.param
+        key = self.deviation.state_name or role
+        tensor = (
+            f"{param}.detach()"
+            if role == "param"
+            else f'torch.as_tensor({self.deviation.optimizer}.state[{param}]["{key}"]).detach()'
+        )
+        if FORMATS[self.program.param(param).dtype].parts == 2:
+            tensor = f"torch.view_as_real({tensor}.resolve_conj())"
+        return f"{tensor}.flatten()[{self.deviation.element}].item()"
+
+    def _check(self) -> tuple[list[str], list[str]]:
+        """Statements before and after the last call."""
+        deviation = self.deviation
+        text = repr(deviation.summary[:100])
+        match deviation.kind:
+            case "value" | "base" if deviation.allowed is not None:
+                lo, hi = (_number(end) for end in deviation.allowed)
+                finite = " and abs(value) < float('inf')" if deviation.hazard else ""
+                return [], [
+                    f"value = {self._element()}",
+                    f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
+                    f"assert {lo} <= value <= {hi}{finite}, value",
+                ]
+            case "frame":
+                return self._frame(text)
+            case "closure":
+                loss = self.last.loss if isinstance(self.last, Step) else 0.0
+                return [], [
+                    "print(len(calls), 'calls of the closure, loss', loss)",
+                    "assert len(calls) == 1 and calls[0][0] and torch.equal(calls[0][1], start), calls",
+                    f"assert loss is not None and float(loss) == {_number(loss)}, loss",
+                ]
+            case "hooks":
+                return [], [f"assert hooks == [1, 1], ({text}, hooks)"]
+            case "group":
+                return [], self._group_check(text)
+            case "grad":
+                grad = f"{deviation.param}.grad"
+                if deviation.clause == "zero-grad-none":
+                    return [], [f"assert {grad} is None, {grad}"]
+                zeros = f"{grad} is not None and not {grad}.any()"
+                return [f"none = {grad} is None"], [f"assert ({grad} is None) if none else ({zeros}), {grad}"]
+            case "load":
+                return [], self._load_check(text)
+            case _:
+                return [], [f"print({'passed: it raised nothing'!r})"]
+
+    def _frame(self, text: str) -> tuple[list[str], list[str]]:
+        deviation = self.deviation
+        if deviation.param:
+            read = self._read(deviation.optimizer, deviation.param)
+            start = _number(deviation.allowed[0]) if deviation.allowed else "0.0"
+            return [f"before = {read}"], [
+                f"after = {read}",
+                'print("before", before, "after", after)',
+                f"fresh = after is None or bool((after == {start}).all())",
+                "same = after is not None and before is not None and torch.equal(before, after)",
+                f"assert same if before is not None else fresh, {text}",
+            ]
+        if deviation.clause == "state-dict-snapshot":
+            slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, Save))
+            key = deviation.state_name or deviation.role
+            read = f'[entry["{key}"].tolist() for entry in {slot}["state"].values() if "{key}" in entry]'
+        else:
+            name = deviation.optimizer
+            options = '("lr", "alpha", "eps", "momentum", "weight_decay")'
+            read = f"[{{k: float(v) for k, v in g.items() if k in {options}}} for g in {name}.param_groups]"
+        return [f"before = {read}"], [
+            f"after = {read}",
+            'print("before", before, "after", after)',
+            f"assert before == after, {text}",
+        ]
+
+    def _group_check(self, text: str) -> list[str]:
+        deviation = self.deviation
+        groups = f"{deviation.optimizer}.param_groups"
+        if deviation.role == "groups" and deviation.allowed:
+            return [f"assert len({groups}) == {int(deviation.allowed[0])}, {text}"]
+        if deviation.role == "params":
+            created = [call for call in self.program.calls if isinstance(call, Create | AddParamGroup)]
+            names: list[tuple[str, ...]] = []
+            for call in created:
+                if call.optimizer != deviation.optimizer:
+                    continue
+                if isinstance(call, AddParamGroup):
+                    names.append(call.group.params)
+                elif call.form == "groups":
+                    names += [group.params for group in call.groups]
+                else:
+                    names.append(tuple(name for group in call.groups for name in group.params))
+            wanted = ", ".join(f"id({name})" for name in names[deviation.element])
+            return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{wanted}], {text}']
+        value = f'{groups}[{deviation.element}]["{deviation.role}"]'
+        wanted_value = _number(deviation.allowed[0]) if deviation.allowed else "None"
+        return [f"value = {value}", 'print("observed", value)', f"assert float(value) == {wanted_value}, {text}"]
+
+    def _load_check(self, text: str) -> list[str]:
+        deviation = self.deviation
+        read = self._read(deviation.optimizer, deviation.param)
+        if isinstance(self.last, Save):
+            key = deviation.state_name or deviation.role
+            position = self._order(deviation.optimizer).index(deviation.param)
+            held = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
+            same = "held is not None and torch.equal(torch.as_tensor(held), live)"
+            return [f"live = {read}", f"held = {held}", f"assert {same}, {text}"]
+        start = _number(deviation.allowed[0]) if deviation.allowed else "0.0"
+        lines = [f"loaded = {read}", f"fresh = loaded is None or bool((loaded == {start}).all())"]
+        if deviation.clause == "load-partial":
+            return [*lines, 'print("loaded", loaded)', f"assert fresh, {text}"]
+        return [
+            *lines,
+            'print("saved", saved, "loaded", loaded)',
+            "same = saved is not None and loaded is not None and torch.equal(saved.to(loaded.dtype), loaded)",
+            f"assert fresh if saved is None else same, {text}",
+        ]
+
+    def _saved_param(self, call: Save) -> str:
+        order = self._order(self.deviation.optimizer)
+        position = order.index(self.deviation.param) if self.deviation.param in order else 0
+        saved = self._order(call.optimizer)
+        return saved[min(position, len(saved) - 1)]
+
+    def _order(self, optimizer: str) -> list[str]:
+        return list(_held(self.program, optimizer))
+
+
+def _held(program: Program, optimizer: str) -> Iterator[str]:
+    for call in program.calls:
+        if isinstance(call, Create) and call.optimizer == optimizer:
+            for group in call.groups:
+                yield from group.params
+        elif isinstance(call, AddParamGroup) and call.optimizer == optimizer:
+            yield from call.group.params
+
+
+def _number(value: float) -> str:
+    """A number as Python source that gives the same float64."""
+    if math.isnan(value):
+        return 'float("nan")'
+    if math.isinf(value):
+        return 'float("inf")' if value > 0 else 'float("-inf")'
+    return repr(float(value))

@@ -1,0 +1,323 @@
+"""Subjects on PyTorch: ``torch.optim.RMSprop`` in its execution paths, and any class or factory called like it.
+
+Registered names: ``torch`` (for-loop), ``torch:foreach``, ``torch:maximize``, ``torch:differentiable``,
+``torch:capturable`` (CUDA), ``torch:compiled``, ``torch:tensor-lr``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils.deterministic
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
+from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities
+from rmspec.oracles.torch.session import TorchSession
+
+__all__ = ["PATHS", "TorchSubject", "registered", "user_subject"]
+
+PATHS = ("", "foreach", "maximize", "differentiable", "capturable", "compiled", "tensor-lr")
+"""The execution paths of ``torch.optim.RMSprop`` that have a registered name; the empty one is the for-loop."""
+
+_SYNONYMS: dict[str, str] = {
+    **dict.fromkeys(("square_avg", "exp_avg_sq", "sq_avg", "square_average", "mean_square", "rms", "v"), "square_avg"),
+    **dict.fromkeys(("grad_avg", "gradient_average", "mean_grad", "g_ave", "mg"), "grad_avg"),
+    **dict.fromkeys(("momentum_buffer", "momentum_buf", "buf", "velocity", "b"), "momentum_buffer"),
+}
+
+_METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict": "state_dict"}
+
+# Dyadic, so that every correct evaluation in every format is nearly the same number, and the three roles differ.
+_PROBE = {"lr": 0.125, "alpha": 0.75, "eps": 0.03125, "momentum": 0.5, "centered": True}
+
+
+class TorchSubject:
+    """A torch optimizer as a subject.
+
+    ``factory`` is called like ``torch.optim.RMSprop``; ``fixed`` are keyword arguments that select its execution path.
+    Raises ``Unsupported`` where the device is missing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[..., Any],
+        *,
+        device: str = "cpu",
+        dialect: str = "torch",
+        baselines: tuple[str, ...] = (),
+        path: str = "",
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.framework = "torch"
+        self.dialect = dialect
+        self.baselines = baselines
+        self.device = device
+        self._factory = partial(factory, **fixed) if fixed else factory
+        self._path = path
+        self._roles: dict[str, str] | None = None
+        self._capabilities: Capabilities | None = None
+        if device != "cpu":
+            _require(device)
+        # Memory that an optimizer takes with torch.empty and does not write must not pass for state.
+        if path != "compiled":
+            torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]  # set by torch itself
+            torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of torch."""
+        return {"torch": torch.__version__, "python": platform.python_version()}
+
+    def capabilities(self) -> Capabilities:
+        """Formats, options and features, found by a signature and a probe. Raises ``CannotStart``."""
+        if self._capabilities is None:
+            options = _options(self._factory)
+            features = set(FEATURES) - ({"tensor_lr"} if self._path in ("compiled", "tensor-lr") else set())
+            missing: dict[str, str] = {}
+            optimizer = self._probe(options)
+            for feature, method in _METHODS.items():
+                if not callable(getattr(optimizer, method, None)):
+                    features.discard(feature)
+                    missing[feature] = f"it has no method {method}"
+            if "state_dict" in features and not callable(getattr(optimizer, "load_state_dict", None)):
+                features.discard("state_dict")
+                missing["state_dict"] = "it has no method load_state_dict"
+            if not _takes_arguments(optimizer.step):
+                features.discard("closure")
+                missing["closure"] = "its step takes no closure"
+            if not isinstance(getattr(optimizer, "param_groups", None), list):
+                features -= {"schedule"}
+                missing["schedule"] = "it has no param_groups"
+            for option in ("momentum", "centered", "weight_decay"):
+                if option not in options:
+                    features.discard(option)
+                    missing[option] = f"its constructor takes no {option}"
+            if not isinstance(optimizer, torch.optim.Optimizer):
+                features -= {"hooks", "tensor_lr", "duplicates"}
+                missing["duplicates"] = "it is not built on torch.optim.Optimizer, and the page promises no refusal"
+            elif _wraps_torch(type(optimizer)):
+                features -= {"hooks"}
+                missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
+            if self._path == "differentiable":
+                features -= {"layout"}
+            self._capabilities = Capabilities(
+                formats=tuple(FORMATS),
+                options=frozenset(options),
+                features=frozenset(features),
+                missing=missing,
+                roles=frozenset(self._find_roles(options).values()),
+            )
+        return self._capabilities
+
+    def state_names(self) -> Mapping[str, str]:
+        """The keys of ``optimizer.state[param]`` by role."""
+        return {role: key for key, role in self._find_roles(_options(self._factory)).items()}
+
+    def session(self, params: tuple[Param, ...]) -> TorchSession:
+        """Make the parameters of a program."""
+        roles = self._find_roles(_options(self._factory)) if self._roles is None else self._roles
+        return self._session(params, roles)
+
+    def _session(self, params: tuple[Param, ...], roles: Mapping[str, str]) -> TorchSession:
+        return TorchSession(
+            params,
+            self._factory,
+            roles,
+            device=self.device,
+            differentiable=self._path == "differentiable",
+            compiled=self._path == "compiled",
+            tensor_lr=self._path == "tensor-lr",
+        )
+
+    def uses_foreach(self) -> bool:
+        """Whether a step of this optimizer calls torch's foreach operations."""
+        session = self._session((Param("p"), Param("q")), {})
+        given = {name: value for name, value in _PROBE.items() if name in _options(self._factory)}
+        outcome = session.perform(Create("probe", (Group(("p", "q")),), dict(given), "list"))
+        if outcome.raised or not callable(getattr(session._optimizers["probe"], "step", None)):
+            return False
+        session.perform(SetGrad("p", (2.0,)))
+        session.perform(SetGrad("q", (2.0,)))
+        with _Watch() as watch:
+            session.perform(Step("probe"))
+        return bool(watch.foreach)
+
+    def _probe(self, options: set[str]) -> Any:
+        given = {name: value for name, value in _PROBE.items() if name in options}
+        session = self._session((Param("p"),), {})
+        outcome = session.perform(Create("probe", (Group(("p",)),), dict(given), "list"))
+        if outcome.raised:
+            raise CannotStart(
+                f"{self.name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
+                f"it was called with a list of one parameter and {', '.join(given) or 'no options'}",
+                "it must be callable like torch.optim.RMSprop(params, lr=..., alpha=..., eps=...)",
+            )
+        optimizer = session._optimizers["probe"]
+        if not callable(getattr(optimizer, "step", None)):
+            raise NotAnOptimizer(
+                f"{self.name} is not an optimizer: what it returns has no method step",
+                hint="name a class or a factory that is called like torch.optim.RMSprop",
+            )
+        return optimizer
+
+    def _find_roles(self, options: set[str]) -> dict[str, str]:
+        """Which name of the optimizer's state is which role: by its value after two steps, else by its name."""
+        if self._roles is None:
+            self._roles = {}
+            given: dict[str, Any] = {name: value for name, value in _PROBE.items() if name in options}
+            session = self._session((Param("p"),), {})
+            if session.perform(Create("probe", (Group(("p",)),), given, "list")).raised:
+                return self._roles
+            session.perform(SetGrad("p", (2.0,)))
+            expected = _expected(options)
+            candidates: dict[str, set[str]] = {}
+            for turn in range(2):
+                session.perform(Step("probe"))
+                optimizer = session._optimizers["probe"]
+                state = getattr(optimizer, "state", None)
+                tensor = session._params["p"]
+                entry = state.get(tensor) if isinstance(state, Mapping) else None
+                if not isinstance(entry, Mapping):
+                    return self._roles
+                for key, value in entry.items():
+                    number = _single(value)
+                    fits = {
+                        role
+                        for role, values in expected.items()
+                        if number is not None and abs(number - values[turn]) <= 1e-3 * abs(values[turn])
+                    }
+                    candidates[str(key)] = candidates[str(key)] & fits if turn and str(key) in candidates else fits
+            for key, fits in candidates.items():
+                if key == "step":
+                    continue
+                if key in expected:
+                    self._roles[key] = key
+                elif len(fits) == 1:
+                    self._roles[key] = next(iter(fits))
+                elif key in _SYNONYMS:
+                    self._roles[key] = _SYNONYMS[key]
+            # Two names for one role would hide one of them: the canonical one, or the first, is the state.
+            taken: set[str] = set()
+            for key in sorted(self._roles, key=lambda name: (name != self._roles[name], name)):  # type: ignore[index]
+                if self._roles[key] in taken:
+                    del self._roles[key]
+                else:
+                    taken.add(self._roles[key])
+        return self._roles
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
+    """Notices foreach operations."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        self.foreach = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.foreach = self.foreach or "_foreach_" in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+def _expected(options: set[str]) -> dict[str, tuple[float, float]]:
+    alpha = _PROBE["alpha"] if "alpha" in options else 0.99
+    eps = _PROBE["eps"] if "eps" in options else 1e-8
+    g, v, m, b = 2.0, 0.0, 0.0, 0.0
+    seen: list[tuple[float, float, float]] = []
+    for _ in range(2):
+        v, m = alpha * v + (1 - alpha) * g * g, alpha * m + (1 - alpha) * g
+        s = v - m * m if "centered" in options else v
+        b = 0.5 * b + g / (np.sqrt(s) + eps)
+        seen.append((v, m, b))
+    found = {"square_avg": (seen[0][0], seen[1][0])}
+    if "centered" in options:
+        found["grad_avg"] = (seen[0][1], seen[1][1])
+    if "momentum" in options:
+        found["momentum_buffer"] = (seen[0][2], seen[1][2])
+    return found
+
+
+def _single(value: Any) -> float | None:
+    try:
+        array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+        return float(array.reshape(-1)[0]) if array.size == 1 else None
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _takes_arguments(method: Callable[..., Any]) -> bool:
+    try:
+        return bool(inspect.signature(method).parameters)
+    except (TypeError, ValueError):
+        return True
+
+
+def _options(factory: Callable[..., Any]) -> set[str]:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return set(OPTIONS)
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        return set(OPTIONS)
+    return {each.name for each in parameters if each.name in OPTIONS}
+
+
+def _wraps_torch(kind: type) -> bool:
+    """Whether an optimizer defines ``step`` on top of one of torch's own, whose ``step`` it may call."""
+    owners = [base for base in kind.__mro__ if "step" in base.__dict__ and base is not torch.optim.Optimizer]
+    return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
+
+
+def _require(device: str, hint: str = "run on a machine with a GPU, or leave out --device cuda") -> None:
+    kind = device.split(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise Unsupported("there is no CUDA device", hint=hint)
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise Unsupported(f"torch cannot use the device {device!r}: {str(error).splitlines()[0]}") from None
+
+
+def registered(name: str, device: str) -> TorchSubject:
+    """The subject of a registered name. Raises ``Unsupported`` for a path that this machine does not have."""
+    path = name.partition(":")[2]
+    fixed: dict[str, Any] = {"foreach": path == "foreach"}
+    if path in ("maximize", "differentiable", "capturable"):
+        fixed[path] = True
+    if path == "capturable" and device == "cpu":
+        device = "cuda"
+        _require(device, "run on a machine with a GPU: this path exists there alone")
+    return TorchSubject(
+        name,
+        torch.optim.RMSprop,
+        device=device,
+        dialect="torch-maximize" if path == "maximize" else "torch",
+        path=path,
+        fixed=fixed,
+    )
+
+
+def user_subject(name: str, factory: Callable[..., Any], device: str) -> TorchSubject:
+    """A user's class or factory. Raises ``NotAnOptimizer`` for a class that has no ``step``."""
+    if inspect.isclass(factory) and not callable(getattr(factory, "step", None)):
+        raise NotAnOptimizer(
+            f"{name} is not an optimizer: the class {factory.__name__} has no method step",
+            hint="name a class or a factory that is called like torch.optim.RMSprop",
+        )
+    derived = inspect.isclass(factory) and issubclass(factory, torch.optim.Optimizer)
+    subject = TorchSubject(name, factory, device=device, baselines=("torch",))
+    if subject.uses_foreach():
+        # It inherits what torch._foreach_* operations do, too.
+        subject.baselines = ("torch", "torch:foreach") if derived else ("torch:foreach",)
+    elif not derived and inspect.isclass(factory):
+        subject.baselines = ()
+    return subject

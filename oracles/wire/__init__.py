@@ -1,0 +1,1 @@
+"""Subjects of any language: a process that speaks one JSON object a line."""

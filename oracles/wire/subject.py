@@ -1,0 +1,318 @@
+"""A subject that runs as its own process, ``process:COMMAND ...``, and the wire protocol that it speaks.
+
+The protocol is ``rmspec.wire/1``; its schema is ``schemas/wire-1.json`` beside this module. The suite writes requests
+to the standard input of the process and reads replies from its standard output: one JSON object a line, in UTF-8,
+flushed at each line. Every request has an ``id``, which its reply repeats, and there is one request at a time. Standard
+error is the process's own; the suite quotes the end of it when something goes wrong. Numbers are written as in
+``rmspec.program/1``: hexadecimal strings, ``"nan"``, ``"inf"``, ``"-inf"``. The life of a process:
+
+1. **hello.** ``{"id": 1, "request": "hello", "protocol": "rmspec.wire/1"}``. The process says what it can be asked:
+   ``{"id": 1, "reply": "hello", "protocol": "rmspec.wire/1", "formats": ["float64"], "options": ["lr", "eps"],
+   "features": ["closure"]}``, and where it likes ``roles`` (the state that it shows), ``state_names`` (what it calls
+   them), ``missing`` (a sentence for each feature that it lacks), ``dialect`` and ``versions``; and where not all
+   options are alike, which are ``required``, ``changeable`` between steps, and ``carried`` by a saved state, and which
+   ``edits`` of a saved state make sense. It is never asked for
+   what it does not announce, with one exception: options that no optimizer has, which it should refuse.
+2. **start.** ``{"id": 2, "request": "start", "params": [...]}`` declares the parameters of one program, as in its JSON
+   form: ``values`` repeat to fill ``shape`` (one element, the value 1, float32 where they are left out). The reply
+   ``started`` has the first ``observation``. A start while a session is open ends that session.
+3. **perform.** ``{"id": 3, "request": "perform", "call": {"op": "step", "optimizer": "A"}}``. The call is exactly that
+   of a program. The reply ``performed`` has the ``outcome`` and the ``observation`` after it, so one round trip a call
+   is enough. Entries of a call that have their default are left out (``rmspec.oracles.program.program`` has the defaults).
+4. **close** forgets the session (``closed``); the next program starts another.
+5. **bye** ends the process, after the reply ``bye``. The end of its standard input says the same, without a reply.
+
+To what it cannot do at all the process replies ``{"id": 3, "reply": "failed", "message": "..."}``: its own failure. An
+exception of the optimizer is an outcome: ``{"raised": {"type": "ValueError", "message": "..."}}``.
+
+What the calls mean to a process:
+
+- ``create``, ``add_param_group``: ``form`` says how parameters are handed over where the language has several ways.
+- ``set_grad``: ``null`` is no gradient; with ``bad`` it is one of a kind that RMSprop need not take, and its values are
+  shown none the less. With ``rows`` it names these rows of the first axis alone, and is shown with 0 in the others.
+- ``step`` with a ``closure``: the process runs a closure of its own, which sets ``grads`` and returns ``loss``, or
+  raises. The outcome's ``closure`` tells how often it was called, whether gradients were enabled (true where there is
+  no such thing), whether a parameter had moved before, and the loss that ``step`` returned. ``hooks`` asks for hooks.
+- ``save`` takes a state into a slot, ``load`` gives it to an optimizer. ``edit_state`` changes it: ``relabel`` gives
+  the parameters other ids, ``drop`` takes out the entry of the parameter ``index`` (modulo their number), ``shorten``
+  takes the last parameter out of the last group, ``reshape`` gives each array of the entry ``index`` one more element.
+- ``freeze`` takes the gradient away, and so does its undoing; a gradient that is set afterwards is set.
+
+An observation shows every parameter and gradient, in the format and shape that were declared. ``groups``, ``state`` and
+``slots`` may be left out by a process that hides them: the suite then carries envelopes along, and the evidence is
+weaker.
+
+``python -m rmspec.oracles.serve SUBJECT`` is the other side, for any subject that rmspec can load.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.spec.dialect import UnknownDialect, dialect_named
+from rmspec.oracles.errors import (
+    SubjectFailed,
+    UnknownSubject,
+)
+from rmspec.oracles.program.program import Call, Param, Step, _converter
+from rmspec.oracles.subject import (
+    EDITS,
+    OPTIONS,
+    Capabilities,
+    ClosureReport,
+    GroupView,
+    Observation,
+    Outcome,
+    Raised,
+)
+from rmspec.oracles.wire.channel import WireProcess
+
+__all__ = ["ProcessSession", "ProcessSubject"]
+
+TIMEOUT = 60.0
+
+
+class ProcessSubject:
+    """A subject in a process of its own; ``name`` is ``process:`` and its command, split as a shell would.
+
+    The process is started by the first question and serves one session at a time. One that failed is not asked again:
+    the next session starts another. ``timeout`` is how many seconds a reply may take, ``variables`` are set in its
+    environment. Raises ``UnknownSubject`` for a command that cannot be split.
+    """
+
+    framework = "process"
+    baselines: tuple[str, ...] = ()
+
+    def __init__(self, name: str, *, timeout: float = TIMEOUT, variables: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.timeout = timeout
+        self.variables = dict(variables or {})
+        try:
+            self.command = tuple(shlex.split(name.removeprefix("process:")))
+        except ValueError as error:
+            raise UnknownSubject(f"{name} cannot be split into words: {error}", hint="close every quote") from None
+        if not self.command:
+            raise UnknownSubject(
+                f"{name} names no command", hint="write process:COMMAND, as in 'process:python3 mine.py'"
+            )
+        self._process: WireProcess | None = None
+        self._hello: dict[str, Any] = {}
+        self._dialect = ""
+
+    @property
+    def dialect(self) -> str:
+        """The dialect that the process announces; starts it when that is not known yet."""
+        if not self._dialect:
+            self._connect()
+        return self._dialect
+
+    @dialect.setter
+    def dialect(self, name: str) -> None:
+        self._dialect = name
+
+    def capabilities(self) -> Capabilities:
+        """What the process announces. Raises ``CannotStart``, ``ProtocolBroken`` and ``SubjectHung``."""
+        self._connect()
+        options = frozenset(self._hello["options"])
+        features = set(self._hello["features"])
+        missing = dict(self._hello.get("missing", {}))
+        for option in {"momentum", "centered", "weight_decay"} - options:
+            features.discard(option)
+            missing.setdefault(option, f"its constructor takes no {option}")
+        if all(FORMATS[name].parts == 1 for name in self._hello["formats"]):
+            features.discard("complex")
+            missing.setdefault("complex", "it has no complex format")
+        return Capabilities(
+            formats=tuple(self._hello["formats"]),
+            options=options,
+            features=frozenset(features),
+            missing=missing,
+            roles=frozenset(self._hello.get("roles", ())),
+            required=frozenset(self._hello.get("required", ())),
+            changeable=frozenset(self._hello.get("changeable", OPTIONS)),
+            carried=frozenset(self._hello.get("carried", OPTIONS)),
+            edits=frozenset(self._hello.get("edits", EDITS)),
+        )
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of what the process is built on, as it announces them."""
+        self._connect()
+        return dict(self._hello.get("versions", {}))
+
+    def state_names(self) -> Mapping[str, str]:
+        """What the process calls each role of its state, where it says so."""
+        self._connect()
+        return dict(self._hello.get("state_names", {}))
+
+    def session(self, params: tuple[Param, ...]) -> ProcessSession:
+        """Make the parameters of a program; a session that is still open is over."""
+        return ProcessSession(self._connect(), params, self.timeout)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process while it is in use, else ``None``."""
+        return None if self._process is None or self._process.over else self._process.pid
+
+    def close(self) -> None:
+        """End the process, politely first. The next question starts another."""
+        if self._process is not None:
+            self._process.part(self.timeout)
+            self._process = None
+
+    def __enter__(self) -> ProcessSubject:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self) -> WireProcess:
+        if self._process is None or self._process.over:
+            self._process = WireProcess(self.name, self.command, self.variables)
+            self._hello = self._process.hello(self.timeout)
+            if not self._dialect:
+                announced = self._hello.get("dialect", "torch")
+                try:
+                    dialect_named(announced)
+                except UnknownDialect as error:
+                    raise self._process.broken(f"it announces an {error}") from None
+                self._dialect = announced
+        return self._process
+
+
+class ProcessSession:
+    """One program in a process: each reply brings the observation that ``observe`` then returns."""
+
+    def __init__(self, process: WireProcess, params: tuple[Param, ...], timeout: float) -> None:
+        self._process = process
+        self._timeout = timeout
+        self._declared = {param.name: param for param in params}
+        data = [_converter().unstructure(param, unstructure_as=Param) for param in params]
+        reply = process.ask({"request": "start", "params": data}, "started", timeout)
+        self._session = process.sessions = process.sessions + 1
+        self._known: dict[str, tuple[Mapping[str, Any], NDArray[Any]]] = {}
+        self._observation = self._seen(reply)
+
+    def perform(self, call: Call) -> Outcome:
+        """Perform one call; see ``Session``. ``ProtocolBroken`` and ``SubjectHung`` are the end of the process."""
+        if self._process.over or self._session != self._process.sessions:
+            raise SubjectFailed(f"this session of {self._process.name} is over", "its process serves one at a time")
+        data = _converter().unstructure(call, unstructure_as=Call)
+        reply = self._process.ask({"request": "perform", "call": data}, "performed", self._timeout)
+        outcome = self._outcome(reply, call)
+        self._observation = self._seen(reply)
+        return outcome
+
+    def observe(self) -> Observation:
+        """What the last reply showed."""
+        return self._observation
+
+    def close(self) -> None:
+        """Let the process forget the session, unless it is over already."""
+        if not self._process.over and self._session == self._process.sessions:
+            self._process.sessions += 1
+            self._process.ask({"request": "close"}, "closed", self._timeout)
+
+    def _outcome(self, reply: Mapping[str, Any], call: Call) -> Outcome:
+        data = reply["outcome"]
+        raised, report, hooks = data.get("raised"), data.get("closure"), data.get("hooks")
+        if report is None and isinstance(call, Step) and call.closure:
+            raise self._process.broken("its outcome of a step with a closure has no report of the closure")
+        returned = report["returned"] if report else None
+        return Outcome(
+            raised=Raised(raised["type"], raised["message"]) if raised else None,
+            closure=ClosureReport(
+                report["calls"],
+                report["grad_enabled"],
+                report["moved_before"],
+                None if returned is None else self._real(returned),
+            )
+            if report
+            else None,
+            hooks=(hooks[0], hooks[1]) if hooks else None,
+            caller_dict_changed=data.get("caller_dict_changed"),
+        )
+
+    def _seen(self, reply: Mapping[str, Any]) -> Observation:
+        data = reply["observation"]
+        for kind in ("params", "grads"):
+            if data[kind].keys() != self._declared.keys():
+                shown, due = ", ".join(sorted(data[kind])) or "none", ", ".join(sorted(self._declared))
+                raise self._process.broken(f"its {kind} are {shown}, not {due}")
+        return Observation(
+            params={name: self._tensor(data["params"][name], name, "parameter") for name in self._declared},
+            grads={
+                name: None if data["grads"][name] is None else self._tensor(data["grads"][name], name, "gradient of")
+                for name in self._declared
+            },
+            groups={name: self._groups(groups) for name, groups in data.get("groups", {}).items()},
+            state={
+                optimizer: {
+                    name: self._roles(roles, f"state of {name} in {optimizer}") for name, roles in entries.items()
+                }
+                for optimizer, entries in data.get("state", {}).items()
+            },
+            slots={
+                slot: {int(position): self._roles(roles, f"slot {slot}") for position, roles in entries.items()}
+                for slot, entries in data.get("slots", {}).items()
+            },
+        )
+
+    def _groups(self, groups: list[dict[str, Any]] | None) -> tuple[GroupView, ...] | None:
+        if groups is None:
+            return None
+        return tuple(
+            GroupView(
+                tuple(group["params"]),
+                {
+                    name: value if isinstance(value, bool) else self._real(value)
+                    for name, value in group["options"].items()
+                },
+            )
+            for group in groups
+        )
+
+    def _roles(self, roles: Mapping[str, Any], where: str) -> dict[str, NDArray[Any]]:
+        return {role: self._array(data, f"the {role} in the {where}") for role, data in roles.items()}
+
+    def _tensor(self, data: Mapping[str, Any], name: str, kind: str) -> NDArray[Any]:
+        declared = self._declared[name]
+        if data["dtype"] != declared.dtype or tuple(data["shape"]) != declared.shape:
+            shown, due = f"{data['dtype']} {data['shape']}", f"{declared.dtype} {list(declared.shape)}"
+            raise self._process.broken(f"the {kind} {name} is {shown}, not {due} as declared")
+        return self._array(data, f"the {kind} {name}")
+
+    def _array(self, data: Mapping[str, Any], what: str) -> NDArray[Any]:
+        # Most of what a reply shows is what the last one showed.
+        known = self._known.get(what)
+        if known is None or known[0] != data:
+            known = self._known[what] = (data, self._decoded(data, what))
+        return known[1].copy()
+
+    def _decoded(self, data: Mapping[str, Any], what: str) -> NDArray[Any]:
+        fmt, shape, values = FORMATS[data["dtype"]], tuple(data["shape"]), data["values"]
+        count = math.prod(shape) * fmt.parts
+        if len(values) != count:
+            raise self._process.broken(f"{what} has {len(values)} values, not the {count} of its shape")
+        try:
+            reals = np.fromiter(map(float.fromhex, values), np.float64, count)
+        except OverflowError:
+            raise self._process.broken(f"{what} has a value beyond float64") from None
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            parts = reals.astype(fmt.part.dtype)
+            inexact = np.flatnonzero((parts.astype(np.float64) != reals) & ~np.isnan(reals))
+        if inexact.size:
+            raise self._process.broken(f"{what} has the value {values[inexact[0]]}, which is no {fmt.part.name} number")
+        return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
+
+    def _real(self, text: str) -> float:
+        try:
+            return float.fromhex(text)
+        except OverflowError:
+            raise self._process.broken(f"{text[:40]} is beyond float64") from None

@@ -1,0 +1,428 @@
+"""Attribution: from a finding in a reduced program to the one clause that broke.
+
+A value outside its envelope says which line of the pseudocode is wrong, not why. Two kinds of evidence narrow it down.
+
+- *Hypotheses*: does the observed number lie in the envelope of a different rule (eps inside the root, no weight decay, the
+  learning rate inside the buffer, an option of another group)? Then that rule's clause broke.
+- *Necessity*: the reduction has dropped every call and option that the deviation does not need. What is left is needed:
+  more than one element, a layout, a complex format, a load, a closure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.policy import POLICIES
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.program.program import (
+    AddParamGroup,
+    Create,
+    EditState,
+    Freeze,
+    Load,
+    Program,
+    SetGrad,
+    SetOption,
+    Step,
+    ZeroGrad,
+)
+from rmspec.oracles.subject import OPTIONS
+from rmspec.properties.counterexamples.reduction import alone_with, plain_numbers, without_closures
+from rmspec.properties.judge.findings import Case, Finding
+from rmspec.properties.judge.ledger import number
+
+__all__ = ["attribute", "flushed", "hypotheses"]
+
+_FEATURE_CLAUSE = {
+    "weight_decay": "weight-decay",
+    "momentum": "momentum-buffer",
+    "centered": "centered-variance",
+    "eps": "eps-placement",
+    "alpha": "square-avg",
+    "lr": "update",
+}
+
+
+def attribute(
+    finding: Finding,
+    program: Program,
+    dialect: Dialect,
+    deviates: Callable[[Program], bool] | None = None,
+    *,
+    labels: tuple[str, ...] | None = None,
+) -> str:
+    """The clause that a finding breaks, given the reduced program that shows it.
+
+    ``deviates`` tells whether a changed program still shows it; it is asked a handful of times. ``labels`` are the
+    hypotheses that held before the reduction: one that holds only for the simplified numbers is a coincidence.
+    """
+    if finding.hazard or finding.clause in _DECIDED:
+        return finding.clause
+    if finding.kind == "raised":
+        return _history(program, finding) or finding.clause
+    if finding.kind != "value" or finding.case is None:
+        return finding.clause
+    if flushed(finding, dialect) and (labels is None or "subnormals" in labels):
+        return "subnormals"
+    if finding.half and _rounded_early(finding, program, dialect, labels):
+        # The vector loops of a framework may round where its loops over the rest do not: that is rounding all the same.
+        return "scalar-precision"
+    structural = _structural(finding, program, deviates)
+    if structural:
+        return structural
+    held = [each for each in hypotheses(finding, program, dialect) if labels is None or each in labels]
+    apart = _apart(program, finding, deviates)
+    held = [each for each in held if each != "isolation" or not apart]
+    if held[:2] == ["grad-zero", "weight-decay"] and deviates is not None:
+        # Nothing moved, with a gradient of 0 and with weight decay: which of the two was passed over?
+        return held[1] if deviates(plain_numbers(program)) else held[0]
+    if held:
+        return held[0]
+    return _history(program, finding, apart=apart) or _feature(finding, program, deviates) or finding.clause
+
+
+_PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "load-options", "isolation")
+"""Clauses about whose value of an option is used: asked before the rules about how it is used."""
+
+_DECIDED = ("duplicate-in-group",)
+
+
+def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[str, ...]:
+    """The clauses whose usual violations explain the observed value, the most specific first; maybe none."""
+    case = finding.case
+    if finding.kind != "value" or case is None or finding.hazard or finding.clause in _DECIDED:
+        return ()
+    if not isinstance(finding.observed, float) or not math.isfinite(finding.observed):
+        return ("subnormals",) if flushed(finding, dialect) else ()
+    observed = np.array([finding.observed])
+    before, hyper = case.before, case.hyper
+
+    def fits(before: Before = before, hyper: Hyperparameters = hyper, dialect: Dialect = dialect) -> bool:
+        bounds = envelope(before, FORMATS[case.format], hyper, dialect, t=case.t)
+        interval = bounds.get(finding.role)
+        return interval is not None and bool((interval.contains(observed) & interval.bounded())[0])
+
+    found: list[str] = ["subnormals"] if flushed(finding, dialect) else []
+    if not case.still:
+        others = list(_options(case, finding.role, program, dialect, finding.optimizer))
+        for label, changed in others:
+            if label in _PLACED and label not in found and fits(hyper=changed):
+                found.append(label)
+        for label, guess in _rules(case, finding.role, dialect):
+            if label not in found and fits(**guess):  # type: ignore[arg-type]
+                found.append(label)
+        for label, changed in others:
+            if label not in found and fits(hyper=changed):
+                found.append(label)
+        narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t)[finding.role]
+        rounded = bool((narrow.contains(observed) & narrow.bounded())[0])
+        if rounded and _near(finding):
+            found.insert(0, "scalar-precision")
+        elif rounded or any(fits(hyper=each) for each in _rounded(case)):
+            found.append("scalar-precision")
+    elif float(before.grad[0]) == 0:
+        decayed = hyper.weight_decay != 0 and fits(hyper=replace(hyper, weight_decay=0.0))
+        found += ["grad-zero", "weight-decay"] if decayed and _nothing(before.square_avg) else ["grad-zero"]
+    else:
+        found.append("step")
+    return tuple(found)
+
+
+def _rounded_early(finding: Finding, program: Program, dialect: Dialect, labels: tuple[str, ...] | None) -> bool:
+    if labels is not None and "scalar-precision" not in labels:
+        return False
+    return hypotheses(finding, program, dialect)[:1] == ("scalar-precision",)
+
+
+def flushed(finding: Finding, dialect: Dialect) -> bool:
+    """Whether the observed value is what is left when subnormal numbers are replaced by 0."""
+    case = finding.case
+    if finding.kind != "value" or case is None or finding.hazard or not isinstance(finding.observed, float):
+        return False
+    fmt = FORMATS[case.format]
+    small = fmt.smallest_normal
+    if finding.half and finding.observed != 0:
+        # In the halves numbers of daily use are subnormal: what is allowed without them explains other rounding as well.
+        return False
+    # An input of its own may be flushed before it is used.
+    inputs = {name: getattr(case.before, name) for name in ("param", "grad", *STATE_ROLES)}
+    if any(isinstance(values, tuple) for values in inputs.values()):
+        return False
+    zeroed = replace(case.before, **{name: np.where(np.abs(x) < small, 0.0, x) for name, x in inputs.items()})
+    for before in (case.before, zeroed):
+        bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t)
+        interval = bounds.get(finding.role)
+        observed = np.array([finding.observed])
+        # A NaN that a number makes which became 0 (0 times an infinity) has no bounds to lie in.
+        fits = interval is not None and interval.contains(observed) & (interval.bounded() | np.isnan(observed))
+        if fits is not False and bool(fits[0]):
+            return True
+    return False
+
+
+def _near(finding: Finding) -> bool:
+    """Whether the observed value misses its envelope by a few widths at most, as early rounding in a half does."""
+    if finding.allowed is None or not isinstance(finding.observed, float):
+        return False
+    lo, hi = finding.allowed
+    return max(lo - finding.observed, finding.observed - hi) <= 4 * (hi - lo)
+
+
+def _nothing(values: object) -> bool:
+    return not isinstance(values, tuple) and float(values[0]) == 0  # type: ignore[index]
+
+
+def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[str, object]]]:
+    """Other rules that optimizers are known to follow, with the clause that each breaks."""
+    before, hyper = case.before, case.hyper
+    g = before.grad
+    starts = (np.ones(1), np.zeros(1), np.full(1, hyper.eps), g * g)
+    if case.first:
+        if role == "square_avg":
+            for start in starts:
+                yield "init-square-avg", {"before": replace(before, square_avg=start)}
+        if role == "grad_avg":
+            yield "init-grad-avg", {"before": replace(before, grad_avg=g)}
+            yield "init-grad-avg", {"before": replace(before, grad_avg=np.ones(1))}
+        if role == "momentum_buffer":
+            for start in (np.ones(1), g, before.param):
+                yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=start)}
+        if role == "param" and "square_avg" not in case.seen:
+            for start in starts:
+                yield "init-square-avg", {"before": replace(before, square_avg=start)}
+    if dialect.maximize:
+        yield "maximize", {"dialect": replace(dialect, maximize=False)}
+        if hyper.weight_decay:
+            yield "maximize", {"hyper": replace(hyper, weight_decay=-hyper.weight_decay)}
+    if hyper.weight_decay:
+        for decay in ("none", "decoupled-lr", "decoupled", "l2"):
+            yield "weight-decay", {"dialect": replace(dialect, decay=decay)}
+        scaled = (-hyper.weight_decay, hyper.lr * hyper.weight_decay, hyper.weight_decay / 2, 2 * hyper.weight_decay)
+        for value in scaled:
+            yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
+    if role in ("param", "momentum_buffer"):
+        if hyper.eps:
+            moved = replace(dialect, eps_place="inside" if dialect.eps_at(hyper) == "outside" else "outside")
+            yield "eps-placement", {"dialect": moved}
+            for value in (0.0, hyper.eps**2, 2 * hyper.eps):
+                yield "eps-placement", {"hyper": replace(hyper, eps=value)}
+            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": moved}
+            yield "eps-placement", squared
+        if dialect.centered(hyper):
+            yield "centered-variance", {"hyper": replace(hyper, centered=False)}
+        if dialect.momentum(hyper):
+            other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
+            yield "momentum-lr", {"dialect": other}
+            yield (
+                "momentum-update" if role == "param" else "momentum-buffer",
+                {"dialect": replace(dialect, nesterov=not dialect.nesterov)},
+            )
+            yield "momentum-update" if role == "param" else "momentum-buffer", {"hyper": replace(hyper, momentum=0.0)}
+    if not dialect.maximize and role in ("param", "momentum_buffer"):
+        yield "descent", {"dialect": replace(dialect, maximize=True)}
+
+
+def _rounded(case: Case) -> Iterator[Hyperparameters]:
+    """The options with one of them rounded to a narrower format."""
+    for option in ("lr", "alpha", "eps", "weight_decay", "momentum"):
+        value = float(case.hyper.option(option))
+        for narrow in ("float16", "bfloat16", "float32"):
+            rounded = FORMATS[narrow].round(value)
+            if rounded != value and math.isfinite(rounded) and (narrow != "float32" or case.format in _DOUBLE):
+                changes: dict[str, float] = {option: rounded}
+                yield replace(case.hyper, **changes)  # type: ignore[arg-type]
+
+
+_DOUBLE = ("float64", "complex128")
+
+
+def _options(
+    case: Case, role: str, program: Program, dialect: Dialect, optimizer: str
+) -> Iterator[tuple[str, Hyperparameters]]:
+    """The case with one option replaced by another value that the program, the page or the dialect names for it."""
+    values: dict[str, list[float | bool]] = {option: [getattr(Hyperparameters(), option)] for option in OPTIONS}
+    for option in OPTIONS:
+        default = getattr(dialect.defaults, option)
+        if default is not None and default not in values[option]:
+            values[option].append(default)
+    for call in program.calls:
+        tables = []
+        if isinstance(call, Create):
+            tables = [call.options, *(group.options for group in call.groups)]
+        elif isinstance(call, AddParamGroup):
+            tables = [call.group.options]
+        elif isinstance(call, SetOption):
+            tables = [call.options]
+        for table in tables:
+            for option, value in table.items():
+                if option in values and number(value) not in values[option]:
+                    values[option].append(number(value))
+    others = len({call.optimizer for call in program.calls if isinstance(call, Create)}) > 1
+    grouped = {
+        call.optimizer
+        for call in program.calls
+        if isinstance(call, AddParamGroup) or (isinstance(call, Create) and len(call.groups) > 1)
+    }
+    for option, candidates in values.items():
+        for value in candidates:
+            if value == case.hyper.option(option):
+                continue
+            source = case.sources.get(option, "")
+            changes: dict[str, float | bool] = {option: value}
+            changed = replace(case.hyper, **changes)  # type: ignore[arg-type]
+            if source in ("default", "constructor") and (others or grouped):
+                # Another group of its own is nearer than another optimizer.
+                if optimizer in grouped or not others:
+                    yield "group-options" if source == "default" else "group-defaults", changed
+                if others:
+                    yield "isolation", changed
+                continue
+            clause = {
+                "group": "group-options",
+                "changed": "scheduled-lr" if option == "lr" else "option-change",
+                "loaded": "load-options",
+                "default": f"default-{option.replace('_', '-')}",
+            }.get(source, _ignored(option, role))
+            yield clause, changed
+
+
+def _ignored(option: str, role: str) -> str:
+    """The clause that an option belongs to which has no effect on a role."""
+    if option == "alpha":
+        return "grad-avg" if role == "grad_avg" else "square-avg"
+    return _FEATURE_CLAUSE[option]
+
+
+def _structural(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
+    """What the deviation needs besides values: a format, a layout, more than one element."""
+    declared = next((param for param in program.params if param.name == finding.param), None)
+    if declared is None or deviates is None:
+        return ""
+    fmt = FORMATS[declared.dtype]
+    if fmt.parts == 2:
+        real = replace(
+            program,
+            params=tuple(
+                replace(param, dtype=FORMATS[param.dtype].part.name) if FORMATS[param.dtype].parts == 2 else param
+                for param in program.params
+            ),
+        )
+        if not deviates(real):
+            return "complex-pairs"
+    if any(isinstance(call, Step) and call.closure for call in program.calls) and not deviates(
+        without_closures(program)
+    ):
+        return "closure"
+    if _sparse(program):
+        return "sparse-rows"
+    if _layouts(program):
+        return "layout"
+    size = math.prod(declared.shape)
+    if size != 1 or declared.shape != (1,):
+        return "elementwise"
+    return ""
+
+
+def _sparse(program: Program) -> bool:
+    return any(isinstance(call, SetGrad) and call.rows is not None for call in program.calls)
+
+
+def _layouts(program: Program) -> bool:
+    return any(param.layout != "contiguous" for param in program.params) or any(
+        isinstance(call, SetGrad) and call.layout != "contiguous" for call in program.calls
+    )
+
+
+def _apart(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> bool:
+    """Whether the deviation is there without the other optimizers as well, so that it is not one of sharing."""
+    if deviates is None or not finding.optimizer:
+        return False
+    alone = alone_with(program, finding.optimizer)
+    return alone != program and deviates(alone)
+
+
+def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
+    """The call besides plain steps that the deviation needs, by the clause that speaks of it."""
+    calls = program.calls[: finding.call + 1]
+    last = calls[-1] if calls else None
+    if isinstance(last, Step) and last.closure:
+        return "closure"
+    case = finding.case
+    if case is not None and case.skipped:
+        return "grad-none"
+    for call in reversed(calls):
+        if isinstance(call, SetOption):
+            return "scheduled-lr" if set(call.options) == {"lr"} else "option-change"
+        if isinstance(call, EditState) and call.edit == "drop":
+            return "load-partial"
+        if isinstance(call, Load):
+            return "load-state-dict"
+        if isinstance(call, AddParamGroup):
+            return "add-param-group"
+        if isinstance(call, ZeroGrad):
+            return "zero-grad-zero" if call.set_to_none is False else "zero-grad-none"
+        if isinstance(call, Freeze):
+            return "grad-none"
+        if isinstance(call, SetGrad) and call.values is None:
+            return "grad-none"
+    optimizers = {call.optimizer for call in calls if isinstance(call, Create)}
+    if len(optimizers) > 1 and not apart:
+        return "isolation"
+    if any(isinstance(call, Create) and len(call.groups) > 1 for call in calls):
+        return "group-options"
+    if finding.kind == "raised":
+        if _sparse(program):
+            return "sparse-rows"
+        if _layouts(program):
+            return "layout"
+        if any(FORMATS[param.dtype].parts == 2 for param in program.params):
+            return "complex-pairs"
+        if any(param.shape != (1,) for param in program.params):
+            return "elementwise"
+    return ""
+
+
+def _feature(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
+    """The branch of the pseudocode that the deviation needs: the reduction could not switch it off."""
+    case = finding.case
+    assert case is not None
+    hyper = case.hyper
+    if hyper.weight_decay:
+        return "weight-decay"
+    left = _without_zero_decay(program)
+    if left != program and deviates is not None and not deviates(left):
+        # A decay of 0 that is applied: it makes a NaN of an infinity.
+        return "weight-decay"
+    if hyper.centered and finding.role in ("param", "momentum_buffer"):
+        return "centered-variance"
+    if finding.role == "param" and hyper.momentum > 0:
+        return "momentum-update"
+    if finding.role in ("param", "momentum_buffer") and hyper.eps:
+        without = _without_eps(program)
+        if deviates is not None and not deviates(without):
+            return "eps-placement"
+    return ""
+
+
+def _without_zero_decay(program: Program) -> Program:
+    calls = tuple(
+        replace(call, options={name: value for name, value in call.options.items() if name != "weight_decay" or value})
+        if isinstance(call, Create)
+        else call
+        for call in program.calls
+    )
+    return replace(program, calls=calls)
+
+
+def _without_eps(program: Program) -> Program:
+    calls = tuple(
+        replace(call, options={**call.options, "eps": 0.0}) if isinstance(call, Create) else call
+        for call in program.calls
+    )
+    return replace(program, calls=calls)

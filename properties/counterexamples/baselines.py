@@ -1,0 +1,85 @@
+"""Baselines: what a subject is built on, and whether that does the same as the subject does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.subject import Subject
+from rmspec.properties.counterexamples.hidden_state import Veiled
+from rmspec.properties.counterexamples.reduction import plain_numbers, plain_options
+from rmspec.properties.judge.findings import Finding
+from rmspec.properties.judge.runner import run
+
+__all__ = ["CUT", "Baselines"]
+
+CUT = "?"
+"""The answer where nothing can be said: the baseline could not be followed so far."""
+
+_REMEMBERED = 4000
+
+
+class Baselines:
+    """The baselines ``all`` of a subject, run on the same programs; ``roles`` are the state that the subject shows."""
+
+    def __init__(
+        self, all: Sequence[Subject], subject: Subject, roles: frozenset[str], dialect: Dialect, policy: Policy
+    ) -> None:
+        self.all = tuple(all)
+        self._subject = subject
+        self._roles = roles
+        self._dialect = dialect
+        self._policy = policy
+        self._found: dict[tuple[str, bool, int], tuple[set[object], int]] = {}
+
+    def inherits(self, program: Program, finding: Finding) -> str:
+        """The baseline that does the same: the same clause at the same place of the same program; or an empty string.
+
+        ``CUT`` where a baseline could not be followed so far, so that nothing can be said.
+        """
+        cut = ""
+        spoken = finding.kind in ("value", "base", "group") and finding.clause != "duplicate-in-group"
+        for baseline in self.all:
+            if spoken and baseline.dialect != self._dialect.name:
+                # It computes something else on purpose: that it deviates from this dialect excuses no one.
+                continue
+            calls = 0
+            for places, calls in self._places(baseline, program):  # noqa: B007 - the last one counts below
+                if (finding.clause, finding.place) in places:
+                    return baseline.name
+            if self._habit(baseline, program, finding):
+                return baseline.name
+            if calls <= finding.call:
+                cut = CUT
+        return cut
+
+    def _places(self, baseline: Subject, program: Program) -> Iterator[tuple[set[object], int]]:
+        """Where a baseline deviates in a program, and how many calls it was followed: as it is, and with as little of its
+        state to be seen as this subject shows."""
+        roles = self._roles
+        sights: list[Subject] = [baseline]
+        if not baseline.capabilities().roles <= roles:
+            sights.insert(0, Veiled(baseline, roles))
+        for sight in sights:
+            key = (baseline.name, sight is baseline, hash(repr(program)))
+            if key not in self._found:
+                if len(self._found) > _REMEMBERED:
+                    self._found.clear()
+                done = run(program, sight, self._dialect, policy=self._policy)
+                places: set[object] = {(each.clause, each.place) for each in done.findings if not each.hazard}
+                self._found[key] = (places, done.calls)
+            yield self._found[key]
+
+    def _habit(self, baseline: Subject, program: Program, finding: Finding) -> bool:
+        """Whether a baseline does the same on plain numbers: what changed or was accepted is no matter of the numbers,
+        and those at hand may hide it, as an overflow or ``alpha=1`` does, which leave nothing to change."""
+        if finding.kind not in ("frame", "silent"):
+            return False
+        sign = (finding.clause, finding.place)
+        for plain in (plain_numbers(program), plain_numbers(plain_options(program))):
+            if any(sign in places for places, _ in self._places(baseline, plain)):
+                done = run(plain, self._subject, self._dialect, policy=self._policy)
+                return any((each.clause, each.place) == sign for each in done.findings)
+        return False

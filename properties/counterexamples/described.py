@@ -1,0 +1,68 @@
+"""From a finding to a deviation: its description, and the entry of a list of known deviations that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from rmspec.oracles.program.program import Program
+from rmspec.properties.events import Deviation
+from rmspec.properties.judge.findings import Finding
+from rmspec.properties.known import Known, matches
+
+__all__ = ["described", "recognized"]
+
+_ROUNDED = ": it fits hyperparameters that were rounded too early"
+
+
+def described(
+    finding: Finding,
+    program: Program,
+    clause: str,
+    *,
+    call: int,
+    optimizer: str,
+    framework: str,
+    state_names: Mapping[str, str],
+    elapsed: float = 0.0,
+) -> Deviation:
+    """The deviation from ``clause`` that a finding is, in a program whose call number ``call`` shows it.
+
+    ``state_names`` is what the subject calls each role of its state; ``elapsed`` are the seconds until it was found.
+    """
+    return Deviation(
+        clause=clause,
+        summary=finding.summary + (_ROUNDED if clause == "scalar-precision" else ""),
+        program=replace(program, clause=clause),
+        kind=finding.kind,
+        call=call,
+        optimizer=optimizer,
+        param=finding.param,
+        role=finding.role,
+        element=finding.element,
+        elements=finding.elements,
+        observed=finding.observed,
+        allowed=finding.allowed,
+        hazard=finding.hazard,
+        seconds_to_first=elapsed,
+        framework=framework,
+        state_name=state_names.get(finding.role, ""),
+    )
+
+
+def recognized(
+    deviation: Deviation, entries: Iterable[Known], inherited: Iterable[tuple[str, Known]] = ()
+) -> Deviation:
+    """The deviation as a list knows it: by one of the subject's own ``entries``, or by one of a baseline's.
+
+    ``inherited`` pairs names of baselines with their entries. What no entry names, and a hazard, is returned as it is.
+    """
+    if deviation.hazard:
+        return deviation
+    for entry in entries:
+        if matches(entry, deviation):
+            return replace(deviation, known=entry.id, reason=entry.reason)
+    for name, entry in inherited:
+        if matches(entry, deviation):
+            return replace(deviation, known=f"inherited:{name}", reason=entry.reason)
+    return deviation

@@ -1,0 +1,1 @@
+"""Which dialect a subject speaks, and what rules the others out."""

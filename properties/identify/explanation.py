@@ -1,0 +1,176 @@
+"""Explanations: whether a dialect explains what was seen of a probe, step by step, and what it would have given.
+
+A hypothesis predicts an interval for the parameter after each step from the parameter that was seen before it; state is
+taken to be hidden, and is carried along as bounds. So parameters alone suffice, and nothing is compared with a tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.intervals import Scalars
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.properties.identify.probes import Moment, Trace
+
+__all__ = [
+    "SWITCHES",
+    "WIDEST",
+    "Hypothesis",
+    "Prediction",
+    "Value",
+    "alternatives",
+    "expand",
+    "explains",
+    "predictions",
+]
+
+Value = str | float | bool
+"""One position of a switch."""
+
+SWITCHES = (
+    "eps_place",
+    "initial_square_avg",
+    "maximize",
+    "bias_correction",
+    "centered_form",
+    "decay",
+    "momentum_form",
+    "nesterov",
+    "lr_place",
+    "scalars",
+)
+"""The switches of ``Dialect`` that can be told from observations, in the order in which they are found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A dialect, and the values that it is supposed to have for the options that a subject does not take.
+
+    ``ignored`` are options whose given value is supposed to be passed over for the one in ``fixed``.
+    """
+
+    dialect: Dialect
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+
+    def value(self, switch: str) -> Value:
+        """The position of a switch."""
+        found: Value = getattr(self.dialect, switch)
+        return found
+
+    def with_switch(self, switch: str, value: Value) -> Hypothesis:
+        """The same, with one switch in another position."""
+        changes: dict[str, Any] = {switch: value}
+        return replace(self, dialect=replace(self.dialect, **changes))
+
+    def hyper(self, moment: Moment) -> Hyperparameters:
+        """The options of a step."""
+        given = {name: value for name, value in moment.options.items() if name not in self.ignored}
+        options: dict[str, Any] = {**self.fixed, **given}
+        return Hyperparameters(**options)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a hypothesis allows after one step: ``role`` between ``lo`` and ``hi``; and whether what was seen ``fits``."""
+
+    call: int
+    role: str
+    observed: float
+    lo: float
+    hi: float
+    fits: bool
+
+    @property
+    def bounded(self) -> bool:
+        """Whether anything is excluded."""
+        return math.isfinite(self.lo) and math.isfinite(self.hi)
+
+
+WIDEST: Scalars = "float32-storage"
+"""The rounding of hyperparameters that allows all that any other does."""
+
+_TOLD: Mapping[str, tuple[Value, ...]] = {
+    # That eps moves with momentum is asked where it stays in neither place.
+    "eps_place": ("outside", "inside", "none"),
+    "initial_square_avg": (0.0, 1.0, "eps"),
+    # A buffer that is kept although momentum is 0 moves nothing: parameters do not tell it from none.
+    "momentum_form": ("option", "never"),
+    # What is rounded in float64, and what in float32; further rounding in the halves is not asked for.
+    "scalars": ("double", "storage", "float32"),
+}
+
+
+def alternatives(switch: str) -> tuple[Value, ...]:
+    """The positions of a switch that can be told apart: those that ``Dialect`` declares, but for a few switches."""
+    if switch in _TOLD:
+        return _TOLD[switch]
+    declared = get_type_hints(Dialect)[switch]
+    return (False, True) if declared is bool else tuple(get_args(declared))
+
+
+def expand(hypotheses: Iterable[Hypothesis], switch: str, values: Iterable[Value] | None = None) -> list[Hypothesis]:
+    """Every hypothesis with the switch in each of these positions (all, when none are named)."""
+    chosen = alternatives(switch) if values is None else tuple(values)
+    return [each.with_switch(switch, value) for each in hypotheses for value in chosen]
+
+
+def explains(hypothesis: Hypothesis, trace: Trace, **how: Any) -> bool:
+    """Whether everything that was seen lies inside what the hypothesis allows, and it does not allow just anything."""
+    last: Prediction | None = None
+    for each in predictions(hypothesis, trace, **how):
+        if not each.fits:
+            return False
+        last = each
+    return last is not None and last.bounded
+
+
+def predictions(
+    hypothesis: Hypothesis,
+    trace: Trace,
+    *,
+    scalars: Scalars = WIDEST,
+    roles: tuple[str, ...] = ("param",),
+) -> Iterator[Prediction]:
+    """For each step of a probe, and each of ``roles`` that can be seen: what the hypothesis allows, and what was seen.
+
+    ``scalars`` is how far hyperparameters may have been rounded: for all but the question itself, as far as in any dialect.
+    """
+    fmt, dialect = FORMATS[trace.format], hypothesis.dialect
+    state: dict[str, Any] = {}
+    for t, moment in enumerate(trace.moments, 1):
+        hyper = hypothesis.hyper(moment)
+        for role in STATE_ROLES:
+            state.setdefault(role, np.full(1, dialect.initial(role, hyper)))
+        before = Before(
+            np.full(1, moment.before),
+            np.full(1, moment.grad),
+            state["square_avg"],
+            state["grad_avg"],
+            state["momentum_buffer"],
+        )
+        bounds = envelope(before, fmt, hyper, dialect, scalars=scalars, t=t)
+        seen = {**moment.state, "param": moment.after}
+        for role in roles:
+            interval = bounds.get(role)
+            if interval is None or role not in seen:
+                continue
+            inside = bool(interval.contains(np.full(1, seen[role])).reshape(-1)[0])
+            yield Prediction(moment.call, role, seen[role], _end(interval.lo), _end(interval.hi), inside)
+        for role, interval in bounds.items():
+            if role != "param":
+                state[role] = tuple(
+                    None if part is None else np.broadcast_to(part, (1,))
+                    for part in (interval.lo, interval.hi, interval.nan)
+                )
+
+
+def _end(values: Any) -> float:
+    return float(np.asarray(values).reshape(-1)[0])

@@ -1,0 +1,68 @@
+"""Questions: what a subject can be asked by a probe, with which options, and in which number format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.subject import OPTIONS, Capabilities
+from rmspec.properties.identify.probes import Prober, Trace, Turn, probe
+
+__all__ = ["DYADIC", "OFF", "USUAL", "Questions", "widest"]
+
+DYADIC: Mapping[str, float] = {"lr": 2.0**-4, "alpha": 0.75, "eps": 2.0**-4}
+"""What is given for these options unless a question is about them: no rounding of them can be mistaken for a switch."""
+
+OFF: Mapping[str, float] = {"weight_decay": 0.0, "momentum": 0.0, "centered": False}
+"""What is given for the options that are off."""
+
+USUAL: Mapping[str, tuple[float, ...]] = {
+    "lr": (1e-2, 1e-3, 1e-4, 0.1, 1.0, 5e-4, 2e-4, 1e-5),
+    "alpha": (0.99, 0.9, 0.95, 0.999, 0.5),
+    "eps": (1e-8, 1e-7, 1e-10, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.0, 1e-12),
+    "momentum": (0.9, 0.99, 0.95, 0.5),
+}
+"""What implementations are known to have where they take no such option."""
+
+
+def widest(capabilities: Capabilities) -> str | None:
+    """The real number format with the most digits that a subject supports, or ``None``."""
+    real = [name for name in capabilities.formats if FORMATS[name].parts == 1]
+    return min(real, key=lambda name: FORMATS[name].unit_roundoff) if real else None
+
+
+class Questions:
+    """A subject that is asked with probes in one ``format``, and only for options that it takes."""
+
+    def __init__(self, prober: Prober, capabilities: Capabilities, format: str) -> None:
+        self.prober = prober
+        self.capabilities = capabilities
+        self.format = format
+
+    def takes(self, option: str) -> bool:
+        """Whether the subject takes an option."""
+        return option in self.capabilities.options
+
+    def options(self, given: Mapping[str, float | bool] = OFF) -> dict[str, float | bool]:
+        """The options of a probe, those that are ``given`` among them, less those that the subject does not take."""
+        every = {**DYADIC, **OFF, **given}
+        return {name: every[name] for name in OPTIONS if self.takes(name)}
+
+    def seen(
+        self, *turns: Turn, given: Mapping[str, float | bool] = OFF, format: str = "", theta: float = 1.0
+    ) -> Trace:
+        """The trace of a probe with these turns and options."""
+        return self.prober.run(probe(format or self.format, self.options(given), *turns, theta=theta))
+
+    def plain(self) -> Trace:
+        """The first probe: no weight decay, no momentum, not centered."""
+        return self.seen(0.5, 0.25, 2.0)
+
+    def small(self) -> Trace:
+        """The same with small gradients, where an eps shows that cannot be chosen."""
+        return self.seen(2.0**-13, 2.0**-14, 2.0**-12)
+
+    def huge(self) -> Trace:
+        """The same with gradients so large that neither eps nor the initial average shows."""
+        size = {"float64": 2.0**100, "float16": 2.0**6}.get(self.format, 2.0**50)
+        return self.seen(size, size / 4, size * 4)

@@ -1,0 +1,1 @@
+"""What must hold: each call of a program against the specification."""

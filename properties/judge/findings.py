@@ -1,0 +1,150 @@
+"""What the comparison of one run with the specification can say: findings, hazards, and the tally of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rmspec.impl.arithmetic.envelope import Before
+from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.properties.judge.usage import UseCounts
+
+__all__ = ["Case", "Finding", "Kind", "Observed", "Tally", "Usage"]
+
+Kind = Literal["value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load"]
+"""How a finding was made: a value outside its envelope; a wrong initial value; something changed that must not; an
+exception; no exception where one is due; a closure or hook used wrongly; a group's options; zero_grad; a load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The one element behind a value finding: everything that the step read, as arrays of one element.
+
+    ``first`` tells that the parameter's state had never been seen before; ``t`` counts its steps from 1; ``skipped`` that
+    an earlier step passed it over; ``sources`` where each option of its group came from (``LedgerGroup``); ``seen`` which
+    roles of its state can be seen; ``still`` that nothing of the element moved at all.
+    """
+
+    before: Before
+    format: str
+    hyper: Hyperparameters
+    first: bool
+    t: int
+    skipped: bool
+    sources: Mapping[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    still: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A deviation, or a hazard, at one call of a run.
+
+    ``clause`` is the first attribution; ``call`` the index of the call; ``element`` the index among the parameter's
+    reals (two per complex element); ``observed`` and ``allowed`` are numbers where there are any. ``hazard`` marks a NaN
+    or an infinity that the formula itself admits.
+    """
+
+    kind: Kind
+    clause: str
+    call: int
+    summary: str
+    optimizer: str = ""
+    param: str = ""
+    role: str = ""
+    element: int = 0
+    elements: int = 1
+    observed: float | str | None = None
+    allowed: tuple[float, float] | None = None
+    hazard: bool = False
+    case: Case | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def key(self) -> tuple[str, str, str, bool]:
+        """What the reduction of this finding must preserve; of an exception its type and the beginning of its message."""
+        role = self.role
+        if self.kind == "raised" and isinstance(self.observed, str):
+            role = " ".join(word for word in self.observed.split()[:4] if word.strip(":.,").isalpha())
+        return (self.kind, self.clause, role, self.hazard)
+
+    @property
+    def half(self) -> bool:
+        """Whether it is about a half-precision number."""
+        return self.case is not None and self.case.format in ("float16", "bfloat16")
+
+    @property
+    def place(self) -> tuple[str, int, str, str, str]:
+        """Where it was found: the same place on another subject is the same outcome."""
+        return (self.kind, self.call, self.optimizer, self.param, self.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a subject does where the page promises nothing: a clause that never fails a run, and the behaviour in words."""
+
+    clause: str
+    behaviour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of its envelope one element used, estimated; ``exact`` once the intervals themselves were asked."""
+
+    fraction: float
+    exact: bool
+    role: str
+    observed: float
+    case: Case
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one or many runs: programs, steps, element checks, and per clause checks and inconclusive ones.
+
+    ``groups`` counts the steps of groups, ``use`` how much of their envelopes the sampled ones used, by format.
+    """
+
+    programs: int = 0
+    steps: int = 0
+    element_checks: int = 0
+    inconclusive_checks: int = 0
+    checks: dict[str, int] = field(default_factory=dict)
+    inconclusive: dict[str, int] = field(default_factory=dict)
+    worst: dict[str, Usage] = field(default_factory=dict)
+    observed: dict[tuple[str, str], int] = field(default_factory=dict)
+    groups: int = 0
+    use: dict[str, UseCounts] = field(default_factory=dict)
+
+    def check(self, clause: str, count: int = 1, inconclusive: int = 0) -> None:
+        """Count checks of a clause."""
+        self.checks[clause] = self.checks.get(clause, 0) + count
+        if inconclusive:
+            self.inconclusive[clause] = self.inconclusive.get(clause, 0) + inconclusive
+
+    def used(self, clause: str, usage: Usage) -> None:
+        """Remember the largest use of an envelope."""
+        held = self.worst.get(clause)
+        if held is None or usage.fraction > held.fraction:
+            self.worst[clause] = usage
+
+    def observe(self, observed: Observed) -> None:
+        """Count a behaviour where the page promises nothing."""
+        key = (observed.clause, observed.behaviour)
+        self.observed[key] = self.observed.get(key, 0) + 1
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of another tally."""
+        self.programs += other.programs
+        self.steps += other.steps
+        self.element_checks += other.element_checks
+        self.inconclusive_checks += other.inconclusive_checks
+        for clause, count in other.checks.items():
+            self.check(clause, count, other.inconclusive.get(clause, 0))
+        for clause, usage in other.worst.items():
+            self.used(clause, usage)
+        for key, count in other.observed.items():
+            self.observed[key] = self.observed.get(key, 0) + count
+        self.groups += other.groups
+        for name, counts in other.use.items():
+            self.use.setdefault(name, UseCounts()).add(counts)

@@ -1,0 +1,97 @@
+"""A run as it is followed: what the specification says of its optimizers so far, and the findings that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.formats import as_reals
+from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.program.program import (
+    Program,
+)
+from rmspec.oracles.subject import Outcome
+from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger
+
+__all__ = ["Followed", "difference", "same"]
+
+Array = NDArray[Any]
+
+
+@dataclass(slots=True)
+class Followed:
+    """One run of a program against a dialect.
+
+    ``ledgers`` and ``slots`` are what optimizers and saved states must hold, by name. ``bad`` are parameters whose gradient
+    must be refused, ``rows`` the rows that a sparse gradient names, ``skipped`` the pairs of optimizer and parameter that a
+    step has passed over. ``index`` is the call at hand; ``over`` tells that the run can no longer be followed.
+    """
+
+    program: Program
+    dialect: Dialect
+    policy: Policy
+    tally: Tally
+    carried: frozenset[str]
+    ledgers: dict[str, OptimizerLedger] = field(default_factory=dict)
+    slots: dict[str, SavedLedger] = field(default_factory=dict)
+    bad: set[str] = field(default_factory=set)
+    rows: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    skipped: set[tuple[str, str]] = field(default_factory=set)
+    index: int = 0
+    over: bool = False
+
+    def finding(
+        self,
+        kind: Any,
+        clause: str,
+        summary: str,
+        optimizer: str = "",
+        param: str = "",
+        role: str = "",
+        element: int = 0,
+        observed: float | str | None = None,
+        allowed: tuple[float, float] | None = None,
+    ) -> Finding:
+        """A finding of the call at hand."""
+        return Finding(
+            kind, clause, self.index, summary, optimizer, param, role, element, observed=observed, allowed=allowed
+        )
+
+    def raised(self, clause: str, outcome: Outcome, optimizer: str) -> Finding:
+        """The finding that a call raised an exception which it must not raise."""
+        assert outcome.raised is not None
+        text = f"{outcome.raised.type}: {outcome.raised.message}"
+        return self.finding("raised", clause, f"it raised {text}", optimizer, observed=text)
+
+    def lost(self) -> list[Finding]:
+        """Nothing to say, and nothing to follow any more."""
+        self.over = True
+        return []
+
+    def initial_value(self, ledger: OptimizerLedger, name: str, role: str) -> float:
+        """What a role of a parameter's state starts from."""
+        for group in ledger.groups:
+            if name in group.params:
+                hyper = group.hyper()
+                return self.dialect.initial(role, hyper) if hyper is not None else 0.0
+        return 0.0
+
+
+def same(x: Array, y: Array) -> bool:
+    """Whether two arrays are the same bit by bit."""
+    return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+
+
+def difference(x: Array | None, y: Array | None) -> tuple[int, float | None]:
+    """The first real in which two arrays differ, and its value in the second."""
+    if x is None or y is None or x.shape != y.shape:
+        return 0, None
+    a, b = as_reals(x), as_reals(y)
+    wrong = np.flatnonzero(~((a == b) | (np.isnan(a) & np.isnan(b))))
+    index = int(wrong[0]) if wrong.size else 0
+    return index, float(b[index]) if b.size else None

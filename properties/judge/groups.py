@@ -1,0 +1,108 @@
+"""The base: the groups, options and initial state that an optimizer must show. Source: DESIGN 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rmspec.impl.arithmetic.formats import as_reals
+from rmspec.oracles.subject import GroupView, Observation
+from rmspec.properties.judge.findings import Finding
+from rmspec.properties.judge.followed import Followed
+from rmspec.properties.judge.ledger import OptimizerLedger
+
+__all__ = ["check_groups", "check_initial_state"]
+
+
+def check_groups(run: Followed, ledger: OptimizerLedger, after: Observation, *, added: bool = False) -> list[Finding]:
+    """What the groups show and must not: their number, their parameters, then their options; ``added`` tells that one is new.
+
+    The ledger takes over the options that are shown, so that none is found twice.
+    """
+    shown = after.groups.get(ledger.name)
+    if shown is None or ledger.unlike:
+        return []
+    expected = ledger.groups
+    if len(shown) != len(expected):
+        ledger.unlike = True
+        summary = f"the optimizer has {len(shown)} groups instead of {len(expected)}"
+        return [
+            run.finding(
+                "group",
+                "add-param-group" if added else "params",
+                summary,
+                ledger.name,
+                role="groups",
+                observed=float(len(shown)),
+                allowed=(float(len(expected)),) * 2,
+            )
+        ]
+    for index, (view, group) in enumerate(zip(shown, expected, strict=True)):
+        if view.params and tuple(dict.fromkeys(view.params)) != tuple(dict.fromkeys(group.params)):
+            summary = f"group {index} holds the parameters {', '.join(view.params)}, not {', '.join(group.params)}"
+            clause = "add-param-group" if added else "params"
+            ledger.unlike = True
+            return [run.finding("group", clause, summary, ledger.name, role="params", element=index)]
+    found = _options_as_expected(run, ledger, shown, added=added)
+    for view, group in zip(shown, expected, strict=True):
+        group.show(view.options)
+    return found
+
+
+def _options_as_expected(
+    run: Followed, ledger: OptimizerLedger, shown: Sequence[GroupView], *, added: bool
+) -> list[Finding]:
+    expected = ledger.groups
+    for index, (view, group) in enumerate(zip(shown, expected, strict=True)):
+        for option, value in group.options.items():
+            if value is None or option not in view.options or option in group.odd:
+                continue
+            clause = {
+                "default": f"default-{option.replace('_', '-')}",
+                "constructor": "group-defaults",
+                "group": "group-options",
+                "changed": "group-options",
+                "loaded": "load-options",
+            }[group.sources[option]]
+            if added and index < len(expected) - 1:
+                clause = "add-param-group"
+            elif clause.startswith("default-") and index > 0:
+                clause = "group-defaults"
+            run.tally.check(clause)
+            if view.options[option] == value:
+                continue
+            summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
+            return [
+                run.finding(
+                    "group",
+                    clause,
+                    summary,
+                    ledger.name,
+                    role=option,
+                    element=index,
+                    observed=float(view.options[option]),
+                    allowed=(float(value),) * 2,
+                )
+            ]
+    return []
+
+
+def check_initial_state(run: Followed, ledger: OptimizerLedger, names: list[str], after: Observation) -> list[Finding]:
+    """The first role of the state of ``names`` that is there already, and does not start from its initial value."""
+    for name in names:
+        for role, array in after.state.get(ledger.name, {}).get(name, {}).items():
+            clause = f"init-{role.replace('_', '-')}"
+            run.tally.check(clause, array.size)
+            reals = as_reals(array)
+            expected = run.initial_value(ledger, name, role)
+            wrong = np.flatnonzero(reals != expected)
+            if wrong.size:
+                value = float(reals[wrong[0]])
+                summary = f"the initial {role} of {name} is {value!r}, not {expected!r}"
+                return [
+                    run.finding(
+                        "base", clause, summary, ledger.name, name, role, int(wrong[0]), value, (expected, expected)
+                    )
+                ]
+    return []

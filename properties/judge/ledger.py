@@ -1,0 +1,180 @@
+"""The ledger of a run: what the specification says about the optimizers of a program, call by call.
+
+It holds what an optimizer must hold: its groups with resolved options, and for each parameter what is known of its state:
+exactly, because it was seen; between two arrays, because it is hidden; or not yet, because it is still initial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.spec.dialect import Defaults, Dialect, Hyperparameters
+from rmspec.oracles.program.program import Group, OptionValue, TensorNumber
+from rmspec.oracles.subject import OPTIONS
+
+__all__ = ["Carry", "LedgerGroup", "OptimizerLedger", "SavedLedger", "number"]
+
+Array = NDArray[Any]
+
+Carry = Array | tuple[Array, Array, Array | None] | None
+"""Knowledge of one state role of a parameter: its array as seen, bounds on its reals (float64), or ``None``: initial."""
+
+
+@dataclass(slots=True)
+class LedgerGroup:
+    """A group: its parameters, its options as numbers, and where each option came from.
+
+    ``sources`` maps an option to ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``. ``odd`` holds the
+    options that the optimizer shows otherwise, with the value that they were given: once that is found, ``options`` is
+    what is shown, so that it is not found again in all that follows.
+    """
+
+    params: tuple[str, ...]
+    options: dict[str, float | bool | None]
+    sources: dict[str, str]
+    odd: dict[str, float | bool] = field(default_factory=dict)
+
+    def hyper(self) -> Hyperparameters | None:
+        """The options as hyperparameters; ``None`` where the dialect documents no default for one that was not given."""
+        if any(value is None for value in self.options.values()):
+            return None
+        numbers: dict[str, Any] = dict(self.options)
+        return Hyperparameters(**numbers)
+
+    def show(self, options: Mapping[str, float | bool]) -> None:
+        """Take over the options that the optimizer shows; what is no number is left as it was given."""
+        for option, value in self.options.items():
+            shown = options.get(option, value)
+            if value is not None and shown is not None and shown != value:
+                self.odd.setdefault(option, value)
+                self.options[option] = value if shown != shown else shown
+
+    def meant(self) -> Hyperparameters:
+        """The options as they were given."""
+        given: dict[str, Any] = {**self.options, **self.odd}
+        return Hyperparameters(**given)
+
+    def copy(self) -> LedgerGroup:
+        """An independent copy."""
+        return LedgerGroup(self.params, dict(self.options), dict(self.sources), dict(self.odd))
+
+
+@dataclass(slots=True)
+class SavedLedger:
+    """What a slot must hold: groups, and state by the position of the parameter; ``edits`` that were made to it, and the
+    positions whose entry one of them ``reshaped``."""
+
+    groups: list[LedgerGroup]
+    state: dict[int, dict[str, Carry]]
+    steps: dict[int, int]
+    optimizer: str
+    edits: list[str] = field(default_factory=list)
+    reshaped: set[int] = field(default_factory=set)
+
+    def entry(self, index: int) -> list[int]:
+        """The positions that an edit of the entry ``index`` is about: more than one for a parameter that is listed twice."""
+        order = [param for group in self.groups for param in group.params]
+        return [each for each, param in enumerate(order) if param == order[index % len(order)]]
+
+
+@dataclass(slots=True)
+class OptimizerLedger:
+    """One optimizer: its groups, the constructor's options, the state of its parameters, and their steps so far.
+
+    ``unlike`` tells that it was found to show other groups than these.
+    """
+
+    name: str
+    defaults: dict[str, float | bool | None]
+    given: frozenset[str]
+    groups: list[LedgerGroup] = field(default_factory=list)
+    state: dict[str, dict[str, Carry]] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    loaded_from: set[str] = field(default_factory=set)
+    unlike: bool = False
+
+    @classmethod
+    def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
+        """An optimizer without groups, from the constructor's options."""
+        resolved = {
+            option: number(options[option]) if option in options else getattr(defaults, option) for option in OPTIONS
+        }
+        return cls(name, resolved, frozenset(options) & set(OPTIONS))
+
+    def add(self, group: Group) -> LedgerGroup:
+        """Add a group as a user wrote it."""
+        options: dict[str, float | bool | None] = {}
+        sources: dict[str, str] = {}
+        for option in OPTIONS:
+            if option in group.options:
+                options[option], sources[option] = number(group.options[option]), "group"
+            else:
+                options[option] = self.defaults[option]
+                sources[option] = "constructor" if option in self.given else "default"
+        added = LedgerGroup(group.params, options, sources)
+        self.groups.append(added)
+        return added
+
+    def params(self) -> list[str]:
+        """The parameters in order; a duplicate counts twice."""
+        return [param for group in self.groups for param in group.params]
+
+    def known(self, param: str, role: str) -> Carry:
+        """What is known of a state role."""
+        return self.state.get(param, {}).get(role)
+
+    def save(self) -> SavedLedger:
+        """What ``state_dict`` must hold now."""
+        order = self.params()
+        return SavedLedger(
+            [group.copy() for group in self.groups],
+            {position: dict(self.state.get(param, {})) for position, param in enumerate(order)},
+            {position: self.steps.get(param, 0) for position, param in enumerate(order)},
+            self.name,
+        )
+
+    def load(self, saved: SavedLedger, carried: frozenset[str] = frozenset(OPTIONS)) -> None:
+        """Restore what was saved: the state, and the options that a saved state carries."""
+        for group, source in zip(self.groups, saved.groups, strict=True):
+            for option in carried:
+                group.options[option], group.sources[option] = source.options[option], "loaded"
+                group.odd.pop(option, None)
+                if option in source.odd:
+                    group.odd[option] = source.odd[option]
+        for position, param in enumerate(self.params()):
+            self.state[param] = dict(saved.state.get(position, {}))
+            self.steps[param] = saved.steps.get(position, 0)
+        self.loaded_from.add(saved.optimizer)
+
+
+def number(value: OptionValue) -> float | bool:
+    """An option of a program as a number: a tensor's is rounded to float32."""
+    return float(np.float32(value.tensor)) if isinstance(value, TensorNumber) else value
+
+
+def initial(dialect: Dialect, role: str, hyper: Hyperparameters, count: int) -> NDArray[np.float64]:
+    """The initial value of a role for ``count`` reals."""
+    return np.full(count, dialect.initial(role, hyper))
+
+
+def count_reals(array: Array) -> int:
+    """How many reals an array holds."""
+    return array.size * (2 if array.dtype.kind == "c" else 1)
+
+
+def format_of(array: Array) -> str:
+    """The name of an array's number format."""
+    for name, fmt in FORMATS.items():
+        if fmt.dtype == array.dtype:
+            return name
+    raise KeyError(str(array.dtype))
+
+
+assert set(STATE_ROLES) == {"square_avg", "grad_avg", "momentum_buffer"}

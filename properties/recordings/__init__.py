@@ -1,0 +1,1 @@
+"""Recording a training run, and verifying each of its steps."""

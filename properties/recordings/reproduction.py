@@ -1,0 +1,168 @@
+"""From a deviation in a recording to one step that anyone can run: the recorded element on a fresh optimizer of its class.
+
+First the step as it was recorded, with its state, so that it shows the numbers of the run; then without those options and
+attributes that it does not need. Where that shows nothing the fault may count its calls out of sight: then as many steps go
+before as the run had made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.program.program import Create, Group, Options, Param, Program, SetGrad, Step
+from rmspec.oracles.recordings.onestep import OneStep, Stepped
+from rmspec.oracles.recordings.reader import Scalar
+from rmspec.oracles.subject import OPTIONS
+from rmspec.properties.counterexamples.attribution import hypotheses
+from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.properties.judge.stepcheck import SteppedParam, check_group
+from rmspec.properties.recordings.verify import RecordedDeviation, hyperparameters
+
+__all__ = ["Question", "Reproduction", "question", "reproduced"]
+
+Performs = Callable[[OneStep], Stepped]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be reproduced: the step, the real options, and the role and clause that deviated."""
+
+    step: OneStep
+    hyper: Hyperparameters
+    dialect: Dialect
+    policy: Policy
+    roles: Mapping[str, str]
+    role: str
+    clause: str
+    repeats: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A step that shows the deviation, and what it shows; ``element`` is its part for a complex number, else 0."""
+
+    step: OneStep
+    observed: float
+    allowed: tuple[float, float]
+    element: int
+
+
+def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy, device: str) -> Question | None:
+    """The question that a recorded deviation poses; ``None`` for one that is not about the values after a step."""
+    deviation, index = found.deviation, found.param
+    if deviation.kind != "value":
+        return None
+    before, group = found.step.before[index], found.group
+    dtype = deviation.program.params[0].dtype
+    parts = FORMATS[dtype].parts
+    place = deviation.element // parts * parts
+    state: dict[str, tuple[str, tuple[float, ...]]] = {}
+    for key, array in before.items():
+        if key.startswith("state/"):
+            if array.size == before["param"].size and key != "state/step":
+                kind = f"complex{2 * array.dtype.itemsize * 8}" if parts == 2 else array.dtype.name
+                state[key.removeprefix("state/")] = kind, tuple(float(each) for each in array[place : place + parts])
+            else:
+                state[key.removeprefix("state/")] = "number", (float(array[0]),)
+    hyper = hyperparameters(group, found.step, found.dialect)
+    counted = before.get("state/step")
+    repeats = {found.step.number - 1, *(() if counted is None else (int(counted[0]),))}
+    return Question(
+        OneStep(
+            dtype,
+            tuple(float(each) for each in before["param"][place : place + parts]),
+            tuple(float(each) for each in before["grad"][place : place + parts]),
+            {name: value for name, value in group.options.items() if name in OPTIONS},
+            state,
+            {name: value for name, value in group.options.items() if name not in OPTIONS and name != "param_names"},
+            {name: value for name, value in found.step.attributes.items() if not name.startswith("_opt_")},
+            device=device,
+        ),
+        hyper,
+        found.dialect,
+        policy,
+        dict(roles),
+        deviation.role,
+        deviation.clause,
+        tuple(sorted(count for count in repeats if 0 < count <= 1_000_000)),
+    )
+
+
+def reproduced(ask: Question, start: OneStep, performs: Performs) -> Reproduction | None:
+    """The step that shows the same deviation, with what it needs of ``start``; ``None`` where none does."""
+    best = _shows(ask, start, performs)
+    for count in () if best is not None else ask.repeats:
+        best = _shows(ask, replace(start, state={}, earlier=count), performs)
+        if best is not None:
+            break
+    if best is None:
+        return None
+    for less in _less(best.step):
+        found = _shows(ask, less(best.step), performs)
+        best = found or best
+    return best
+
+
+def _less(step: OneStep) -> Iterator[Callable[[OneStep], OneStep]]:
+    """Ways to have less to a step, each tried on the shortest so far."""
+    if step.extras:
+        yield lambda each: replace(each, extras={})
+    if step.attributes:
+        yield lambda each: replace(each, attributes={})
+    for name in step.extras:
+        yield lambda each, name=name: replace(each, extras=_without(each.extras, name))  # type: ignore[misc]
+    for name in step.attributes:
+        yield lambda each, name=name: replace(each, attributes=_without(each.attributes, name))  # type: ignore[misc]
+
+
+def _without(values: Mapping[str, Scalar], name: str) -> dict[str, Scalar]:
+    return {key: value for key, value in values.items() if key != name}
+
+
+def _shows(ask: Question, step: OneStep, performs: Performs) -> Reproduction | None:
+    try:
+        stepped = performs(step)
+    except SubjectFailed:
+        return None
+    for finding in _findings(ask, step, stepped):
+        if finding.role != ask.role or finding.hazard or finding.allowed is None:
+            continue
+        if isinstance(finding.observed, float) and ask.clause in (finding.clause, *_explained(ask, step, finding)):
+            return Reproduction(step, finding.observed, finding.allowed, finding.element)
+    return None
+
+
+def _findings(ask: Question, step: OneStep, stepped: Stepped) -> list[Finding]:
+    before, after = stepped.before, stepped.after
+    names = {role: key for key, role in ask.roles.items()}
+    known = {role: before.get(f"state/{names.get(role, role)}") for role in STATE_ROLES}
+    seen = {role: after[f"state/{key}"] for role, key in names.items() if f"state/{key}" in after}
+    each = SteppedParam(
+        "p",
+        step.dtype,
+        before["param"],
+        before["grad"],
+        after["param"],
+        known,
+        seen,
+        step.earlier + 1,
+        not any(value is not None for value in known.values()),
+        False,
+    )
+    found, _ = check_group([each], ask.hyper, ask.dialect, ask.policy, Tally(), call=0, optimizer="A", sources={})
+    return found
+
+
+def _explained(ask: Question, step: OneStep, finding: Finding) -> tuple[str, ...]:
+    options: Options = {name: value for name, value in step.options.items() if not isinstance(value, str)}
+    program = Program(
+        (Param("p", step.dtype, (1,), step.param),),
+        (Create("A", (Group(("p",)),), options, "list"), SetGrad("p", step.grad), Step("A")),
+    )
+    return hypotheses(finding, program, ask.dialect)

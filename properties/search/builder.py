@@ -1,0 +1,366 @@
+"""Building programs call by call: what the state machine and the sweeps share.
+
+A ``Builder`` knows which calls are legal now; a ``Source`` makes the choices. Numbers are drawn exponent first (powers of
+ten and of two, signs, zeros, subnormals, near-overflow) with few mantissa bits, because uniform floats hide eps and
+underflow. Source: DESIGN 2.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.program.program import (
+    AddForm,
+    AddParamGroup,
+    Call,
+    Create,
+    CreateForm,
+    EditState,
+    Freeze,
+    Group,
+    Layout,
+    Load,
+    OptionValue,
+    Param,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    TensorNumber,
+    Via,
+    ZeroGrad,
+)
+
+__all__ = ["Builder", "RandomSource", "Source"]
+
+T = TypeVar("T")
+CREATE_FORMS: tuple[CreateForm, ...] = ("list", "generator", "groups")
+ADD_FORMS: tuple[AddForm, ...] = ("list", "generator", "tensor")
+VIAS: tuple[Via, ...] = ("deepcopy", "deepcopy", "file", "pickle", "state_dict")
+PARAM_LAYOUTS: tuple[Layout, ...] = ("contiguous", "contiguous", "contiguous", "transposed", "strided")
+GRAD_LAYOUTS: tuple[Layout, ...] = (*PARAM_LAYOUTS, "expanded")
+EDITS: tuple[Literal["relabel", "drop"], ...] = ("relabel", "drop")
+
+SHAPES: tuple[tuple[int, ...], ...] = ((1,), (), (2,), (3,), (2, 3), (0,), (7,), (17,), (4, 5), (33,), (65,), (3, 1, 2))
+LRS = (2.0**-7, 0.01, 0.1, 1.0, 0.5, 2.0**-3, 1e-3, 0.0)
+ALPHAS = (0.875, 0.99, 0.9, 0.5, 0.0, 0.999, 0.75, 1 - 2.0**-10, 1.0, 0.3)
+EPSES = (2.0**-7, 1e-8, 0.01, 0.1, 1.0, 1e-5, 0.0)
+MOMENTA = (0.0, 0.875, 0.9, 0.5, 0.99, 1.0)
+DECAYS = (0.0, 2.0**-7, 0.1, 0.01, 0.5, 1.0)
+
+
+class Source(Protocol):
+    """Where the choices come from: Hypothesis, or a seeded generator."""
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number from ``low`` to ``high``, both included."""
+        ...
+
+
+class RandomSource:
+    """Choices from NumPy's generator with a seed."""
+
+    def __init__(self, *seed: int) -> None:
+        self._generator = np.random.default_rng(list(seed))
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number from ``low`` to ``high``, both included."""
+        return int(self._generator.integers(low, high + 1))
+
+
+@dataclass(slots=True)
+class _Optimizer:
+    groups: list[list[str]]
+    twin: str = ""
+    stepped: bool = False
+
+
+@dataclass(slots=True)
+class _Slot:
+    optimizer: str
+    sizes: list[int]
+
+
+@dataclass(slots=True)
+class Builder:
+    """A program in the making. ``formats`` are the number formats to draw from, the first most often.
+
+    With ``wide`` parameters have up to ``wide`` elements, otherwise a few dozen at most.
+    """
+
+    source: Source
+    formats: tuple[str, ...] = tuple(FORMATS)
+    wide: int = 0
+    params: list[Param] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    _optimizers: dict[str, _Optimizer] = field(default_factory=dict)
+    _slots: dict[str, _Slot] = field(default_factory=dict)
+    _over: bool = False
+
+    def program(self, note: str = "") -> Program:
+        """The program built so far."""
+        return Program(tuple(self.params), tuple(self.calls), note)
+
+    # -- choices
+
+    def choose(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[self.source.integer(0, len(options) - 1)]
+
+    def chance(self, percent: int) -> bool:
+        """True in this many of a hundred cases."""
+        return self.source.integer(0, 99) < percent
+
+    def number(self, dtype: str) -> float:
+        """A number for a tensor of this format, exponent first."""
+        fmt = FORMATS[dtype].part
+        kind = self.source.integer(0, 19)
+        if kind == 0:
+            return 0.0
+        if kind == 1:
+            return self._signed(fmt.smallest_subnormal * self.source.integer(1, 9))
+        if kind == 2:
+            return self._signed(fmt.max_finite * 2.0 ** -self.source.integer(1, 6))
+        if kind == 3:
+            return self._signed(math.sqrt(fmt.max_finite) * 2.0 ** self.source.integer(-2, 1))
+        mantissa = self.source.integer(8, 15) / 8
+        if kind < 12:
+            return self._signed(mantissa * 2.0 ** self.source.integer(-8, 4))
+        return self._signed(float(f"{self.source.integer(1, 9)}e{self.source.integer(-5, 2)}"))
+
+    def _signed(self, value: float) -> float:
+        return -value if self.chance(50) else value
+
+    def values(self, param: Param) -> tuple[float, ...]:
+        """Values that repeat to fill a parameter: few for a small one, one for each element of a wide one."""
+        count = math.prod(param.shape) * FORMATS[param.dtype].parts
+        if self.wide and count > 64:
+            return self._many(param.dtype, count)
+        return tuple(self.number(param.dtype) for _ in range(min(max(count, 1), self.source.integer(1, 4))))
+
+    def _many(self, dtype: str, count: int) -> tuple[float, ...]:
+        """Many numbers at once: exponents first, a seeded generator for the rest."""
+        generator = np.random.default_rng(self.source.integer(0, 2**31 - 1))
+        spread = 3 if dtype == "float16" else 6
+        values = generator.standard_normal(count) * 10.0 ** generator.integers(-spread, 2, count)
+        if self.chance(20):
+            values[generator.integers(0, count, count // 8)] = 0.0
+        return tuple(float(each) for each in values)
+
+    def options(self, *, most: bool) -> dict[str, OptionValue]:
+        """Options for a constructor or a group: most of them, or few."""
+        keep = 75 if most else 30
+        given: dict[str, OptionValue] = {}
+        tables = (
+            ("lr", LRS),
+            ("alpha", ALPHAS),
+            ("eps", EPSES),
+            ("weight_decay", DECAYS),
+            ("momentum", MOMENTA),
+        )
+        for name, table in tables:
+            if self.chance(keep):
+                given[name] = self.choose(table)
+        if self.chance(keep):
+            given["centered"] = self.chance(50)
+        return given
+
+    # -- the beginning
+
+    def start(self) -> None:
+        """Declare parameters and create the first optimizer, and now and then a second one over its own parameters."""
+        count = self.source.integer(1, 3)
+        for index in range(count):
+            self.params.append(self._param(f"p{index}"))
+        names = [param.name for param in self.params]
+        held = names if count == 1 or self.chance(50) else names[:-1]
+        options = self.options(most=True)
+        if self.chance(8):
+            options["lr"] = TensorNumber(self.choose((2.0**-7, 0.5)))
+        split = self.source.integer(0, len(held) - 1)
+        if split and self.chance(60):
+            groups = (
+                Group(tuple(held[:split]), self._group_options()),
+                Group(tuple(held[split:]), self._group_options()),
+            )
+            self.calls.append(Create("A", groups, options, "groups"))
+            self._optimizers["A"] = _Optimizer([held[:split], held[split:]])
+        else:
+            form = self.choose(CREATE_FORMS)
+            grouped = self._group_options() if form == "groups" else {}
+            self.calls.append(Create("A", (Group(tuple(held), grouped),), options, form))
+            self._optimizers["A"] = _Optimizer([held])
+        if self.chance(40):
+            self._twin(options)
+
+    def _twin(self, options: dict[str, OptionValue]) -> None:
+        groups = []
+        for group in self._optimizers["A"].groups:
+            twins = []
+            for name in group:
+                declared = next(param for param in self.params if param.name == name)
+                twin = Param(f"q{name[1:]}", declared.dtype, declared.shape, declared.values, declared.layout)
+                self.params.append(twin)
+                twins.append(twin.name)
+            groups.append(twins)
+        given = dict(options) if self.chance(60) else self.options(most=True)
+        self.calls.append(Create("B", tuple(Group(tuple(group)) for group in groups), given, "groups"))
+        self._optimizers["B"] = _Optimizer(groups, twin="A")
+        self._optimizers["A"].twin = "B"
+
+    def _group_options(self) -> dict[str, OptionValue]:
+        return self.options(most=False) if self.chance(60) else {}
+
+    def _param(self, name: str) -> Param:
+        dtype = self.formats[0] if self.chance(50) else self.choose(self.formats)
+        if self.wide and self.chance(70):
+            shape: tuple[int, ...] = (self.source.integer(65, self.wide),)
+        else:
+            shape = self.choose(SHAPES)
+        layout = self.choose(PARAM_LAYOUTS)
+        bare = Param(name, dtype, shape, (1.0,), layout)
+        return Param(name, dtype, shape, self.values(bare), layout)
+
+    # -- one more call
+
+    @property
+    def over(self) -> bool:
+        """Whether the last call was one after which nothing more can be said."""
+        return self._over
+
+    def set_grad(self) -> None:
+        """Set one gradient: values, zeros, or None."""
+        self._grad(self.choose(self.params))
+
+    def _grad(self, param: Param) -> None:
+        kind = self.source.integer(0, 9)
+        if kind == 0:
+            self.calls.append(SetGrad(param.name, None))
+        elif kind == 1:
+            self.calls.append(SetGrad(param.name, (0.0,)))
+        else:
+            layout = self.choose(GRAD_LAYOUTS)
+            rows = self._rows(param.shape[0]) if param.shape and param.shape[0] > 1 and self.chance(10) else None
+            self.calls.append(
+                SetGrad(param.name, self.values(param), layout if rows is None else "contiguous", rows=rows)
+            )
+
+    def _rows(self, count: int) -> tuple[int, ...]:
+        """The rows that a sparse gradient names: one, or every other one."""
+        first = self.source.integer(0, count - 1)
+        return (first,) if self.chance(50) else tuple(range(first % 2, count, 2))
+
+    def step(self) -> None:
+        """Set the gradients of an optimizer's parameters, and step."""
+        name = self.choose(tuple(self._optimizers))
+        optimizer = self._optimizers[name]
+        for group in optimizer.groups:
+            for param in self.params:
+                if param.name in group and self.chance(80):
+                    self._grad(param)
+        optimizer.stepped = True
+        self.calls.append(Step(name, hooks=self.chance(10)))
+
+    def step_again(self) -> None:
+        """Step once or several times with the gradients as they are."""
+        name = self.choose(tuple(self._optimizers))
+        self._optimizers[name].stepped = True
+        self.calls.extend([Step(name)] * self.source.integer(1, 3))
+
+    def step_closure(self) -> None:
+        """Step with a closure that sets the gradients."""
+        name = self.choose(tuple(self._optimizers))
+        held = {param for group in self._optimizers[name].groups for param in group}
+        grads = {param.name: self.values(param) for param in self.params if param.name in held}
+        raises = self.chance(25)
+        self._optimizers[name].stepped = True
+        closure = Step(name, "raises") if raises else Step(name, "returns", grads, self.choose((0.5, -2.0, 3.25)))
+        self.calls.append(closure)
+
+    def zero_grad(self) -> None:
+        """Clear the gradients in one of the two forms, or by default."""
+        self.calls.append(ZeroGrad(self.choose(tuple(self._optimizers)), self.choose((None, True, False))))
+
+    def add_param_group(self) -> None:
+        """Add a parameter that is in no optimizer yet, or a new one."""
+        name = self.choose(tuple(self._optimizers))
+        held = {param for optimizer in self._optimizers.values() for group in optimizer.groups for param in group}
+        free = [param for param in self.params if param.name not in held]
+        if not free:
+            return
+        added = [self.choose(free).name]
+        form = self.choose(ADD_FORMS)
+        self.calls.append(AddParamGroup(name, Group(tuple(added), self._group_options()), form))
+        self._optimizers[name].groups.append(added)
+
+    def set_option(self) -> None:
+        """Change the learning rate of a group as a schedule does, or now and then another option."""
+        name = self.choose(tuple(self._optimizers))
+        group = self.source.integer(0, len(self._optimizers[name].groups) - 1)
+        kind = self.source.integer(0, 9)
+        options: dict[str, OptionValue]
+        if kind < 6:
+            options = {"lr": self.choose(LRS)}
+        elif kind == 6:
+            options = {"weight_decay": self.choose(DECAYS)}
+        elif kind == 7:
+            options = {"alpha": self.choose(ALPHAS)}
+        elif kind == 8:
+            options = {"eps": self.choose(EPSES)}
+        else:
+            options = {"momentum": self.choose(MOMENTA)} if self.chance(50) else {"centered": self.chance(50)}
+        self.calls.append(SetOption(name, group, options))
+
+    def save(self) -> None:
+        """Save an optimizer's state."""
+        name = self.choose(tuple(self._optimizers))
+        slot = f"s{self.source.integer(0, 1)}"
+        via = self.choose(VIAS)
+        self.calls.append(Save(name, slot, via))
+        self._slots[slot] = _Slot(name, [len(group) for group in self._optimizers[name].groups])
+
+    def load(self) -> None:
+        """Load a saved state into an optimizer with the same groups."""
+        fitting = [
+            (slot, name)
+            for slot, saved in self._slots.items()
+            for name, optimizer in self._optimizers.items()
+            if [len(group) for group in optimizer.groups] == saved.sizes and (name == saved.optimizer or optimizer.twin)
+        ]
+        if fitting:
+            slot, name = self.choose(fitting)
+            self.calls.append(Load(name, slot))
+
+    def edit_state(self) -> None:
+        """Relabel the parameters of a saved state, or drop one of them."""
+        if self._slots:
+            slot = self.choose(tuple(self._slots))
+            self.calls.append(EditState(slot, self.choose(EDITS), self.source.integer(0, 2)))
+
+    def freeze(self) -> None:
+        """Freeze a parameter, or unfreeze it."""
+        self.calls.append(Freeze(self.choose(self.params).name, self.chance(60)))
+
+    def refused(self) -> None:
+        """End with a call that must or may be refused."""
+        name = self.choose(tuple(self._optimizers))
+        held = [param for group in self._optimizers[name].groups for param in group]
+        kind = self.source.integer(0, 3)
+        if kind == 0:
+            self.calls.append(AddParamGroup(name, Group((self.choose(held),))))
+        elif kind == 1 and self._slots:
+            slot = self.choose(tuple(self._slots))
+            self.calls += [EditState(slot, "shorten"), Load(name, slot)]
+        elif kind == 2 and self._slots:
+            slot = self.choose(tuple(self._slots))
+            self.calls += [EditState(slot, "reshape", self.source.integer(0, 2)), Load(name, slot)]
+        else:
+            self.calls.append(AddParamGroup(name, Group((self.choose(held),), {"lr": self.choose(LRS)})))
+        self._over = True

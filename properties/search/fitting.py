@@ -1,0 +1,126 @@
+"""Fitting a program to what a subject can be asked: options that it takes, features that it has, formats that it supports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.program.program import (
+    AddParamGroup,
+    Call,
+    Create,
+    EditState,
+    Group,
+    Load,
+    Options,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    TensorNumber,
+    ZeroGrad,
+)
+from rmspec.oracles.subject import OPTIONS, Capabilities
+from rmspec.properties.judge.runner import retarget
+
+__all__ = ["admit", "restrict"]
+
+_PAGE = Hyperparameters()
+
+
+def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: frozenset[str]) -> Capabilities:
+    """Capabilities less what the user left out: number formats (all, when none is named) and features."""
+    kept = tuple(name for name in capabilities.formats if not formats or name in formats)
+    features = capabilities.features - without
+    if "complex" not in features:
+        kept = tuple(name for name in kept if FORMATS[name].parts == 1)
+    missing = {**capabilities.missing, **dict.fromkeys(sorted(without), "left out with --without")}
+    options = capabilities.options - without
+    return replace(capabilities, formats=kept, features=features, missing=missing, options=options)
+
+
+def admit(program: Program, capabilities: Capabilities) -> Program | None:
+    """The program as this subject can be asked it; ``None`` where nothing worth asking is left."""
+    features = capabilities.features
+    calls: list[Call] = []
+    held: dict[str, list[str]] = {}
+    for call in program.calls:
+        kept = _call(call, capabilities)
+        if kept is None:
+            continue
+        if isinstance(kept, Create | AddParamGroup):
+            groups = kept.groups if isinstance(kept, Create) else (kept.group,)
+            before = [] if isinstance(kept, Create) else held.get(kept.optimizer, [])
+            names = [*before, *(name for group in groups for name in group.params)]
+            held[kept.optimizer] = names
+            if "duplicates" not in features and len(set(names)) != len(names):
+                return None
+        calls.append(kept)
+    if not any(isinstance(call, Create) for call in calls):
+        return None
+    params = program.params
+    if "layout" not in features:
+        params = tuple(replace(param, layout="contiguous") for param in params)
+    return retarget(replace(program, params=params, calls=tuple(calls)), capabilities.formats)
+
+
+def _call(call: Call, capabilities: Capabilities) -> Call | None:
+    features = capabilities.features
+    match call:
+        case Create():
+            groups = tuple(replace(group, options=_options(group.options, capabilities)) for group in call.groups)
+            options = _options(call.options, capabilities)
+            if "groups" not in features:
+                names = tuple(name for group in groups for name in group.params)
+                options = {**options, **groups[0].options}
+                options.update({name: _PAGE.option(name) for name in sorted(capabilities.required - set(options))})
+                return Create(
+                    call.optimizer, (Group(names),), options, "generator" if call.form == "generator" else "list"
+                )
+            options.update({name: _PAGE.option(name) for name in sorted(capabilities.required - set(options))})
+            return replace(call, groups=groups, options=options)
+        case AddParamGroup():
+            if "groups" not in features:
+                return None
+            return replace(call, group=replace(call.group, options=_options(call.group.options, capabilities)))
+        case SetOption():
+            options = _options(call.options, capabilities)
+            options = {
+                name: value for name, value in options.items() if name in capabilities.changeable or name not in OPTIONS
+            }
+            return replace(call, options=options) if options and "schedule" in features else None
+        case Save() | Load() | EditState():
+            if "state_dict" not in features:
+                return None
+            if isinstance(call, EditState) and call.edit not in capabilities.edits:
+                return None
+            if isinstance(call, Save) and call.via == "file" and "file" not in features:
+                return replace(call, via="deepcopy")
+            return call
+        case ZeroGrad():
+            return call if "zero_grad" in features else None
+        case Step():
+            closure = call.closure if "closure" in features else ""
+            if call.closure == "raises" and not closure:
+                return None
+            return replace(
+                call, closure=closure, grads=call.grads if closure else {}, hooks=call.hooks and "hooks" in features
+            )
+        case SetGrad():
+            if call.rows is not None and "sparse" not in features:
+                call = replace(call, rows=None)
+            return call if "layout" in features or call.layout == "contiguous" else replace(call, layout="contiguous")
+        case _:
+            return call
+
+
+def _options(options: Options, capabilities: Capabilities) -> Options:
+    kept: Options = {}
+    for name, value in options.items():
+        if name in OPTIONS and name not in capabilities.options:
+            continue
+        plain = isinstance(value, TensorNumber) and "tensor_lr" not in capabilities.features
+        kept[name] = value.tensor if plain and isinstance(value, TensorNumber) else value
+    return kept

@@ -1,0 +1,84 @@
+"""``rmspec config``: what ``rmspec check`` would run with, value by value, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rmspec.reports.cli.check import merged
+from rmspec.reports.cli.options import any_own, resolve
+from rmspec.reports.cli.pyproject import KEYS, config_file, read_config
+from rmspec.reports.text import plain
+
+__all__ = ["Setting", "effective", "settings"]
+
+Source = Literal["default", "pyproject.toml", "command line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One option: its key as in ``pyproject.toml``, its value (``None``: not set), and where that comes from.
+
+    ``file`` is the ``pyproject.toml`` that sets it. Files and subjects are named from where rmspec runs.
+    """
+
+    key: str
+    value: object
+    source: Source
+    file: str | None = None
+
+
+def settings(typed: Mapping[str, Any], folder: Path) -> tuple[Setting, ...]:
+    """Every option that ``check`` would run with in ``folder``, in the order of the keys.
+
+    Raises ``InputProblem`` for what ``check`` would refuse, but for a subject that is missing.
+    """
+    options = merged(typed, folder)
+    configured = read_config(folder)
+    file = config_file(folder)
+    shown = os.path.relpath(file, folder) if file is not None else None
+    if options.subjects:
+        resolve(options)
+    found: list[Setting] = []
+    for key in KEYS:
+        name = key.replace("-", "_")
+        value = getattr(options, name)
+        value = list(value) if isinstance(value, tuple) else value
+        if name in typed:
+            found.append(Setting(key, value, "command line"))
+        elif name in configured and not _replaced(name, typed):
+            found.append(Setting(key, value, "pyproject.toml", shown))
+        else:
+            found.append(Setting(key, value, "default"))
+    return tuple(found)
+
+
+def effective(typed: Mapping[str, Any], folder: Path, *, as_json: bool = False) -> str:
+    """The settings as lines of ``key = value`` in TOML's manner with their sources, or as JSON."""
+    found = settings(typed, folder)
+    if as_json:
+        document = {
+            each.key: {"value": each.value, "source": each.source, **({"file": each.file} if each.file else {})}
+            for each in found
+        }
+        return json.dumps({"config": document}, indent=1, ensure_ascii=False)
+    told = [(_told(each), each.file or each.source) for each in found]
+    width = min(max(len(text) for text, _ in told), 48)
+    return "\n".join(f"{text:<{width}}  # {source}" for text, source in told)
+
+
+def _told(setting: Setting) -> str:
+    if setting.value is None:
+        return f"{setting.key} is not set"
+    return plain(f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}")
+
+
+def _replaced(name: str, typed: Mapping[str, Any]) -> bool:
+    """Whether what is typed takes the place of a configured option of another name, or leaves it nothing to say."""
+    if name == "framework":
+        return "subjects" in typed and not any_own(typed["subjects"])
+    return (name == "known" and "no_known" in typed) or (name == "no_known" and "known" in typed)

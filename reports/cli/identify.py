@@ -1,0 +1,82 @@
+"""``rmspec identify``: which RMSprop a subject is, found out in the worker process, and told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rmspec.oracles.loader import check_name
+from rmspec.properties.check import Settings
+from rmspec.properties.identify.answer import Identification, Standing
+from rmspec.reports.cli.options import check_framework, formats_named
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.outputs import check_writable, write
+from rmspec.reports.problems import BadOption
+from rmspec.reports.readers import identification_json
+from rmspec.reports.run.jobs import Identified, Identify
+from rmspec.reports.run.one_job import Stopped, asked
+from rmspec.reports.terminal.failure_block import wrapped
+from rmspec.reports.terminal.identification import lines
+from rmspec.reports.terminal.terminal import console
+from rmspec.reports.text import plain
+
+__all__ = ["IdentifyOptions", "identify"]
+
+_CODES: dict[Standing, ExitCode] = {
+    "dialect": ExitCode.CONFORMS,
+    "unexplained": ExitCode.DEVIATES,
+    "other": ExitCode.DEVIATES,
+    "unknown": ExitCode.NOTHING_CHECKED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdentifyOptions:
+    """The options of ``rmspec identify``; ``call_timeout`` in seconds; ``-`` is standard output."""
+
+    subject: str
+    device: str = "cpu"
+    dtype: tuple[str, ...] = ()
+    framework: str | None = None
+    call_timeout: float = 60.0
+    json: str | None = None
+
+
+def identify(options: IdentifyOptions) -> ExitCode:
+    """Identify a subject and print the result. Raises ``InputProblem``."""
+    settings = _resolved(options)
+    out = console(error=options.json == "-")
+    job = Identify(options.subject, settings)
+    found: Identification | None = None
+    try:
+        for answer in asked(
+            options.subject, settings, job, patience=options.call_timeout, when="while it was identified"
+        ):
+            if isinstance(answer, Identified):
+                found = answer.identification
+    except Stopped as stopped:
+        for line in wrapped(plain(stopped.text), hang=2):
+            out.print(line)
+        return stopped.code
+    assert found is not None
+    for line in lines(found):
+        out.print(line)
+    if options.json is not None:
+        write(options.json, identification_json.render(found))
+    return _CODES[found.standing]
+
+
+def _resolved(options: IdentifyOptions) -> Settings:
+    check_name(options.subject)
+    check_framework(options.framework, (options.subject,))
+    formats = formats_named(options.dtype)
+    if not options.device.strip():
+        raise BadOption("--device names no device", hint="write --device cpu, or --device cuda")
+    if not (options.call_timeout > 0 and math.isfinite(options.call_timeout)):
+        raise BadOption(
+            f"--call-timeout {options.call_timeout:g} is not a number of seconds above zero",
+            hint="write it as --call-timeout 30",
+        )
+    if options.json is not None:
+        check_writable(options.json, "--json")
+    return Settings(device=options.device, formats=formats, framework=options.framework)

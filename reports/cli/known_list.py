@@ -1,0 +1,314 @@
+"""``rmspec known add``, ``list`` and ``prune``: the tool writes the list of known deviations, people write the reasons."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from packaging.requirements import InvalidRequirement, Requirement
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.program.program import Program, from_json
+from rmspec.properties.known import Known, expired, read_known, shipped
+from rmspec.reports.cli.pyproject import read_config
+from rmspec.reports.files.json import schema
+from rmspec.reports.files.known_toml import WITNESSES, NewEntry, append, orphans, remove
+from rmspec.reports.files.programs import read_program
+from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.terminal.failure_block import wrapped
+from rmspec.reports.text import plain
+
+__all__ = ["AddOptions", "BadReport", "add", "listing", "prune"]
+
+
+class BadReport(InputProblem):
+    """A file that is no report of ``rmspec check --json``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddOptions:
+    """The options of ``rmspec known add``: what is added from where, and what a person says of it."""
+
+    programs: tuple[str, ...] = ()
+    report: str | None = None
+    known: str | None = None
+    clauses: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    reason: str = ""
+    link: str = ""
+    id: str | None = None
+    versions: tuple[str, ...] = ()
+    expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A deviation that may be added: its clause, its subject, how it was found, and the program that shows it."""
+
+    clause: str
+    subject: str
+    kind: str
+    program: Program
+
+
+def add(options: AddOptions, folder: Path) -> str:
+    """Add deviations to a list, and say which. Raises ``InputProblem`` before anything is written."""
+    path = _list_path(options.known, folder)
+    if not options.reason.strip():
+        raise BadOption(
+            "no reason is given",
+            "a deviation that is accepted without one is never mended",
+            'write it as --reason "ported with sqrt(v + eps)"',
+        )
+    for name in options.clauses:
+        choose("clause", name, CLAUSES, where="--clause")
+    found = [*_from_programs(options.programs), *(_from_report(options.report) if options.report else ())]
+    if not options.programs and not options.report:
+        raise BadOption(
+            "nothing is named that could be added",
+            hint="name stored programs, as in rmspec known add repro/mine.json, or a report, as --from report.json",
+        )
+    found = [
+        each
+        for each in found
+        if (not options.clauses or each.clause in options.clauses)
+        and (not options.subjects or each.subject in options.subjects)
+    ]
+    if options.id is not None and len(found) > 1:
+        raise BadOption(f"--id names one entry, and {len(found)} would be added", hint="say which with --clause")
+    held = read_known(path) if path.exists() else ()
+    listed = [(entry.clause, entry.subject, entry.when.get("kind", "")) for entry in held]
+    entries: list[NewEntry] = []
+    told: list[str] = []
+    taken = {entry.id for entry in (*held, *shipped())}
+    for each in found:
+        # A bar separates patterns, and no way to write it is a bar alone.
+        pattern = glob.escape(each.subject).replace("|", "?")
+        if any((each.clause, pattern, kind) in listed for kind in (each.kind, "")) or (
+            not each.kind and (each.clause, pattern) in [entry[:2] for entry in listed]
+        ):
+            told.append(f"{each.clause} of {each.subject} is on the list already")
+            continue
+        listed.append((each.clause, pattern, each.kind))
+        id = _id(each, options.id, taken)
+        taken.add(id)
+        entries.append(
+            NewEntry(
+                id,
+                each.clause,
+                pattern,
+                options.reason.strip(),
+                each.program,
+                _versions(options.versions),
+                {"kind": each.kind} if each.kind else {},
+                options.link,
+                _date(options.expires),
+            )
+        )
+        told.append(f"added {id}: {each.clause} of {each.subject}")
+    if entries:
+        append(path, entries)
+    else:
+        told.append("nothing was added")
+    return _told(path, told)
+
+
+def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: bool = False) -> str:
+    """Take out of a list what is stale, and say why: by the reports of checks, by its date, or by its clause.
+
+    The witnesses that nothing names any more go as well.
+    """
+    path = _list_path(known, folder)
+    entries = read_known(path)
+    gone = {entry.id: f"there is no clause {entry.clause!r}" for entry in entries if entry.matches_no_clause}
+    gone.update({entry.id: f"it expired on {entry.expires}" for entry in entries if expired(entry)})
+    found = [subject for report in reports for subject in _report(report)["subjects"]]
+    alive = {deviation["known"] for subject in found for deviation in subject["deviations"]}
+    told: list[str] = []
+    for subject in found:
+        for stale in subject.get("stale", ()):
+            id, _, why = stale.partition(": ")
+            if id in gone or id not in {entry.id for entry in entries}:
+                continue
+            if id in alive:
+                told.append(f"kept {id}: stale for {subject['name']}, but another subject still needs it")
+            else:
+                gone[id] = f"{why} ({subject['name']})"
+    left = orphans(path, list(gone)) if gone else ()
+    if gone and not dry_run:
+        remove(path, list(gone))
+    verb = "would remove" if dry_run else "removed"
+    told = [*(f"{verb} {id}: {why}" for id, why in gone.items()), *told]
+    told += [_deleted(file, dry_run) for file in left]
+    if gone and len(gone) == len(entries):
+        told.append(
+            "no entry is left; the file stays" if not dry_run else "no entry would be left; the file would stay"
+        )
+    return _told(path, told or ["no entry is stale" if reports else "no entry has expired, and every clause exists"])
+
+
+def _deleted(witness: Path, dry_run: bool) -> str:
+    """Delete a witness that nothing names, and say so."""
+    name = f"{WITNESSES}/{witness.name}"
+    if dry_run:
+        return f"would remove {name}: no entry would name it"
+    try:
+        witness.unlink()
+    except OSError as error:
+        return f"left {name}, which no entry names: {error.strerror}"
+    return f"removed {name}: no entry names it"
+
+
+def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool = False) -> str:
+    """The entries that count here: the user's list, and the one that rmspec ships (``ours``)."""
+    configured = known or _configured(folder)
+    entries = [*(read_known(Path(configured)) if configured else ()), *(shipped() if ours else ())]
+    if as_json:
+        return json.dumps({"known": [_document(entry) for entry in entries]}, indent=1, ensure_ascii=False)
+    if not entries:
+        return "no deviation is known: there is no list"
+    return "\n".join(line for entry in entries for line in _entry_lines(entry))
+
+
+def _entry_lines(entry: Known) -> Iterator[str]:
+    yield from wrapped(plain(f"{entry.id}: {entry.clause} of {entry.subject} ({_state(entry)})"), hang=2)
+    conditions = [f"{name} {wanted}" for name, wanted in entry.versions.items()]
+    conditions += [f"{name} = {json.dumps(wanted)}" for name, wanted in entry.when.items()]
+    if conditions:
+        yield from wrapped(plain("; ".join(conditions)), indent=4)
+    yield from wrapped(plain(entry.reason), indent=4)
+    yield from wrapped(plain(f"in {entry.origin}"), indent=4)
+
+
+def _state(entry: Known) -> str:
+    if entry.matches_no_clause:
+        return "STALE: there is no such clause"
+    if expired(entry):
+        return f"EXPIRED on {entry.expires}"
+    witness = "" if entry.witness is not None else "without a witness"
+    until = f"until {entry.expires}" if entry.expires else ""
+    return ", ".join(part for part in ("counts", until, witness) if part)
+
+
+def _document(entry: Known) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "clause": entry.clause,
+        "subject": entry.subject,
+        "versions": dict(entry.versions),
+        "when": dict(entry.when),
+        "reason": entry.reason,
+        "link": entry.link,
+        "expires": entry.expires.isoformat() if entry.expires else None,
+        "expired": expired(entry),
+        "clause_exists": not entry.matches_no_clause,
+        "witness": entry.witness is not None,
+        "inheritable": entry.inheritable,
+        "origin": entry.origin,
+    }
+
+
+def _list_path(known: str | None, folder: Path) -> Path:
+    name = known or _configured(folder)
+    if name is None:
+        raise BadOption(
+            "no list is named",
+            "rmspec's own list is not yours to edit",
+            "write --known known.toml, or set known in [tool.rmspec] of pyproject.toml",
+        )
+    return Path(name)
+
+
+def _configured(folder: Path) -> str | None:
+    found = read_config(folder).get("known")
+    return found if isinstance(found, str) else None
+
+
+def _from_programs(files: Sequence[str]) -> Iterator[_Found]:
+    for file in files:
+        program = read_program(file)
+        if not program.clause or not program.subject:
+            raise BadOption(
+                f"{file} names no {'subject' if program.clause else 'clause'}",
+                "it is a program that records no deviation",
+                "give a file that rmspec check --repro-dir wrote",
+            )
+        yield _Found(program.clause, program.subject, "", program)
+
+
+def _from_report(file: str) -> Iterator[_Found]:
+    for subject in _report(file)["subjects"]:
+        for deviation in subject["deviations"]:
+            if deviation["known"] is None:
+                program = from_json(deviation["program"])
+                yield _Found(deviation["clause"], subject["name"], deviation.get("kind", ""), program)
+
+
+def _report(file: str) -> Mapping[str, Any]:
+    try:
+        data: Mapping[str, Any] = json.loads(Path(file).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadReport(
+            f"cannot read the report {file}: {reason}", hint="give a file that rmspec check --json wrote"
+        ) from None
+    wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(data))
+    if wrong is not None:
+        raise BadReport(
+            f"{file} is no report of the schema rmspec.report/1: {wrong.message[:200]}",
+            "what it says cannot be relied on",
+            "give a file that rmspec check --json wrote",
+        )
+    return data
+
+
+def _id(found: _Found, given: str | None, taken: set[str]) -> str:
+    if given is not None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", given):
+            raise BadOption(f"--id {given!r} is not an id", hint="use letters, digits, hyphens, as in --id my-entry")
+        if given in taken:
+            raise BadOption(f"there is an entry {given} already", hint="choose another --id")
+        return given
+    name = re.split(r"[/\\]", found.subject)[-1]
+    plain_name = re.sub(r"[^A-Za-z0-9]+", "-", name.replace(".py:", "-")).strip("-").lower()[:40] or "subject"
+    base = f"{plain_name}-{found.clause}"
+    number = 1
+    while (id := base if number == 1 else f"{base}-{number}") in taken:
+        number += 1
+    return id
+
+
+def _versions(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            requirement = None
+        if requirement is None or not requirement.specifier:
+            raise BadOption(
+                f"--versions {text!r} is not a version range", hint="write it as --versions 'torch>=2.6,<3'"
+            )
+        found[requirement.name] = ",".join(sorted(map(str, requirement.specifier), reverse=True))
+    return found
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadOption(
+            f"--expires {text!r} is not a date", hint="write the last day on which it counts, as --expires 2027-01-31"
+        ) from None
+
+
+def _told(path: Path, lines: Sequence[str]) -> str:
+    return "\n".join(line for text in (f"{path}:", *lines) for line in wrapped(plain(text), hang=2))

@@ -1,0 +1,69 @@
+"""``rmspec subjects`` and ``rmspec clauses``: what there is to check, and what it is checked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.registry import FRAMEWORKS
+from rmspec.reports.terminal.failure_block import WIDTH, wrapped
+
+__all__ = ["clauses", "subjects"]
+
+
+def subjects(*, as_json: bool = False) -> str:
+    """The registered subjects, and whether the framework of each is installed; nothing is imported for it."""
+    found = [
+        {
+            "name": name,
+            "title": title,
+            "framework": framework.name,
+            "installed": _installed(framework.requires),
+            "install": framework.install,
+        }
+        for framework in FRAMEWORKS
+        for name, title in framework.subjects.items()
+    ]
+    if as_json:
+        return json.dumps({"subjects": found}, indent=1)
+    lines: list[str] = []
+    for framework in FRAMEWORKS:
+        installed = _installed(framework.requires)
+        state = "installed" if installed else f"not installed; {framework.install}"
+        lines += [f"{framework.name} ({state})"]
+        width = max(len(name) for name in framework.subjects) + 2
+        for name, title in framework.subjects.items():
+            first, *rest = wrapped(title, width=WIDTH - width - 2)
+            lines += [f"  {name.ljust(width)}{first}", *(f"  {' ' * width}{line}" for line in rest)]
+        lines.append("")
+    lines += ["Your own: path/to/file.py:Class, package.module:Class."]
+    return "\n".join(lines)
+
+
+def clauses(*, as_json: bool = False) -> str:
+    """The clauses of the specification in the order of the page."""
+    if as_json:
+        found = [
+            {
+                "id": each.id,
+                "title": each.title,
+                "kind": each.kind,
+                "text": each.text,
+                "source": each.source,
+                "feature": each.feature,
+                "gates": each.gates,
+            }
+            for each in CLAUSES.values()
+        ]
+        return json.dumps({"clauses": found}, indent=1, ensure_ascii=False)
+    lines: list[str] = []
+    for each in CLAUSES.values():
+        gate = "" if each.gates else "; observed, never fails a run"
+        lines += wrapped(f"{each.id}: {each.title}", hang=2)
+        lines += wrapped(f"{each.kind}; {each.source}{gate}", indent=4)
+    return "\n".join(lines)
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

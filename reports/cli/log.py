@@ -1,0 +1,44 @@
+"""``rmspec log FILE``: what a log of a run says, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rmspec.reports.files.ndjson import Log, read_log
+from rmspec.reports.terminal.failure_block import count, wrapped
+from rmspec.reports.text import plain
+
+__all__ = ["log_summary"]
+
+
+def log_summary(path: str) -> str:
+    """The verdicts and the new deviations that a log holds. Raises ``BadLog``, or ``MissingFooter`` where it is cut off."""
+    return "\n".join(_lines(read_log(path)))
+
+
+def _lines(log: Log) -> Iterator[str]:
+    environment = log.header.get("environment", {})
+    yield f"rmspec {environment.get('rmspec', '?')}, profile {environment.get('profile', '?')}, seed {environment.get('seed', '?')}"
+    if not log.footer.get("complete"):
+        yield "interrupted: this log holds what was known by then"
+    for event in log.events:
+        if event.get("event") == "subject-finished":
+            yield from _subject(event["subject"])
+
+
+def _subject(result: Mapping[str, Any]) -> Iterator[str]:
+    yield ""
+    yield from wrapped(plain(f"{result['name']}: {result['verdict']}"), hang=2)
+    new = [each for each in result["deviations"] if each["known"] is None]
+    facts = [
+        count(len(new), "new deviation"),
+        f"{len(result['deviations']) - len(new)} known or inherited",
+        count(len(result["hazards"]), "hazard"),
+        count(result["element_checks"], "element check"),
+    ]
+    yield from wrapped(", ".join(facts), indent=2, hang=4)
+    for each in new:
+        yield from wrapped(plain(f"{each['clause']}: {each['summary']}"), indent=2, hang=4)
+    for text in (result.get("message", ""), *(f"stale: {each}" for each in result.get("stale", ()))):
+        yield from wrapped(plain(text), indent=2, hang=4)

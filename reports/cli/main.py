@@ -1,0 +1,408 @@
+"""The command line: each command is a few lines here, and what it does a module of its own.
+
+Exit codes are those of ``rmspec.reports.exit_codes``. Whatever goes wrong is told in one message on standard error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rmspec.impl.errors import RmspecError
+from rmspec.reports.cli.known import known
+from rmspec.reports.environment import version
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.problems import (
+    BadOption,
+    InternalError,
+    click_message,
+    internal_message,
+    message,
+    nearest,
+    trace_of,
+)
+
+__all__ = ["main"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (``sys.argv`` where no arguments are given) and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+        sys.stdout.flush()
+        return code
+    except click.ClickException as error:
+        return _refuse(click_message(error), ExitCode.BAD_INPUT)
+    except RmspecError as error:
+        return _refuse(message(error), ExitCode.BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        return _refuse("rmspec: interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.CONFORMS
+    except InternalError as error:
+        return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text = (
+            f"rmspec: cannot write to standard output: {error.strerror}\n  free some space, or write to another place"
+        )
+        return _refuse(text, ExitCode.BAD_INPUT)
+    except Exception as error:
+        return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _refuse(text: str, code: ExitCode) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+class _Group(click.Group):
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name. Raises ``UsageError`` with the closest one."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise click.UsageError(f"unknown command {cmd_name!r}{nearest(cmd_name, self.commands)}", ctx)
+        return found
+
+
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(version(), prog_name="rmspec", message="%(prog)s %(version)s")
+@click.pass_context
+def _group(ctx: click.Context) -> int:
+    """Does this optimizer do what the RMSprop specification says?
+
+    \b
+    rmspec check torch                    an optimizer that rmspec knows
+    rmspec check path/to/mine.py:Mine     your own class or factory
+    rmspec report torch --out report      what was verified, clause by clause
+    rmspec repro repro/mine-theta.json    does it still fail?
+    rmspec identify path/to/mine.py:Mine  which RMSprop is it?
+    rmspec translate --from torch --to keras3 saved.pt --out saved.npz
+
+    \b
+    Exit codes: 0 conforms (known deviations at most), 1 deviates, 2 bad input,
+    3 rmspec failed, 4 a subject could not start, crashed or hung, 5 nothing was
+    checked, 6 the list of known deviations is stale, 130 interrupted. Of several
+    the first of 130, 3, 1, 4, 6, 5 counts.
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+        # Not 0: in a CI, a command that came out empty must not pass for a check.
+        return ExitCode.BAD_INPUT
+    return ExitCode.CONFORMS
+
+
+_VERDICT = (
+    click.option("--known", type=str, metavar="FILE", help="More known deviations (TOML), beside rmspec's own."),
+    click.option("--no-known", is_flag=True, help="Let no deviation count as known."),
+    click.option("--baseline", type=str, metavar="SUBJECT|none", help="Whose habits count as inherited."),
+    click.option("--fail-on", type=str, metavar="hazards", help="Fail on hazards of the formula as well."),
+)
+_CALL_TIMEOUT = click.option(
+    "--call-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longer is a hang; loading has 120 s at least.",
+)
+
+
+def _with(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _verdict_options(command: _Command) -> _Command:
+    return _with(command, _VERDICT)
+
+
+def _check_options(command: _Command) -> _Command:
+    text, path = str, str
+    return _with(
+        command,
+        (
+            click.option("--profile", type=text, default="ci", show_default=True, help="How much: smoke, ci or deep."),
+            click.option("--seed", type=int, default=0, show_default=True, help="Which programs are searched."),
+            click.option(
+                "--time-budget", type=float, metavar="SECONDS", help="Search each subject no longer than this."
+            ),
+            click.option(
+                "--dialect", type=text, metavar="NAME", help="Compare with this dialect, not the subject's own."
+            ),
+            click.option("--device", type=text, default="cpu", show_default=True, help="Where the parameters live."),
+            click.option("--dtype", type=text, multiple=True, metavar="NAME,...", help="Check these formats alone."),
+            click.option("--policy", type=text, default="strict", show_default=True, help="What the hardware may do."),
+            click.option(
+                "--framework", type=text, metavar="NAME", help="What your class is built on, if not detected."
+            ),
+            click.option("--without", type=text, multiple=True, metavar="FEATURE,...", help="Do not exercise these."),
+            click.option(
+                "--fail-fast/--no-fail-fast", default=False, help="Stop a subject at its first new deviation."
+            ),
+            *_VERDICT,
+            _CALL_TIMEOUT,
+            click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
+            click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
+            click.option("--sarif", type=path, metavar="FILE", help="Write the findings as SARIF, for code scanning."),
+            click.option("--badge", type=path, metavar="FILE", help="Write the verdict as a shields.io badge."),
+            click.option("--ndjson", type=path, metavar="FILE", help="Log each event as a JSON line when it happens."),
+            click.option("--html", type=path, metavar="FILE", help="Write the report as one HTML page."),
+            click.option("--markdown", type=path, metavar="FILE", help="Write the report as Markdown."),
+            click.option("--repro-dir", type=path, metavar="DIR", help="Write each counterexample there."),
+            click.option("-q", "--quiet", is_flag=True, help="Print the verdicts alone."),
+        ),
+    )
+
+
+def _typed(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were typed, without those that have their default."""
+    source = click.core.ParameterSource.COMMANDLINE
+    return {name: value for name, value in given.items() if ctx.get_parameter_source(name) is source}
+
+
+@_group.command("check", context_settings={"ignore_unknown_options": False})
+@click.argument("subjects", nargs=-1, metavar="SUBJECT...")
+@_check_options
+@click.pass_context
+def _check(ctx: click.Context, /, **given: Any) -> int:
+    """Check subjects against the specification.
+
+    SUBJECT is a registered name (see rmspec subjects), path/to/file.py:Class or package.module:Class. Options can also
+    be set in the table [tool.rmspec] of pyproject.toml.
+    """
+    from rmspec.reports.cli.check import check
+
+    return check(_typed(ctx, given), Path.cwd())
+
+
+def _config_options(command: _Command) -> _Command:
+    """The options of check, as what they would give; ``--json`` is the form of the listing here."""
+    command = _check_options(command)
+    parameters = command.__click_params__  # type: ignore[attr-defined]
+    parameters[:] = [each for each in parameters if each.name != "json"]
+    return command
+
+
+@_group.command("config")
+@click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
+@_config_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the table [tool.rmspec], for editors.")
+@click.pass_context
+def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) -> int:
+    """Show what check would run with, and where each value comes from.
+
+    Takes the options of check. The table [tool.rmspec] of the nearest pyproject.toml comes next, then the default.
+    """
+    from rmspec.reports.cli.config import effective
+    from rmspec.reports.cli.configschema import rendered
+
+    print(rendered(_check) if schema else effective(_typed(ctx, given), Path.cwd(), as_json=as_json))
+    return ExitCode.CONFORMS
+
+
+@_group.command("identify")
+@click.argument("subject")
+@click.option("--device", default="cpu", show_default=True, help="Where the parameters live.")
+@click.option("--dtype", multiple=True, metavar="NAME,...", help="Use these formats alone.")
+@click.option("--framework", metavar="NAME", help="What your class is built on, if not detected.")
+@_CALL_TIMEOUT
+@click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
+def _identify(**given: Any) -> int:
+    """Say which RMSprop a subject is: every switch, and the shortest program that shows it.
+
+    Exit codes: 0 a dialect of RMSprop, 1 no RMSprop or none that a dialect explains, 2 bad input, 4 the subject could not
+    start, crashed or hung, 5 nothing could be told.
+    """
+    from rmspec.reports.cli.identify import IdentifyOptions, identify
+
+    return identify(IdentifyOptions(**given))
+
+
+@_group.command("report")
+@click.argument("subjects", nargs=-1, metavar="SUBJECT... | --from FILE...")
+@click.option("--out", type=str, metavar="DIR", help="Write the report into this folder, which must be new or empty.")
+@click.option("--from", "from_files", is_flag=True, help="Report on files of rmspec check --json; nothing is run.")
+@click.option("--force", is_flag=True, help="Replace an older report in the folder.")
+@_check_options
+@click.pass_context
+def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: bool, **given: Any) -> int:
+    """Write the verification report: report.html, report.md, report.json.
+
+    With the options of rmspec check the subjects are checked first. With --from the arguments are files that rmspec check
+    --json wrote, and several are merged.
+    """
+    from rmspec.reports.cli.report import report, report_from
+
+    typed = _typed(ctx, given)
+    if from_files:
+        return report_from(given["subjects"], typed, out=out, force=force)
+    return report(typed, Path.cwd(), out=out, force=force)
+
+
+@_group.command("repro")
+@click.argument("file")
+@click.option("--subject", metavar="NAME", help="Replay it on this subject, not the one that it was found on.")
+@_verdict_options
+@_CALL_TIMEOUT
+@click.option("--dialect", metavar="NAME", help="Compare with this dialect, not the one that is stored.")
+@click.option("--policy", metavar="NAME", help="What the hardware may do.")
+@click.option("--json", metavar="FILE", help="Of a recording: write the report as JSON; - is standard output.")
+def _repro(**given: Any) -> int:
+    """Replay a stored program, and say whether it still fails.
+
+    FILE may also be a recording, which is the folder that rmspec.properties.recordings.record wrote: each of its steps is verified,
+    and the first that deviates is made into a script.
+    """
+    from rmspec.reports.cli.repro import ReproOptions, repro
+
+    return repro(ReproOptions(**given))
+
+
+@_group.command("script")
+@click.argument("file")
+@click.option("--subject", metavar="NAME", help="Of this subject, not the one that it was found on.")
+@_CALL_TIMEOUT
+def _script(**given: Any) -> int:
+    """Print the standalone script of a stored program: few lines that need the framework alone."""
+    from rmspec.reports.cli.repro import ReproOptions, script
+
+    return script(ReproOptions(**given))
+
+
+@_group.command("log")
+@click.argument("file")
+def _log(file: str) -> int:
+    """Sum up a log that check --ndjson wrote; one that is cut off is an error."""
+    from rmspec.reports.cli.log import log_summary
+
+    print(log_summary(file))
+    return ExitCode.CONFORMS
+
+
+def _spelled(*names: str, help: str) -> Callable[[_Command], _Command]:
+    """A number that goes by several names. It may be said again, but not differently: the last would win in silence."""
+
+    def one(ctx: click.Context, param: click.Parameter, values: tuple[float, ...]) -> float | None:
+        different = list(dict.fromkeys(values))
+        if len(different) > 1:
+            raise BadOption(
+                f"{' or '.join(names)} is {' and '.join(map(repr, different))}",
+                "they are names of one option, and it has one value",
+                "leave one of them out",
+            )
+        return values[0] if values else None
+
+    name = names[0].removeprefix("--")
+    return click.option(*names, name, type=float, multiple=True, callback=one, metavar="X", help=help)
+
+
+def _translate_options(command: _Command) -> _Command:
+    return _with(
+        command,
+        (
+            click.option("--from", "source", metavar="DIALECT", help="Whose state or options they are."),
+            click.option("--to", "target", metavar="DIALECT", help="Whose they shall be."),
+            click.option("--out", metavar="FILE", help="Write the translated state there; the ending says how."),
+            click.option("--force", is_flag=True, help="Replace a file that is there."),
+            click.option("--json", metavar="FILE", help="Write the report as JSON; - is standard output."),
+            _spelled("--lr", "--learning-rate", help="Learning rate of the source."),
+            _spelled("--alpha", "--rho", "--decay", help="Its smoothing constant."),
+            _spelled("--eps", "--epsilon", help="Its eps."),
+            click.option("--weight-decay", type=float, metavar="X", help="Its weight decay."),
+            click.option("--momentum", type=float, metavar="X", help="Its momentum factor."),
+            click.option("--centered/--no-centered", default=None, help="Whether it is centered."),
+            click.option("--maximize/--no-maximize", default=None, help="Whether it maximizes (torch)."),
+            click.option("--nesterov/--no-nesterov", default=None, help="Whether its momentum is Nesterov's (optax)."),
+            click.option("--eps-in-sqrt/--no-eps-in-sqrt", default=None, help="Where its eps is (optax)."),
+            click.option("--initial-scale", type=float, metavar="X", help="Where its average starts (optax)."),
+            click.option(
+                "--bias-correction/--no-bias-correction", default=None, help="Whether it corrects bias (optax)."
+            ),
+            click.option("--defaults", is_flag=True, help="Let documented defaults stand for what FILE does not say."),
+            click.option("--key", metavar="NAME", help="Where in a torch file the optimizer's state is."),
+            click.option(
+                "--group", type=int, metavar="N", help="Translate this parameter group alone, counted from 0."
+            ),
+            click.option("--order", metavar="N,...", help="The parameters' new order, by their old positions from 0."),
+            click.option("--axes", multiple=True, metavar="P:N,...", help="Permute the axes of parameter P: 0:1,0."),
+            click.option("--steps", type=int, metavar="N", help="How many steps were made, if FILE does not say."),
+            click.option(
+                "--eps-choice",
+                default="better",
+                show_default=True,
+                metavar="better|moved|kept",
+                help="Which eps the target gets where it stands elsewhere.",
+            ),
+            click.option("--decay-in-loss", is_flag=True, help="You add the weight decay to the loss: leave it out."),
+            click.option("--loss-negated", is_flag=True, help="The target gets the negative of the source's loss."),
+            click.option("--lr-changed", is_flag=True, help="The learning rate was not always what it is now."),
+            click.option("--lr-constant-from-now", is_flag=True, help="It changed, and will not change again."),
+            click.option(
+                "--earlier", multiple=True, metavar="FILE", help="A state saved before a change of the learning rate."
+            ),
+        ),
+    )
+
+
+@_group.command("translate")
+@click.argument("file", required=False)
+@_translate_options
+def _translate(**given: Any) -> int:
+    """Turn hyperparameters and saved state of one dialect into another's.
+
+    With FILE (.pt, .npz, .safetensors, .keras, .h5) the state in it, without it the options alone. Options are taken by
+    the names of either dialect. What is not exact is bounded, and what is neither is refused.
+    """
+    from rmspec.reports.cli.translate import TranslateOptions, translate
+
+    return translate(TranslateOptions(**given))
+
+
+@_group.command("subjects")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def _subjects(as_json: bool) -> int:
+    """List the registered subjects, and whether they can run here."""
+    from rmspec.reports.cli.listings import subjects
+
+    print(subjects(as_json=as_json))
+    return ExitCode.CONFORMS
+
+
+@_group.command("clauses")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def _clauses(as_json: bool) -> int:
+    """List the clauses of the specification."""
+    from rmspec.reports.cli.listings import clauses
+
+    print(clauses(as_json=as_json))
+    return ExitCode.CONFORMS
+
+
+_group.add_command(known)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""``rmspec report`` from the options to the exit code: checks subjects, or reads what was checked, and writes the folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rmspec.reports.cli import check
+from rmspec.reports.exit_codes import ExitCode, exit_code
+from rmspec.reports.files import json as json_report
+from rmspec.reports.files.folder import check_place, put
+from rmspec.reports.files.programs import program_file, program_text
+from rmspec.reports.files.reporter import Document
+from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.readers.json_reader import deviation_of, merged, read, result_of
+from rmspec.reports.terminal.failure_block import wrapped
+from rmspec.reports.terminal.table import verdict_lines
+from rmspec.reports.text import plain
+
+__all__ = ["report", "report_from"]
+
+_NEEDED = {"matplotlib": "the plots", "latex2mathml": "the pseudocode"}
+
+
+def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bool) -> ExitCode:
+    """Check subjects as ``rmspec check`` does, and write what came out into the folder ``out``."""
+    place = _ready(out, force=force)
+    document = Document(json_report.render, lambda text: put(place, files(json.loads(text)), force=force))
+    code = check.check(typed, folder, also=[document])
+    print(f"report: {Path(place) / 'report.html'}", file=sys.stderr if typed.get("json") == "-" else sys.stdout)
+    return code
+
+
+def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | None, force: bool) -> ExitCode:
+    """Write the report of what ``rmspec check --json`` wrote into files; nothing is run."""
+    unused = sorted(set(typed) - {"subjects", "fail_on", "quiet"})
+    if unused:
+        raise BadOption(
+            f"--{unused[0].replace('_', '-')} has no use with --from",
+            "--from reads what was checked, and runs nothing",
+            "leave it out, or name subjects in place of files",
+        )
+    if not paths:
+        raise BadOption("no file is named", hint="write rmspec report --from results.json --out DIR")
+    if typed.get("fail_on") is not None:
+        choose("value of --fail-on", typed["fail_on"], ["hazards"])
+    place = _ready(out, force=force)
+    document = merged([(path, read(path)) for path in dict.fromkeys(paths)])
+    results = [result_of(each) for each in document["subjects"]]
+    found = files(document)
+    put(place, found, force=force)
+    if not typed.get("quiet"):
+        sentence = json.loads(found["report.json"])["verification"]["summary"]["sentence"]
+        print("\n".join([*wrapped(plain(sentence)), ""]))
+    print("\n".join(line for line, _ in verdict_lines(results)))
+    print(f"report: {Path(place) / 'report.html'}")
+    return exit_code(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
+
+
+def files(document: Mapping[str, Any]) -> dict[str, str]:
+    """Every file of a report by its path in the folder: the page, the Markdown, the JSON, and each stored program."""
+    # They need the extra ``report``.
+    from rmspec.reports.verification import markdown as markdown_report
+    from rmspec.reports.verification import page
+    from rmspec.reports.verification.document import verified
+
+    whole = verified(document)
+    found = {
+        "report.html": page.render(whole),
+        "report.md": markdown_report.render(whole),
+        "report.json": json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    }
+    names = [each["name"] for each in document["subjects"]]
+    for subject in document["subjects"]:
+        for kind in ("deviations", "hazards"):
+            for each in subject[kind]:
+                deviation = deviation_of(each, hazard=kind == "hazards")
+                name = program_file(page.PROGRAMS, names, subject["name"], deviation)
+                found[Path(name).as_posix()] = program_text(deviation.program)
+    return found
+
+
+def _ready(out: str | None, *, force: bool) -> str:
+    """The folder to write to, when everything that a report needs is there. Raises ``BadOption``."""
+    if not out:
+        raise BadOption("no folder is named", "a report is several files", "write rmspec report ... --out DIR")
+    for module, what in _NEEDED.items():
+        if importlib.util.find_spec(module) is None:
+            raise BadOption(
+                f"{what} of a report need {module}, which is not installed",
+                "rmspec check needs none of it",
+                "pip install 'rmspec[report]'",
+            )
+    check_place(out, force=force)
+    return out

@@ -1,0 +1,218 @@
+"""``rmspec repro`` and ``rmspec script``: a stored program, replayed on its subject; a recording is verified."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rmspec.impl.arithmetic.policy import POLICIES
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import DIALECTS
+from rmspec.impl.spec.wording import statement
+from rmspec.oracles.errors import InputProblem, MalformedProgram
+from rmspec.oracles.loader import check_name
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.recordings.reader import is_recording
+from rmspec.oracles.torch.script import standalone_script
+from rmspec.properties.check import Settings
+from rmspec.properties.events import Deviation
+from rmspec.properties.known import Known, read_known, shipped
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.files.programs import file_commands, read_program
+from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.run.jobs import Replay, Replayed
+from rmspec.reports.run.one_job import Stopped, asked
+from rmspec.reports.terminal.failure_block import block, wrapped
+from rmspec.reports.text import plain
+
+__all__ = ["ReproOptions", "repro", "script"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReproOptions:
+    """The options of ``rmspec repro`` and ``rmspec script``; ``call_timeout`` in seconds."""
+
+    file: str
+    subject: str | None = None
+    known: str | None = None
+    no_known: bool = False
+    baseline: str | None = None
+    fail_on: str | None = None
+    call_timeout: float = 60.0
+    dialect: str | None = None
+    policy: str | None = None
+    json: str | None = None
+
+
+def repro(options: ReproOptions) -> ExitCode:
+    """Replay a stored program and say whether it still fails; verify a recording. Raises ``InputProblem``."""
+    if is_recording(options.file):
+        return _recording(options)
+    if options.json is not None:
+        raise BadOption(
+            "--json is for recordings", "a stored program has no report", "rmspec check SUBJECT --json FILE"
+        )
+    program, settings = _resolved(options)
+    try:
+        found, exercised = _replayed(program, settings, options)
+    except Stopped as stopped:
+        print("\n".join(wrapped(plain(stopped.text), hang=2)))
+        return stopped.code
+    if not found and not exercised:
+        text = (
+            f"{plain(program.subject)}: nothing of {program.clause or 'any clause'} was exercised: as far as this subject "
+            "can be asked the program, it makes no check of it, and says neither that it holds nor that it fails"
+        )
+        print("\n".join(wrapped(text, hang=2)))
+        return ExitCode.NOTHING_CHECKED
+    same = [each for each in found if not program.clause or each.clause == program.clause]
+    others = [each for each in found if each not in same]
+    code = max((_code(each, options) for each in found), default=ExitCode.CONFORMS)
+    heading = f"{plain(program.subject)}: {_outcome(program, same, others)}"
+    print("\n".join(wrapped(heading, hang=2)))
+    for each in found:
+        print()
+        if each.known is not None:
+            print("\n".join(wrapped(f"{each.clause}: {_excuse(each)}", indent=2, hang=4)))
+        else:
+            print("\n".join(block(each, file_commands(options.file))))
+    return code
+
+
+def _recording(options: ReproOptions) -> ExitCode:
+    from rmspec.reports.cli.repro_recording import repro_recording
+
+    _valid(options)
+    if options.baseline is not None:
+        raise BadOption(
+            "--baseline is for stored programs",
+            "a recording is verified without running anything",
+            "name a deviation that you accept in a list, as in --known FILE",
+        )
+    return repro_recording(
+        options.file,
+        subject=options.subject,
+        dialect=options.dialect,
+        policy=options.policy,
+        known=_known(options),
+        fail_on_hazards=options.fail_on == "hazards",
+        call_timeout=options.call_timeout,
+        to_json=options.json,
+    )
+
+
+def _valid(options: ReproOptions) -> None:
+    if options.baseline not in (None, "none"):
+        check_name(str(options.baseline))
+    if options.fail_on is not None:
+        choose("value of --fail-on", options.fail_on, ["hazards"])
+    if options.known is not None and options.no_known:
+        raise BadOption("--known and --no-known exclude each other", hint="leave one of them out")
+    if not options.call_timeout > 0:
+        raise BadOption(
+            f"--call-timeout {options.call_timeout:g} is not above zero", hint="write it as --call-timeout 30"
+        )
+
+
+def _known(options: ReproOptions) -> tuple[Known, ...]:
+    return () if options.no_known else (*shipped(), *(read_known(Path(options.known)) if options.known else ()))
+
+
+def script(options: ReproOptions) -> ExitCode:
+    """Print the standalone script of a stored program. Raises ``InputProblem`` where there is none."""
+    program, settings = _resolved(options)
+    try:
+        found, _ = _replayed(program, settings, options)
+    except Stopped as stopped:
+        print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
+        return stopped.code
+    if not found:
+        raise InputProblem(
+            f"{options.file} shows no deviation of {program.subject} any more",
+            "a script would have nothing to show",
+            f"rmspec repro {shlex.quote(options.file)} replays it",
+        )
+    text = standalone_script(found[0])
+    if text is None:
+        raise InputProblem(
+            f"there is no standalone script for {program.subject}",
+            "a script uses the subject's framework alone, and this one is part of rmspec or not Python",
+            f"rmspec repro {shlex.quote(options.file)} replays the program",
+        )
+    print(text.rstrip("\n"))
+    return ExitCode.CONFORMS
+
+
+def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
+    program = read_program(options.file)
+    if not program.calls:
+        raise MalformedProgram(
+            f"{options.file} holds no calls",
+            "there is nothing to replay",
+            "give a file that rmspec check --repro-dir wrote",
+        )
+    name = options.subject or program.subject
+    if not name:
+        raise BadOption(
+            f"{options.file} names no subject",
+            "a program of the corpus belongs to none",
+            f"rmspec repro {shlex.quote(options.file)} --subject torch",
+        )
+    try:
+        check_name(name)
+    except InputProblem as error:
+        if options.subject is not None:
+            raise
+        why = "; ".join(part for part in (f"{options.file} was found on {name}", error.why) if part)
+        raise InputProblem(error.what, why, "go to where that is, or say --subject NAME") from None
+    _valid(options)
+    if program.clause and program.clause not in CLAUSES:
+        raise MalformedProgram(
+            f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"
+        )
+    other = options.subject is not None and options.subject != program.subject
+    stated = None if other or not program.dialect else choose("dialect", program.dialect, DIALECTS, where=options.file)
+    settings = Settings(
+        dialect=stated if options.dialect is None else choose("dialect", options.dialect, DIALECTS),
+        device=program.device or "cpu",
+        known=_known(options),
+        baseline=options.baseline,
+        policy=POLICIES[choose("policy", options.policy or program.policy or "strict", POLICIES, where=options.file)],
+        framework=program.framework or None,
+    )
+    return replace(program, subject=name, dialect=options.dialect or ("" if other else program.dialect)), settings
+
+
+def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
+    name = program.subject
+    job = Replay(name, program, settings)
+    found: tuple[Deviation, ...] = ()
+    exercised = False
+    for answer in asked(name, settings, job, patience=options.call_timeout, when="while it was replayed"):
+        if isinstance(answer, Replayed):
+            found, exercised = answer.deviations, answer.exercised
+    return found, exercised
+
+
+def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:
+    excused = deviation.known is not None or (deviation.hazard and options.fail_on != "hazards")
+    return ExitCode.CONFORMS if excused else ExitCode.DEVIATES
+
+
+def _outcome(program: Program, same: list[Deviation], others: list[Deviation]) -> str:
+    clause = f"{program.clause} ({statement(program.clause, program.dialect)})" if program.clause else "the program"
+    if same and all(each.hazard for each in same):
+        return f"still a hazard: {clause}. The formula itself admits it; --fail-on hazards fails it"
+    if same and all(each.known is not None for each in same):
+        return f"still fails, and that is known: {clause}"
+    if same:
+        return f"STILL FAILS: {program.clause or clause}"
+    if others:
+        return f"{clause} holds, but the program fails by another clause: {', '.join(each.clause for each in others)}"
+    return f"FIXED: {clause} holds in this program"
+
+
+def _excuse(deviation: Deviation) -> str:
+    return plain(f"{deviation.known}: {deviation.reason}")

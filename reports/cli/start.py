@@ -1,0 +1,22 @@
+"""The entry point of the command ``rmspec``: imports the rest where a Ctrl-C is already told in one line."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line and return its exit code; 130 where it is interrupted, from the first import to the last flush."""
+    try:
+        from rmspec.reports.cli.main import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        print("rmspec: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""The log of a run, one JSON object a line (NDJSON), written while things happen; schema ``rmspec.log/1``.
+
+The life of a file: it takes the place of an older one when the run starts, with a header; each event adds a line; a footer
+says that all is there, and how many lines came before it. So whoever follows the file sees each deviation as it is
+found, two runs never write into one file, and a file without its footer is cut off: reading it is an error
+(``MissingFooter``). The JSON Schema of a line is ``schemas/log-1.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+import jsonschema
+from referencing import Registry, Resource
+
+from rmspec.oracles.errors import InputProblem
+from rmspec.properties.events import (
+    DeviationFound,
+    Event,
+    Progress,
+    RunFinished,
+    RunStarted,
+    SubjectFinished,
+    SubjectStarted,
+)
+from rmspec.reports.files.json import deviation_document, result_document
+from rmspec.reports.files.json import schema as report_schema
+from rmspec.reports.outputs import file_mode
+from rmspec.reports.problems import BadOption
+
+__all__ = ["SCHEMA", "BadLog", "EventLog", "Log", "MissingFooter", "read_log", "schema"]
+
+SCHEMA = "rmspec.log/1"
+
+
+class BadLog(InputProblem):
+    """A file that is no log of rmspec."""
+
+
+class MissingFooter(BadLog):
+    """A log that is cut off: the run did not end, or not all of the file is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log as it was read: its header, the events between, and its footer, each as JSON data."""
+
+    header: Mapping[str, Any]
+    events: tuple[Mapping[str, Any], ...]
+    footer: Mapping[str, Any]
+
+
+class EventLog:
+    """A reporter that writes each event to ``path`` as it comes. Raises ``BadOption`` where that cannot be written."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._lines = 0
+
+    def handle(self, event: Event) -> None:
+        """Write one event; progress is none that a log should hold."""
+        match event:
+            case Progress():
+                return
+            case RunStarted():
+                self._open()
+                self._line({"event": "header", "schema": SCHEMA, **_document(event)})
+            case RunFinished():
+                if self._file is None:
+                    return
+                self._line({"event": "footer", "lines": self._lines, **_document(event)})
+                self._file.close()
+            case _:
+                self._line(_document(event))
+
+    def _open(self) -> None:
+        target = Path(os.path.realpath(self._path))
+        try:
+            if target.exists() and not target.is_file():
+                self._file = target.open("w", encoding="utf-8", newline="\n")
+                return
+            # A new file in the place of an old one: another run that still writes there goes on in its own.
+            descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
+            os.chmod(name, file_mode(target))
+            os.replace(name, target)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _line(self, data: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(data, ensure_ascii=True, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._lines += 1
+
+    def _unwritable(self, error: OSError) -> BadOption:
+        return BadOption(f"cannot write {self._path}: {error.strerror}", "the log is lost", "name another file")
+
+
+def read_log(path: str) -> Log:
+    """The log in a file. Raises ``MissingFooter`` for one that is cut off, ``BadLog`` for what is none."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise BadLog(f"{path} is not text", hint="give a file that rmspec check --ndjson wrote") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadLog(f"cannot read {path}: {reason}", hint="rmspec check --ndjson FILE writes such files") from None
+    lines = text.removesuffix("\n").split("\n")
+    events = [_parsed(path, number, line, last=number == len(lines)) for number, line in enumerate(lines, 1)]
+    if not events or events[0].get("event") != "header" or events[0].get("schema") != SCHEMA:
+        raise BadLog(
+            f"{path} does not begin with the header of {SCHEMA}",
+            "it is no log of rmspec, or its beginning is lost",
+            "give a file that rmspec check --ndjson wrote",
+        )
+    if events[-1].get("event") != "footer" or not text.endswith("\n"):
+        raise _cut(path, len(lines))
+    if events[-1].get("lines") != len(events) - 1:
+        raise BadLog(
+            f"{path} has {len(events) - 1} lines before its footer, which counts {events[-1].get('lines')}",
+            "lines are lost, or two files were joined",
+            "run rmspec check --ndjson again",
+        )
+    validator = _validator()
+    for number, event in enumerate(events, 1):
+        if (wrong := jsonschema.exceptions.best_match(validator.iter_errors(event))) is not None:
+            raise BadLog(
+                f"{path}, line {number}, does not follow {SCHEMA}: {wrong.message[:200]}",
+                "it was edited, or another version wrote it",
+                "run rmspec check --ndjson again",
+            )
+    return Log(events[0], tuple(events[1:-1]), events[-1])
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a line."""
+    found: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "log-1.json").read_text("utf-8"))
+    return found
+
+
+def _validator() -> jsonschema.Draft202012Validator:
+    report = Resource.from_contents(report_schema())
+    return jsonschema.Draft202012Validator(schema(), registry=report @ Registry())
+
+
+def _document(event: Event) -> dict[str, Any]:
+    match event:
+        case RunStarted():
+            return {"subjects": list(event.subjects), "environment": dict(sorted(event.environment.items()))}
+        case SubjectStarted():
+            return {
+                "event": "subject-started",
+                "name": event.name,
+                "framework": event.framework,
+                "dialect": event.dialect,
+                "formats": list(event.formats),
+                "versions": dict(sorted(event.versions.items())),
+            }
+        case DeviationFound():
+            found = deviation_document(event.deviation)
+            kind = "hazard" if event.deviation.hazard else "deviation"
+            return {"event": kind, "name": event.name, kind: found}
+        case SubjectFinished():
+            return {"event": "subject-finished", "subject": result_document(event.result)}
+        case RunFinished():
+            return {"complete": event.complete, "seconds": round(event.seconds, 3)}
+        case _:
+            return {}
+
+
+def _parsed(path: str, number: int, line: str, *, last: bool) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return found
+    except json.JSONDecodeError:
+        if last and number > 1:
+            raise _cut(path, number) from None
+    raise BadLog(
+        f"{path}, line {number}, is not a JSON object",
+        "a log holds one on each line",
+        "give a file that rmspec check --ndjson wrote",
+    )
+
+
+def _cut(path: str, lines: int) -> MissingFooter:
+    return MissingFooter(
+        f"{path} is cut off: it ends at line {lines}, without a footer",
+        "the run did not come to its end, or not all of the file was kept; nothing can be said of what is missing",
+        "run rmspec check --ndjson again",
+    )

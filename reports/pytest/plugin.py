@@ -1,0 +1,190 @@
+"""The pytest plugin: one test for each clause of the specification, for optimizers that a project names.
+
+``pytest --rmspec SUBJECT`` adds the tests of a subject to a run; ``@pytest.mark.rmspec(SUBJECT, ...)`` makes them of a test
+function. This module is imported in every pytest run of its environment: it imports nothing of rmspec until it is used.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from rmspec.reports.pytest.clauses import Checked
+
+__all__ = ["rmspec_clause"]
+
+_OPTIONS = {
+    "profile": "How much: smoke, ci (default) or deep.",
+    "seed": "Which programs are searched.",
+    "time-budget": "Search each subject no longer than this many seconds.",
+    "dialect": "Compare with this dialect, not the subject's own.",
+    "dtype": "Check these formats alone.",
+    "without": "Do not exercise these features.",
+    "known": "More known deviations (TOML), beside rmspec's own.",
+    "baseline": "Whose habits count as inherited.",
+}
+_FIXTURE = "rmspec_clause"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--rmspec`` and its options."""
+    group = parser.getgroup("rmspec", "conformance with the RMSprop specification")
+    group.addoption("--rmspec", action="append", metavar="SUBJECT", help="Check this optimizer, one test a clause.")
+    for name, text in _OPTIONS.items():
+        group.addoption(f"--rmspec-{name}", metavar="VALUE", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and refuse what was typed wrongly before anything is collected."""
+    config.addinivalue_line(
+        "markers",
+        "rmspec(subject, **options): one test for each clause of the RMSprop specification; the options are those of "
+        "rmspec check, with underscores",
+    )
+    given = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
+    subjects = config.getoption("--rmspec")
+    if given and not subjects:
+        raise pytest.UsageError(f"--rmspec-{next(iter(given))} needs --rmspec SUBJECT")
+    for subject in subjects or ():
+        from rmspec.reports.pytest.clauses import CannotCheck, checked
+
+        try:
+            checked(subject, {name.replace("-", "_"): value for name, value in given.items()}, Path.cwd())
+        except CannotCheck as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which subjects are checked."""
+    subjects = config.getoption("--rmspec")
+    return f"rmspec: {', '.join(subjects)}" if subjects else None
+
+
+# -- pytest --rmspec SUBJECT
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the tests of the subjects that the command line names."""
+    for subject in dict.fromkeys(config.getoption("--rmspec") or ()):
+        from rmspec.reports.pytest.clauses import checked
+
+        options = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
+        ask = checked(subject, {name.replace("-", "_"): value for name, value in options.items()}, Path.cwd())
+        parent = _Subject.from_parent(session, name=subject, nodeid=f"rmspec::{subject}", ask=ask)
+        items += session.genitems(parent)
+
+
+class _Subject(pytest.Collector):
+    def __init__(self, *, ask: Checked, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._ask = ask
+
+    def collect(self) -> list[pytest.Item]:
+        """A test for each clause."""
+        from rmspec.reports.pytest.clauses import CLAUSE_TESTS
+
+        return [_Clause.from_parent(self, name=clause, ask=self._ask) for clause in CLAUSE_TESTS]
+
+
+class _Clause(pytest.Item):
+    def __init__(self, *, ask: Checked, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._ask = ask
+        self.add_marker("rmspec")
+
+    def runtest(self) -> None:
+        """Check the subject, where no other test has, and tell what came out for the clause."""
+        _tell(self.config, self._ask, self.name, self)
+
+    def reportinfo(self) -> tuple[str, None, str]:
+        """Where it comes from."""
+        return "rmspec", None, f"{self.parent.name if self.parent else ''} {self.name}"
+
+
+# -- @pytest.mark.rmspec(SUBJECT, ...)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each clause of a function that is marked."""
+    mark = metafunc.definition.get_closest_marker("rmspec")
+    if mark is None:
+        return
+    from rmspec.reports.pytest.clauses import CLAUSE_TESTS, CannotCheck, checked
+
+    try:
+        subject = _subject(mark.args)
+        ask = checked(subject, mark.kwargs, Path.cwd(), metafunc.config.rootpath, metafunc.definition.path.parent)
+    except CannotCheck as error:
+        pytest.fail(f"{metafunc.definition.name}: {error}", pytrace=False)
+    if _FIXTURE not in metafunc.fixturenames:
+        metafunc.fixturenames.append(_FIXTURE)
+    metafunc.parametrize(_FIXTURE, [(ask, clause) for clause in CLAUSE_TESTS], ids=CLAUSE_TESTS, indirect=True)
+
+
+def _subject(args: tuple[Any, ...]) -> str:
+    from rmspec.reports.pytest.clauses import CannotCheck
+
+    if len(args) != 1:
+        raise CannotCheck("the marker rmspec takes one subject, as in @pytest.mark.rmspec('mine.py:RMSprop')")
+    if isinstance(args[0], str):
+        return args[0]
+    name = getattr(args[0], "__qualname__", "")
+    try:
+        file = inspect.getsourcefile(args[0])
+    except TypeError:
+        file = None
+    if not name or "<" in name or file is None:
+        raise CannotCheck(f"{args[0]!r} is no class or function that a file defines; name it, as in 'mine.py:RMSprop'")
+    return f"{os.path.relpath(file)}:{name}"
+
+
+@pytest.fixture
+def rmspec_clause(request: pytest.FixtureRequest) -> str:
+    """The id of the clause that a test with the marker ``rmspec`` is about."""
+    if not hasattr(request, "param"):
+        pytest.fail("rmspec_clause is for tests with the marker rmspec", pytrace=False)
+    clause: str = request.param[1]
+    return clause
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """After the body of a marked test, which may be empty, tell what came out for its clause."""
+    result = yield
+    held: Mapping[str, Any] = pyfuncitem.callspec.params if hasattr(pyfuncitem, "callspec") else {}
+    if _FIXTURE in held:
+        ask, clause = held[_FIXTURE]
+        _tell(pyfuncitem.config, ask, clause, pyfuncitem)
+    return result
+
+
+# -- what came out
+
+
+def _tell(config: pytest.Config, ask: Checked, clause: str, item: pytest.Item) -> None:
+    from rmspec.reports.pytest.clauses import outcome, result
+
+    found = result(ask, _shared(config))
+    kind, text = outcome(found, clause, fail_on_hazards=ask.options.fail_on == "hazards")
+    item.user_properties.append(("rmspec", kind))
+    if kind == "fail":
+        pytest.fail(text, pytrace=False)
+    elif kind == "known":
+        pytest.xfail(text)
+    elif kind == "skip":
+        pytest.skip(text)
+    elif text:
+        item.add_report_section("call", "rmspec", text)
+
+
+def _shared(config: pytest.Config) -> str:
+    """What tells this run from others where several workers of pytest-xdist share it; nothing without them."""
+    held: Mapping[str, Any] = getattr(config, "workerinput", {})
+    return str(held.get("testrunuid", ""))

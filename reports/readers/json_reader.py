@@ -1,0 +1,218 @@
+"""Reports read back: the JSON that ``rmspec check --json`` or ``rmspec report`` wrote, checked, and several merged into one.
+
+A file that is cut off, that another version wrote, or whose parts contradict each other is refused: what is built on it
+would say something that nobody checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.errors import InputProblem, MalformedProgram
+from rmspec.oracles.program.program import parse
+from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
+from rmspec.reports.environment import version
+from rmspec.reports.files.json import SCHEMA, schema
+
+__all__ = ["BadReport", "deviation_of", "merged", "read", "result_of"]
+
+Data = dict[str, Any]
+
+_SAME = ("rmspec", "hypothesis", "profile", "seed", "policy", "fingerprint", "dtype", "without", "time_budget")
+"""What runs must have in common, so that their verdicts can stand in one table."""
+
+
+class BadReport(InputProblem):
+    """A report that cannot be read, or that does not go together with another."""
+
+
+def read(path: str) -> Data:
+    """The report in a file. Raises ``BadReport``, which says what is wrong with it."""
+    hint = "give files that rmspec check --json wrote"
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise BadReport(f"{path} is not text", hint=hint) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadReport(f"cannot read {path}: {reason}", hint=hint) from None
+    try:
+        data = json.loads(text, parse_constant=_refused)
+    except ValueError as error:
+        cut = isinstance(error, json.JSONDecodeError) and not text[error.pos :].strip()
+        what = "ends in the middle: it was cut off" if cut else f"is not JSON: {error}"
+        raise BadReport(f"{path} {what}", "what is missing cannot be told from what was not found", hint) from None
+    except RecursionError:
+        raise BadReport(f"{path} is nested too deeply to be a report", hint=hint) from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        named = data.get("schema") if isinstance(data, dict) else None
+        raise BadReport(f"{path} is not a report: its schema is {named!r}, not {SCHEMA!r}", hint=hint)
+    errors = jsonschema.Draft202012Validator(schema()).iter_errors(data)
+    first = min(errors, key=lambda each: list(map(str, each.absolute_path)), default=None)
+    if first is not None:
+        place = "/".join(str(part) for part in first.absolute_path) or "the top"
+        raise BadReport(f"{path} does not follow the schema, at {place}: {first.message[:200]}", hint=hint)
+    _consistent(data, path)
+    return {key: value for key, value in data.items() if key != "verification"}
+
+
+def merged(reports: Sequence[tuple[str, Data]]) -> Data:
+    """Several reports, each with the file it is from, as one. Raises ``BadReport`` where they do not go together."""
+    (first, whole), *others = reports
+    owners = {each["name"]: first for each in whole["subjects"]}
+    for path, data in others:
+        for key in _SAME:
+            one, other = whole["environment"].get(key), data["environment"].get(key)
+            # Where no subject could be loaded, no programs were generated.
+            if one != other and not (key == "fingerprint" and (one is None or other is None)):
+                raise BadReport(
+                    f"{first} and {path} do not go together: {key} is {one or 'not set'} in one and {other or 'not set'} in the other",
+                    "verdicts of different searches are not comparable",
+                    "check the subjects again with the same version and options",
+                )
+        for each in data["subjects"]:
+            if each["name"] in owners:
+                raise BadReport(
+                    f"{each['name']} is in {owners[each['name']]} and in {path}",
+                    "one of two verdicts on a subject would be lost",
+                    "leave one of the files out",
+                )
+            owners[each["name"]] = path
+    environments = [data["environment"] for _, data in reports]
+    names = sorted({name for each in environments for name in each})
+    return {
+        "schema": SCHEMA,
+        "complete": all(data["complete"] for _, data in reports),
+        "seconds": round(sum(data["seconds"] for _, data in reports), 3),
+        "environment": {
+            name: "; ".join(dict.fromkeys(each[name] for each in environments if name in each)) for name in names
+        },
+        "subjects": [
+            each if len(reports) == 1 else {**each, "environment": each.get("environment", data["environment"])}
+            for _, data in reports
+            for each in data["subjects"]
+        ],
+    }
+
+
+def result_of(subject: Mapping[str, Any]) -> SubjectResult:
+    """A subject of a report as the result that it was written from, as far as a gate and a table need it."""
+    return SubjectResult(
+        subject["name"],
+        subject["verdict"],
+        subject["dialect"],
+        subject["policy"],
+        seconds=subject["seconds"],
+        programs=subject["programs"],
+        steps=subject["steps"],
+        element_checks=subject["element_checks"],
+        inconclusive_checks=subject["inconclusive_checks"],
+        clauses=tuple(
+            ClauseResult(
+                each["id"], each["checks"], each["inconclusive"], each["verdict"], None, each.get("reason", "")
+            )
+            for each in subject["clauses"]
+        ),
+        deviations=tuple(deviation_of(each) for each in subject["deviations"]),
+        hazards=tuple(deviation_of(each, hazard=True) for each in subject["hazards"]),
+        stale=tuple(subject.get("stale", ())),
+        message=subject.get("message", ""),
+        hint=subject.get("hint", ""),
+        complete=subject.get("complete", True),
+    )
+
+
+def deviation_of(data: Mapping[str, Any], *, hazard: bool = False) -> Deviation:
+    """A deviation of a report as it is printed; its script stays in the report. Raises ``MalformedProgram``."""
+    observed, allowed = data["observed"], data["allowed"]
+    if isinstance(observed, str) and observed in ("nan", "inf", "-inf"):
+        observed = float(observed)
+    return Deviation(
+        data["clause"],
+        data["summary"],
+        parse(json.dumps(data["program"]), where="the report"),
+        data.get("kind", ""),
+        data.get("call", len(data["program"]["calls"]) - 1),
+        param=data.get("param", ""),
+        role=data.get("role", ""),
+        element=data.get("element", 0),
+        observed=observed,
+        allowed=None if allowed is None else (float(allowed[0]), float(allowed[1])),
+        known=data["known"],
+        reason=data.get("reason", ""),
+        hazard=hazard,
+        seconds_to_first=data["seconds_to_first"],
+        occurrences=data.get("occurrences", 1),
+    )
+
+
+def _consistent(data: Data, path: str) -> None:
+    """Raise ``BadReport`` where one part of a report contradicts another, or this version of rmspec does not know it."""
+    if not data["subjects"]:
+        raise BadReport(f"{path} has no subject", "there is nothing to report on", "check at least one subject")
+    written = data["environment"]["rmspec"]
+    if written != version():
+        raise BadReport(
+            f"{path} was written by rmspec {written}, this is rmspec {version()}",
+            "their clauses may differ",
+            "check the subjects again, or report with the version that checked them",
+        )
+    names = [each["name"] for each in data["subjects"]]
+    if len(set(names)) != len(names):
+        raise BadReport(f"{path} has a subject twice", hint="one of the two was added by hand; check it again")
+    for subject in data["subjects"]:
+        problem = _contradiction(subject)
+        if problem:
+            raise BadReport(
+                f"{path} contradicts itself: {subject['name']}: {problem}",
+                "a report that was changed or put together by hand proves nothing",
+                "check the subject again",
+            )
+
+
+def _contradiction(subject: Data) -> str:
+    ids = [each["id"] for each in subject["clauses"]]
+    if ids and ids != list(CLAUSES):
+        odd = sorted(set(ids) ^ set(CLAUSES)) or ["their order"]
+        return f"its clauses are not those of the specification ({', '.join(odd[:3])})"
+    new = [each for each in subject["deviations"] if each["known"] is None]
+    if subject["verdict"] == "deviates" and not new:
+        return "it deviates, and no new deviation is listed"
+    if subject["verdict"] in ("conforms", "known", "unsupported") and new:
+        return f"its verdict is {subject['verdict']}, and a new deviation is listed"
+    if subject["verdict"] == "conforms" and subject["deviations"]:
+        return "its verdict is conforms, and a deviation is listed"
+    if subject["inconclusive_checks"] > subject["element_checks"]:
+        return "it has more inconclusive checks than checks"
+    verdicts = {each["id"]: each["verdict"] for each in subject["clauses"]}
+    for each in subject["clauses"]:
+        if each["inconclusive"] > each["checks"]:
+            return f"{each['id']} has more inconclusive checks than checks"
+        if each["verdict"] in ("deviates", "known") and each["id"] not in {d["clause"] for d in subject["deviations"]}:
+            return f"{each['id']} is {each['verdict']}, and no deviation of it is listed"
+    for deviation in subject["deviations"] + subject["hazards"]:
+        if deviation["clause"] not in CLAUSES:
+            return f"there is no clause {deviation['clause']}"
+        try:
+            parsed = deviation_of(deviation)
+        except MalformedProgram as error:
+            return f"the program of {deviation['clause']} cannot be read: {error.what}"
+        if parsed.call >= len(parsed.program.calls) or len(parsed.program.calls) != deviation["calls"]:
+            return (
+                f"the program of {deviation['clause']} has {len(parsed.program.calls)} calls, not {deviation['calls']}"
+            )
+    for deviation in subject["deviations"]:
+        wanted = ("deviates",) if deviation["known"] is None else ("deviates", "known")
+        if verdicts and verdicts[deviation["clause"]] not in wanted:
+            return f"{deviation['clause']} is {verdicts[deviation['clause']]}, and a deviation of it is listed"
+    return ""
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON number")

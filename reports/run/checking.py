@@ -1,0 +1,283 @@
+"""The run of ``rmspec check``: asks the worker to check one subject after the other, and publishes what happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.errors import InputProblem
+from rmspec.properties.check import Settings
+from rmspec.properties.events import (
+    ClauseResult,
+    Deviation,
+    DeviationFound,
+    Event,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Standing,
+    SubjectFinished,
+    SubjectResult,
+    SubjectStarted,
+    Verdict,
+)
+from rmspec.reports.environment import environment
+from rmspec.reports.files.reporter import Reporter
+from rmspec.reports.problems import InternalError
+from rmspec.reports.run.jobs import Answer, Failed, Generate, Generated, Load
+from rmspec.reports.run.parallel import Ahead
+from rmspec.reports.run.parent import Overseer, WorkerLost
+from rmspec.reports.run.recheck import MOST, by_itself
+
+__all__ = ["Checking", "Outcome"]
+
+_MOST = 8  # subjects at a time: each has a framework in memory
+_IMPORT_PATIENCE = 120.0  # seconds: a framework may take long to import on a cold machine
+
+
+class Outcome:
+    """How a run ended: the results so far, whether it is complete, and the traceback of a fault of rmspec, if any."""
+
+    def __init__(self) -> None:
+        self.results: list[SubjectResult] = []
+        self.complete = True
+        self.trace = ""
+
+
+class Checking:
+    """One run over ``subjects``; ``reporters`` hear of it. ``call_timeout`` seconds of silence are a hang."""
+
+    def __init__(
+        self, subjects: Sequence[str], settings: Settings, reporters: Sequence[Reporter], *, call_timeout: float
+    ) -> None:
+        self._subjects = tuple(dict.fromkeys(subjects))
+        self._settings = settings
+        self._reporters = reporters
+        self._patience = call_timeout
+        self._outcome = Outcome()
+        self._current = _Current("")
+        self._started = False
+        self._fingerprint = ""
+        self._ahead: Ahead | None = None
+
+    def run(self) -> Outcome:
+        """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
+        begin = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
+            try:
+                self._run(generator, lanes)
+            except KeyboardInterrupt:
+                # From here to the written reports a second Ctrl-C has nothing left to interrupt.
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
+                self._interrupted()
+            finally:
+                if self._ahead is not None:
+                    self._ahead.stop()
+        self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
+        return self._outcome
+
+    def _lanes(self) -> int:
+        """How many subjects are checked at a time: one more than there are cores, as none keeps its core busy to the end
+        of the run; but one after the other on a device, which they would share."""
+        cores = os.cpu_count() or 1
+        return min(len(self._subjects), cores + 1, _MOST) if cores > 1 and self._settings.device == "cpu" else 1
+
+    def _run(self, generator: Overseer, lanes: Sequence[Overseer]) -> None:
+        # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
+        generator.post(Generate(self._settings))
+        failures = {name: failure for name in self._subjects if (failure := self._load(lanes[0], name)) is not None}
+        if len(failures) < len(self._subjects):
+            self._generated(generator)
+        generator.close()
+        self._start()
+        patience = self._patience
+        limit = max(patience, _IMPORT_PATIENCE)
+        waiting = [name for name in self._subjects if name not in failures]
+        self._ahead = Ahead(waiting, self._settings, lanes, import_patience=limit, patience=patience)
+        for name in self._subjects:
+            self._current = _Current(name)
+            if name in failures:
+                self._finish(failures[name])
+            else:
+                self._check(self._ahead.answers(name))
+
+    def _generated(self, generator: Overseer) -> None:
+        self._publish(Progress("", "generating programs", 0, None))
+        try:
+            for answer in generator.answers(patience=None):
+                if isinstance(answer, Generated):
+                    self._fingerprint = answer.fingerprint
+                    self._settings = replace(self._settings, programs=answer.programs)
+                elif isinstance(answer, Failed):
+                    raise InternalError(answer.trace or answer.what)
+        except WorkerLost as lost:
+            raise InternalError(f"the process that generates programs was lost: {lost.told('at work')}") from None
+
+    def _load(self, overseer: Overseer, name: str) -> SubjectResult | None:
+        """Load one subject; a result where that failed. Raises ``InputProblem`` for what was typed wrongly."""
+        self._publish(Progress(name, "loading", 0, None))
+        current = _Current(name)
+        try:
+            for answer in overseer.ask(Load(name, self._settings), patience=max(self._patience, _IMPORT_PATIENCE)):
+                if isinstance(answer, Failed):
+                    if answer.kind == "input":
+                        raise InputProblem(answer.what, answer.why, answer.hint)
+                    return self._failed(current, answer)
+        except WorkerLost as lost:
+            return current.result("errored", message=lost.told("while it was loaded"))
+        return None
+
+    def _check(self, answers: Iterator[Answer]) -> None:
+        current = self._current
+        try:
+            for answer in answers:
+                self._heard(current, answer)
+        except WorkerLost as lost:
+            self._finish(current.result("errored", message=lost.told("while it was checked")))
+
+    def _heard(self, current: _Current, answer: Answer, *, replays: bool = True) -> None:
+        match answer:
+            case SubjectFinished(result=result):
+                self._finish(current.noted(result))
+            case SubjectStarted():
+                current.started = answer
+                self._publish(answer)
+            case DeviationFound():
+                current.deviations.append(answer.deviation)
+                if replays:
+                    current.deviations[-1] = self._replayed(current, answer.deviation)
+                self._publish(replace(answer, deviation=current.deviations[-1]))
+            case Standing():
+                current.standing = answer.result
+            case Progress():
+                current.programs += 1
+                self._publish(answer)
+            case Failed():
+                self._finish(self._failed(current, answer))
+
+    def _replayed(self, current: _Current, deviation: Deviation) -> Deviation:
+        """A new deviation, replayed in a fresh process while the worker goes on."""
+        new = [each for each in current.deviations if each.known is None and not each.hazard]
+        if deviation.known is not None or deviation.hazard or len(new) > MOST:
+            return deviation
+        patience = max(self._patience, _IMPORT_PATIENCE)
+        settings = replace(self._settings, programs=None)
+        return by_itself(current.name, deviation, settings, import_patience=patience, patience=self._patience)
+
+    def _failed(self, current: _Current, failure: Failed) -> SubjectResult:
+        if failure.kind == "internal":
+            self._outcome.trace = self._outcome.trace or failure.trace
+            return current.result("errored", message=f"rmspec failed: {failure.what}")
+        message = ". ".join(part.rstrip(".") for part in (failure.what, failure.why) if part)
+        verdict: Verdict = "unsupported" if failure.kind == "unsupported" else "errored"
+        return current.result(verdict, message=message, hint=failure.hint)
+
+    def _interrupted(self) -> None:
+        self._outcome.complete = False
+        self._start()
+        for name in self._subjects:
+            current = self._current if self._current.name == name else _Current(name)
+            if self._ahead is not None:
+                # What was checked ahead counts as far as it came.
+                for answer in self._ahead.so_far(name):
+                    self._heard(current, answer, replays=False)
+            if name not in {result.name for result in self._outcome.results}:
+                new = any(each.known is None and not each.hazard for each in current.deviations)
+                message = "interrupted" if current.started else "interrupted before it was checked"
+                self._finish(current.result("deviates" if new else "inconclusive", message=message))
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._publish(RunStarted(self._subjects, environment(self._settings, self._fingerprint)))
+
+    def _finish(self, result: SubjectResult) -> None:
+        self._outcome.results.append(result)
+        self._publish(SubjectFinished(result))
+
+    def _publish(self, event: Event) -> None:
+        for reporter in self._reporters:
+            reporter.handle(event)
+
+
+class _Current:
+    """What is known of a subject while it is being checked, for when it does not come to an end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.begin = time.monotonic()
+        self.programs = 0
+        self.started: SubjectStarted | None = None
+        self.deviations: list[Deviation] = []
+        self.standing: SubjectResult | None = None
+
+    def noted(self, result: SubjectResult) -> SubjectResult:
+        """The worker's result, with what was noted here of its deviations."""
+        notes = {
+            (each.clause, repr(each.program)): each.reason
+            for each in self.deviations
+            if each.known is None and each.reason
+        }
+        return replace(
+            result,
+            deviations=tuple(
+                replace(each, reason=notes.get((each.clause, repr(each.program)), each.reason))
+                for each in result.deviations
+            ),
+        )
+
+    def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
+        """The result of a check that was cut short: the deviations so far, and the counts as they last came in."""
+        deviations = tuple(each for each in self.deviations if not each.hazard)
+        result = SubjectResult(
+            self.name,
+            verdict,
+            seconds=time.monotonic() - self.begin,
+            programs=self.programs,
+            deviations=deviations,
+            hazards=tuple(each for each in self.deviations if each.hazard),
+            message=message,
+            hint=hint,
+            complete=False,
+        )
+        if self.started is None:
+            return result
+        held = self.standing
+        counted: dict[str, ClauseResult] = {}
+        if held is not None:
+            counted = {each.id: each for each in held.clauses if each.verdict != "not-checked"}
+            result = replace(
+                result,
+                programs=held.programs,
+                steps=held.steps,
+                element_checks=held.element_checks,
+                inconclusive_checks=held.inconclusive_checks,
+                state_visible=held.state_visible,
+                fingerprint=held.fingerprint,
+            )
+        return replace(
+            result,
+            dialect=self.started.dialect,
+            framework=self.started.framework,
+            formats=self.started.formats,
+            versions=self.started.versions,
+            clauses=tuple(_clause(id, deviations, message, counted.get(id)) for id in CLAUSES),
+        )
+
+
+def _clause(id: str, deviations: tuple[Deviation, ...], message: str, counted: ClauseResult | None) -> ClauseResult:
+    broken = [each for each in deviations if each.clause == id]
+    if not broken:
+        return counted or ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
+    verdict: Literal["deviates", "known"] = "deviates" if any(each.known is None for each in broken) else "known"
+    if counted is not None:
+        return replace(counted, checks=max(counted.checks, len(broken)), verdict=verdict)
+    return ClauseResult(id, len(broken), 0, verdict)

@@ -1,0 +1,89 @@
+"""Checking subjects ahead: while the answers of one are read, others are checked, each in a process of its own.
+
+A subject uses one core. Its answers are kept in the order in which they came, and are read when its turn has come, so that
+reporters hear of one subject after the other, whatever was quicker.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from rmspec.properties.check import Settings
+from rmspec.reports.run.jobs import Answer, Check, Failed, Job, Load
+from rmspec.reports.run.parent import Overseer, WorkerLost
+
+__all__ = ["Ahead"]
+
+
+class Ahead:
+    """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free.
+
+    ``import_patience`` and ``patience`` are seconds of silence that are a hang, while a subject is loaded and after.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        settings: Settings,
+        overseers: Sequence[Overseer],
+        *,
+        import_patience: float,
+        patience: float,
+    ) -> None:
+        self._settings = settings
+        self._limits = import_patience, patience
+        self._waiting = deque(names)
+        self._answers: dict[str, queue.SimpleQueue[Answer | BaseException | None]] = {
+            name: queue.SimpleQueue() for name in names
+        }
+        for overseer in overseers[: len(names)]:
+            threading.Thread(target=self._lane, args=(overseer,), name="rmspec-ahead", daemon=True).start()
+
+    def _lane(self, overseer: Overseer) -> None:
+        while True:
+            try:
+                name = self._waiting.popleft()
+            except IndexError:
+                return
+            answers = self._answers[name]
+            try:
+                self._follow(overseer, name, answers)
+            except BaseException as error:
+                # Told to whoever reads: a lost worker, or the end of the run.
+                answers.put(error)
+            finally:
+                answers.put(None)
+
+    def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
+        jobs: tuple[Job, Job] = (Load(name, self._settings), Check(name, self._settings))
+        for job, limit in zip(jobs, self._limits, strict=True):
+            for answer in overseer.ask(job, patience=limit):
+                answers.put(answer)
+                if isinstance(answer, Failed):
+                    return
+
+    def stop(self) -> None:
+        """Begin no further check: those that are under way end with their overseers."""
+        self._waiting.clear()
+
+    def so_far(self, name: str) -> Iterator[Answer]:
+        """What has been answered of a subject by now and nobody has read, for a run that ends here."""
+        while name in self._answers:
+            try:
+                answer = self._answers[name].get_nowait()
+            except queue.Empty:
+                return
+            if answer is not None and not isinstance(answer, BaseException):
+                yield answer
+
+    def answers(self, name: str) -> Iterator[Answer]:
+        """What the worker answers of a subject, as it comes. Raises ``WorkerLost``."""
+        while (answer := self._answers[name].get()) is not None:
+            if isinstance(answer, WorkerLost):
+                raise answer
+            if isinstance(answer, BaseException):
+                raise WorkerLost(f"it was not followed to its end: {answer!r}", "", "") from answer
+            yield answer

@@ -1,0 +1,212 @@
+"""The parent's side of the worker process: starts it, asks it, notices when it crashed or hangs, ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import TracebackType
+
+from rmspec.reports.run.crash import last_words
+from rmspec.reports.run.jobs import Answer, Beat, Done, Failed, Job
+
+__all__ = ["Overseer", "WorkerLost"]
+
+
+class WorkerLost(Exception):
+    """The worker crashed or hung: ``what`` happened, what it last ``printed``, ``where`` in the subject it was."""
+
+    def __init__(self, what: str, printed: str, where: str) -> None:
+        super().__init__(what, printed, where)
+        self.what = what
+        self.printed = printed
+        self.where = where
+
+    def told(self, when: str) -> str:
+        """The whole of it for a report; ``when`` says what the subject was asked to do."""
+        place = f", at {self.where}" if self.where else ""
+        printed = f"; it last printed:\n{self.printed}" if self.printed else ""
+        return f"{self.what} {when}{place}{printed}"
+
+
+class Overseer:
+    """Asks a worker process for jobs; starts it when it is needed, and a fresh one after a crash or a hang.
+
+    A context manager: the worker and its log are gone at the end.
+    """
+
+    def __init__(self) -> None:
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._folder = ""
+        self._log = Path()
+        self._offset = 0
+
+    def __enter__(self) -> Overseer:
+        self._folder = tempfile.mkdtemp(prefix="rmspec-worker-")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def ask(self, job: Job, *, patience: float | None) -> Iterator[Answer]:
+        """Send a job and yield its answers: see ``post`` and ``answers``."""
+        self.post(job)
+        return self.answers(patience=patience)
+
+    def post(self, job: Job) -> None:
+        """Send a job, and do not wait for its answers."""
+        connection = self._started()
+        self._offset = self._log.stat().st_size if self._log.exists() else 0
+        # Where the worker is gone already, the answers will tell.
+        with contextlib.suppress(OSError):
+            connection.send(job)
+
+    def answers(self, *, patience: float | None) -> Iterator[Answer]:
+        """Yield the answers to the job that was posted, up to ``Done`` or ``Failed``; beats are left out.
+
+        Raises ``WorkerLost`` where the worker ends, or is silent for longer than ``patience`` seconds (``None``: ever).
+        """
+        connection = self._connection
+        assert connection is not None
+        try:
+            while True:
+                answer = self._receive(connection, patience)
+                if isinstance(answer, Beat):
+                    continue
+                yield answer
+                if isinstance(answer, Done | Failed):
+                    return
+        except (EOFError, OSError, pickle.UnpicklingError):
+            raise self._crashed() from None
+
+    def _receive(self, connection: Connection, patience: float | None) -> Answer:
+        process = self._process
+        assert process is not None
+        deadline = None if patience is None else time.monotonic() + patience
+        while not connection.poll(0):
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise self._hung(patience or 0.0)
+            if process.sentinel in wait([connection, process.sentinel], left) and not connection.poll(0):
+                raise EOFError
+        answer: Answer = connection.recv()
+        return answer
+
+    def _started(self) -> Connection:
+        if self._process is not None and self._process.is_alive() and self._connection is not None:
+            return self._connection
+        self.close()
+        # Imported by name in the fresh interpreter: what runs as __main__ in this one plays no part.
+        from rmspec.reports.run.worker import serve
+
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._log = Path(self._folder) / f"{time.monotonic_ns()}.log"
+        self._process = context.Process(target=serve, args=(theirs, str(self._log)), name="rmspec-worker")
+        with _no_interrupt():
+            self._process.start()
+        theirs.close()
+        self._connection = ours
+        return ours
+
+    def _hung(self, patience: float) -> WorkerLost:
+        process = self._process
+        if process is not None and process.pid is not None and hasattr(signal, "SIGUSR1"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGUSR1)
+            process.join(0.3)
+        printed, where = self._printed()
+        self.close()
+        return WorkerLost(f"it hung: no answer for {patience:g} s", printed, where)
+
+    def _crashed(self) -> WorkerLost:
+        process = self._process
+        code: int | None = None
+        if process is not None:
+            process.join(5)
+            code = process.exitcode
+        printed, where = self._printed()
+        self.close()
+        return WorkerLost(f"it crashed: {_ending(code)}", printed, where)
+
+    def _printed(self) -> tuple[str, str]:
+        """The last lines that were printed during the job, and where the subject was, if that is known."""
+        try:
+            with self._log.open("rb") as file:
+                file.seek(self._offset)
+                return last_words(file.read().decode("utf-8", "replace"))
+        except OSError:
+            return "", ""
+
+    def close(self) -> None:
+        """End the worker, and whatever it started."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.send(None)
+            connection.close()
+        if process is None:
+            return
+        process.join(0.2)
+        if process.is_alive():
+            _kill(process, signal.SIGTERM)
+            process.join(1)
+        if process.is_alive():
+            _kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            process.join(5)
+        with contextlib.suppress(ValueError):
+            process.close()
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold a Ctrl-C back while a process is started, which inherits that: it is the parent's to handle, while the other
+    one is still importing as well."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Else the start of the first process starts it on the way, which lets a Ctrl-C through again.
+    resource_tracker.ensure_running()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _kill(process: SpawnProcess, number: int) -> None:
+    """Signal the worker and whatever it started: it leads a process group."""
+    pid = process.pid
+    if pid is None:
+        return
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg") and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "its interpreter closed the connection"
+    if code < 0:
+        try:
+            return f"its interpreter was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"its interpreter was ended by signal {-code}"
+    return f"its interpreter ended with exit status {code}"

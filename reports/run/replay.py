@@ -1,0 +1,23 @@
+"""The replay of one stored program: the same runner, the same attribution, the same lists as a check."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.subject import Subject
+from rmspec.properties.check import Settings, trial
+from rmspec.properties.events import Deviation
+
+__all__ = ["replay"]
+
+
+def replay(program: Program, subject: Subject, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
+    """What the program shows on this subject: deviations by the clause that it names first, then others, then hazards;
+    and whether it makes any check of that clause.
+
+    The program is cut down further where this subject lets it. Raises ``SubjectFailed`` where it cannot be driven.
+    """
+    settings = replace(settings, dialect=settings.dialect or program.dialect or None)
+    found, exercised = trial(subject, program, settings)
+    return tuple(sorted(found, key=lambda each: (each.hazard, each.clause != program.clause))), exercised

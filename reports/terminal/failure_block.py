@@ -1,0 +1,83 @@
+"""A deviation as printed: the rule that broke, observed and allowed, the shortest program, two ways to reproduce it.
+
+Source: DESIGN 4.4. Plain lines, for the terminal, for JUnit and for whoever reads a log.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from rmspec.impl.spec.wording import statement
+from rmspec.oracles.torch.script import standalone_script
+from rmspec.properties.events import Deviation
+from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
+
+__all__ = ["WIDTH", "block", "count", "short", "wrapped"]
+
+WIDTH = 80
+
+
+def count(number: int, word: str, plural: str = "") -> str:
+    """A number with its noun: ``1 call``, ``2,000 calls``."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def short(deviation: Deviation, *, width: int = WIDTH) -> list[str]:
+    """A known deviation or a hazard in few lines: its clause, and why it is listed where it is."""
+    known = f" ({deviation.known})" if deviation.known and not deviation.known.startswith("inherited:") else ""
+    text = plain(f"{deviation.clause}{known}: {deviation.reason or deviation.summary}")
+    return wrapped(text, width=width, indent=4, hang=6)
+
+
+def wrapped(text: str, *, width: int = WIDTH, indent: int = 0, hang: int | None = None) -> list[str]:
+    """Prose, broken at spaces; what has none, such as a path or a number, is never broken."""
+    following = " " * (indent if hang is None else hang)
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        lines += textwrap.wrap(
+            paragraph,
+            width,
+            initial_indent=following if lines else " " * indent,
+            subsequent_indent=following,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
+def block(deviation: Deviation, commands: list[str]) -> list[str]:
+    """A deviation in full, from its clause to how it is reproduced; ``commands`` are those that replay it."""
+    program = deviation.program
+    formats = ", ".join(dict.fromkeys(param.dtype for param in program.params))
+    lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, program.dialect)}", indent=2)
+    lines += ["", *wrapped(plain(deviation.summary), indent=2), *wrapped(f"({spot(deviation)})", indent=2), ""]
+    if deviation.known is None and deviation.reason:
+        lines += [*wrapped(plain(deviation.reason), indent=2), ""]
+    if deviation.observed is not None:
+        lines += _field("observed", [observed_line(deviation)])
+    if allowed := allowed_lines(deviation):
+        lines += _field("allowed", allowed)
+    if lines[-1]:
+        lines.append("")
+    lines.append(f"  program ({formats}; {count(len(program.calls), 'call')}):")
+    lines += [line for call in program_lines(program, mark=deviation.call) for line in _code(call)]
+    lines += ["", "  reproduce it with:", *(f"    {command}" for command in commands)]
+    lines += ["", *_script(deviation)]
+    return lines
+
+
+def _field(name: str, values: list[str]) -> list[str]:
+    return [f"  {name if not index else '':<9} {value}" for index, value in enumerate(values)]
+
+
+def _code(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, initial_indent="    ", subsequent_indent="        ", break_long_words=False) or [
+        ""
+    ]
+
+
+def _script(deviation: Deviation) -> list[str]:
+    script = standalone_script(deviation)
+    if script is None:
+        return ["  (no standalone script: the subject is part of rmspec, or not Python)"]
+    return ["  or with this script:", *(f"    {line}".rstrip() for line in script.splitlines())]

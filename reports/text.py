@@ -1,0 +1,207 @@
+"""Numbers, calls and text as a person reads them: decimal beside hexadecimal, one line a call, nothing to garble it."""
+
+from __future__ import annotations
+
+import math
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.program.program import (
+    AddParamGroup,
+    Call,
+    Create,
+    EditState,
+    Freeze,
+    Group,
+    Load,
+    Options,
+    OptionValue,
+    Param,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    TensorNumber,
+    ZeroGrad,
+)
+from rmspec.properties.events import Deviation
+
+__all__ = [
+    "allowed_lines",
+    "call_line",
+    "element_count",
+    "hexadecimal",
+    "observed_line",
+    "plain",
+    "program_lines",
+    "spot",
+]
+
+_SHOWN = 8
+
+
+def plain(text: str) -> str:
+    """Text from outside with its control characters escaped; line breaks are kept."""
+    return "".join(
+        each if each == "\n" or each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def hexadecimal(value: float) -> str:
+    """A number in decimal (the shortest that reads back exactly) and hexadecimal: ``0.1 = 0x1.999999999999ap-4``."""
+    return f"{value!r} = {value.hex()}" if math.isfinite(value) else repr(value)
+
+
+def observed_line(deviation: Deviation) -> str:
+    """What was observed, in one line."""
+    observed = deviation.observed
+    if isinstance(observed, int | float) and not isinstance(observed, bool):
+        return hexadecimal(float(observed))
+    return plain(str(observed)) if observed is not None else plain(deviation.summary)
+
+
+def allowed_lines(deviation: Deviation) -> list[str]:
+    """What was allowed: one line, or the two ends of an interval; nothing where the clause's title says it."""
+    if deviation.allowed is None:
+        return []
+    low, high = deviation.allowed
+    return [hexadecimal(low)] if low == high else [f"from {hexadecimal(low)}", f"to   {hexadecimal(high)}"]
+
+
+def spot(deviation: Deviation) -> str:
+    """Which number ``observed`` and ``allowed`` speak of, and after which call."""
+    place = deviation.param
+    if deviation.role not in ("", "param", "theta"):
+        place = f"{deviation.role} of {place}" if place else deviation.role
+    if place and deviation.allowed is not None:
+        place += f", element {deviation.element}"
+    after = f"after call {deviation.call + 1} of {len(deviation.program.calls)}"
+    return f"{place}, {after}" if place else after
+
+
+def element_count(program: Program) -> int:
+    """The number of elements of all parameters."""
+    return sum(math.prod(param.shape) for param in program.params)
+
+
+def program_lines(program: Program, *, mark: int | None = None) -> list[str]:
+    """A program, a line for each parameter and call; the call with the index ``mark`` is pointed at."""
+    lines = [_param_line(param) for param in program.params]
+    for index, call in enumerate(program.calls):
+        line = call_line(call, program)
+        lines.append(f"{line}    # <- here" if index == mark else line)
+    return lines
+
+
+def _param_line(param: Param) -> str:
+    layout = "" if param.layout == "contiguous" else f", {param.layout}"
+    values, repeated = _used(param.values, param)
+    return f"{param.name} = {_values(values)}    # {param.dtype}, shape {param.shape}{layout}{', ' + repeated if repeated else ''}"
+
+
+def call_line(call: Call, program: Program | None = None) -> str:
+    """One call as a line of Python-like text; with its program, no more values than its parameters have elements."""
+    match call:
+        case Create():
+            return f"{call.optimizer} = RMSprop({_comma(_created(call), _options(call.options))})"
+        case SetGrad():
+            if call.values is None:
+                return f"{call.param}.grad = None"
+            rows = "" if call.rows is None else _rows_named(call.rows)
+            values, repeated = _used(call.values, _declared(program, call.param))
+            layout = call.layout if call.layout != "contiguous" else ""
+            notes = [each for each in (layout, call.bad, rows, repeated) if each]
+            return f"{call.param}.grad = {_values(values)}" + (f"    # {', '.join(notes)}" if notes else "")
+        case Step():
+            return f"{call.optimizer}.step({_closure(call, program)}){'    # with step hooks' if call.hooks else ''}"
+        case ZeroGrad():
+            given = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
+            return f"{call.optimizer}.zero_grad({given})"
+        case AddParamGroup():
+            form = "" if call.form == "list" else f"    # params as a {call.form}"
+            return f"{call.optimizer}.add_param_group({_group(call.group)}){form}"
+        case SetOption():
+            place = f"{call.optimizer}.param_groups[{call.group}]"
+            return "; ".join(f"{place}[{name!r}] = {_option(value)}" for name, value in call.options.items())
+        case Save():
+            via = {"deepcopy": "copy.deepcopy({})", "file": "saved to a file: {}", "pickle": "pickled: {}"}.get(
+                call.via, "{}"
+            )
+            return f"{call.slot} = {via.format(f'{call.optimizer}.state_dict()')}"
+        case EditState():
+            edits = {
+                "relabel": "give its parameters other ids",
+                "drop": f"drop the state of parameter {call.index}",
+                "shorten": "drop the last parameter of its last group",
+                "reshape": f"reshape the state of parameter {call.index}",
+            }
+            return f"edit {call.slot}: {edits[call.edit]}"
+        case Load():
+            return f"{call.optimizer}.load_state_dict({call.slot})"
+        case Freeze():
+            return f"{call.param}.requires_grad_({not call.frozen})"
+
+
+def _created(call: Create) -> str:
+    names = ", ".join(name for group in call.groups for name in group.params)
+    if call.form == "groups":
+        return f"[{', '.join(_group(group) for group in call.groups)}]"
+    return f"iter([{names}])" if call.form == "generator" else f"[{names}]"
+
+
+def _group(group: Group) -> str:
+    parts = [
+        f"'params': [{', '.join(group.params)}]",
+        *(f"{name!r}: {_option(v)}" for name, v in group.options.items()),
+    ]
+    return "{" + ", ".join(parts) + "}"
+
+
+def _closure(call: Step, program: Program | None) -> str:
+    if not call.closure:
+        return ""
+    if call.closure == "raises":
+        return "closure that raises"
+    grads = ", ".join(
+        f"{name}.grad = {_values(_used(values, _declared(program, name))[0])}" for name, values in call.grads.items()
+    )
+    return _comma(f"closure that returns {call.loss!r}", f"sets {grads}" if grads else "")
+
+
+def _options(options: Options) -> str:
+    return ", ".join(f"{name}={_option(value)}" for name, value in options.items())
+
+
+def _option(value: OptionValue) -> str:
+    return f"tensor({value.tensor!r})" if isinstance(value, TensorNumber) else repr(value)
+
+
+def _declared(program: Program | None, name: str) -> Param | None:
+    return None if program is None else program.param(name)
+
+
+def _used(values: tuple[float, ...], param: Param | None) -> tuple[tuple[float, ...], str]:
+    """The values that a tensor of this shape takes, and a note where they repeat to fill it."""
+    if param is None:
+        return values, ""
+    count = math.prod(param.shape) * FORMATS[param.dtype].parts
+    return values[: max(count, 1)], "values repeat" if len(values) < count else ""
+
+
+def _values(values: tuple[float, ...]) -> str:
+    if len(values) == 1:
+        return repr(values[0])
+    shown = ", ".join(repr(value) for value in values[:_SHOWN])
+    return f"[{shown}, ... {len(values)} in all]" if len(values) > _SHOWN else f"[{shown}]"
+
+
+def _comma(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _rows_named(rows: tuple[int, ...]) -> str:
+    return (
+        f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows))} alone"
+        if rows
+        else "a sparse gradient of no row"
+    )

@@ -1,0 +1,1 @@
+"""The verification report: a document, its figures, and the pages made of them."""

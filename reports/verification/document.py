@@ -1,0 +1,144 @@
+"""The verification of a report: what was verified in one sentence, the matrix, the pseudocode, figures and the rest.
+
+Plain data, added to the JSON document of a run as ``verification``; the page and the Markdown are rendered from that
+document alone. Every count in it is a count of what the document holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.wording import statement
+from rmspec.reports.verification.blindspots import BLIND_SPOTS
+from rmspec.reports.verification.figures import figures
+from rmspec.reports.verification.interpretations import interpretations
+from rmspec.reports.verification.pseudocode_lines import LINES
+from rmspec.reports.verification.strength import strength
+
+__all__ = ["VERDICTS", "verified", "worst_of"]
+
+Data = dict[str, Any]
+
+VERDICTS = ("deviates", "known", "inconclusive", "not-checked", "observed", "conforms")
+"""The verdicts on a clause, the gravest first."""
+
+_WORDS = {
+    "conforms": (
+        "is verified: it was checked and no deviation was found",
+        "are verified: they were checked and no deviation was found",
+    ),
+    "deviates": ("deviates", "deviate"),
+    "known": (
+        "deviates as a list of known deviations or a baseline says",
+        "deviate as a list of known deviations or a baseline says",
+    ),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+    "not-checked": ("was not checked", "were not checked"),
+    "observed": ("was observed, the page promising nothing", "were observed, the page promising nothing"),
+}
+
+
+def verified(document: Mapping[str, Any]) -> Data:
+    """The document of a run with its ``verification``."""
+    subjects: list[Data] = document["subjects"]
+    return {
+        **document,
+        "verification": {
+            "summary": _summary(document),
+            "clauses": [_clause(id, subjects) for id in CLAUSES],
+            "pseudocode": [
+                {
+                    "text": line.text,
+                    "latex": line.latex,
+                    "indent": line.indent,
+                    "clauses": list(line.clauses),
+                    "verdict": worst_of([_verdict(each, id) for each in subjects for id in line.clauses]),
+                    "verdicts": [worst_of([_verdict(each, id) for id in line.clauses]) for each in subjects],
+                }
+                for line in LINES
+            ],
+            "figures": figures(subjects),
+            "interpretations": interpretations(subjects),
+            "blind_spots": list(BLIND_SPOTS),
+            "strength": strength(),
+        },
+    }
+
+
+def worst_of(verdicts: Sequence[str]) -> str:
+    """The gravest of several verdicts on clauses; one that was not checked does not outweigh one that was."""
+    checked = [each for each in verdicts if each not in ("not-checked", "observed")]
+    return min(checked or verdicts, key=VERDICTS.index, default="not-checked")
+
+
+def _summary(document: Mapping[str, Any]) -> Data:
+    subjects: list[Data] = document["subjects"]
+    by_subject = [{"name": each["name"], **_counts([_verdict(each, id) for id in CLAUSES])} for each in subjects]
+    counts = _counts([_verdict(each, id) for each in subjects for id in CLAUSES])
+    totals = {
+        key: sum(each[key] for each in subjects)
+        for key in ("programs", "steps", "element_checks", "inconclusive_checks")
+    }
+    return {
+        "sentence": _sentence(document, counts, totals),
+        "clauses": len(CLAUSES),
+        "verdicts": sum(counts.values()),
+        "counts": counts,
+        "subjects": by_subject,
+        "totals": {
+            **totals,
+            "hazards": sum(len(each["hazards"]) for each in subjects),
+            "stale": sum(len(each.get("stale", ())) for each in subjects),
+        },
+    }
+
+
+def _sentence(document: Mapping[str, Any], counts: Mapping[str, int], totals: Mapping[str, int]) -> str:
+    subjects = document["subjects"]
+    names = _listed([each["name"] for each in subjects])
+    told = "; ".join(f"{counts[name]:,} {one if counts[name] == 1 else many}" for name, (one, many) in _WORDS.items())
+    cut = "" if document["complete"] else ", in a run that was interrupted before its end,"
+    whom = "the subject" if len(subjects) == 1 else f"each of the {len(subjects)} subjects"
+    spoken = [f"{each['dialect']} for {each['name']}" for each in subjects if each["dialect"] not in ("", "torch")]
+    stated = f" as these dialects state it ({_listed(spoken)})" if spoken else ""
+    return (
+        f"rmspec {document['environment']['rmspec']} compared {whom} {names}{cut} with the {len(CLAUSES)} clauses of the RMSprop "
+        f"specification{stated}, in {totals['programs']:,} runs of programs with {totals['steps']:,} steps and "
+        f"{totals['element_checks']:,} checks of elements under the policy {document['environment']['policy']}; "
+        f"of the {sum(counts.values()):,} pairs of a clause and a subject, {told}."
+    )
+
+
+def _clause(id: str, subjects: Sequence[Mapping[str, Any]]) -> Data:
+    clause = CLAUSES[id]
+    return {
+        "id": id,
+        "title": clause.title,
+        "kind": clause.kind,
+        "text": clause.text,
+        "source": clause.source,
+        "gates": clause.gates,
+        "verdict": worst_of([_verdict(each, id) for each in subjects]),
+        "verdicts": [_verdict(each, id) for each in subjects],
+        # What the clause states in the dialect that the subject is compared with, where that is not what the page states.
+        "stated": [_stated(id, each) for each in subjects],
+    }
+
+
+def _stated(id: str, subject: Mapping[str, Any]) -> str:
+    told = statement(id, subject["dialect"])
+    return "" if told == CLAUSES[id].title else told.removesuffix(f" ({subject['dialect']})")
+
+
+def _verdict(subject: Mapping[str, Any], id: str) -> str:
+    return next((str(each["verdict"]) for each in subject["clauses"] if each["id"] == id), "not-checked")
+
+
+def _counts(verdicts: Sequence[str]) -> dict[str, int]:
+    return {name: verdicts.count(name) for name in _WORDS}
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

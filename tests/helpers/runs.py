@@ -1,0 +1,86 @@
+"""Made-up runs for the tests of reporters: results with many deviations, and the events that tell of them."""
+
+from dataclasses import replace
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, Step
+from rmspec.properties.events import (
+    ClauseResult,
+    Deviation,
+    DeviationFound,
+    Event,
+    RunFinished,
+    RunStarted,
+    SubjectFinished,
+    SubjectResult,
+    SubjectStarted,
+)
+from rmspec.reports.files.reporter import Record, recorded
+
+PROGRAM = Program(
+    (Param("p", "float32", (1,), (1.0,)),),
+    (Create("A", (Group(("p",)),), {"eps": 0.5}, "list"), SetGrad("p", (2.0,)), Step("A")),
+    clause="eps-placement",
+    subject="torch",
+    dialect="torch",
+)
+ENVIRONMENT = {"rmspec": "1", "python": "3", "numpy": "2", "profile": "ci", "seed": "0", "policy": "strict"}
+
+
+def deviation(clause: str = "eps-placement", **changes: object) -> Deviation:
+    """A new deviation from a clause."""
+    found = Deviation(
+        clause, "param is 0.5", PROGRAM, "value", 2, "A", "p", "param", 0, 1, 0.5, (0.25, 0.375), framework="torch"
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def subject(name: str, *found: Deviation, **changes: object) -> SubjectResult:
+    """A result with these deviations, every other clause of which conforms."""
+    broken = {each.clause for each in found if each.known is None and not each.hazard}
+    result = SubjectResult(
+        name,
+        "deviates" if broken else "known" if found else "conforms",
+        "torch",
+        framework="torch",
+        seconds=1.25,
+        programs=7,
+        steps=20,
+        element_checks=1000,
+        clauses=tuple(ClauseResult(id, 9, 0, "deviates" if id in broken else "conforms") for id in CLAUSES),
+        deviations=tuple(each for each in found if not each.hazard),
+        hazards=tuple(each for each in found if each.hazard),
+        formats=("float32",),
+        versions={"torch": "2.13"},
+    )
+    return replace(result, **changes)  # type: ignore[arg-type]
+
+
+def many(subjects: int = 10, clauses: int = 50) -> tuple[SubjectResult, ...]:
+    """Subjects that each deviate from many clauses: 500 deviations, if nothing else is asked for."""
+    names = list(CLAUSES)[:clauses]
+    return tuple(
+        subject(
+            f"src/port{number}.py:RMSprop",
+            *(
+                deviation(id, program=replace(PROGRAM, clause=id, subject=f"src/port{number}.py:RMSprop"))
+                for id in names
+            ),
+        )
+        for number in range(subjects)
+    )
+
+
+def events(*results: SubjectResult, complete: bool = True) -> list[Event]:
+    """The events of a run with these results."""
+    found: list[Event] = [RunStarted(tuple(result.name for result in results), ENVIRONMENT)]
+    for result in results:
+        found.append(SubjectStarted(result.name, result.framework, result.dialect, result.formats, result.versions, ""))
+        found += [DeviationFound(result.name, each) for each in (*result.deviations, *result.hazards)]
+        found.append(SubjectFinished(result))
+    return [*found, RunFinished(complete, 2.5)]
+
+
+def record(*results: SubjectResult, complete: bool = True) -> Record:
+    """The record of a run with these results."""
+    return recorded(events(*results, complete=complete))

@@ -1,0 +1,144 @@
+"""Imports point down only, and no framework is imported before one of its subjects is asked for."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLOORS = ("impl", "oracles", "properties", "reports")
+FRAMEWORKS = {"jax", "jaxlib", "keras", "optax", "tensorflow", "tf_keras", "torch"}
+IMPL_MAY_IMPORT = {"array_api_compat", "ml_dtypes", "numpy", "rmspec"} | sys.stdlib_module_names
+
+
+class Import(NamedTuple):
+    """One imported name, and whether importing the module that says so executes it."""
+
+    name: str
+    line: int
+    at_module_level: bool
+
+
+def is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def imports_of(source: str, package: str) -> list[Import]:
+    """List every import of a module of `package`, relative ones resolved, in functions and for types alike."""
+
+    def walk(node: ast.AST, at_module_level: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, at_module_level)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield Import(f"{module}.{alias.name}", node.lineno, at_module_level)
+        elif isinstance(node, ast.If) and is_type_checking(node.test):
+            for child in node.body:
+                yield from walk(child, False)
+            for child in node.orelse:
+                yield from walk(child, at_module_level)
+        else:
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            for child in ast.iter_child_nodes(node):
+                yield from walk(child, at_module_level and not inside)
+
+    return list(walk(ast.parse(source), True))
+
+
+def is_written_for_a_framework(path: Path) -> bool:
+    """Tell whether a module (path from the root) is named for a framework, or holds faulty subjects of one."""
+    if path.parts[0] != "oracles":
+        return False
+    return path.parts[1] == "faults" or path.stem.partition("_")[0] in FRAMEWORKS
+
+
+def broken_rules(source: str, path: Path) -> list[str]:
+    """List the imports of a module that its floor forbids; `path` counts from the root."""
+    floor = path.parts[0]
+    allowed = {f"rmspec.{below}" for below in FLOORS[: FLOORS.index(floor) + 1]}
+    broken = []
+    for name, line, at_module_level in imports_of(source, ".".join(["rmspec", *path.parts[:-1]])):
+        top = name.partition(".")[0]
+        where = f"{path.as_posix()}:{line}: {name}"
+        if top == "rmspec" and ".".join(name.split(".")[:2]) not in allowed:
+            broken.append(f"{where}: {floor} may import {', '.join(sorted(allowed))} only")
+        elif top in FLOORS:
+            broken.append(f"{where}: import by the installed name, rmspec.{name}")
+        elif floor == "impl" and top not in IMPL_MAY_IMPORT:
+            broken.append(f"{where}: impl may import NumPy, ml_dtypes and array-api-compat only")
+        elif top in FRAMEWORKS and at_module_level and not is_written_for_a_framework(path):
+            broken.append(f"{where}: a framework is imported only when one of its subjects is asked for")
+    return broken
+
+
+MODULES = sorted(path.relative_to(ROOT) for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+
+
+def test_every_floor_has_modules() -> None:
+    """All four floors are found, so that no rule below holds for want of a module to break it."""
+    assert {path.parts[0] for path in MODULES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=Path.as_posix)
+def test_imports_point_down(path: Path) -> None:
+    """A module imports only what its floor may import."""
+    assert broken_rules((ROOT / path).read_text(encoding="utf-8"), path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("impl/a.py", "import torch"),
+        ("impl/a.py", "def f():\n    import torch"),
+        ("impl/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from torch import Tensor"),
+        ("impl/a.py", "import hypothesis"),
+        ("impl/a.py", "from rmspec.oracles import Subject"),
+        ("impl/a.py", "from rmspec import oracles"),
+        ("impl/a.py", "from ..oracles import Subject"),
+        ("oracles/a.py", "from rmspec.properties.judge.runner import run"),
+        ("oracles/a.py", "import torch"),
+        ("oracles/torch_foreach.py", "from rmspec.properties import check"),
+        ("oracles/faults/a.py", "from ...properties import check"),
+        ("oracles/a.py", "try:\n    import jax.numpy\nexcept ImportError:\n    pass"),
+        ("properties/a.py", "import rmspec.reports.cli.main"),
+        ("properties/torch_a.py", "import torch"),
+        ("properties/a.py", "class A:\n    from tensorflow import keras"),
+        ("reports/a.py", "if not TYPE_CHECKING:\n    import torch"),
+        ("reports/a.py", "from impl.dialect import Dialect"),
+    ],
+)
+def test_a_forbidden_import_is_found(path: str, source: str) -> None:
+    """An import that breaks one rule is reported once."""
+    assert len(broken_rules(source, Path(path))) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("impl/a.py", "import math\nimport numpy as np\nimport ml_dtypes, array_api_compat\nfrom . import dialect"),
+        ("oracles/a.py", "def f():\n    import torch"),
+        ("oracles/torch_foreach.py", "import torch\nfrom rmspec.impl.spec.dialect import Dialect"),
+        ("oracles/faults/a.py", "import torch\nfrom .. import programs\nfrom ...impl import Dialect"),
+        ("properties/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
+        ("reports/a.py", "import click\nfrom rmspec.properties import check\nfrom rmspec.impl import RMSprop"),
+    ],
+)
+def test_a_permitted_import_is_left_alone(path: str, source: str) -> None:
+    """Imports within a floor, downwards, or of a framework where its subject is made are no breach."""
+    assert broken_rules(source, Path(path)) == []
+
+
+@pytest.mark.parametrize("module", ["rmspec.impl", "rmspec.oracles", "rmspec.properties", "rmspec.reports.cli.main"])
+def test_importing_a_package_imports_no_framework(module: str) -> None:
+    """Importing a package, or the command line, imports no framework, whatever chain of imports it starts."""
+    code = f"import sys, {module}; print(*sorted({FRAMEWORKS!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

@@ -1,0 +1,85 @@
+"""The state machine's programs: a function of the seed, whatever else is imported, and programs all of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rmspec.oracles.program.program import _OPS, from_json, op, to_json
+from rmspec.properties.search.machine import fingerprint, generate
+
+PRINT = "from rmspec.properties.search.machine import fingerprint, generate; print(fingerprint(generate(3, 12)))"
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return generate(3, 40)
+
+
+def printed(*lines: str, folder: Path) -> str:
+    code = "\n".join((*lines, PRINT))
+    environment = {**os.environ, "PYTHONHASHSEED": str(len(lines))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_one_seed_gives_the_same_programs(programs) -> None:
+    """Twice in one process, and another seed gives others."""
+    assert generate(3, 40) == programs
+    assert generate(4, 40) != programs
+
+
+def test_what_is_imported_changes_no_program(tmp_path: Path) -> None:
+    """Local modules full of constants, imported before, are not drawn from: another process has the same cases."""
+    (tmp_path / "constants_of_mine.py").write_text(
+        "\n".join(f"C{n} = {n}.0625 + {n * 7919}" for n in range(200)) + "\nTEXT = 'momentum'\n", encoding="utf-8"
+    )
+    imports = ["import sys", f"sys.path.append({str(tmp_path)!r})", "import constants_of_mine, decimal, fractions"]
+    here = fingerprint(generate(3, 12))
+    assert printed(folder=tmp_path) == here
+    assert printed(*imports, folder=tmp_path) == here
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_as_many_programs_as_were_asked_for(seed: int) -> None:
+    """Each follows the schema and starts with an optimizer: an example that Hypothesis gives up leaves none behind."""
+    programs = generate(seed, 40)
+    assert len(programs) == 40
+    for program in programs:
+        assert from_json(to_json(program)) == program
+        assert op(program.calls[0]) == "create"
+
+
+def test_every_call_of_the_vocabulary_occurs(programs) -> None:
+    """In forty programs each kind of call comes up, but for edits of a saved state, which need one; steps most of all."""
+    counts = Counter(op(call) for program in programs for call in program.calls)
+    assert set(counts) | {"edit_state"} == set(_OPS)
+    assert counts["step"] > 60
+
+
+def test_programs_are_long_enough_to_have_a_history(programs) -> None:
+    """Most of them step several times."""
+    steps = sorted(sum(op(call) == "step" for call in program.calls) for program in programs)
+    assert steps[len(steps) // 2] >= 3
+
+
+def test_a_fingerprint_tells_programs_apart(programs) -> None:
+    """One digit of one number makes another one."""
+    assert fingerprint(programs) == fingerprint(tuple(programs))
+    assert fingerprint(programs) != fingerprint(programs[1:])
+    assert len(fingerprint(programs)) == 16
+
+
+def test_generating_leaves_hypothesis_as_it_was(programs) -> None:
+    """The seal on local constants is lifted again."""
+    from hypothesis.internal.conjecture import providers
+
+    before = providers._get_local_constants
+    generate(0, 2)
+    assert providers._get_local_constants is before

@@ -1,0 +1,368 @@
+"""The list of known deviations, checked both ways: an entry that no longer holds is as wrong as a deviation that none names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import Spoilt, create, program, result, step
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.program.program import Call, Program, SetOption, Step, to_json
+from rmspec.oracles.registry import registered_names
+from rmspec.properties.events import Deviation
+from rmspec.properties.known import BadKnownList, Known, applies, expired, matches, read_known, shipped, speaks_of
+
+WITNESS = program(create(lr=0.5), step(p=2.0), note="a witness")
+
+
+def doubling(session: Any, call: Call) -> None:
+    """Every step moves the parameters to twice their value."""
+    if isinstance(call, Step):
+        for parameter in session._params.values():
+            parameter.data *= 2
+
+
+WRONG = Spoilt(doubling)
+
+
+def entry(**changes: Any) -> Known:
+    return replace(Known("mine", "update", "spoilt", "because", witness=WITNESS), **changes)
+
+
+def deviation(**changes: Any) -> Deviation:
+    return replace(
+        Deviation("update", "param is 1.0, outside [2.0, 3.0]", WITNESS, "value", 2, "A", "p", "param"), **changes
+    )
+
+
+def checked(*entries: Known, subject: Any = WRONG, **settings: Any) -> Any:
+    return result(subject, known=entries, formats=("float32",), **settings)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check of one program is enough: these tests are about the list."""
+    module = import_module("rmspec.properties.check")
+    monkeypatch.setattr(module, "corpus", lambda: (WITNESS,))
+    monkeypatch.setattr(module, "differential", lambda formats: ())
+    monkeypatch.setitem(module.PROFILES, "smoke", replace(module.PROFILES["smoke"], sweeps=0))
+
+
+# -- matching
+
+
+@pytest.mark.parametrize(
+    ("changes", "applies_here"),
+    [
+        ({}, True),
+        ({"subject": "sp*"}, True),
+        ({"subject": "torch*"}, False),
+        ({"subject": "SPOILT"}, False),
+        ({"versions": {"spoilt": ">=1,<2"}}, True),
+        ({"versions": {"spoilt": ">=1.3"}}, False),
+        ({"versions": {"spoilt": "==1.2"}}, True),
+        ({"versions": {"torch": ">=2"}}, False),
+        ({"versions": {"spoilt": ">=1", "torch": ">=2"}}, False),
+    ],
+)
+def test_an_entry_speaks_of_a_subject_at_its_versions(changes: dict[str, Any], applies_here: bool) -> None:
+    """The pattern is a shell's, case counts, and every range named must hold."""
+    assert applies(entry(**changes), "spoilt", {"spoilt": "1.2"}) is applies_here
+
+
+@pytest.mark.parametrize(
+    ("version", "within"), [("2.13.0+cpu", True), ("2.13.0rc1", True), ("2.14.0.dev20250101", True), ("odd", False)]
+)
+def test_a_local_or_early_version_is_compared_as_one(version: str, within: bool) -> None:
+    """The part behind the plus does not count, and a pre-release is inside a range."""
+    assert applies(entry(versions={"torch": ">=2.6,<3"}), "spoilt", {"torch": version}) is within
+
+
+@pytest.mark.parametrize(
+    ("when", "named"),
+    [
+        ({}, True),
+        ({"kind": "value"}, True),
+        ({"kind": "raised"}, False),
+        ({"kind": ["raised", "value"]}, True),
+        ({"role": "param"}, True),
+        ({"role": ["square_avg", "param"]}, True),
+        ({"role": ["square_avg"]}, False),
+        ({"message": "outside"}, True),
+        ({"message": "KeyError"}, False),
+        ({"formats": ["float32", "float64"]}, True),
+        ({"formats": "float16"}, False),
+        ({"call": "step"}, True),
+        ({"call": ["load"]}, False),
+        ({"options": ["lr"]}, True),
+        ({"options": ["lr", "momentum"]}, False),
+        ({"kind": "value", "role": "grad_avg"}, False),
+    ],
+)
+def test_a_deviation_is_named_where_every_condition_holds(when: dict[str, Any], named: bool) -> None:
+    """Kind, role, message, formats, call and options: all that are given count."""
+    assert matches(entry(when=when), deviation()) is named
+
+
+def test_a_deviation_of_another_clause_is_not_named() -> None:
+    """The clause is the first condition."""
+    assert not matches(entry(), deviation(clause="step"))
+
+
+# -- both ways
+
+
+def test_a_deviation_that_is_listed_is_known() -> None:
+    """The verdict says so, with the entry's name and reason, and nothing is stale."""
+    verdict = checked(entry())
+    assert (verdict.verdict, verdict.stale) == ("known", ())
+    assert [(each.known, each.reason) for each in verdict.deviations] == [("mine", "because")]
+    assert next(each.verdict for each in verdict.clauses if each.id == "update") == "known"
+
+
+def test_a_deviation_that_is_not_listed_is_a_deviation() -> None:
+    """Without the entry, or with one of another clause, subject or version, the verdict is that it deviates."""
+    for entries in (
+        (),
+        (entry(clause="momentum-update", witness=None),),
+        (entry(subject="torch"),),
+        (entry(versions={"spoilt": "<1"}),),
+    ):
+        assert result(WRONG, known=entries, formats=("float32",), fail_fast=True).verdict == "deviates"
+
+
+def test_an_entry_whose_witness_conforms_is_stale() -> None:
+    """It names what no longer occurs, whatever the search happened to find."""
+    verdict = checked(entry(), subject=Spoilt())
+    assert verdict.stale == ("mine: its witness no longer deviates",)
+
+
+def test_an_entry_whose_witness_breaks_another_clause_is_stale() -> None:
+    """The witness must show what the entry says."""
+    assert checked(entry(when={"kind": "raised"})).stale == ("mine: its witness no longer deviates",)
+    assert checked(entry(clause="eps-placement")).stale == ("mine: its witness no longer deviates",)
+
+
+def test_an_entry_without_a_clause_is_stale() -> None:
+    """A name that no clause has can match nothing."""
+    (stale,) = checked(entry(clause="updaet")).stale
+    assert "there is no clause 'updaet'" in stale
+
+
+def test_an_entry_without_a_witness_must_be_found() -> None:
+    """What the search finds keeps it alive; what it does not find makes it stale."""
+    assert result(WRONG, known=(entry(witness=None),), formats=("float32",)).stale == ()
+    (stale,) = checked(entry(witness=None, clause="momentum-lr")).stale
+    assert "no witness" in stale
+
+
+@pytest.mark.parametrize("changes", [{"subject": "torch*"}, {"versions": {"spoilt": ">=2"}}])
+def test_an_entry_about_something_else_is_never_stale(changes: dict[str, Any]) -> None:
+    """Other subjects and other versions are not its business."""
+    assert checked(entry(**changes), subject=Spoilt()).stale == ()
+
+
+def test_a_witness_that_cannot_be_asked_is_not_stale() -> None:
+    """In a run without its format or its feature nothing is known of it."""
+    assert (
+        checked(
+            entry(witness=program(create(), step(p=1.0), params=(replace(WITNESS.params[0], dtype="float64"),))),
+            subject=Spoilt(),
+        ).stale
+        == ()
+    )
+    scheduled = program(create(), SetOption("A", 0, {"lr": 0.5}), step(p=1.0))
+    assert checked(entry(witness=scheduled), subject=Spoilt(), without=frozenset({"schedule"})).stale == ()
+
+
+def test_an_empty_list_knows_nothing() -> None:
+    """--no-known is a list without entries, not the shipped one."""
+    assert result(WRONG, known=(), formats=("float32",), fail_fast=True).verdict == "deviates"
+
+
+# -- the shipped list
+
+
+def test_the_shipped_list_is_complete_in_itself() -> None:
+    """Every entry has an id of its own, a clause that exists, a reason, a version range and a witness."""
+    entries = shipped()
+    assert len({each.id for each in entries}) == len(entries) > 5
+    for each in entries:
+        assert each.clause in CLAUSES
+        assert len(each.reason) > 30
+        assert each.versions
+        assert each.witness is not None
+        assert any(speaks_of(each, name) for name in registered_names())
+
+
+@pytest.mark.parametrize("each", [each for each in shipped() if each.id.startswith("torch")], ids=lambda each: each.id)
+def test_every_shipped_witness_still_deviates(each: Known) -> None:
+    """On each registered subject of torch that an entry speaks of, its witness shows it (tests/frameworks has the others)."""
+    pytest.importorskip("torch")
+    from rmspec.oracles.loader import load
+
+    for name in registered_names():
+        if speaks_of(each, name) and name not in ("torch:compiled", "torch:capturable"):
+            assert result(load(name), known=(each,)).stale == (), name
+
+
+# -- reading a list
+
+
+def written(folder: Path, text: str, witness: Program | None = None) -> Path:
+    if witness is not None:
+        (folder / "witness.json").write_text(json.dumps(to_json(witness)), encoding="utf-8")
+    path = folder / "known.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+FULL = """
+[[known]]
+id = "mine"
+clause = "update"
+subject = "mine.py:*"
+versions = { torch = ">=2,<3" }
+when = { kind = "value", formats = ["float16"] }
+reason = "because"
+link = "https://example.org"
+witness = "witness.json"
+inheritable = true
+"""
+
+
+def test_a_list_is_read_with_its_witnesses(tmp_path: Path) -> None:
+    """The witness stands beside the list."""
+    (read,) = read_known(written(tmp_path, FULL, WITNESS))
+    assert (read.id, read.clause, read.subject, read.reason, read.inheritable) == (
+        "mine",
+        "update",
+        "mine.py:*",
+        "because",
+        True,
+    )
+    assert read.versions == {"torch": ">=2,<3"}
+    assert read.witness == WITNESS
+    assert read_known(written(tmp_path, "")) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("known = [", "is not TOML"),
+        ("known = 3", "must hold [[known]] tables"),
+        ("known = [1, 2]", "known.toml"),
+        ('[[entry]]\nid = "x"', "must hold [[known]] tables"),
+        (FULL.replace("reason", "raeson"), "entry mine: unknown key 'raeson'"),
+        (FULL.replace('reason = "because"', ""), "entry mine: no 'reason'"),
+        (FULL.replace('id = "mine"', ""), "entry 1: no 'id'"),
+        (FULL.replace("kind =", "knid ="), "entry mine: unknown condition 'knid'"),
+        (FULL.replace('">=2,<3"', '"two"'), "entry mine: 'two' is not a version range"),
+        (FULL.replace("witness.json", "gone.json"), "entry mine: there is no witness gone.json"),
+        (FULL.replace("witness.json", "."), "entry mine"),
+        (FULL.replace('{ torch = ">=2,<3" }', '"2"'), "entry 1: versions is not a table"),
+        (FULL.replace('{ kind = "value", formats = ["float16"] }', '"value"'), "entry 1: when is not a table"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
+    """The entry and the key are named, and what would be right."""
+    with pytest.raises(BadKnownList) as caught:
+        read_known(written(tmp_path, text, WITNESS))
+    assert said in caught.value.what
+
+
+def test_a_witness_that_is_no_program_is_refused(tmp_path: Path) -> None:
+    """The message names the entry, the witness and the place."""
+    path = written(tmp_path, FULL)
+    (tmp_path / "witness.json").write_text('{"schema": "rmspec.program/1"', encoding="utf-8")
+    with pytest.raises(BadKnownList, match=r"entry mine: witness\.json is not JSON"):
+        read_known(path)
+
+
+def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A missing file and one of bytes are bad input."""
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    for name in ("gone.toml", "bytes.toml"):
+        with pytest.raises(InputProblem, match=name):
+            read_known(tmp_path / name)
+
+
+# -- entries that expire
+
+
+def test_an_entry_counts_until_its_last_day_is_over() -> None:
+    """On the day that it names it still counts, on the next it does not; without a date it counts for ever."""
+    last = date(2027, 1, 31)
+    assert not expired(entry(expires=last), last)
+    assert expired(entry(expires=last), date(2027, 2, 1))
+    assert not expired(entry(), date.max)
+
+
+def test_a_deviation_whose_entry_has_expired_is_new_again() -> None:
+    """It fails the run as if it were not listed, and the entry is named, with its date; found by the search or not."""
+    for search in (True, False):
+        subject = WRONG if search else Spoilt(_only_the_witness)
+        witness = WITNESS if search else LATER
+        verdict = checked(entry(expires=date(2020, 1, 31), witness=witness), subject=subject)
+        assert verdict.verdict == "deviates"
+        assert [each.known for each in verdict.deviations if each.clause == "update"] == [None]
+        assert verdict.stale == ("mine: it expired on 2020-01-31, and no longer counts",)
+
+
+LATER = program(create(lr=0.5), *(step(p=2.0) for _ in range(3)))
+
+
+def _only_the_witness(session: Any, call: Call) -> None:
+    """The third step goes wrong; the one program of the search has one."""
+    if isinstance(call, Step):
+        session.steps = getattr(session, "steps", 0) + 1
+        if session.steps == 3:
+            doubling(session, call)
+
+
+def test_an_entry_that_has_not_expired_is_known() -> None:
+    """A date to come changes nothing."""
+    verdict = checked(entry(expires=date(2999, 12, 31)))
+    assert (verdict.verdict, verdict.stale) == ("known", ())
+
+
+def test_an_expired_entry_of_what_is_mended_is_stale_alone() -> None:
+    """Nothing deviates: the entry is all that there is to say."""
+    verdict = checked(entry(expires=date(2020, 1, 31)), subject=Spoilt())
+    assert verdict.verdict == "conforms"
+    assert len(verdict.stale) == 1
+    assert checked(entry(expires=date(2020, 1, 31), subject="torch")).stale == ()
+
+
+def test_a_date_is_read(tmp_path: Path) -> None:
+    """As TOML writes one."""
+    (read,) = read_known(written(tmp_path, f"{FULL}expires = 2027-01-31\n", WITNESS))
+    assert read.expires == date(2027, 1, 31)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'{FULL}expires = "2027-01-31"\n', "expires = '2027-01-31' is not a date"),
+        (f"{FULL}expires = 2027-01-31T00:00:00\n", "is not a date"),
+        (f"{FULL}exprires = 2027-01-31\n", "unknown key 'exprires'; did you mean expires?"),
+        (FULL.replace("formats =", "fromats ="), "unknown condition 'fromats'; did you mean formats?"),
+        (FULL.replace('"value"', '"vaule"'), "unknown value 'vaule' of kind; did you mean value?"),
+        (FULL.replace('["float16"]', '["flaot16"]'), "unknown value 'flaot16' of formats; did you mean float16?"),
+        (FULL.replace("inheritable = true", 'inheritable = "yes"'), "inheritable is not true or false"),
+        (FULL.replace('"because"', "3"), "reason is not a string"),
+        (FULL + FULL, "two entries with the id 'mine'"),
+    ],
+)
+def test_a_typing_error_is_refused_with_the_closest_name(tmp_path: Path, text: str, said: str) -> None:
+    """An entry that could never match, or never expire, is no entry."""
+    with pytest.raises(BadKnownList) as caught:
+        read_known(written(tmp_path, text, WITNESS))
+    assert said in caught.value.what
