@@ -7,7 +7,7 @@ to follow it; ``Settings`` are its options. ``run`` executes one program and com
 a real training run. Importing this imports no framework.
 """
 
-from rmspec.properties.check import PROFILES, Profile, Settings, check, examine
+from rmspec.properties.check import check, examine
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.events import ClauseResult, Deviation, Event, SubjectResult
 from rmspec.properties.identify.answer import Identification
@@ -16,6 +16,7 @@ from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import Run, run
 from rmspec.properties.known import BadKnownList, Known, read_known, shipped
 from rmspec.properties.recordings.record import record
+from rmspec.properties.settings import PROFILES, Profile, Settings
 
 __all__ = [
     "PROFILES",

@@ -9,11 +9,10 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
-from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect, dialect_named
 from rmspec.oracles.loader import load
@@ -39,56 +38,11 @@ from rmspec.properties.judge.runner import run
 from rmspec.properties.known import Known, applies, expired, matches, shipped
 from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fitting import admit, restrict
+from rmspec.properties.settings import PROFILES, Profile, Settings
 from rmspec.properties.trajectory import Trajectory, trajectory
 from rmspec.properties.verdicts import ClauseVerdicts, subject_verdict
 
 __all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay", "trial"]
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How much is searched: ``programs`` from the state machine and ``sweeps`` from seeds, with ``wide`` tensors.
-
-    The corpus is replayed in float32 whole, and in every other format one in ``every`` of its programs.
-    ``endless`` keeps sweeping until the time budget is spent, when there is one.
-    """
-
-    name: str
-    programs: int
-    sweeps: int
-    wide: int
-    endless: bool = False
-    every: int = 1
-
-
-PROFILES: dict[str, Profile] = {
-    each.name: each
-    for each in (
-        Profile("smoke", 30, 16, 512, every=3),
-        Profile("ci", 400, 400, 4096),
-        Profile("deep", 2000, 4000, 16384, endless=True),
-    )
-}
-"""The profiles of ``--profile`` by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How subjects are checked; the fields are the options of ``rmspec check``."""
-
-    profile: str = "ci"
-    seed: int = 0
-    time_budget: float | None = None
-    dialect: str | None = None
-    device: str = "cpu"
-    formats: tuple[str, ...] = ()
-    without: frozenset[str] = frozenset()
-    fail_fast: bool = False
-    known: tuple[Known, ...] | None = None
-    baseline: str | None = None
-    policy: Policy = STRICT
-    framework: str | None = None
-    programs: tuple[Program, ...] | None = None
 
 
 def check(

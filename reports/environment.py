@@ -7,7 +7,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from rmspec.properties.check import Settings
+from rmspec.properties.settings import Settings
 
 __all__ = ["environment", "version"]
 

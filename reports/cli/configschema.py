@@ -16,7 +16,7 @@ from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.registry import FRAMEWORKS
 from rmspec.oracles.subject import FEATURES
-from rmspec.properties.check import PROFILES
+from rmspec.properties.settings import PROFILES
 from rmspec.reports.cli.options import CheckOptions
 from rmspec.reports.cli.pyproject import KEYS
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from rmspec.oracles.loader import check_name
-from rmspec.properties.check import Settings
 from rmspec.properties.identify.answer import Identification, Standing
+from rmspec.properties.settings import Settings
 from rmspec.reports.cli.options import check_framework, formats_named
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write

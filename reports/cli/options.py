@@ -13,8 +13,8 @@ from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.registry import FRAMEWORKS, registered_names
 from rmspec.oracles.subject import FEATURES
-from rmspec.properties.check import PROFILES, Settings
 from rmspec.properties.known import read_known, shipped
+from rmspec.properties.settings import PROFILES, Settings
 from rmspec.reports.outputs import check_folder, check_writable
 from rmspec.reports.problems import BadOption, choose
 

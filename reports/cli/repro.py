@@ -16,9 +16,9 @@ from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.reader import is_recording
 from rmspec.oracles.torch.script import standalone_script
-from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation
 from rmspec.properties.known import Known, read_known, shipped
+from rmspec.properties.settings import Settings
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files.programs import file_commands, read_program
 from rmspec.reports.problems import BadOption, choose

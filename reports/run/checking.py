@@ -12,7 +12,6 @@ from typing import Literal
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
-from rmspec.properties.check import Settings
 from rmspec.properties.events import (
     ClauseResult,
     Deviation,
@@ -27,6 +26,7 @@ from rmspec.properties.events import (
     SubjectStarted,
     Verdict,
 )
+from rmspec.properties.settings import Settings
 from rmspec.reports.environment import environment
 from rmspec.reports.files.reporter import Reporter
 from rmspec.reports.problems import InternalError

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rmspec.oracles.program.program import Program
-from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation, Event
 from rmspec.properties.identify.answer import Identification
 from rmspec.properties.recordings.reproduction import Question, Reproduction
+from rmspec.properties.settings import Settings
 
 __all__ = [
     "Answer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rmspec.oracles.errors import InputProblem
-from rmspec.properties.check import Settings
+from rmspec.properties.settings import Settings
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import InternalError
 from rmspec.reports.run.jobs import Answer, Failed, Job, Load

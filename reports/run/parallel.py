@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from rmspec.properties.check import Settings
+from rmspec.properties.settings import Settings
 from rmspec.reports.run.jobs import Answer, Check, Failed, Job, Load
 from rmspec.reports.run.parent import Overseer, WorkerLost
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rmspec.properties.check import Settings
 from rmspec.properties.events import Deviation
+from rmspec.properties.settings import Settings
 from rmspec.reports.run.jobs import Failed, Load, Replay, Replayed
 from rmspec.reports.run.parent import Overseer, WorkerLost
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Subject
-from rmspec.properties.check import Settings, trial
+from rmspec.properties.check import trial
 from rmspec.properties.events import Deviation
+from rmspec.properties.settings import Settings
 
 __all__ = ["replay"]
 

@@ -20,10 +20,11 @@ from multiprocessing.connection import Connection
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import CannotImport, InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.loader import load
-from rmspec.properties.check import Settings, examine, generated
+from rmspec.properties.check import examine, generated
 from rmspec.properties.identify.identification import identify
 from rmspec.properties.recordings.reproduction import reproduced
 from rmspec.properties.search.machine import fingerprint
+from rmspec.properties.settings import Settings
 from rmspec.reports.run.heartbeat import WatchedSubject
 from rmspec.reports.run.jobs import (
     Beat,

@@ -19,10 +19,11 @@ from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.torch.script import MAX_LINES, standalone_script
-from rmspec.properties.check import Settings, examine, generated, replay
+from rmspec.properties.check import examine, generated, replay
 from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
 from rmspec.properties.judge.runner import run
 from rmspec.properties.known import applies, shipped
+from rmspec.properties.settings import Settings
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("keras")

@@ -12,10 +12,11 @@ from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, dialect_named
 from rmspec.oracles.numpy.subject import ReferenceSession, ReferenceSubject
 from rmspec.oracles.program.program import Call, Create, Group, OptionValue, Param, Program, SetGrad, Step
 from rmspec.oracles.subject import Capabilities, Observation, Outcome, Subject
-from rmspec.properties.check import Settings, examine
+from rmspec.properties.check import examine
 from rmspec.properties.events import DeviationFound, SubjectFinished, SubjectResult
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import run
+from rmspec.properties.settings import Settings
 
 P = Param("p")
 """One float32 parameter of one element, 1.0."""

@@ -15,9 +15,10 @@ from rmspec.oracles.errors import UnknownSubject
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Call, Create, Group, Load, Program, Save, SetGrad, Step, ZeroGrad
 from rmspec.oracles.subject import Capabilities
-from rmspec.properties.check import PROFILES, Settings, check, examine, generated
+from rmspec.properties.check import check, examine, generated
 from rmspec.properties.events import Progress, SubjectFinished, SubjectResult, SubjectStarted
 from rmspec.properties.search.corpus import corpus
+from rmspec.properties.settings import PROFILES, Settings
 
 module = import_module("rmspec.properties.check")  # the package exports a function of the same name
 

@@ -12,8 +12,9 @@ import pytest
 
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
-from rmspec.properties.check import Settings, examine, generated
+from rmspec.properties.check import examine, generated
 from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
+from rmspec.properties.settings import Settings
 
 torch = pytest.importorskip("torch")
 

@@ -28,8 +28,9 @@ from rmspec.oracles.faults.catalogue import FAULTS, Fault
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.torch.script import MAX_LINES, standalone_script
-from rmspec.properties.check import Settings, examine, generated
+from rmspec.properties.check import examine, generated
 from rmspec.properties.events import DeviationFound
+from rmspec.properties.settings import Settings
 
 torch = pytest.importorskip("torch")
 

@@ -24,8 +24,9 @@ from rmspec.oracles.program.program import (
     Step,
 )
 from rmspec.oracles.torch.script import standalone_script
-from rmspec.properties.check import Settings, replay
+from rmspec.properties.check import replay
 from rmspec.properties.events import Deviation
+from rmspec.properties.settings import Settings
 
 torch = pytest.importorskip("torch")
 

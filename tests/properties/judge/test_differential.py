@@ -17,11 +17,12 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS, dialect_named
 from rmspec.oracles.loader import load
 from rmspec.oracles.numpy.subject import ReferenceSubject
-from rmspec.properties.check import Settings, examine, replay
+from rmspec.properties.check import examine, replay
 from rmspec.properties.events import SubjectFinished
 from rmspec.properties.judge.differential import differences, programs
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.search.fitting import admit
+from rmspec.properties.settings import Settings
 
 NAMES = tuple(id for id, each in CLAUSES.items() if each.kind == "differential")
 FORMATS = ("float32", "float64", "float16", "bfloat16")
