@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -377,6 +377,24 @@ def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
 
 
 def _check_names(program: Program) -> None:
+    _check_params(program)
+    params = {param.name for param in program.params}
+    optimizers, slots = set[str](), set[str]()
+    for index, call in enumerate(program.calls):
+        if isinstance(call, Create):
+            optimizers.add(call.optimizer)
+        if isinstance(call, Save):
+            slots.add(call.slot)
+        for name in _params_of(call):
+            if name not in params:
+                raise ValueError(f"call {index} names a parameter that is not declared: {name}")
+        if hasattr(call, "optimizer") and call.optimizer not in optimizers:
+            raise ValueError(f"call {index} names an optimizer that is not created: {call.optimizer}")
+        if isinstance(call, Load | EditState) and call.slot not in slots:
+            raise ValueError(f"call {index} names a slot that was not saved: {call.slot}")
+
+
+def _check_params(program: Program) -> None:
     names = [param.name for param in program.params]
     if len(set(names)) != len(names):
         raise ValueError("two parameters have one name")
@@ -390,28 +408,21 @@ def _check_names(program: Program) -> None:
         raise ValueError(
             f"its parameters have {count:,} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
         )
-    known, optimizers, slots = set(names), set(), set()
-    for index, call in enumerate(program.calls):
-        if isinstance(call, Create):
-            optimizers.add(call.optimizer)
-        used: list[str] = []
-        if isinstance(call, Create):
-            used = [name for group in call.groups for name in group.params]
-        elif isinstance(call, AddParamGroup):
-            used = list(call.group.params)
-        elif isinstance(call, SetGrad | Freeze):
-            used = [call.param]
-        elif isinstance(call, Step):
-            used = list(call.grads)
-        if isinstance(call, Save):
-            slots.add(call.slot)
-        for name in used:
-            if name not in known:
-                raise ValueError(f"call {index} names a parameter that is not declared: {name}")
-        if hasattr(call, "optimizer") and call.optimizer not in optimizers:
-            raise ValueError(f"call {index} names an optimizer that is not created: {call.optimizer}")
-        if isinstance(call, Load | EditState) and call.slot not in slots:
-            raise ValueError(f"call {index} names a slot that was not saved: {call.slot}")
+
+
+def _params_of(call: Call) -> Iterable[str]:
+    """List the parameters that a call names."""
+    match call:
+        case Create():
+            return [name for group in call.groups for name in group.params]
+        case AddParamGroup():
+            return call.group.params
+        case SetGrad() | Freeze():
+            return (call.param,)
+        case Step():
+            return call.grads
+        case _:
+            return ()
 
 
 @cache

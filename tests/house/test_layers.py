@@ -1,62 +1,21 @@
 """Imports point down only, and no framework is imported before one of its subjects is asked for."""
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-FLOORS = ("impl", "oracles", "properties", "reports")
-FRAMEWORKS = {"jax", "jaxlib", "keras", "optax", "tensorflow", "tf_keras", "torch"}
-IMPL_MAY_IMPORT = {"array_api_compat", "ml_dtypes", "numpy", "rmspec"} | sys.stdlib_module_names
-
-
-class Import(NamedTuple):
-    """One imported name, and whether importing the module that says so executes it."""
-
-    name: str
-    line: int
-    at_module_level: bool
-
-
-def is_type_checking(test: ast.expr) -> bool:
-    return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-
-
-def imports_of(source: str, package: str) -> list[Import]:
-    """List every import of a module of `package`, relative ones resolved, in functions and for types alike."""
-
-    def walk(node: ast.AST, at_module_level: bool) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(alias.name, node.lineno, at_module_level)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            for alias in node.names:
-                yield Import(f"{module}.{alias.name}", node.lineno, at_module_level)
-        elif isinstance(node, ast.If) and is_type_checking(node.test):
-            for child in node.body:
-                yield from walk(child, False)
-            for child in node.orelse:
-                yield from walk(child, at_module_level)
-        else:
-            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            for child in ast.iter_child_nodes(node):
-                yield from walk(child, at_module_level and not inside)
-
-    return list(walk(ast.parse(source), True))
+from imports import FLOORS, FRAMEWORKS, IMPL_MAY_IMPORT, MODULES, ROOT, imports_of, package_of
 
 
 def is_written_for_a_framework(path: Path) -> bool:
-    """Tell whether a module (path from the root) is named for a framework, or holds faulty subjects of one."""
-    if path.parts[0] != "oracles":
+    """Tell whether a module (path from the root) is in a framework's folder, or holds faulty subjects of one.
+
+    What describes the framework is read before its subjects are asked for, and is no such module.
+    """
+    if path.parts[0] != "oracles" or path.stem in ("__init__", "descriptor"):
         return False
-    return path.parts[1] == "faults" or path.stem.partition("_")[0] in FRAMEWORKS
+    return len(path.parts) > 2 and path.parts[1] in FRAMEWORKS | {"faults"}
 
 
 def broken_rules(source: str, path: Path) -> list[str]:
@@ -64,7 +23,7 @@ def broken_rules(source: str, path: Path) -> list[str]:
     floor = path.parts[0]
     allowed = {f"rmspec.{below}" for below in FLOORS[: FLOORS.index(floor) + 1]}
     broken = []
-    for name, line, at_module_level in imports_of(source, ".".join(["rmspec", *path.parts[:-1]])):
+    for name, line, at_module_level in imports_of(source, package_of(path)):
         top = name.partition(".")[0]
         where = f"{path.as_posix()}:{line}: {name}"
         if top == "rmspec" and ".".join(name.split(".")[:2]) not in allowed:
@@ -76,9 +35,6 @@ def broken_rules(source: str, path: Path) -> list[str]:
         elif top in FRAMEWORKS and at_module_level and not is_written_for_a_framework(path):
             broken.append(f"{where}: a framework is imported only when one of its subjects is asked for")
     return broken
-
-
-MODULES = sorted(path.relative_to(ROOT) for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
 
 def test_every_floor_has_modules() -> None:
@@ -104,7 +60,9 @@ def test_imports_point_down(path: Path) -> None:
         ("impl/a.py", "from ..oracles import Subject"),
         ("oracles/a.py", "from rmspec.properties.judge.runner import run"),
         ("oracles/a.py", "import torch"),
-        ("oracles/torch_foreach.py", "from rmspec.properties import check"),
+        ("oracles/torch/descriptor.py", "import torch"),
+        ("oracles/torch/__init__.py", "from torch import Tensor"),
+        ("oracles/torch/foreach.py", "from rmspec.properties import check"),
         ("oracles/faults/a.py", "from ...properties import check"),
         ("oracles/a.py", "try:\n    import jax.numpy\nexcept ImportError:\n    pass"),
         ("properties/a.py", "import rmspec.reports.cli.main"),
@@ -124,7 +82,7 @@ def test_a_forbidden_import_is_found(path: str, source: str) -> None:
     [
         ("impl/a.py", "import math\nimport numpy as np\nimport ml_dtypes, array_api_compat\nfrom . import dialect"),
         ("oracles/a.py", "def f():\n    import torch"),
-        ("oracles/torch_foreach.py", "import torch\nfrom rmspec.impl.spec.dialect import Dialect"),
+        ("oracles/torch/foreach.py", "import torch\nfrom rmspec.impl.spec.dialect import Dialect"),
         ("oracles/faults/a.py", "import torch\nfrom .. import programs\nfrom ...impl import Dialect"),
         ("properties/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
         ("reports/a.py", "import click\nfrom rmspec.properties import check\nfrom rmspec.impl import RMSprop"),
