@@ -25,8 +25,8 @@ from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS, Defaults, Dialect
 from rmspec.oracles.registry import FRAMEWORKS
-from rmspec.reports.cli.configschema import config_schema
 from rmspec.reports.cli.main import _check, _group
+from rmspec.reports.config.schema import config_schema
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("impl", "oracles", "properties", "reports")

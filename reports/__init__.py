@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rmspec.reports.exit_codes import ExitCode, exit_code
-    from rmspec.reports.files.reporter import Record, Reporter
+    from rmspec.reports.record import Record, Reporter
 
 __all__ = ["ExitCode", "Record", "Reporter", "exit_code"]
 
 _PLACES = {
     "ExitCode": "exit_codes",
     "exit_code": "exit_codes",
-    "Record": "files.reporter",
-    "Reporter": "files.reporter",
+    "Record": "record",
+    "Reporter": "record",
 }
 
 

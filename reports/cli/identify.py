@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rmspec.oracles.loader import check_name
 from rmspec.properties.identify.answer import Identification, Standing
 from rmspec.properties.settings import Settings
-from rmspec.reports.cli.options import check_framework, formats_named
+from rmspec.reports.config.options import check_framework, formats_named
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import BadOption

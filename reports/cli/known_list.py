@@ -18,11 +18,11 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import Program, from_json
 from rmspec.properties.known import Known, expired, read_known, shipped
-from rmspec.reports.cli.pyproject import read_config
+from rmspec.reports.config.pyproject import read_config
 from rmspec.reports.files.json import schema
 from rmspec.reports.files.known_toml import WITNESSES, NewEntry, append, orphans, remove
-from rmspec.reports.files.programs import read_program
 from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.stored import read_program
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.text import plain
 

@@ -77,9 +77,22 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. Raises ``UsageError`` with the closest one."""
         found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name in _PYTHON_ONLY:
+            raise _PYTHON_ONLY[cmd_name]
         if found is None:
             raise click.UsageError(f"unknown command {cmd_name!r}{nearest(cmd_name, self.commands)}", ctx)
         return found
+
+
+_PYTHON_ONLY = {
+    "record": BadOption(
+        "record is no command: it is Python only",
+        "a training run is recorded by its own code",
+        "write \"with rmspec.properties.record(optimizer, 'recording'):\" around its loop, then rmspec repro recording; "
+        "docs/how-to/training-run.md shows the whole of it, and so does help(rmspec.properties.record)",
+    )
+}
+"""What rmspec does only from Python: where to find it."""
 
 
 @click.group(
@@ -217,8 +230,8 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
 
     Takes the options of check. The table [tool.rmspec] of the nearest pyproject.toml comes next, then the default.
     """
-    from rmspec.reports.cli.config import effective
-    from rmspec.reports.cli.configschema import rendered
+    from rmspec.reports.config.effective import effective
+    from rmspec.reports.config.schema import rendered
 
     print(rendered(_check) if schema else effective(_typed(ctx, given), Path.cwd(), as_json=as_json))
     return ExitCode.CONFORMS

@@ -13,10 +13,10 @@ from rmspec.reports.cli import check
 from rmspec.reports.exit_codes import ExitCode, exit_code
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files.folder import check_place, put
-from rmspec.reports.files.programs import program_file, program_text
-from rmspec.reports.files.reporter import Document
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import deviation_of, merged, read, result_of
+from rmspec.reports.record import Document
+from rmspec.reports.stored import program_file, program_text
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.table import verdict_lines
 from rmspec.reports.text import plain

@@ -20,10 +20,10 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.known import Known, read_known, shipped
 from rmspec.properties.settings import Settings
 from rmspec.reports.exit_codes import ExitCode
-from rmspec.reports.files.programs import file_commands, read_program
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.jobs import Replay, Replayed
 from rmspec.reports.run.one_job import Stopped, asked
+from rmspec.reports.stored import file_commands, read_program
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from rmspec.reports.exit_codes import ExitCode, exit_code, failing
-from rmspec.reports.files.reporter import Record
+from rmspec.reports.record import Record
 from rmspec.reports.terminal.table import tallies
 
 __all__ = ["document", "render"]

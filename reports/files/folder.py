@@ -12,10 +12,11 @@ from pathlib import Path
 
 from rmspec.reports.outputs import check_folder
 from rmspec.reports.problems import BadOption
+from rmspec.reports.stored import FOLDERS
 
 __all__ = ["check_place", "put"]
 
-_OWN = re.compile(r"report\.(html|md|json)|repro|repro/[^/]+\.json")
+_OWN = re.compile(rf"report\.(html|md|json)|repro(/({'|'.join(FOLDERS)}))?|repro/(({'|'.join(FOLDERS)})/)?[^/]+\.json")
 
 
 def check_place(path: str, *, force: bool = False) -> None:
@@ -73,7 +74,7 @@ def _write(draft: Path, files: Mapping[str, str]) -> None:
     draft.chmod(0o777 & ~mask)
     for name, text in files.items():
         file = draft / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8", newline="\n")
 
 

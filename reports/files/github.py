@@ -22,8 +22,8 @@ from rmspec.properties.events import Event, RunFinished, SubjectResult
 from rmspec.reports.exit_codes import failing
 from rmspec.reports.files import markdown as markdown_report
 from rmspec.reports.files.locations import Place, place
-from rmspec.reports.files.programs import repro_commands
-from rmspec.reports.files.reporter import Document, Record, Reporter
+from rmspec.reports.record import Document, Record, Reporter
+from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.text import plain
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rmspec.impl.spec.wording import statement
 from rmspec.oracles.torch.script import standalone_script
 from rmspec.properties.events import Deviation
-from rmspec.reports.files.reporter import Record
+from rmspec.reports.record import Record
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
 

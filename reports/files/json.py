@@ -17,7 +17,7 @@ from rmspec.oracles.torch.script import standalone_script
 from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
 from rmspec.properties.judge.usage import EDGES, EVERY, UseCounts, UsedElement
 from rmspec.properties.trajectory import FORMAT, HYPER, OBJECTIVE, Trajectory
-from rmspec.reports.files.reporter import Record
+from rmspec.reports.record import Record
 from rmspec.reports.text import element_count
 
 __all__ = ["SCHEMA", "deviation_document", "document", "render", "result_document", "schema"]

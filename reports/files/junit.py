@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from rmspec.impl.spec.wording import statement
 from rmspec.properties.events import ClauseResult, SubjectResult
-from rmspec.reports.files.programs import repro_commands
-from rmspec.reports.files.reporter import Record
+from rmspec.reports.record import Record
+from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block
 
 __all__ = ["render"]

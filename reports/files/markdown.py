@@ -7,7 +7,7 @@ import re
 from rmspec.impl.spec.wording import statement
 from rmspec.oracles.torch.script import standalone_script
 from rmspec.properties.events import Deviation, SubjectResult
-from rmspec.reports.files.reporter import Record
+from rmspec.reports.record import Record
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot

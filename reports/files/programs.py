@@ -1,92 +1,14 @@
-"""Stored programs: where each counterexample of a run is written (``--repro-dir``), and reading one back."""
+"""The folder of counterexamples (``--repro-dir``): a file for the program of each deviation and hazard of a run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import shlex
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
-from rmspec.oracles.errors import MalformedProgram
-from rmspec.oracles.program.program import Program, parse, to_json
-from rmspec.properties.events import Deviation, Event, RunStarted, SubjectFinished
+from rmspec.properties.events import Event, RunStarted, SubjectFinished
 from rmspec.reports.outputs import make_folder, write
+from rmspec.reports.stored import program_file, program_text
 
-__all__ = ["Programs", "file_commands", "program_file", "program_text", "read_program", "repro_commands"]
-
-
-def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Deviation) -> str:
-    """The file of the program of a deviation of subject ``name``, in a run over ``subjects``."""
-    kind = "hazard" if deviation.hazard else _plain(deviation.known) if deviation.known else ""
-    parts = [_slug(subjects, name), deviation.clause, *([kind] if kind else [])]
-    return str(Path(folder) / f"{'-'.join(parts)}.json")
-
-
-def program_text(program: Program) -> str:
-    """A program as its file holds it."""
-    return json.dumps(to_json(program), indent=1) + "\n"
-
-
-def read_program(path: str) -> Program:
-    """The program in a file. Raises ``MalformedProgram``, which says what is wrong with the file or its text."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except UnicodeDecodeError:
-        raise MalformedProgram(f"{path} is not text", hint="give a file that rmspec check --repro-dir wrote") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise MalformedProgram(
-            f"cannot read {path}: {reason}", hint="rmspec check --repro-dir DIR writes such files"
-        ) from None
-    return parse(text, where=path)
-
-
-def repro_commands(
-    folder: str | None,
-    subjects: Sequence[str],
-    name: str,
-    deviation: Deviation,
-    environment: Mapping[str, str] = MappingProxyType({}),
-) -> list[str]:
-    """What to type to replay a deviation; first to store it, where the run was not given a folder.
-
-    ``environment`` is that of the run: the same settings find the same deviation again.
-    """
-    file = program_file(folder or "repro", subjects, name, deviation)
-    store = [] if folder else [_again(name, environment)]
-    return [*store, *file_commands(file)]
-
-
-def _again(name: str, environment: Mapping[str, str]) -> str:
-    words = ["rmspec", "check", shlex.quote(name)]
-    for key, default in _OPTIONS.items():
-        value = environment.get(key, default)
-        if value != default:
-            words.append(f"--{key.replace('_', '-')} {shlex.quote(value)}")
-    return " ".join([*words, "--repro-dir repro"])
-
-
-_OPTIONS = {
-    "profile": "ci",
-    "seed": "0",
-    "time_budget": "",
-    "dialect": "",
-    "device": "cpu",
-    "dtype": "",
-    "policy": "strict",
-    "framework": "",
-    "without": "",
-    "baseline": "",
-}
-"""The settings that a run tells of, with the default of the command line."""
-
-
-def file_commands(file: str) -> list[str]:
-    """What to type to replay a stored program, and to print its script."""
-    return [f"rmspec repro {shlex.quote(file)}", f"rmspec script {shlex.quote(file)}"]
+__all__ = ["Programs"]
 
 
 class Programs:
@@ -104,17 +26,6 @@ class Programs:
                 make_folder(self._folder)
             case SubjectFinished(result=result):
                 for deviation in (*result.deviations, *result.hazards):
-                    path = program_file(self._folder, self._subjects, result.name, deviation)
-                    write(path, program_text(deviation.program))
-
-
-def _slug(subjects: Sequence[str], name: str) -> str:
-    plain = _plain(name)
-    if sum(_plain(other) == plain for other in subjects) <= 1:
-        return plain
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
-
-
-def _plain(name: str) -> str:
-    last = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", last).strip("-.")[:60] or "subject"
+                    file = Path(program_file(self._folder, self._subjects, result.name, deviation))
+                    make_folder(str(file.parent))
+                    write(str(file), program_text(deviation.program))

@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.reports.files.fingerprint import NAME, fingerprints
 from rmspec.reports.files.json import deviation_document
 from rmspec.reports.files.locations import Place, place
-from rmspec.reports.files.programs import repro_commands
-from rmspec.reports.files.reporter import Record
-from rmspec.reports.readers.fingerprint import NAME, fingerprints
+from rmspec.reports.record import Record
+from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block
 from rmspec.reports.text import plain
 

@@ -16,10 +16,10 @@ from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties.events import Deviation, SubjectResult
-from rmspec.reports.cli.options import CheckOptions, resolve
-from rmspec.reports.files.programs import repro_commands
+from rmspec.reports.config.options import CheckOptions, resolve
 from rmspec.reports.problems import internal_message, nearest
 from rmspec.reports.run.checking import Checking
+from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block, count
 from rmspec.reports.text import plain
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,8 +27,9 @@ from rmspec.properties.events import (
 )
 from rmspec.properties.settings import Settings
 from rmspec.reports.environment import environment
-from rmspec.reports.files.reporter import Reporter
 from rmspec.reports.problems import InternalError
+from rmspec.reports.record import Reporter
+from rmspec.reports.run.interruption import handlers_restored, ignore_interrupts
 from rmspec.reports.run.jobs import Answer, Failed, Generate, Generated, Load
 from rmspec.reports.run.parallel import Ahead
 from rmspec.reports.run.parent import Overseer, WorkerLost
@@ -69,19 +69,19 @@ class Checking:
     def run(self) -> Outcome:
         """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
         begin = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
-            try:
-                self._run(generator, lanes)
-            except KeyboardInterrupt:
-                # From here to the written reports a second Ctrl-C has nothing left to interrupt.
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(number, signal.SIG_IGN)
-                self._interrupted()
-            finally:
-                if self._ahead is not None:
-                    self._ahead.stop()
-        self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
+        with handlers_restored():
+            with contextlib.ExitStack() as stack:
+                generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
+                try:
+                    self._run(generator, lanes)
+                except KeyboardInterrupt:
+                    # From here to the written reports a second Ctrl-C has nothing left to interrupt.
+                    ignore_interrupts()
+                    self._interrupted()
+                finally:
+                    if self._ahead is not None:
+                        self._ahead.stop()
+            self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
         return self._outcome
 
     def _lanes(self) -> int:

@@ -22,7 +22,7 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
-from rmspec.reports.files.programs import repro_commands
+from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import WIDTH, block, short, wrapped
 from rmspec.reports.terminal.table import verdict_lines
 from rmspec.reports.text import plain

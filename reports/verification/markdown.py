@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rmspec.reports.files.markdown import fence, inline, table, told
-from rmspec.reports.files.programs import file_commands, program_file
 from rmspec.reports.readers.json_reader import deviation_of, result_of
+from rmspec.reports.stored import file_commands, program_file
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.verification.captions import PLOTS

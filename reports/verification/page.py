@@ -20,8 +20,8 @@ from markupsafe import Markup
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.events import Deviation
 from rmspec.reports.files.html import page_environment
-from rmspec.reports.files.programs import file_commands, program_file
 from rmspec.reports.readers.json_reader import deviation_of, result_of
+from rmspec.reports.stored import file_commands, program_file
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.text import hexadecimal
 from rmspec.reports.verification.captions import PLOTS

@@ -10,10 +10,10 @@ import pytest
 from configurations import CONFIGURATIONS
 
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.reports.cli.config import Setting, settings
-from rmspec.reports.cli.configschema import config_schema, rendered
 from rmspec.reports.cli.main import _check, main
-from rmspec.reports.cli.pyproject import KEYS, read_config
+from rmspec.reports.config.effective import Setting, settings
+from rmspec.reports.config.pyproject import KEYS, read_config
+from rmspec.reports.config.schema import config_schema, rendered
 from rmspec.reports.problems import BadOption
 
 ROOT = Path(__file__).parents[2]

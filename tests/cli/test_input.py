@@ -9,9 +9,10 @@ from configurations import CONFIGURATIONS
 
 from rmspec.reports import problems
 from rmspec.reports.cli import check
-from rmspec.reports.cli.config import settings
 from rmspec.reports.cli.main import _check, main
-from rmspec.reports.cli.options import CheckOptions, resolve
+from rmspec.reports.config.effective import merged, settings
+from rmspec.reports.config.options import CheckOptions, resolve
+from rmspec.reports.config.pyproject import KEYS
 
 PROGRAM = {
     "schema": "rmspec.program/1",
@@ -107,6 +108,7 @@ CASES = {
     "two outputs in one file": (["check", "torch", "--json", "a", "--html", "./a"], "would go to one file"),
     "page to standard output": (["check", "torch", "--html", "-"], "only --json can go to standard output"),
     "programs into a file": (["check", "torch", "--repro-dir", "mine.py"], "is not a folder"),
+    "what is Python only": (["record", "train.py"], "record is no command: it is Python only"),
     "repro of nothing": (["repro"], "missing argument 'FILE'"),
     "repro of no file": (["repro", "none.json"], "cannot read none.json"),
     "repro of a folder": (["repro", "."], "is no recording"),
@@ -238,7 +240,7 @@ def test_the_command_line_wins_over_the_configuration(folder: Path) -> None:
     (folder / "pyproject.toml").write_text(
         '[tool.rmspec]\nprofile = "deep"\nseed = 3\nsubjects = ["torch"]\ndtype = "float32,float64"\nno_known = true\n'
     )
-    options = check.merged({"seed": 4, "subjects": ("reference",), "known": "list.toml"}, folder)
+    options = merged({"seed": 4, "subjects": ("reference",), "known": "list.toml"}, folder)
     assert (options.profile, options.seed, options.subjects) == ("deep", 4, ("reference",))
     assert (options.known, options.no_known, options.dtype) == ("list.toml", False, ("float32,float64",))
 
@@ -248,9 +250,9 @@ def test_a_framework_is_about_classes_of_ones_own(folder: Path) -> None:
     for subjects in (("torch", "mine.py:good"), ("mine.py:good",), ("keras",)):
         resolve(CheckOptions(subjects=subjects, framework="keras"))
     (folder / "pyproject.toml").write_text('[tool.rmspec]\nsubjects = ["mine.py:good"]\nframework = "keras"\n')
-    assert check.merged({}, folder).framework == "keras"
+    assert merged({}, folder).framework == "keras"
     typed = {"subjects": ("torch",)}
-    assert check.merged(typed, folder).framework is None
+    assert merged(typed, folder).framework is None
     (found,) = [each for each in settings(typed, folder) if each.key == "framework"]
     assert (found.value, found.source) == (None, "default")
 
@@ -260,16 +262,16 @@ def test_the_nearest_configuration_holds_and_names_files_from_its_own_folder(fol
     (folder / "pyproject.toml").write_text('[tool.rmspec]\nsubjects = "mine.py:good"\njson = "out.json"\n')
     below = folder / "a" / "b"
     below.mkdir(parents=True)
-    options = check.merged({}, below)
+    options = merged({}, below)
     assert (options.subjects, options.json) == (("../../mine.py:good",), "../../out.json")
     (folder / "a" / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-    assert check.merged({}, below).subjects == ()
+    assert merged({}, below).subjects == ()
 
 
 def test_every_option_of_check_can_be_configured() -> None:
     """The keys of the configuration are the options of check, and the subjects."""
     options = {parameter.name for parameter in _check.params}
-    assert {key.replace("-", "_") for key in check.KEYS} == options
+    assert {key.replace("-", "_") for key in KEYS} == options
 
 
 def test_a_fault_of_rmspec_is_told_briefly(

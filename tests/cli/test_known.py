@@ -12,7 +12,7 @@ from rmspec.properties.known import matches, read_known
 from rmspec.reports.cli.main import main
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files import known_toml
-from rmspec.reports.files.programs import program_text
+from rmspec.reports.stored import program_text
 
 LIST = '''# Kept by the optimizer team.
 

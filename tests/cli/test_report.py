@@ -148,7 +148,7 @@ def test_a_missing_library_is_named_with_its_extra(desk: Path) -> None:
 class TestFolder:
     """A report is whole, and never mixed with another."""
 
-    OLD: ClassVar = {"report.json": "old", "repro/a.json": "{}"}
+    OLD: ClassVar = {"report.json": "old", "repro/a.json": "{}", "repro/known/a.json": "{}"}
     NEW: ClassVar = {"report.json": "new", "repro/b.json": "{}"}
 
     def listed(self, folder: Path) -> list[str]:

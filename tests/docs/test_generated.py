@@ -21,7 +21,7 @@ import rmspec.reports
 from rmspec.impl import CLAUSES, DIALECTS, FORMATS, POLICIES, Dialect
 from rmspec.oracles import registered_names
 from rmspec.reports import ExitCode
-from rmspec.reports.cli.pyproject import KEYS
+from rmspec.reports.config.pyproject import KEYS
 
 DOCS = ROOT / "docs"
 

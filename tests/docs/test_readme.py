@@ -25,7 +25,7 @@ from rmspec.properties import PROFILES, read_known, shipped
 from rmspec.properties.known import _CONDITIONS, _KEYS
 from rmspec.reports import ExitCode
 from rmspec.reports.cli.main import _group
-from rmspec.reports.cli.pyproject import KEYS, read_config
+from rmspec.reports.config.pyproject import KEYS, read_config
 from rmspec.reports.pytest.plugin import _OPTIONS
 
 KINDS = {"install", "run", "transcript", "output", "file", "config", "python", "yaml"}

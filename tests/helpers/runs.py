@@ -15,7 +15,7 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
-from rmspec.reports.files.reporter import Record, recorded
+from rmspec.reports.record import Record, recorded
 
 PROGRAM = Program(
     (Param("p", "float32", (1,), (1.0,)),),

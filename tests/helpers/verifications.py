@@ -11,7 +11,7 @@ from rmspec.properties import Settings, check
 from rmspec.properties.events import RunFinished, RunStarted, SubjectResult
 from rmspec.reports.environment import environment
 from rmspec.reports.files import json as json_report
-from rmspec.reports.files.reporter import Record
+from rmspec.reports.record import Record
 from rmspec.reports.verification.document import verified
 
 NASTY = "<script>alert(1)</script>"

@@ -13,7 +13,7 @@ import pytest
 from commandline import SUBJECTS
 from ruamel.yaml import YAML
 
-from rmspec.reports.cli.pyproject import KEYS
+from rmspec.reports.config.pyproject import KEYS
 from rmspec.reports.files.ndjson import read_log
 
 ROOT = Path(__file__).parents[2]

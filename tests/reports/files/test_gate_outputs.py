@@ -15,9 +15,9 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.events import SubjectResult
 from rmspec.reports.files import badge, junit, sarif
 from rmspec.reports.files import json as json_report
+from rmspec.reports.files.fingerprint import fingerprints, portable
 from rmspec.reports.files.locations import Place, place
 from rmspec.reports.outputs import write
-from rmspec.reports.readers.fingerprint import fingerprints, portable
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SARIF = jsonschema.Draft4Validator(

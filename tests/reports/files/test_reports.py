@@ -30,11 +30,12 @@ from rmspec.reports.files import html as html_report
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files import junit
 from rmspec.reports.files import markdown as markdown_report
-from rmspec.reports.files.programs import program_file
-from rmspec.reports.files.reporter import Record, recorded
+from rmspec.reports.files.programs import Programs
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import BadOption
+from rmspec.reports.record import Record, recorded
 from rmspec.reports.run.crash import last_words
+from rmspec.reports.stored import program_file, read_program
 from rmspec.reports.terminal.terminal import Terminal
 from rmspec.reports.text import call_line, hexadecimal, plain, program_lines
 
@@ -352,15 +353,31 @@ class TestReadable:
         assert plain("a\x1b\n") == "a\\x1b\n"
 
     def test_files_of_programs_are_told_apart(self) -> None:
-        """Two subjects with one file name get two names; a hazard has its own file."""
+        """Two subjects with one file name get two names; what is not new stands in a folder of its kind."""
         names = ("a/mine.py:X", "b/mine.py:X")
         files = {
             program_file("r", names, name, each)
             for name in names
-            for each in (NEW, replace(NEW, hazard=True), replace(NEW, known="k"))
+            for each in (NEW, replace(NEW, hazard=True), replace(NEW, known="k"), replace(NEW, known="l"))
         }
-        assert len(files) == 6
-        assert program_file("r", ("torch",), "torch", HAZARD) == "r/torch-centered-variance-hazard.json"
+        assert len(files) == 8
+        assert [program_file("r", ("torch",), "torch", each) for each in (NEW, KNOWN, INHERITED, HAZARD)] == [
+            "r/torch-eps-placement.json",
+            "r/known/torch-option-change-torch-42.json",
+            "r/inherited/torch-hooks.json",
+            "r/hazards/torch-centered-variance.json",
+        ]
+
+    def test_the_programs_of_a_run_stand_where_its_commands_say(self, tmp_path: Path) -> None:
+        """Each kind is in its folder, and each file is a program that reads back."""
+        reporter = Programs(str(tmp_path / "out"))
+        for event in events(RESULT):
+            reporter.handle(event)
+        written = {str(each) for each in (tmp_path / "out").rglob("*.json")}
+        assert written == {
+            program_file(str(tmp_path / "out"), ("torch",), "torch", each) for each in (NEW, KNOWN, INHERITED, HAZARD)
+        }
+        assert all(read_program(each) == PROGRAM for each in written)
 
     def test_last_words_leave_out_addresses_and_libraries(self) -> None:
         """Of a crash report the subject's own frame is kept, of what was printed the last lines."""

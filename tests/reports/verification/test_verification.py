@@ -14,8 +14,8 @@ from verifications import NASTY, document, results, whole
 from rmspec.impl import CLAUSES
 from rmspec.oracles.faults.catalogue import FAULTS
 from rmspec.reports.files import json as json_report
-from rmspec.reports.files.programs import program_file
 from rmspec.reports.readers.json_reader import deviation_of
+from rmspec.reports.stored import program_file
 from rmspec.reports.verification.blindspots import BLIND_SPOTS
 from rmspec.reports.verification.document import VERDICTS, verified, worst_of
 from rmspec.reports.verification.figures import nan_reach, step_map, trajectories

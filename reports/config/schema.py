@@ -17,8 +17,8 @@ from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.registry import FRAMEWORKS
 from rmspec.oracles.subject import FEATURES
 from rmspec.properties.settings import PROFILES
-from rmspec.reports.cli.options import CheckOptions
-from rmspec.reports.cli.pyproject import KEYS
+from rmspec.reports.config.options import CheckOptions
+from rmspec.reports.config.pyproject import KEYS
 
 __all__ = ["config_schema", "rendered"]
 

@@ -1,20 +1,21 @@
-"""``rmspec config``: what ``rmspec check`` would run with, value by value, and where each comes from."""
+"""The options that a check runs with: as typed, else as configured, else the default; and where each comes from."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from rmspec.reports.cli.check import merged
-from rmspec.reports.cli.options import any_own, resolve
-from rmspec.reports.cli.pyproject import KEYS, config_file, read_config
+from rmspec.oracles.errors import InputProblem
+from rmspec.reports.config.options import CheckOptions, any_own, resolve
+from rmspec.reports.config.pyproject import KEYS, config_file, read_config
 from rmspec.reports.text import plain
 
-__all__ = ["Setting", "effective", "settings"]
+__all__ = ["Setting", "effective", "locate", "merged", "settings"]
 
 Source = Literal["default", "pyproject.toml", "command line"]
 
@@ -69,6 +70,39 @@ def effective(typed: Mapping[str, Any], folder: Path, *, as_json: bool = False) 
     told = [(_told(each), each.file or each.source) for each in found]
     width = min(max(len(text) for text, _ in told), 48)
     return "\n".join(f"{text:<{width}}  # {source}" for text, source in told)
+
+
+def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
+    """The options: as typed, else as configured, else the default. Raises ``BadOption``."""
+    values: dict[str, Any] = {**read_config(folder)}
+    # One of two that exclude each other: what is typed replaces what is configured.
+    for name, other in (("known", "no_known"), ("no_known", "known")):
+        if name in typed:
+            values.pop(other, None)
+    # What the classes of a project are built on says nothing of other subjects.
+    if "subjects" in typed and "framework" not in typed and not any_own(typed["subjects"]):
+        values.pop("framework", None)
+    values.update(typed)
+    for name in ("subjects", "dtype", "without"):
+        values[name] = tuple(values.get(name, ()))
+    for name in ("time_budget", "call_timeout"):
+        if values.get(name) is not None:
+            values[name] = float(values[name])
+    return CheckOptions(**values)
+
+
+def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -> InputProblem:
+    """Name the key of ``[tool.rmspec]`` in a problem that a configured value caused, in place of the untyped option."""
+    for name in sorted(configured & {field.name for field in fields(options)}):
+        key, value = name.replace("_", "-"), getattr(options, name)
+        values = [str(each) for each in (value if isinstance(value, tuple) else (value,))]
+        option = re.compile(rf"--{key}(?![\w-])")
+        if not option.search(problem.what) and not any(repr(each) in problem.what for each in values):
+            continue
+        why = f"{key} is set in [tool.rmspec] of pyproject.toml" + (f"; {problem.why}" if problem.why else "")
+        hint = re.sub(rf"--{key} (\S+)", rf"{key} = \1", problem.hint)
+        return type(problem)(option.sub(key, problem.what), why, option.sub(key, hint))
+    return problem
 
 
 def _told(setting: Setting) -> str:
