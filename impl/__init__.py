@@ -4,6 +4,7 @@ from rmspec.impl.arithmetic.envelope import ROLES, STATE_ROLES, Before, accepted
 from rmspec.impl.arithmetic.formats import FORMATS, Format, UnknownFormat, as_reals, format_named
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval
 from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
+from rmspec.impl.errors import RmspecError
 from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.impl.spec.clauses import CLAUSES, Clause, UnknownClause, clause
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
@@ -36,6 +37,7 @@ __all__ = [
     "Parameter",
     "Policy",
     "RMSprop",
+    "RmspecError",
     "Saved",
     "SavedGroup",
     "SavedParam",

@@ -1,16 +1,19 @@
-"""The one root of every exception that rmspec raises on purpose.
+"""The one root of every exception that rmspec raises on purpose, and the closest name to one that was mistyped.
 
-An error says what was wrong, why it matters and what to type instead; the three parts ride along as attributes, and their
-rendering lives with the command line.
+An error says what is wrong, why it matters and what to type instead. The three parts ride along as attributes; the command
+line renders them.
 """
 
 from __future__ import annotations
 
-__all__ = ["RmspecError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["RmspecError", "closest", "nearest"]
 
 
 class RmspecError(Exception):
-    """What was wrong (``what``), why that matters (``why``) and what to do instead (``hint``); both may be empty."""
+    """What is wrong (``what``), why that matters (``why``) and what to do instead (``hint``); the last two may be empty."""
 
     def __init__(self, what: str, why: str = "", hint: str = "") -> None:
         super().__init__(what, why, hint)
@@ -19,4 +22,17 @@ class RmspecError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return " ".join(part.rstrip(".") + "." for part in (self.what, self.why, self.hint) if part)
+        parts = (part.rstrip(".") for part in (self.what, self.why, self.hint) if part)
+        return " ".join(part if part.endswith("?") else f"{part}." for part in parts)
+
+
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """The name that resembles ``name`` most, or ``None`` where none does."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean X?`` for the closest of ``names``, or nothing."""
+    near = closest(name, names)
+    return f"; did you mean {near}?" if near else ""

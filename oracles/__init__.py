@@ -3,8 +3,10 @@
 from rmspec.oracles.checkpoints.files import checkpoint_bytes, read_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
 from rmspec.oracles.errors import (
+    BadOption,
     CannotImport,
     CannotStart,
+    ClosureFailed,
     InputProblem,
     MalformedProgram,
     NotAnOptimizer,
@@ -35,9 +37,11 @@ __all__ = [
     "FRAMEWORKS",
     "OPTIONS",
     "BadCheckpoint",
+    "BadOption",
     "CannotImport",
     "CannotStart",
     "Capabilities",
+    "ClosureFailed",
     "ClosureReport",
     "Framework",
     "Given",

@@ -1,12 +1,16 @@
-"""What can go wrong with a subject or a program, each named for what happened."""
+"""Errors of subjects, programs and options, each named for what happened."""
 
 from __future__ import annotations
 
-from rmspec.impl.errors import RmspecError
+from collections.abc import Iterable
+
+from rmspec.impl.errors import RmspecError, nearest
 
 __all__ = [
+    "BadOption",
     "CannotImport",
     "CannotStart",
+    "ClosureFailed",
     "InputProblem",
     "MalformedProgram",
     "NotAnOptimizer",
@@ -15,11 +19,16 @@ __all__ = [
     "SubjectHung",
     "UnknownSubject",
     "Unsupported",
+    "choose",
 ]
 
 
 class InputProblem(RmspecError):
     """The user's input cannot be used (exit code 2)."""
+
+
+class BadOption(InputProblem, ValueError):
+    """An argument, an option of the command line or a key of the configuration cannot be used."""
 
 
 class UnknownSubject(InputProblem):
@@ -31,7 +40,7 @@ class CannotImport(InputProblem):
 
 
 class NotAnOptimizer(InputProblem):
-    """What the name leads to is not an optimizer, nor a factory of one."""
+    """The name leads to something that is neither an optimizer nor a factory of one."""
 
 
 class MalformedProgram(InputProblem):
@@ -51,8 +60,27 @@ class SubjectHung(SubjectFailed):
 
 
 class ProtocolBroken(SubjectFailed):
-    """A subject process answered something that the wire protocol does not allow, or ended."""
+    """A subject's process broke the wire protocol, or ended."""
 
 
 class Unsupported(RmspecError):
     """The subject cannot run here: its framework, its device or its format is missing. ``hint`` is the line to type."""
+
+
+class ClosureFailed(RmspecError):
+    """The closure of a program fails, as the program asks."""
+
+    def __init__(self) -> None:
+        super().__init__("the closure of the program fails")
+        self.args = ()
+
+
+def choose(kind: str, name: str, names: Iterable[str], *, where: str = "") -> str:
+    """``name`` when it is among ``names``. Raises ``BadOption`` with the closest one otherwise."""
+    listed = list(names)
+    if name not in listed:
+        place = f" in {where}" if where else ""
+        raise BadOption(
+            f"unknown {kind} {name!r}{place}{nearest(name, listed)}", hint=f"choose from {', '.join(listed)}"
+        )
+    return name

@@ -26,7 +26,6 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import UnknownClause, clause
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.program.program import AddParamGroup, Create, Program, SetOption, op, parse
@@ -43,10 +42,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {"kind": get_args(Kind), "formats": tuple
 
 class BadKnownList(InputProblem):
     """A list of known deviations that cannot be read."""
-
-
-class StaleClause(RmspecError):
-    """An entry that names a clause that there is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
 
 import click
 
-from rmspec.impl.errors import RmspecError
-from rmspec.oracles.errors import InputProblem
+from rmspec.impl.errors import RmspecError, nearest
+from rmspec.oracles.errors import BadOption, choose
 
 __all__ = ["BadOption", "InternalError", "choose", "click_message", "internal_message", "message", "nearest"]
 
 
-class BadOption(InputProblem):
-    """An option, a configuration key or an argument that cannot be used."""
-
-
-class InternalError(Exception):
+class InternalError(RmspecError):
     """rmspec itself failed; ``trace`` is the traceback as text."""
 
     def __init__(self, trace: str) -> None:
-        super().__init__(trace)
+        super().__init__(_last_line(trace), "this is a fault of rmspec, not of the subject", "please report it")
+        self.args = (trace,)
         self.trace = trace
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``; did you mean X?`` for the name that is closest, or nothing."""
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def choose(kind: str, name: str, names: Iterable[str], *, where: str = "") -> str:
-    """``name`` when it is among ``names``. Raises ``BadOption`` with the closest one otherwise."""
-    listed = list(names)
-    if name not in listed:
-        place = f" in {where}" if where else ""
-        raise BadOption(
-            f"unknown {kind} {name!r}{place}{nearest(name, listed)}", hint=f"choose from {', '.join(listed)}"
-        )
-    return name
 
 
 def message(error: RmspecError) -> str:
@@ -73,7 +51,7 @@ def _nearest_option(error: click.NoSuchOption) -> str:
 
 def internal_message(trace: str) -> str:
     """A failure of rmspec itself: a short message, and the traceback in a file (or here, with ``RMSPEC_DEBUG=1``)."""
-    last = trace.strip().splitlines()[-1] if trace.strip() else "no reason given"
+    last = _last_line(trace)
     if os.environ.get("RMSPEC_DEBUG") == "1":
         return f"rmspec: internal error: {last}\n{trace.rstrip()}"
     with tempfile.NamedTemporaryFile("w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8") as log:
@@ -83,6 +61,10 @@ def internal_message(trace: str) -> str:
         "  this is a fault of rmspec, not of the subject; please report it with the traceback\n"
         f"  the traceback is in {log.name}; RMSPEC_DEBUG=1 prints it"
     )
+
+
+def _last_line(trace: str) -> str:
+    return trace.strip().splitlines()[-1] if trace.strip() else "no reason given"
 
 
 def trace_of(error: BaseException) -> str:

@@ -6,7 +6,6 @@ Source: IEEE 754-2019 for binary16/32/64; bfloat16 as in ``ml_dtypes``.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 
@@ -14,18 +13,21 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.errors import RmspecError, closest, nearest
+
 __all__ = ["FORMATS", "Format", "UnknownFormat", "as_reals", "format_named"]
 
 
-class UnknownFormat(ValueError):
-    """No supported number format has this name; ``closest`` is the nearest one, or ``None``."""
+class UnknownFormat(RmspecError, ValueError):
+    """No supported number format has this name; ``closest`` is the one that resembles it most, or ``None``."""
 
     def __init__(self, name: str) -> None:
-        near = difflib.get_close_matches(name, FORMATS, n=1)
+        super().__init__(
+            f"unknown number format {name!r}{nearest(name, FORMATS)}", hint=f"choose from {', '.join(FORMATS)}"
+        )
+        self.args = (name,)
         self.name = name
-        self.closest = near[0] if near else None
-        hint = f"; did you mean {self.closest}?" if self.closest else ""
-        super().__init__(f"unknown number format {name!r}: choose from {', '.join(FORMATS)}{hint}")
+        self.closest = closest(name, FORMATS)
 
 
 @dataclass(frozen=True, slots=True)

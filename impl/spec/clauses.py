@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from rmspec.impl.errors import RmspecError, closest, nearest
+
 __all__ = ["CLAUSES", "Clause", "ClauseKind", "UnknownClause", "clause"]
 
 ClauseKind = Literal["pseudocode", "default", "note", "api", "interpretation", "differential"]
@@ -39,13 +41,14 @@ class Clause:
     gates: bool = True
 
 
-class UnknownClause(KeyError):
-    """No clause has the id ``id``; ``closest`` is the nearest one there is, or ``None``."""
+class UnknownClause(RmspecError, KeyError):
+    """No clause has the id ``id``; ``closest`` is the one that resembles it most, or ``None``."""
 
-    def __init__(self, id: str, closest: str | None) -> None:
-        super().__init__(id)
+    def __init__(self, id: str) -> None:
+        super().__init__(f"there is no clause {id!r}{nearest(id, CLAUSES)}", hint="rmspec clauses lists them")
+        self.args = (id,)
         self.id = id
-        self.closest = closest
+        self.closest = closest(id, CLAUSES)
 
 
 def _pseudocode(id: str, title: str, text: str, line: str, feature: str | None = None) -> Clause:
@@ -481,8 +484,5 @@ def clause(id: str) -> Clause:
     """
     found = CLAUSES.get(id)
     if found is None:
-        import difflib
-
-        near = difflib.get_close_matches(id, CLAUSES, n=1)
-        raise UnknownClause(id, near[0] if near else None)
+        raise UnknownClause(id)
     return found

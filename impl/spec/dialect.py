@@ -7,26 +7,28 @@ about TensorFlow; Graves 2013, equations 38-45; Hinton's lecture 6; the document
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
+
+from rmspec.impl.errors import RmspecError, closest, nearest
 
 __all__ = ["DIALECTS", "SPECIFICATION", "Defaults", "Dialect", "Hyperparameters", "UnknownDialect", "dialect_named"]
 
 EpsPlace = Literal["outside", "inside", "none"]
 
 
-class UnknownDialect(ValueError):
-    """No dialect has this name; ``closest`` is the nearest one, or ``None``."""
+class UnknownDialect(RmspecError, ValueError):
+    """No dialect has this name; ``closest`` is the one that resembles it most, or ``None``."""
 
     def __init__(self, name: str) -> None:
-        near = difflib.get_close_matches(name, DIALECTS, n=1)
+        super().__init__(
+            f"unknown dialect {name!r}{nearest(name, DIALECTS)}", hint=f"choose from {', '.join(DIALECTS)}"
+        )
+        self.args = (name,)
         self.name = name
-        self.closest = near[0] if near else None
-        hint = f"; did you mean {self.closest}?" if self.closest else ""
-        super().__init__(f"unknown dialect {name!r}: choose from {', '.join(DIALECTS)}{hint}")
+        self.closest = closest(name, DIALECTS)
 
 
 @dataclass(frozen=True, slots=True)

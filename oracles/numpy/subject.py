@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, dialect_named
-from rmspec.oracles.errors import SubjectFailed, Unsupported
+from rmspec.oracles.errors import ClosureFailed, SubjectFailed, Unsupported
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -76,10 +76,6 @@ class ReferenceSubject:
     def session(self, params: tuple[Param, ...]) -> ReferenceSession:
         """Make the parameters of a program."""
         return ReferenceSession(params, self._dialect)
-
-
-class _ClosureFailed(Exception):
-    """Raised by a closure that a program asks to fail."""
 
 
 class ReferenceSession:
@@ -169,7 +165,7 @@ class ReferenceSession:
         def closure() -> float:
             calls.append(1)
             if call.closure == "raises":
-                raise _ClosureFailed("the closure of the program fails")
+                raise ClosureFailed
             for name, values in call.grads.items():
                 self._set_grad(SetGrad(name, values))
             return call.loss

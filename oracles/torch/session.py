@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.errors import ClosureFailed, SubjectFailed
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -37,11 +37,7 @@ from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
 
-__all__ = ["ClosureFailed", "TorchSession", "option_value"]
-
-
-class ClosureFailed(Exception):
-    """Raised by a closure that a program asks to fail."""
+__all__ = ["TorchSession", "option_value"]
 
 
 class TorchSession:
@@ -185,7 +181,7 @@ class TorchSession:
             moved = any(not _same(before[name], to_numpy(tensor)) for name, tensor in self._params.items())
             seen.append((torch.is_grad_enabled(), moved))
             if call.closure == "raises":
-                raise ClosureFailed("the closure of the program fails")
+                raise ClosureFailed
             with torch.no_grad():
                 for name, values in call.grads.items():
                     self._set_grad(name, values)

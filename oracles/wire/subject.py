@@ -181,7 +181,7 @@ class ProcessSubject:
                 try:
                     dialect_named(announced)
                 except UnknownDialect as error:
-                    raise self._process.broken(f"it announces an {error}") from None
+                    raise self._process.broken(f"it announces an {error.what}") from None
                 self._dialect = announced
         return self._process
 

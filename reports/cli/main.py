@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except click.ClickException as error:
         return _refuse(click_message(error), ExitCode.BAD_INPUT)
+    except InternalError as error:
+        return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
     except RmspecError as error:
         return _refuse(message(error), ExitCode.BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
@@ -51,8 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.CONFORMS
-    except InternalError as error:
-        return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
     except OSError as error:
         if error.errno not in _FULL or error.filename is not None:
             return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)

@@ -105,10 +105,12 @@ def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: 
                     return _Reduced(why=f"{name}: {answer.what}")
                 if isinstance(answer, Reproduced) and answer.reproduction is not None:
                     return _Reduced(answer.reproduction, onestep_script(first.deviation, name, answer.reproduction))
-    except RmspecError as error:
-        return _Reduced(why=f"{error.what}; --subject NAME says where the optimizer is")
     except WorkerLost as lost:
         return _Reduced(why=f"{name}: {lost.told('while the step was reproduced')}")
+    except InternalError:
+        raise
+    except RmspecError as error:
+        return _Reduced(why=f"{error.what}; --subject NAME says where the optimizer is")
     return _Reduced(
         why=f"a fresh {name} in the recorded state does not do it: something outside of its state, its groups and its "
         "attributes switched it on"

@@ -38,8 +38,8 @@ _LISTS = ("dtype", "without")
 _OUTPUTS = ("subjects", "json", "junit", "html", "markdown", "repro_dir", "quiet", "fail_fast")
 
 
-class CannotCheck(Exception):
-    """What a marker or the command line asks for cannot be checked."""
+class CannotCheck(RmspecError):
+    """A marker or the command line asks for something that cannot be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def checked(subject: str, given: Mapping[str, Any], *folders: Path) -> Checked:
     try:
         resolve(options)
     except RmspecError as error:
-        raise CannotCheck(str(error)) from None
+        raise CannotCheck(error.what, error.why, error.hint) from None
     return Checked(options)
 
 

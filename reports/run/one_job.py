@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties.settings import Settings
 from rmspec.reports.exit_codes import ExitCode
@@ -16,11 +17,12 @@ __all__ = ["Stopped", "asked"]
 _IMPORT_PATIENCE = 120.0  # seconds, as for a check
 
 
-class Stopped(Exception):
+class Stopped(RmspecError):
     """The job came to no result: the exit code, and why."""
 
     def __init__(self, code: ExitCode, text: str) -> None:
         super().__init__(text)
+        self.args = (code, text)
         self.code = code
         self.text = text
 

@@ -17,18 +17,19 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import TracebackType
 
+from rmspec.impl.errors import RmspecError
 from rmspec.reports.run.crash import last_words
 from rmspec.reports.run.jobs import Answer, Beat, Done, Failed, Job
 
 __all__ = ["Overseer", "WorkerLost"]
 
 
-class WorkerLost(Exception):
+class WorkerLost(RmspecError):
     """The worker crashed or hung: ``what`` happened, what it last ``printed``, ``where`` in the subject it was."""
 
     def __init__(self, what: str, printed: str, where: str) -> None:
-        super().__init__(what, printed, where)
-        self.what = what
+        super().__init__(what)
+        self.args = (what, printed, where)
         self.printed = printed
         self.where = where
 

@@ -104,7 +104,7 @@ def test_a_closure_is_called_once_and_its_loss_returned() -> None:
     assert (report.calls, report.returned) == (1, 3.25)
     assert session.observe().state["A"]["q"]["square_avg"].tolist() == [2.0]
     failed = session.perform(Step("A", "raises"))
-    assert (failed.raised.type, failed.closure.calls, failed.closure.returned) == ("_ClosureFailed", 1, None)
+    assert (failed.raised.type, failed.closure.calls, failed.closure.returned) == ("ClosureFailed", 1, None)
 
 
 def test_a_bad_gradient_makes_a_step_raise() -> None:

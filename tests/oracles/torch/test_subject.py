@@ -15,7 +15,7 @@ from programs import create, findings, own, program, step
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import dialect_named
-from rmspec.oracles.errors import Unsupported
+from rmspec.oracles.errors import ClosureFailed, Unsupported
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Create,
@@ -38,7 +38,7 @@ torch = pytest.importorskip("torch")
 from rmspec.oracles.faults.base import LoopRMSprop  # noqa: E402 - needs torch
 from rmspec.oracles.loader import load  # noqa: E402 - needs torch, as what follows
 from rmspec.oracles.torch.arrays import DTYPES, to_numpy, to_tensor  # noqa: E402
-from rmspec.oracles.torch.session import ClosureFailed, TorchSession, option_value  # noqa: E402
+from rmspec.oracles.torch.session import TorchSession, option_value  # noqa: E402
 from rmspec.oracles.torch.subject import user_subject  # noqa: E402
 
 DEVICES = [
