@@ -104,11 +104,13 @@ class Conformance:
             and call.form == "groups"
         )
         tables = (call.options, *(group.options for group in call.groups))
-        invalid = next((found for found in map(_invalid, tables) if found), "")
+        doors = ("the constructor", *("a group of the constructor" for _ in call.groups))
+        refused = ((_invalid(table), door) for table, door in zip(tables, doors, strict=True))
+        invalid, door = next((pair for pair in refused if pair[0]), ("", ""))
         twice = any(len(set(group.params)) != len(group.params) for group in call.groups) or (
             call.form != "groups" and len(set(names)) != len(names)
         )
-        refusal = self._refusal(outcome, call.optimizer, across=across, twice=twice, invalid=invalid)
+        refusal = self._refusal(outcome, call.optimizer, across=across, twice=twice, invalid=invalid, door=door)
         if refusal is not None:
             self._run.over = True
             return [
@@ -145,6 +147,7 @@ class Conformance:
             across=across,
             twice=len(set(params)) != len(params),
             invalid=_invalid(call.group.options),
+            door="add_param_group",
         )
         if outcome.caller_dict_changed is not None:
             self._run.tally.observe(
@@ -169,9 +172,12 @@ class Conformance:
         ]
 
     def _refusal(
-        self, outcome: Outcome, optimizer: str, *, across: bool, twice: bool, invalid: str
+        self, outcome: Outcome, optimizer: str, *, across: bool, twice: bool, invalid: str, door: str
     ) -> list[Finding] | None:
-        """Findings where a call is one that may or must be refused and the run cannot go on; ``None`` where it can."""
+        """Findings where a call is one that may or must be refused and the run cannot go on; ``None`` where it can.
+
+        ``door`` is where ``invalid`` came in: an optimizer may refuse at one door what it accepts at another.
+        """
         if across:
             self._run.tally.check("duplicate-across-groups")
             if outcome.raised:
@@ -183,9 +189,8 @@ class Conformance:
             self._run.tally.check("duplicate-in-group")
             return []
         if invalid:
-            self._run.tally.observe(
-                Observed("refuse-invalid", f"{'refuses' if outcome.raised else 'accepts'} {invalid}")
-            )
+            answer = "refuses" if outcome.raised else "accepts"
+            self._run.tally.observe(Observed("refuse-invalid", f"{answer} {invalid} in {door}"))
             self._run.over = not outcome.raised
             return []
         return None

@@ -644,12 +644,17 @@ def test_a_parameter_that_is_stepped_twice_is_found() -> None:
 @pytest.mark.parametrize(
     ("calls", "clause", "behaviour"),
     [
-        ([create("p", lr=-1.0)], "refuse-invalid", "refuses lr=-1"),
-        ([create("p", alpha=math.nan)], "refuse-invalid", "refuses alpha=nan"),
+        ([create("p", lr=-1.0)], "refuse-invalid", "refuses lr=-1 in the constructor"),
+        ([create("p", alpha=math.nan)], "refuse-invalid", "refuses alpha=nan in the constructor"),
+        (
+            [Create("A", (Group(("p",)), Group(("q",), {"lr": -1.0})), form="groups")],
+            "refuse-invalid",
+            "refuses lr=-1 in a group of the constructor",
+        ),
         (
             [create("p"), AddParamGroup("A", Group(("q",), {"odd": 1.0}))],
             "refuse-invalid",
-            "refuses an unknown option odd",
+            "refuses an unknown option odd in add_param_group",
         ),
         ([create("p"), AddParamGroup("A", Group(("q",)))], "caller-dict", "leaves the dict alone"),
         (
@@ -672,7 +677,7 @@ def test_what_is_accepted_against_custom_is_only_observed() -> None:
     tally = Tally()
     accepting = Spoilt(answer=lambda call, outcome: Outcome())
     assert findings(program(create("p", lr=-1.0), step(p=1.0)), accepting, tally=tally) == ()
-    assert tally.observed == {("refuse-invalid", "accepts lr=-1"): 1}
+    assert tally.observed == {("refuse-invalid", "accepts lr=-1 in the constructor"): 1}
 
 
 # -- hidden state
