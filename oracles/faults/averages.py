@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("square-avg")
 class SquareAvgAlphaSwapped(LoopRMSprop):
     """The square average weighs its last value with 1 - alpha and the new square with alpha."""
 
@@ -17,6 +19,7 @@ class SquareAvgAlphaSwapped(LoopRMSprop):
         v.mul_(1 - h.alpha).addcmul_(g, g, value=h.alpha)
 
 
+@fault("square-avg")
 class SquareAvgSum(ForeachRMSprop):
     """The square average is a running sum, as in Adagrad."""
 
@@ -24,6 +27,7 @@ class SquareAvgSum(ForeachRMSprop):
         torch._foreach_addcmul_(v, g, g, 1)
 
 
+@fault("square-avg")
 class SquareAvgUnweighted(LoopRMSprop):
     """The new square enters the square average without the factor 1 - alpha."""
 
@@ -31,6 +35,7 @@ class SquareAvgUnweighted(LoopRMSprop):
         v.mul_(h.alpha).addcmul_(g, g)
 
 
+@fault("square-avg")
 class SquareAvgAbs(LoopRMSprop):
     """The square average is formed of |g| and not of g^2."""
 
@@ -38,6 +43,7 @@ class SquareAvgAbs(LoopRMSprop):
         v.mul_(h.alpha).add_(g.abs(), alpha=1 - h.alpha)
 
 
+@fault("square-avg")
 class SquareAvgNeverFalls(LoopRMSprop):
     """The square average keeps its largest value, as in AMSGrad."""
 
@@ -47,6 +53,7 @@ class SquareAvgNeverFalls(LoopRMSprop):
         v.copy_(torch.maximum(v, last))
 
 
+@fault("square-avg", bug_class=14)
 class SquareAvgTinyDropped(ForeachRMSprop):
     """Gradients smaller than 1e-5 do not enter the square average."""
 
@@ -54,6 +61,7 @@ class SquareAvgTinyDropped(ForeachRMSprop):
         super()._square_average(v, [x.where(x.abs() >= 1e-5, 0) for x in g], h)
 
 
+@fault("square-avg", bug_class=8)
 class SquareAvgAlphaFixed(ForeachRMSprop):
     """The square average uses alpha = 0.99 whatever the group says."""
 
@@ -61,6 +69,7 @@ class SquareAvgAlphaFixed(ForeachRMSprop):
         super()._square_average(v, g, replace(h, alpha=0.99))
 
 
+@fault("square-avg")
 class SquareAvgDecayTwice(ForeachRMSprop):
     """The last square average is decayed by alpha twice."""
 
@@ -69,6 +78,7 @@ class SquareAvgDecayTwice(ForeachRMSprop):
         super()._square_average(v, g, h)
 
 
+@fault("grad-avg", bug_class=8)
 class GradAvgAlphaFixed(ForeachRMSprop):
     """The gradient average uses alpha = 0.99 whatever the group says."""
 
@@ -76,6 +86,7 @@ class GradAvgAlphaFixed(ForeachRMSprop):
         super()._grad_average(g_ave, g, replace(h, alpha=0.99))
 
 
+@fault("grad-avg", bug_class=2)
 class GradAvgAlphaSwapped(LoopRMSprop):
     """The gradient average weighs its last value with 1 - alpha and the new gradient with alpha."""
 
@@ -83,6 +94,7 @@ class GradAvgAlphaSwapped(LoopRMSprop):
         super()._grad_average(g_ave, g, replace(h, alpha=1 - h.alpha))
 
 
+@fault("grad-avg", bug_class=2)
 class GradAvgUnsigned(LoopRMSprop):
     """The gradient average is formed of |g|."""
 
@@ -90,6 +102,7 @@ class GradAvgUnsigned(LoopRMSprop):
         super()._grad_average(g_ave, g.abs(), h)
 
 
+@fault("grad-avg", "weight-decay", bug_class=7)
 class GradAvgUndecayed(LoopRMSprop):
     """The gradient average is formed of the gradient without weight decay."""
 
@@ -101,6 +114,7 @@ class GradAvgUndecayed(LoopRMSprop):
         super()._grad_average(g_ave, self._bare, h)
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredOldAverage(LoopRMSprop):
     """The variance subtracts the square of the gradient average before its update."""
 
@@ -112,6 +126,7 @@ class CenteredOldAverage(LoopRMSprop):
         return super()._variance(v, self._last, h)
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredNotSquared(LoopRMSprop):
     """The variance subtracts the gradient average itself, not its square."""
 
@@ -119,6 +134,7 @@ class CenteredNotSquared(LoopRMSprop):
         return v - g_ave
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredAdded(ForeachRMSprop):
     """The variance adds the square of the gradient average."""
 
@@ -126,6 +142,7 @@ class CenteredAdded(ForeachRMSprop):
         return list(torch._foreach_addcmul(v, g_ave, g_ave, 1))
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredScaled(LoopRMSprop):
     """The variance subtracts alpha times the square of the gradient average."""
 
@@ -133,6 +150,7 @@ class CenteredScaled(LoopRMSprop):
         return v.addcmul(g_ave, g_ave, value=-h.alpha)
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredClampedAtEps(ForeachRMSprop):
     """The variance is clamped at eps from below, before the root."""
 
@@ -140,6 +158,7 @@ class CenteredClampedAtEps(ForeachRMSprop):
         return [x.clamp(min=h.eps) for x in super()._variance(v, g_ave, h)]
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredClampedAtEpsSquared(LoopRMSprop):
     """The variance is clamped at eps^2 from below, before the root."""
 
@@ -147,6 +166,7 @@ class CenteredClampedAtEpsSquared(LoopRMSprop):
         return super()._variance(v, g_ave, h).clamp(min=h.eps**2)
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredAbs(ForeachRMSprop):
     """The variance is |v - g_ave|: the square is missing and the absolute value hides the NaN."""
 
@@ -154,6 +174,7 @@ class CenteredAbs(ForeachRMSprop):
         return [(x - m).abs() for x, m in zip(v, g_ave, strict=True)]
 
 
+@fault("square-avg", "centered-variance", bug_class=2)
 class CenteredKeptInSquareAvg(LoopRMSprop):
     """The square of the gradient average is subtracted from the stored square average, for good."""
 
@@ -161,6 +182,7 @@ class CenteredKeptInSquareAvg(LoopRMSprop):
         return v.addcmul_(g_ave, g_ave, value=-1).clamp_(min=0)
 
 
+@fault("centered-variance", "grad-avg", bug_class=8)
 class CenteredIgnored(ForeachRMSprop):
     """centered is accepted and ignored."""
 
@@ -168,6 +190,7 @@ class CenteredIgnored(ForeachRMSprop):
         return replace(super()._hyper(group), centered=False)
 
 
+@fault("option-change", "frame", "update", bug_class=9)
 class CenteredSticks(LoopRMSprop):
     """centered cannot be switched off again once it was on."""
 
@@ -178,6 +201,7 @@ class CenteredSticks(LoopRMSprop):
         return replace(super()._hyper(group), centered=id(group["params"][0]) in seen)
 
 
+@fault("centered-variance", bug_class=2)
 class CenteredFirstStepPlain(ForeachRMSprop):
     """The first centered step of an optimizer does not subtract the gradient average."""
 

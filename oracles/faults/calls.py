@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("closure", bug_class=19)
 class ClosureTwice(LoopRMSprop):
     """The closure is called twice."""
 
@@ -21,6 +23,7 @@ class ClosureTwice(LoopRMSprop):
         return super()._evaluate(closure)
 
 
+@fault("closure", bug_class=19)
 class ClosureNever(ForeachRMSprop):
     """The closure is not called."""
 
@@ -28,6 +31,7 @@ class ClosureNever(ForeachRMSprop):
         return None
 
 
+@fault("closure", bug_class=19)
 class ClosureWithoutGrad(LoopRMSprop):
     """The closure is called with gradients disabled."""
 
@@ -36,6 +40,7 @@ class ClosureWithoutGrad(LoopRMSprop):
             return None if closure is None else closure()
 
 
+@fault("closure", bug_class=19)
 class ClosureLossDropped(ForeachRMSprop):
     """step(closure) returns None."""
 
@@ -43,6 +48,7 @@ class ClosureLossDropped(ForeachRMSprop):
         super()._iterate(closure)
 
 
+@fault("closure", "closure-failure", "step", bug_class=19)
 class ClosureAfterUpdate(LoopRMSprop):
     """The closure is called after the update."""
 
@@ -52,6 +58,7 @@ class ClosureAfterUpdate(LoopRMSprop):
         return self._evaluate(closure)
 
 
+@fault("closure", "step", bug_class=19)
 class ClosureWithoutUpdate(ForeachRMSprop):
     """step(closure) evaluates the closure and updates nothing."""
 
@@ -59,6 +66,7 @@ class ClosureWithoutUpdate(ForeachRMSprop):
         return super()._iterate(None) if closure is None else self._evaluate(closure)
 
 
+@fault("closure-failure", bug_class=19)
 class ClosureExceptionSwallowed(LoopRMSprop):
     """An exception of the closure does not reach the caller."""
 
@@ -69,6 +77,7 @@ class ClosureExceptionSwallowed(LoopRMSprop):
             return None
 
 
+@fault("closure-failure", bug_class=12)
 class ClosureExceptionSteps(ForeachRMSprop):
     """When the closure raises, the update is done before the exception reaches the caller."""
 
@@ -80,6 +89,7 @@ class ClosureExceptionSteps(ForeachRMSprop):
                 self._update()
 
 
+@fault("closure-failure", bug_class=12)
 class ClosureExceptionForgets(LoopRMSprop):
     """When the closure raises, the state is cleared."""
 
@@ -91,6 +101,7 @@ class ClosureExceptionForgets(LoopRMSprop):
             raise
 
 
+@fault("step", "square-avg")
 class StepTwice(ForeachRMSprop):
     """One call of step does two iterations."""
 
@@ -99,6 +110,7 @@ class StepTwice(ForeachRMSprop):
         super()._update()
 
 
+@fault("step", "square-avg")
 class StepEverySecond(LoopRMSprop):
     """Every second call of step does nothing."""
 
@@ -108,6 +120,7 @@ class StepEverySecond(LoopRMSprop):
             super()._update()
 
 
+@fault("step", "square-avg", bug_class=16, elementwise=False)
 class StepFirstGroupOnly(ForeachRMSprop):
     """step reaches the first group alone."""
 
@@ -115,6 +128,7 @@ class StepFirstGroupOnly(ForeachRMSprop):
         return super()._stepped(group) if group is self.param_groups[0] else []
 
 
+@fault("step", "square-avg", bug_class=20, elementwise=False)
 class StepLastLost(LoopRMSprop):
     """The last parameter of a group of several is not stepped."""
 
@@ -122,6 +136,7 @@ class StepLastLost(LoopRMSprop):
         return super()._stepped(group)[: max(1, len(group["params"]) - 1)]
 
 
+@fault("hooks", bug_class=19)
 class PreHookDropped(LoopRMSprop):
     """A pre-hook of step is registered and never called."""
 
@@ -129,6 +144,7 @@ class PreHookDropped(LoopRMSprop):
         return RemovableHandle(OrderedDict())
 
 
+@fault("hooks", bug_class=19)
 class PostHookTwice(ForeachRMSprop):
     """A post-hook of step is called twice."""
 
@@ -140,6 +156,7 @@ class PostHookTwice(ForeachRMSprop):
         return super().register_step_post_hook(twice)
 
 
+@fault("maximize", bug_class=8, dialect="torch-maximize")
 class MaximizeIgnored(LoopRMSprop):
     """maximize is accepted and ignored."""
 
@@ -161,6 +178,7 @@ class MaximizeIgnored(LoopRMSprop):
         super().add_param_group({"maximize": self._maximize, **param_group})
 
 
+@fault("maximize", bug_class=7, dialect="torch-maximize")
 class MaximizeAfterDecay(ForeachRMSprop):
     """With maximize the gradient is negated after weight decay was added."""
 

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("weight-decay", bug_class=7)
 class DecayDecoupled(LoopRMSprop):
     """Weight decay shrinks the parameter by lr * lambda before the step and leaves the gradient alone."""
 
@@ -18,6 +20,7 @@ class DecayDecoupled(LoopRMSprop):
         return g
 
 
+@fault("weight-decay", bug_class=7)
 class DecayDecoupledWithoutLr(ForeachRMSprop):
     """Weight decay shrinks the parameter by lambda before the step and leaves the gradient alone."""
 
@@ -26,6 +29,7 @@ class DecayDecoupledWithoutLr(ForeachRMSprop):
         return g
 
 
+@fault("weight-decay", bug_class=7)
 class DecayAfterSquareAvg(LoopRMSprop):
     """Weight decay joins the gradient after the square average was formed."""
 
@@ -37,6 +41,7 @@ class DecayAfterSquareAvg(LoopRMSprop):
         return super()._decayed(g, theta, h)
 
 
+@fault("weight-decay", bug_class=7)
 class DecayNotInUpdate(ForeachRMSprop):
     """Weight decay enters the averages, and the update uses the gradient without it."""
 
@@ -48,6 +53,7 @@ class DecayNotInUpdate(ForeachRMSprop):
         return super()._normalized(self._bare, d, h)
 
 
+@fault("weight-decay", bug_class=7)
 class DecayOfUpdated(LoopRMSprop):
     """Weight decay is taken of the updated parameter, at the end of the step."""
 
@@ -59,6 +65,7 @@ class DecayOfUpdated(LoopRMSprop):
         theta.mul_(1 - h.lr * h.weight_decay)
 
 
+@fault("weight-decay", bug_class=7)
 class DecaySign(LoopRMSprop):
     """lambda * theta is subtracted from the gradient."""
 
@@ -66,6 +73,7 @@ class DecaySign(LoopRMSprop):
         return super()._decayed(g, theta, replace(h, weight_decay=-h.weight_decay))
 
 
+@fault("weight-decay", bug_class=8)
 class DecayIgnored(ForeachRMSprop):
     """weight_decay is accepted and ignored."""
 
@@ -73,6 +81,7 @@ class DecayIgnored(ForeachRMSprop):
         return g
 
 
+@fault("weight-decay", bug_class=7)
 class DecayTimesLr(LoopRMSprop):
     """lr * lambda * theta is added to the gradient."""
 
@@ -80,6 +89,7 @@ class DecayTimesLr(LoopRMSprop):
         return super()._decayed(g, theta, replace(h, weight_decay=h.lr * h.weight_decay))
 
 
+@fault("weight-decay", bug_class=7)
 class DecayTwice(ForeachRMSprop):
     """lambda * theta is added to the gradient twice, as by a reused loop variable."""
 
@@ -87,6 +97,7 @@ class DecayTwice(ForeachRMSprop):
         return super()._decayed(super()._decayed(g, theta, h), theta, h)
 
 
+@fault("weight-decay", bug_class=7)
 class DecayHalved(ForeachRMSprop):
     """Weight decay is read as a penalty of lambda / 2."""
 
@@ -94,6 +105,7 @@ class DecayHalved(ForeachRMSprop):
         return super()._decayed(g, theta, replace(h, weight_decay=h.weight_decay / 2))
 
 
+@fault("weight-decay", bug_class=7)
 class DecayIgnoredWithMomentum(LoopRMSprop):
     """Weight decay is ignored when there is momentum."""
 
@@ -101,6 +113,7 @@ class DecayIgnoredWithMomentum(LoopRMSprop):
         return g if h.momentum > 0 else super()._decayed(g, theta, h)
 
 
+@fault("weight-decay", bug_class=7)
 class DecayIgnoredWhenCentered(ForeachRMSprop):
     """Weight decay is ignored when the variance is centered."""
 
@@ -108,6 +121,7 @@ class DecayIgnoredWhenCentered(ForeachRMSprop):
         return g if h.centered else super()._decayed(g, theta, h)
 
 
+@fault("weight-decay", bug_class=7)
 class DecayOfMagnitude(LoopRMSprop):
     """lambda * |theta| is added to the gradient."""
 
@@ -115,6 +129,7 @@ class DecayOfMagnitude(LoopRMSprop):
         return super()._decayed(g, theta.abs(), h)
 
 
+@fault("weight-decay", bug_class=7)
 class DecayOfSign(ForeachRMSprop):
     """lambda * sign(theta) is added to the gradient, an L1 penalty."""
 
@@ -122,6 +137,7 @@ class DecayOfSign(ForeachRMSprop):
         return super()._decayed(g, [x.sign() for x in theta], h)
 
 
+@fault("weight-decay", "grad-zero", bug_class=7)
 class DecaySkipsZeroGradients(LoopRMSprop):
     """Weight decay is left out where the gradient is zero."""
 
@@ -129,6 +145,7 @@ class DecaySkipsZeroGradients(LoopRMSprop):
         return super()._decayed(g, theta.where(g != 0, 0), h)
 
 
+@fault("weight-decay", bug_class=8)
 class DecayAsInteger(LoopRMSprop):
     """weight_decay is cast to an integer."""
 
@@ -136,6 +153,7 @@ class DecayAsInteger(LoopRMSprop):
         return replace(super()._hyper(group), weight_decay=float(int(group["weight_decay"])))
 
 
+@fault("weight-decay", bug_class=7)
 class DecayFirstStepOnly(ForeachRMSprop):
     """Weight decay is applied in the first step of an optimizer and never again."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, Params
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("default-lr", bug_class=16)
 class DefaultLr(LoopRMSprop):
     """lr is 0.001 when it is not given, as in Keras."""
 
@@ -21,6 +23,7 @@ class DefaultLr(LoopRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("default-alpha", bug_class=16)
 class DefaultAlpha(ForeachRMSprop):
     """alpha is 0.9 when it is not given, as in TensorFlow."""
 
@@ -37,6 +40,7 @@ class DefaultAlpha(ForeachRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("default-eps", bug_class=16)
 class DefaultEps(LoopRMSprop):
     """eps is 1e-7 when it is not given, as in Keras."""
 
@@ -53,6 +57,7 @@ class DefaultEps(LoopRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("default-weight-decay", bug_class=16)
 class DefaultWeightDecay(ForeachRMSprop):
     """weight_decay is 0.0001 when it is not given."""
 
@@ -69,6 +74,7 @@ class DefaultWeightDecay(ForeachRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("default-momentum", bug_class=16)
 class DefaultMomentum(LoopRMSprop):
     """momentum is 0.9 when it is not given."""
 
@@ -85,6 +91,7 @@ class DefaultMomentum(LoopRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("default-centered", bug_class=16)
 class DefaultCentered(ForeachRMSprop):
     """centered is True when it is not given."""
 

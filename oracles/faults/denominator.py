@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
 def eps_inside(v: Tensors, h: Hyper) -> Tensors:
@@ -15,6 +16,7 @@ def eps_inside(v: Tensors, h: Hyper) -> Tensors:
     return [x.add(h.eps).sqrt_() for x in v]
 
 
+@fault("eps-placement", bug_class=1)
 class EpsInside(LoopRMSprop):
     """eps is added inside the root."""
 
@@ -22,6 +24,7 @@ class EpsInside(LoopRMSprop):
         return (v + h.eps).sqrt_()
 
 
+@fault("eps-placement", bug_class=1)
 class EpsInsideForeach(ForeachRMSprop):
     """eps is added inside the root, on the foreach path."""
 
@@ -29,6 +32,7 @@ class EpsInsideForeach(ForeachRMSprop):
         return eps_inside(v, h)
 
 
+@fault("eps-placement", "centered-variance", bug_class=1)
 class EpsInsideCentered(ForeachRMSprop):
     """eps is added inside the root when the variance is centered, outside otherwise."""
 
@@ -36,6 +40,7 @@ class EpsInsideCentered(ForeachRMSprop):
         return eps_inside(v, h) if h.centered else super()._denominator(v, h)
 
 
+@fault("eps-placement", "momentum-buffer", bug_class=1)
 class EpsInsideWithMomentum(LoopRMSprop):
     """eps is added inside the root when there is momentum, outside otherwise."""
 
@@ -43,6 +48,7 @@ class EpsInsideWithMomentum(LoopRMSprop):
         return (v + h.eps).sqrt_() if h.momentum > 0 else super()._denominator(v, h)
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=1)
 class EpsOmitted(LoopRMSprop):
     """eps is left out of the denominator."""
 
@@ -50,6 +56,7 @@ class EpsOmitted(LoopRMSprop):
         return v.sqrt()
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=1)
 class EpsSquared(ForeachRMSprop):
     """eps^2 is added to the root."""
 
@@ -57,6 +64,7 @@ class EpsSquared(ForeachRMSprop):
         return super()._denominator(v, replace(h, eps=h.eps**2))
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=1)
 class EpsTwice(LoopRMSprop):
     """eps is added inside the root and outside it."""
 
@@ -64,6 +72,7 @@ class EpsTwice(LoopRMSprop):
         return (v + h.eps).sqrt_().add_(h.eps)
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=1)
 class EpsDoubled(ForeachRMSprop):
     """eps is added to the root twice."""
 
@@ -71,6 +80,7 @@ class EpsDoubled(ForeachRMSprop):
         return super()._denominator(v, replace(h, eps=2 * h.eps))
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=1)
 class EpsAsFloor(LoopRMSprop):
     """The root is clamped at eps instead of eps being added."""
 
@@ -78,6 +88,7 @@ class EpsAsFloor(LoopRMSprop):
         return v.sqrt().clamp_(min=h.eps)
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=8)
 class EpsFixed(ForeachRMSprop):
     """eps is 1e-8 whatever the group says."""
 
@@ -85,6 +96,7 @@ class EpsFixed(ForeachRMSprop):
         return super()._denominator(v, replace(h, eps=1e-8))
 
 
+@fault("update", "momentum-buffer")
 class RootOmitted(LoopRMSprop):
     """The gradient is divided by v + eps, without a root."""
 
@@ -92,6 +104,7 @@ class RootOmitted(LoopRMSprop):
         return v + h.eps
 
 
+@fault("update", "momentum-buffer")
 class RootOfPrevious(LoopRMSprop):
     """The denominator is formed of the square average before its update."""
 
@@ -103,6 +116,7 @@ class RootOfPrevious(LoopRMSprop):
         return super()._denominator(self._last, h)
 
 
+@fault("update", "momentum-buffer", bug_class=1)
 class DenominatorFloored(ForeachRMSprop):
     """The denominator is clamped at 1e-3 from below."""
 
@@ -110,6 +124,7 @@ class DenominatorFloored(ForeachRMSprop):
         return [x.clamp(min=1e-3) for x in super()._denominator(v, h)]
 
 
+@fault("update", "momentum-buffer")
 class DenominatorStale(LoopRMSprop):
     """The denominator is refreshed at every second step only, and cached between."""
 
@@ -125,6 +140,7 @@ class DenominatorStale(LoopRMSprop):
         return cached
 
 
+@fault("elementwise", "update", "momentum-buffer", bug_class=20, elementwise=False)
 class DenominatorSharedMaximum(ForeachRMSprop):
     """All elements of a tensor are divided by the largest denominator among them."""
 
@@ -132,6 +148,7 @@ class DenominatorSharedMaximum(ForeachRMSprop):
         return [x.max().expand_as(x) if x.numel() else x for x in super()._denominator(v, h)]
 
 
+@fault("update", "momentum-buffer")
 class BiasCorrected(LoopRMSprop):
     """The square average is divided by 1 - alpha^t before the root, as in Adam."""
 
@@ -145,6 +162,7 @@ class BiasCorrected(LoopRMSprop):
         return super()._denominator(v / correction if correction > 0 else v, h)
 
 
+@fault("eps-placement", bug_class=1)
 class EpsInsideAfterThirdStep(LoopRMSprop):
     """From the fourth step of a parameter on, eps is added inside the root."""
 
@@ -157,6 +175,7 @@ class EpsInsideAfterThirdStep(LoopRMSprop):
         return (v + h.eps).sqrt_() if self._t > 3 else super()._denominator(v, h)
 
 
+@fault("elementwise", "update", "momentum-buffer", bug_class=20, elementwise=False)
 class NormalizedByMean(ForeachRMSprop):
     """The gradients of a tensor are divided by their mean denominator."""
 
@@ -164,6 +183,7 @@ class NormalizedByMean(ForeachRMSprop):
         return [x / y.mean() if x.numel() else x for x, y in zip(g, d, strict=True)]
 
 
+@fault("update", "momentum-buffer", bug_class=14)
 class RootApproximated(ForeachRMSprop):
     """The root is formed in bfloat16."""
 

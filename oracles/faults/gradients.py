@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
 def is_expanded(x: Tensor) -> bool:
@@ -13,6 +14,7 @@ def is_expanded(x: Tensor) -> bool:
     return any(step == 0 and size > 1 for size, step in zip(x.shape, x.stride(), strict=True))
 
 
+@fault("grad-none", bug_class=10)
 class NoneAsZero(LoopRMSprop):
     """A gradient of None counts as zero."""
 
@@ -23,6 +25,7 @@ class NoneAsZero(LoopRMSprop):
         return torch.zeros_like(p) if p.grad is None else super()._gradient(p)
 
 
+@fault("grad-none", bug_class=10)
 class NoneDecaysSquareAvg(ForeachRMSprop):
     """The square average of a parameter whose gradient is None decays."""
 
@@ -33,6 +36,7 @@ class NoneDecaysSquareAvg(ForeachRMSprop):
         return super()._stepped(group)
 
 
+@fault("grad-none", bug_class=10)
 class NoneMovesByMomentum(LoopRMSprop):
     """A parameter whose gradient is None still moves by its momentum buffer."""
 
@@ -43,6 +47,7 @@ class NoneMovesByMomentum(LoopRMSprop):
         return super()._stepped(group)
 
 
+@fault("grad-none", bug_class=10)
 class NoneForgetsState(ForeachRMSprop):
     """A parameter whose gradient is None loses its state."""
 
@@ -53,6 +58,7 @@ class NoneForgetsState(ForeachRMSprop):
         return super()._stepped(group)
 
 
+@fault("step", "square-avg", bug_class=10, elementwise=False)
 class NoneEndsGroup(LoopRMSprop):
     """The first gradient of None ends the step of its group."""
 
@@ -61,6 +67,7 @@ class NoneEndsGroup(LoopRMSprop):
         return list(group["params"][: grads.index(True) if True in grads else len(grads)])
 
 
+@fault("square-avg", "grad-none", bug_class=10)
 class SkippedStepCatchesUp(LoopRMSprop):
     """After steps without a gradient the square average decays once for each of them."""
 
@@ -80,6 +87,7 @@ class SkippedStepCatchesUp(LoopRMSprop):
         super()._square_average(v.mul_(h.alpha**self._late), g, h)
 
 
+@fault("momentum-buffer", "grad-none", bug_class=10)
 class SkippedStepDropsBuffer(LoopRMSprop):
     """After a step without a gradient the momentum buffer starts anew."""
 
@@ -96,6 +104,7 @@ class SkippedStepDropsBuffer(LoopRMSprop):
         super()._accumulate(b.zero_() if self._restart else b, n, h)
 
 
+@fault("grad-zero", bug_class=10)
 class ZeroAsNone(LoopRMSprop):
     """A parameter whose gradient is zero everywhere is skipped."""
 
@@ -103,6 +112,7 @@ class ZeroAsNone(LoopRMSprop):
         return [p for p in super()._stepped(group) if p.grad is not None and bool(p.grad.any())]
 
 
+@fault("grad-zero", "square-avg", bug_class=10)
 class ZeroElementsSkipped(ForeachRMSprop):
     """Where the gradient is zero the square average stays, as for a sparse gradient."""
 
@@ -113,6 +123,7 @@ class ZeroElementsSkipped(ForeachRMSprop):
             x.copy_(torch.where(y == 0, old, x))
 
 
+@fault("grad-zero", "momentum-update", bug_class=10)
 class ZeroElementsLoseMomentum(LoopRMSprop):
     """Where the gradient is zero the parameter does not move by its momentum buffer."""
 
@@ -120,6 +131,7 @@ class ZeroElementsLoseMomentum(LoopRMSprop):
         super()._apply_buffer(theta, b.where(n != 0, 0), n, h)
 
 
+@fault("grad-untouched", bug_class=18)
 class GradientDecayedInPlace(LoopRMSprop):
     """Weight decay is added to the gradient in place."""
 
@@ -128,6 +140,7 @@ class GradientDecayedInPlace(LoopRMSprop):
         return decayed if is_expanded(g) else g.copy_(decayed)
 
 
+@fault("grad-untouched", bug_class=18)
 class GradientNormalizedInPlace(ForeachRMSprop):
     """The gradient is divided by the denominator in place."""
 
@@ -135,6 +148,7 @@ class GradientNormalizedInPlace(ForeachRMSprop):
         return [x if is_expanded(y) else y.copy_(x) for x, y in zip(super()._normalized(g, d, h), g, strict=True)]
 
 
+@fault("grad-untouched", bug_class=18)
 class GradientRoundedInPlace(LoopRMSprop):
     """The gradient is rounded to bfloat16 in place after the step, as by a compressed exchange."""
 
@@ -145,6 +159,7 @@ class GradientRoundedInPlace(LoopRMSprop):
             g.copy_(g.to(torch.bfloat16))
 
 
+@fault("grad-untouched", bug_class=18)
 class GradientClearedByStep(ForeachRMSprop):
     """step sets the gradients to None when it is done."""
 
@@ -153,6 +168,7 @@ class GradientClearedByStep(ForeachRMSprop):
         self.zero_grad()
 
 
+@fault("grad-untouched", bug_class=18)
 class GradientZeroedByStep(LoopRMSprop):
     """step fills the gradients with zeros when it is done."""
 
@@ -161,6 +177,7 @@ class GradientZeroedByStep(LoopRMSprop):
         self.zero_grad(set_to_none=False)
 
 
+@fault("square-avg", "update", bug_class=21)
 class GradientClipped(ForeachRMSprop):
     """Gradients are clipped to [-1000, 1000]."""
 
@@ -168,6 +185,7 @@ class GradientClipped(ForeachRMSprop):
         return super()._decayed([x.clamp(-1000, 1000) for x in g], theta, h)
 
 
+@fault("square-avg", bug_class=21)
 class OverflowSkipped(LoopRMSprop):
     """Where the squared gradient overflows the square average stays as it is."""
 
@@ -177,6 +195,7 @@ class OverflowSkipped(LoopRMSprop):
         v.copy_(torch.where(v.isinf(), last, v))
 
 
+@fault("zero-grad-zero", bug_class=10)
 class ZeroGradIgnoresFlag(LoopRMSprop):
     """zero_grad sets the gradients to None, whatever set_to_none says."""
 
@@ -184,6 +203,7 @@ class ZeroGradIgnoresFlag(LoopRMSprop):
         super()._clear(p, True)
 
 
+@fault("zero-grad-none", bug_class=10)
 class ZeroGradFills(ForeachRMSprop):
     """zero_grad fills the gradients with zeros, whatever set_to_none says."""
 
@@ -191,6 +211,7 @@ class ZeroGradFills(ForeachRMSprop):
         super()._clear(p, False)
 
 
+@fault("zero-grad-none", "zero-grad-zero", bug_class=10)
 class ZeroGradInverted(LoopRMSprop):
     """zero_grad reads set_to_none the wrong way round."""
 
@@ -198,6 +219,7 @@ class ZeroGradInverted(LoopRMSprop):
         super()._clear(p, not set_to_none)
 
 
+@fault("frame", "zero-grad-none", "zero-grad-zero", bug_class=18)
 class ZeroGradForgets(LoopRMSprop):
     """zero_grad clears the state of the parameters too."""
 
@@ -206,6 +228,7 @@ class ZeroGradForgets(LoopRMSprop):
         self.state.pop(p, None)
 
 
+@fault("zero-grad-none", "zero-grad-zero", bug_class=16, elementwise=False)
 class ZeroGradFirstGroup(ForeachRMSprop):
     """zero_grad reaches the parameters of the first group alone."""
 
@@ -214,6 +237,7 @@ class ZeroGradFirstGroup(ForeachRMSprop):
             super()._clear(p, set_to_none)
 
 
+@fault("zero-grad-zero", bug_class=10)
 class ZeroGradCreates(LoopRMSprop):
     """zero_grad(set_to_none=False) makes a gradient of zeros where there was none."""
 
@@ -223,6 +247,7 @@ class ZeroGradCreates(LoopRMSprop):
             p.grad = torch.zeros_like(p)
 
 
+@fault("zero-grad-zero", bug_class=21)
 class ZeroGradKeepsNan(ForeachRMSprop):
     """zero_grad(set_to_none=False) multiplies the gradients by zero, which keeps NaN and infinities."""
 
@@ -233,6 +258,7 @@ class ZeroGradKeepsNan(ForeachRMSprop):
             p.grad = p.grad.detach() * 0
 
 
+@fault("frame", "zero-grad-none", "zero-grad-zero", bug_class=18)
 class ZeroGradForgetsSkipped(ForeachRMSprop):
     """zero_grad clears the state of the parameters whose gradient is None already."""
 

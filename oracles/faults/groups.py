@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, Tensors
+from rmspec.oracles.faults.listing import fault
 
 CLASS_DEFAULTS: Group = {
     "lr": 0.01,
@@ -20,6 +21,7 @@ CLASS_DEFAULTS: Group = {
 }
 
 
+@fault("scheduled-lr", bug_class=8)
 class LrBaked(LoopRMSprop):
     """The learning rate of a group is read when the group is added, and never again."""
 
@@ -32,6 +34,7 @@ class LrBaked(LoopRMSprop):
         return replace(super()._hyper(group), lr=self._baked[index])
 
 
+@fault("scheduled-lr", bug_class=8)
 class LrLate(ForeachRMSprop):
     """A changed learning rate holds from the step after the next."""
 
@@ -43,6 +46,7 @@ class LrLate(ForeachRMSprop):
         return replace(h, lr=last)
 
 
+@fault("option-change", "square-avg", bug_class=8)
 class AlphaBaked(ForeachRMSprop):
     """alpha is read in the first step of a group, and never again."""
 
@@ -52,6 +56,7 @@ class AlphaBaked(ForeachRMSprop):
         return replace(h, alpha=first.setdefault(id(group["params"][0]), h.alpha))
 
 
+@fault("option-change", "update", "momentum-buffer", bug_class=8)
 class EpsBaked(LoopRMSprop):
     """eps is read in the first step of a group, and never again."""
 
@@ -61,6 +66,7 @@ class EpsBaked(LoopRMSprop):
         return replace(h, eps=first.setdefault(id(group["params"][0]), h.eps))
 
 
+@fault("option-change", "weight-decay", bug_class=8)
 class DecayBaked(LoopRMSprop):
     """weight_decay is read in the first step of a group, and never again."""
 
@@ -70,6 +76,7 @@ class DecayBaked(LoopRMSprop):
         return replace(h, weight_decay=first.setdefault(id(group["params"][0]), h.weight_decay))
 
 
+@fault("option-change", "momentum-buffer", bug_class=8)
 class MomentumBaked(ForeachRMSprop):
     """momentum is read in the first step of a group, and never again."""
 
@@ -79,6 +86,7 @@ class MomentumBaked(ForeachRMSprop):
         return replace(h, momentum=first.setdefault(id(group["params"][0]), h.momentum))
 
 
+@fault("group-options", bug_class=16, elementwise=False)
 class LrOfFirstGroup(LoopRMSprop):
     """Every group is moved with the learning rate of the first."""
 
@@ -86,6 +94,7 @@ class LrOfFirstGroup(LoopRMSprop):
         return replace(super()._hyper(group), lr=float(self.param_groups[0]["lr"]))
 
 
+@fault("group-options", bug_class=16, elementwise=False)
 class OptionsOfFirstGroup(ForeachRMSprop):
     """Every group is stepped with the alpha and eps of the first."""
 
@@ -94,6 +103,7 @@ class OptionsOfFirstGroup(ForeachRMSprop):
         return replace(super()._hyper(group), alpha=first.alpha, eps=first.eps)
 
 
+@fault("group-options", bug_class=16, elementwise=False)
 class DecayOfLastGroup(ForeachRMSprop):
     """Every group is stepped with the weight decay of the last."""
 
@@ -102,6 +112,7 @@ class DecayOfLastGroup(ForeachRMSprop):
         return replace(super()._hyper(group), weight_decay=last.weight_decay)
 
 
+@fault("group-options", "group-defaults", bug_class=16, elementwise=False)
 class CenteredOfFirstGroup(LoopRMSprop):
     """Every group is centered when the first one is."""
 
@@ -109,6 +120,7 @@ class CenteredOfFirstGroup(LoopRMSprop):
         return replace(super()._hyper(group), centered=bool(self.param_groups[0]["centered"]))
 
 
+@fault("eps-placement", bug_class=16, elementwise=False)
 class SecondGroupEpsInside(LoopRMSprop):
     """In the second group, and there alone, eps is added inside the root."""
 
@@ -120,6 +132,7 @@ class SecondGroupEpsInside(LoopRMSprop):
         return (v + h.eps).sqrt_() if self._is_second else super()._denominator(v, h)
 
 
+@fault("momentum-buffer", "group-options", "add-param-group", bug_class=16, elementwise=False)
 class TwoGroupsDampened(ForeachRMSprop):
     """With more than one group the normalized gradient enters the buffers with weight 1 - mu."""
 
@@ -128,6 +141,7 @@ class TwoGroupsDampened(ForeachRMSprop):
         super()._accumulate(b, [x * (1 - h.momentum) for x in n] if many else n, h)
 
 
+@fault("group-defaults", bug_class=16, elementwise=False)
 class DefaultsFollowLastGroup(LoopRMSprop):
     """The options of an added group become the defaults of the groups after it."""
 
@@ -136,6 +150,7 @@ class DefaultsFollowLastGroup(LoopRMSprop):
         self.defaults.update({name: self.param_groups[-1][name] for name in CLASS_DEFAULTS})
 
 
+@fault("group-options", "add-param-group", bug_class=16, elementwise=False)
 class AddedOptionsIgnored(LoopRMSprop):
     """add_param_group ignores the options of the group."""
 
@@ -157,6 +172,7 @@ class AddedOptionsIgnored(LoopRMSprop):
         self._complete = True
 
 
+@fault("group-options", bug_class=16)
 class ConstructorOptionsIgnored(ForeachRMSprop):
     """The options of group dicts that are given to the constructor are ignored."""
 
@@ -178,6 +194,7 @@ class ConstructorOptionsIgnored(ForeachRMSprop):
         self._complete = True
 
 
+@fault("group-defaults", bug_class=16, elementwise=False)
 class AddedClassDefaults(ForeachRMSprop):
     """Options that an added group does not name take the class's default, not the constructor's."""
 
@@ -185,6 +202,7 @@ class AddedClassDefaults(ForeachRMSprop):
         super().add_param_group({**CLASS_DEFAULTS, **param_group} if self.param_groups else param_group)
 
 
+@fault("group-options", bug_class=16)
 class FalsyOptionsOverwritten(LoopRMSprop):
     """An option of a group that is 0 or False takes the constructor's value."""
 
@@ -192,6 +210,7 @@ class FalsyOptionsOverwritten(LoopRMSprop):
         super().add_param_group({k: v for k, v in param_group.items() if k == "params" or v})
 
 
+@fault("group-options", bug_class=16)
 class OptionsAsIntegers(ForeachRMSprop):
     """An option of an added group takes the type of the default, so 0.5 becomes 0 where the default is 0."""
 
@@ -200,6 +219,7 @@ class OptionsAsIntegers(ForeachRMSprop):
         super().add_param_group({k: types[k](v) if k in types else v for k, v in param_group.items()})
 
 
+@fault("add-param-group", "params", bug_class=16, elementwise=False)
 class AddedFirstMemberOnly(LoopRMSprop):
     """Of the parameters of a group after the first one, only the first is kept."""
 
@@ -209,6 +229,7 @@ class AddedFirstMemberOnly(LoopRMSprop):
         super().add_param_group({**param_group, "params": members if first else members[:1]})
 
 
+@fault("frame", "add-param-group", bug_class=16, elementwise=False)
 class AddedForgetsState(LoopRMSprop):
     """add_param_group clears the state of the parameters that are there."""
 
@@ -217,6 +238,7 @@ class AddedForgetsState(LoopRMSprop):
         self.state.clear()
 
 
+@fault("frame", "add-param-group", bug_class=16, elementwise=False)
 class AddedClearsBuffers(ForeachRMSprop):
     """add_param_group fills the momentum buffers that are there with zeros."""
 
@@ -227,6 +249,7 @@ class AddedClearsBuffers(ForeachRMSprop):
                 state["momentum_buffer"].zero_()
 
 
+@fault("frame", "add-param-group", bug_class=16, elementwise=False)
 class AddedResetsLr(LoopRMSprop):
     """add_param_group sets the learning rate of the other groups back to the constructor's."""
 
@@ -241,6 +264,7 @@ class AddedResetsLr(LoopRMSprop):
         super()._update()
 
 
+@fault("add-param-group", "step", "square-avg", bug_class=16, elementwise=False)
 class AddedNotStepped(ForeachRMSprop):
     """A group that is added after the first step is never stepped."""
 
@@ -252,6 +276,7 @@ class AddedNotStepped(ForeachRMSprop):
         self.param_groups = groups
 
 
+@fault("duplicate-across-groups", bug_class=15)
 class DuplicateAcrossAccepted(LoopRMSprop):
     """A parameter that is in another group already is accepted, and stepped once in each."""
 
@@ -264,6 +289,7 @@ class DuplicateAcrossAccepted(LoopRMSprop):
         self.param_groups = groups + self.param_groups
 
 
+@fault("duplicate-in-group", bug_class=15, inherited=True)
 class DuplicateInGroupAccepted(LoopRMSprop):
     """A parameter that is listed twice in a group is stepped twice."""
 
@@ -276,6 +302,7 @@ class DuplicateInGroupAccepted(LoopRMSprop):
             super().add_param_group(param_group)
 
 
+@fault("duplicate-across-groups", bug_class=12)
 class DuplicateRefusedLate(LoopRMSprop):
     """A parameter that is in another group already is refused after the group was added."""
 
@@ -291,6 +318,7 @@ class DuplicateRefusedLate(LoopRMSprop):
             raise
 
 
+@fault("params", bug_class=16, elementwise=False)
 class GeneratorPeeked(LoopRMSprop):
     """The constructor peeks at the first item of params, which a generator then lacks."""
 
@@ -311,6 +339,7 @@ class GeneratorPeeked(LoopRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("params", bug_class=16)
 class GeneratorEmptied(ForeachRMSprop):
     """A check consumes a generator of parameters, so that the constructor finds none and raises."""
 
@@ -329,6 +358,7 @@ class GeneratorEmptied(ForeachRMSprop):
         super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
 
 
+@fault("params", bug_class=16, elementwise=False)
 class LastDictDropped(LoopRMSprop):
     """Of several group dicts that are given to the constructor the last is dropped."""
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
 def rounded(x: float, dtype: torch.dtype) -> float:
@@ -27,6 +28,7 @@ def all_rounded(h: Hyper, dtype: torch.dtype) -> Hyper:
     )
 
 
+@fault("scalar-precision", bug_class=14)
 class ComplementInFloat32(LoopRMSprop):
     """1 - alpha is formed of an alpha that was rounded to float32."""
 
@@ -34,6 +36,7 @@ class ComplementInFloat32(LoopRMSprop):
         v.mul_(h.alpha).addcmul_(g, g, value=1 - rounded(h.alpha, torch.float32))
 
 
+@fault("scalar-precision", bug_class=14)
 class ComplementInStorageFormat(ForeachRMSprop):
     """1 - alpha is formed of an alpha that was rounded to the format of the tensor."""
 
@@ -42,7 +45,8 @@ class ComplementInStorageFormat(ForeachRMSprop):
             x.mul_(h.alpha).addcmul_(y, y, value=1 - rounded(h.alpha, y.dtype))
 
 
-class SubnormalAveragesFlushed(LoopRMSprop):
+@fault("subnormals", bug_class=14)
+class PrecisionSubnormalAveragesFlushed(LoopRMSprop):
     """Averages below the smallest normal number become 0."""
 
     def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
@@ -50,6 +54,7 @@ class SubnormalAveragesFlushed(LoopRMSprop):
         v.masked_fill_(v < torch.finfo(v.dtype).tiny, 0)
 
 
+@fault("scalar-precision", "grad-avg", bug_class=14)
 class GradAvgComplementInFloat16(LoopRMSprop):
     """The gradient average forms 1 - alpha of an alpha that was rounded to float16."""
 
@@ -57,6 +62,7 @@ class GradAvgComplementInFloat16(LoopRMSprop):
         g_ave.mul_(h.alpha).add_(g, alpha=1 - rounded(h.alpha, torch.float16))
 
 
+@fault("scalar-precision", "square-avg", bug_class=14)
 class AlphaInBfloat16(ForeachRMSprop):
     """alpha is rounded to bfloat16."""
 
@@ -65,6 +71,7 @@ class AlphaInBfloat16(ForeachRMSprop):
         return replace(h, alpha=rounded(h.alpha, torch.bfloat16))
 
 
+@fault("scalar-precision", bug_class=14)
 class ScalarsInFloat32(ForeachRMSprop):
     """Every hyperparameter is rounded to float32, for float64 parameters too."""
 
@@ -72,6 +79,7 @@ class ScalarsInFloat32(ForeachRMSprop):
         return all_rounded(super()._hyper(group), torch.float32)
 
 
+@fault("scalar-precision", bug_class=14)
 class LrInFloat32(LoopRMSprop):
     """The learning rate is held as float32, for float64 parameters too, as in Keras."""
 
@@ -79,6 +87,7 @@ class LrInFloat32(LoopRMSprop):
         super()._apply(theta, direction, replace(h, lr=rounded(h.lr, torch.float32)))
 
 
+@fault("scalar-precision", "update", "momentum-update", bug_class=14)
 class LrInFloat16(ForeachRMSprop):
     """The learning rate is rounded to float16."""
 
@@ -86,6 +95,7 @@ class LrInFloat16(ForeachRMSprop):
         super()._apply(theta, direction, replace(h, lr=rounded(h.lr, torch.float16)))
 
 
+@fault("scalar-precision", "momentum-buffer", bug_class=14)
 class MomentumInFloat16(LoopRMSprop):
     """momentum is rounded to float16."""
 
@@ -93,6 +103,7 @@ class MomentumInFloat16(LoopRMSprop):
         super()._accumulate(b, n, replace(h, momentum=rounded(h.momentum, torch.float16)))
 
 
+@fault("scalar-precision", "update", "momentum-buffer", bug_class=14)
 class EpsInFloat16(LoopRMSprop):
     """eps is rounded to float16, where 1e-8 is 0."""
 
@@ -100,6 +111,7 @@ class EpsInFloat16(LoopRMSprop):
         return super()._denominator(v, replace(h, eps=rounded(h.eps, torch.float16)))
 
 
+@fault("scalar-precision", "weight-decay", bug_class=14)
 class DecayInFloat16(ForeachRMSprop):
     """weight_decay is rounded to float16."""
 
@@ -107,6 +119,7 @@ class DecayInFloat16(ForeachRMSprop):
         return super()._decayed(g, theta, replace(h, weight_decay=rounded(h.weight_decay, torch.float16)))
 
 
+@fault("update", "momentum-buffer", bug_class=14)
 class QuotientInFloat16(LoopRMSprop):
     """The gradient is divided by the denominator in float16."""
 
@@ -114,6 +127,7 @@ class QuotientInFloat16(LoopRMSprop):
         return (g.to(torch.float16) / d.to(torch.float16)).to(g.dtype)
 
 
+@fault("square-avg", bug_class=14)
 class SquareInBfloat16(ForeachRMSprop):
     """The square of the gradient is formed in bfloat16."""
 
@@ -121,6 +135,7 @@ class SquareInBfloat16(ForeachRMSprop):
         super()._square_average(v, [x.to(torch.bfloat16).to(x.dtype) for x in g], h)
 
 
+@fault("square-avg", "scalar-precision", bug_class=14)
 class Float64InFloat32(LoopRMSprop):
     """The square average of float64 parameters is computed in float32."""
 
@@ -133,6 +148,7 @@ class Float64InFloat32(LoopRMSprop):
         return None
 
 
+@fault("eps-placement", bug_class=4)
 class Float16EpsInside(LoopRMSprop):
     """For float16 alone, eps is added inside the root."""
 
@@ -140,6 +156,7 @@ class Float16EpsInside(LoopRMSprop):
         return (v + h.eps).sqrt_() if v.dtype == torch.float16 else super()._denominator(v, h)
 
 
+@fault("weight-decay", bug_class=4)
 class Bfloat16DecayIgnored(ForeachRMSprop):
     """For bfloat16 alone, weight decay is ignored."""
 
@@ -148,6 +165,7 @@ class Bfloat16DecayIgnored(ForeachRMSprop):
         return [x if x.dtype == torch.bfloat16 else y for x, y in zip(g, decayed, strict=True)]
 
 
+@fault("update", "momentum-buffer", "eps-placement", bug_class=4)
 class Float32EpsDoubled(ForeachRMSprop):
     """For float32 alone, eps is added twice."""
 
@@ -155,6 +173,7 @@ class Float32EpsDoubled(ForeachRMSprop):
         return [x.add(h.eps) if x.dtype == torch.float32 else x for x in super()._denominator(v, h)]
 
 
+@fault("momentum-buffer", bug_class=4)
 class Float64Dampened(LoopRMSprop):
     """For float64 alone, the normalized gradient enters the buffer with weight 1 - mu."""
 
@@ -162,6 +181,7 @@ class Float64Dampened(LoopRMSprop):
         super()._accumulate(b, n * (1 - h.momentum) if n.dtype == torch.float64 else n, h)
 
 
+@fault("centered-variance", bug_class=4)
 class Float64CenteredIgnored(ForeachRMSprop):
     """For float64 alone, the variance is not centered."""
 
@@ -170,6 +190,7 @@ class Float64CenteredIgnored(ForeachRMSprop):
         return [x if x.dtype == torch.float64 else y for x, y in zip(v, centered, strict=True)]
 
 
+@fault("square-avg", bug_class=14)
 class HalfSquareAvgStagnates(LoopRMSprop):
     """In the half formats the change of the square average is lost when it is below 5 % of it."""
 

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("elementwise", "update", "momentum-update", bug_class=20, elementwise=False)
 class TailLost(ForeachRMSprop):
     """Elements beyond the last multiple of 8 are not moved, in tensors of more than 8."""
 
@@ -26,6 +28,7 @@ class TailLost(ForeachRMSprop):
         return [x.contiguous() for x in super()._normalized(g, d, h)]
 
 
+@fault("elementwise", "update", "momentum-update", bug_class=20, elementwise=False)
 class LastOfOddLost(LoopRMSprop):
     """The last element of a tensor of odd size is not moved, when there are more than one."""
 
@@ -36,6 +39,7 @@ class LastOfOddLost(LoopRMSprop):
         super()._apply(theta, direction, h)
 
 
+@fault("elementwise", "square-avg", bug_class=4, elementwise=False)
 class Beyond64Undecayed(ForeachRMSprop):
     """Beyond the first 64 elements the square average does not forget."""
 
@@ -47,6 +51,7 @@ class Beyond64Undecayed(ForeachRMSprop):
                 x.view(-1)[64:] += (1 - h.alpha) * tail
 
 
+@fault("elementwise", "eps-placement", bug_class=4, elementwise=False)
 class Beyond1024EpsInside(ForeachRMSprop):
     """In tensors of more than 1024 elements eps is added inside the root."""
 
@@ -56,6 +61,7 @@ class Beyond1024EpsInside(ForeachRMSprop):
         ]
 
 
+@fault("update", "momentum-update", "step", bug_class=4, elementwise=False)
 class ManyTensorsLrLost(ForeachRMSprop):
     """In a group of more than three tensors the last one is moved with lr = 0.01."""
 
@@ -66,6 +72,7 @@ class ManyTensorsLrLost(ForeachRMSprop):
             super()._apply(theta[cut:], direction[cut:], replace(h, lr=0.01))
 
 
+@fault("elementwise", "eps-placement", bug_class=20)
 class ZeroDimEpsInside(LoopRMSprop):
     """For 0-dimensional parameters eps is added inside the root."""
 
@@ -73,6 +80,7 @@ class ZeroDimEpsInside(LoopRMSprop):
         return (v + h.eps).sqrt_() if v.dim() == 0 else super()._denominator(v, h)
 
 
+@fault("elementwise", "update", "step", bug_class=20)
 class ZeroDimNotMoved(ForeachRMSprop):
     """0-dimensional parameters are not moved."""
 
@@ -80,6 +88,7 @@ class ZeroDimNotMoved(ForeachRMSprop):
         super()._apply(theta, [x if x.dim() else torch.zeros_like(x) for x in direction], h)
 
 
+@fault("elementwise", "square-avg", "complex-pairs", bug_class=20, elementwise=False)
 class MatrixByRows(ForeachRMSprop):
     """The square average of a matrix is shared by the elements of a row."""
 
@@ -90,6 +99,7 @@ class MatrixByRows(ForeachRMSprop):
                 x.copy_(x.mean(dim=1, keepdim=True).expand_as(x))
 
 
+@fault("elementwise", "square-avg", bug_class=20, elementwise=False)
 class SquareAvgOfMean(LoopRMSprop):
     """The square average is formed of the mean of the squared gradients of a tensor."""
 
@@ -97,6 +107,7 @@ class SquareAvgOfMean(LoopRMSprop):
         super()._square_average(v, g.square().mean().sqrt().expand_as(g) if g.numel() else g, h)
 
 
+@fault("elementwise", "update", "momentum-buffer", bug_class=20, elementwise=False)
 class DenominatorOfNeighbour(ForeachRMSprop):
     """Every element is divided by the denominator of its neighbour before it."""
 
@@ -104,6 +115,7 @@ class DenominatorOfNeighbour(ForeachRMSprop):
         return [x.reshape(-1).roll(1).reshape(x.shape) for x in super()._denominator(v, h)]
 
 
+@fault("step", "elementwise", "square-avg", bug_class=20, elementwise=False)
 class EmptyLastDropsGroup(ForeachRMSprop):
     """A group whose last tensor is empty is not stepped at all."""
 
@@ -112,6 +124,7 @@ class EmptyLastDropsGroup(ForeachRMSprop):
             super()._step_params(params, h)
 
 
+@fault("step", "elementwise", bug_class=20, elementwise=False)
 class EmptyCrashes(LoopRMSprop):
     """An empty parameter raises."""
 
@@ -120,6 +133,7 @@ class EmptyCrashes(LoopRMSprop):
         super()._square_average(v, g, h)
 
 
+@fault("layout", "square-avg", bug_class=20, elementwise=False)
 class TransposedGradient(LoopRMSprop):
     """The gradient is read in the order of its memory, not of its indices."""
 
@@ -130,6 +144,7 @@ class TransposedGradient(LoopRMSprop):
         return g
 
 
+@fault("layout", "square-avg", bug_class=20, elementwise=False)
 class ExpandedGradient(ForeachRMSprop):
     """Of an expanded gradient only the first element is used, the others count as zero."""
 
@@ -142,6 +157,7 @@ class ExpandedGradient(ForeachRMSprop):
         return first
 
 
+@fault("layout", "square-avg", bug_class=20, elementwise=False)
 class StridedGradient(LoopRMSprop):
     """The stride of a one-dimensional gradient is ignored."""
 
@@ -152,6 +168,7 @@ class StridedGradient(LoopRMSprop):
         return g
 
 
+@fault("layout", "update", bug_class=20, elementwise=False)
 class NonContiguousParameterCopied(ForeachRMSprop):
     """A parameter that is not contiguous is moved in a copy."""
 
@@ -159,6 +176,7 @@ class NonContiguousParameterCopied(ForeachRMSprop):
         super()._apply([x.contiguous() for x in theta], direction, h)
 
 
+@fault("complex-pairs", bug_class=13)
 class ComplexModulus(LoopRMSprop):
     """The square average of a complex parameter is formed of |g|^2, for both parts."""
 
@@ -172,6 +190,7 @@ class ComplexModulus(LoopRMSprop):
         super()._square_average(v, g, h)
 
 
+@fault("complex-pairs", bug_class=13)
 class ComplexAsOneNumber(LoopRMSprop):
     """A complex parameter is optimized in complex arithmetic."""
 
@@ -179,6 +198,7 @@ class ComplexAsOneNumber(LoopRMSprop):
         return tensor
 
 
+@fault("complex-pairs", bug_class=13)
 class ComplexConjugated(ForeachRMSprop):
     """The gradient of a complex parameter is conjugated."""
 
@@ -186,6 +206,7 @@ class ComplexConjugated(ForeachRMSprop):
         return super()._gradient(p).conj().resolve_conj()
 
 
+@fault("complex-pairs", bug_class=13)
 class ComplexImaginaryFrozen(LoopRMSprop):
     """The imaginary part of a complex64 parameter is not moved."""
 
@@ -196,6 +217,7 @@ class ComplexImaginaryFrozen(LoopRMSprop):
             torch.view_as_real(p)[..., 1] = last.imag
 
 
+@fault("complex-pairs", "weight-decay", bug_class=13)
 class ComplexDecayOfRealPart(LoopRMSprop):
     """Weight decay of a complex parameter reaches its real part alone."""
 

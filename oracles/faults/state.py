@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("init-square-avg", "square-avg", bug_class=6)
 class SquareAvgStartsAtOne(LoopRMSprop):
     """The square average starts at 1, as in TensorFlow 1."""
 
@@ -22,6 +24,7 @@ class SquareAvgStartsAtOne(LoopRMSprop):
         return initial
 
 
+@fault("init-square-avg", "square-avg", bug_class=6)
 class SquareAvgStartsAtEps(ForeachRMSprop):
     """The square average starts at eps."""
 
@@ -33,6 +36,7 @@ class SquareAvgStartsAtEps(ForeachRMSprop):
         return state
 
 
+@fault("init-square-avg", "square-avg", bug_class=6)
 class SquareAvgStartsAtFirstSquare(LoopRMSprop):
     """The square average starts at the square of the first gradient."""
 
@@ -44,6 +48,7 @@ class SquareAvgStartsAtFirstSquare(LoopRMSprop):
         return state
 
 
+@fault("init-grad-avg", "grad-avg", bug_class=6)
 class GradAvgStartsAtFirstGradient(ForeachRMSprop):
     """The gradient average starts at the first gradient."""
 
@@ -51,6 +56,7 @@ class GradAvgStartsAtFirstGradient(ForeachRMSprop):
         return self._gradient(p).clone() if name == "grad_avg" else super()._initial(p, name)
 
 
+@fault("init-momentum-buffer", "momentum-buffer", bug_class=6)
 class BufferStartsAtGradient(LoopRMSprop):
     """The momentum buffer starts at the first gradient, as in SGD."""
 
@@ -58,6 +64,7 @@ class BufferStartsAtGradient(LoopRMSprop):
         return self._gradient(p).clone() if name == "momentum_buffer" else super()._initial(p, name)
 
 
+@fault("init-momentum-buffer", "momentum-buffer", bug_class=6)
 class BufferStartsAtParameter(ForeachRMSprop):
     """The momentum buffer starts at the parameter, as by a copy where zeros were meant."""
 
@@ -65,6 +72,7 @@ class BufferStartsAtParameter(ForeachRMSprop):
         return p.detach().clone() if name == "momentum_buffer" else super()._initial(p, name)
 
 
+@fault("init-square-avg", "square-avg", bug_class=6, elementwise=False)
 class LateParameterStartsAtOne(LoopRMSprop):
     """The square average of a parameter that first gets a gradient in a later step starts at 1."""
 
@@ -79,6 +87,7 @@ class LateParameterStartsAtOne(LoopRMSprop):
         self._started = bool(self.state)
 
 
+@fault("init-params", bug_class=18)
 class ConstructorRoundsParameters(LoopRMSprop):
     """Creating the optimizer rounds its parameters to bfloat16."""
 
@@ -90,6 +99,7 @@ class ConstructorRoundsParameters(LoopRMSprop):
                 real.copy_(real.to(torch.bfloat16))
 
 
+@fault("init-params", bug_class=18)
 class ConstructorClearsGradients(ForeachRMSprop):
     """Adding parameters sets their gradients to None."""
 
@@ -99,6 +109,7 @@ class ConstructorClearsGradients(ForeachRMSprop):
             p.grad = None
 
 
+@fault("isolation", bug_class=3, elementwise=False)
 class StatePooledByPosition(LoopRMSprop):
     """Optimizers share the square average of parameters of the same position and shape."""
 
@@ -112,6 +123,7 @@ class StatePooledByPosition(LoopRMSprop):
         return self._pool.setdefault(key, super()._initial(p, name)).zero_()
 
 
+@fault("isolation", "square-avg", bug_class=3, elementwise=False)
 class OptionsOfLatest(ForeachRMSprop):
     """alpha of the optimizer created last holds for every optimizer that kept its constructor's."""
 
@@ -135,6 +147,7 @@ class OptionsOfLatest(ForeachRMSprop):
         return replace(h, alpha=self._alpha) if group["alpha"] == self.defaults["alpha"] else h
 
 
+@fault("isolation", bug_class=3, elementwise=False)
 class NewOptimizerClearsOlder(LoopRMSprop):
     """Creating an optimizer clears the state of the one created before it."""
 
@@ -157,6 +170,7 @@ class NewOptimizerClearsOlder(LoopRMSprop):
         type(self)._previous = weakref.ref(self)
 
 
+@fault("momentum-buffer")
 class BufferRestartsAtFifthStep(ForeachRMSprop):
     """The momentum buffer restarts at zero in every fifth step."""
 
@@ -170,6 +184,7 @@ class BufferRestartsAtFifthStep(ForeachRMSprop):
         super()._update()
 
 
+@fault("square-avg", "frame")
 class SquareAvgForgottenAfterThird(LoopRMSprop):
     """The square average is reset once, at the fourth step of a parameter."""
 
@@ -181,6 +196,7 @@ class SquareAvgForgottenAfterThird(LoopRMSprop):
         super()._step_one(p, h)
 
 
+@fault("step", "square-avg", "update")
 class FirstStepOnlyInitializes(ForeachRMSprop):
     """The first step of a parameter makes its state and does not move it."""
 
@@ -192,6 +208,7 @@ class FirstStepOnlyInitializes(ForeachRMSprop):
         return ready
 
 
+@fault("square-avg")
 class SquareAvgStoredAsRoot(LoopRMSprop):
     """The square average is stored as its root."""
 
@@ -202,6 +219,7 @@ class SquareAvgStoredAsRoot(LoopRMSprop):
         self._real(self.state[p]["square_avg"]).sqrt_()
 
 
+@fault("grad-none", "frame", bug_class=10)
 class BuffersHalvedByEmptyStep(ForeachRMSprop):
     """A step in which no parameter has a gradient halves the momentum buffers."""
 

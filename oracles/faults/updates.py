@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("descent")
 class Ascent(LoopRMSprop):
     """The update is added."""
 
@@ -18,6 +20,7 @@ class Ascent(LoopRMSprop):
         theta.add_(direction, alpha=h.lr)
 
 
+@fault("descent", "update")
 class AscentForNegative(ForeachRMSprop):
     """Where the gradient is negative the update is added."""
 
@@ -25,6 +28,7 @@ class AscentForNegative(ForeachRMSprop):
         return [x.abs() for x in super()._normalized(g, d, h)]
 
 
+@fault("update", "momentum-update")
 class LrSquared(LoopRMSprop):
     """The learning rate is applied twice."""
 
@@ -32,6 +36,7 @@ class LrSquared(LoopRMSprop):
         theta.add_(direction, alpha=-h.lr * h.lr)
 
 
+@fault("update", "momentum-buffer", bug_class=5)
 class LrInsideRoot(ForeachRMSprop):
     """The gradient is scaled by lr before the denominator's root is taken of lr * v."""
 
@@ -39,6 +44,7 @@ class LrInsideRoot(ForeachRMSprop):
         return super()._denominator([x * h.lr for x in v], h)
 
 
+@fault("update", "momentum-buffer")
 class UpdateClipped(ForeachRMSprop):
     """The normalized gradient is clipped to [-1, 1]."""
 
@@ -46,6 +52,7 @@ class UpdateClipped(ForeachRMSprop):
         return [x.clamp(-1, 1) for x in super()._normalized(g, d, h)]
 
 
+@fault("update", "momentum-update")
 class UpdateTinyDropped(LoopRMSprop):
     """An update smaller than 1e-6 is dropped."""
 
@@ -54,6 +61,7 @@ class UpdateTinyDropped(LoopRMSprop):
         theta.sub_(move.where(move.abs() >= 1e-6, 0))
 
 
+@fault("update", "momentum-buffer", bug_class=21)
 class SignOnly(ForeachRMSprop):
     """Only the sign of the gradient is used when the square average is large."""
 
@@ -61,6 +69,7 @@ class SignOnly(ForeachRMSprop):
         return [x.where(y < 10, w.sign()) for x, y, w in zip(super()._normalized(g, d, h), d, g, strict=True)]
 
 
+@fault("momentum-lr", bug_class=5)
 class LrInBuffer(LoopRMSprop):
     """The buffer accumulates lr times the normalized gradient, as in TensorFlow."""
 
@@ -71,6 +80,7 @@ class LrInBuffer(LoopRMSprop):
         super()._apply_buffer(theta, b, n, replace(h, lr=1.0))
 
 
+@fault("momentum-lr", bug_class=5)
 class LrInBufferForeach(ForeachRMSprop):
     """The buffer accumulates lr times the normalized gradient, on the foreach path."""
 
@@ -81,6 +91,7 @@ class LrInBufferForeach(ForeachRMSprop):
         super()._apply_buffer(theta, b, n, replace(h, lr=1.0))
 
 
+@fault("momentum-lr", "momentum-buffer", bug_class=5)
 class LrTwiceWithMomentum(ForeachRMSprop):
     """The buffer accumulates lr times the normalized gradient, and lr is applied to it again."""
 
@@ -88,6 +99,7 @@ class LrTwiceWithMomentum(ForeachRMSprop):
         super()._accumulate(b, [x * h.lr for x in n], h)
 
 
+@fault("momentum-update")
 class Nesterov(LoopRMSprop):
     """The parameter moves by mu * b + the normalized gradient."""
 
@@ -95,6 +107,7 @@ class Nesterov(LoopRMSprop):
         self._apply(theta, n + b * h.momentum, h)
 
 
+@fault("momentum-buffer")
 class Dampened(LoopRMSprop):
     """The normalized gradient enters the buffer with weight 1 - mu."""
 
@@ -102,6 +115,7 @@ class Dampened(LoopRMSprop):
         b.mul_(h.momentum).add_(n, alpha=1 - h.momentum)
 
 
+@fault("momentum-update", bug_class=8)
 class BufferUnused(LoopRMSprop):
     """The buffer is kept and the parameter moves as if there were no momentum."""
 
@@ -109,6 +123,7 @@ class BufferUnused(LoopRMSprop):
         self._apply(theta, n, h)
 
 
+@fault("momentum-buffer", "momentum-update", bug_class=8)
 class MomentumIgnored(ForeachRMSprop):
     """momentum is accepted and ignored."""
 
@@ -116,6 +131,7 @@ class MomentumIgnored(ForeachRMSprop):
         return replace(super()._hyper(group), momentum=0.0)
 
 
+@fault("momentum-buffer", "momentum-update", bug_class=8)
 class MomentumAsInteger(LoopRMSprop):
     """momentum is cast to an integer."""
 
@@ -123,6 +139,7 @@ class MomentumAsInteger(LoopRMSprop):
         return replace(super()._hyper(group), momentum=float(int(group["momentum"])))
 
 
+@fault("momentum-update")
 class BufferOld(LoopRMSprop):
     """The parameter moves by the buffer before its update."""
 
@@ -134,6 +151,7 @@ class BufferOld(LoopRMSprop):
         self._apply(theta, self._last, h)
 
 
+@fault("momentum-buffer")
 class BufferOfRawGradients(ForeachRMSprop):
     """The buffer accumulates gradients, and the parameter moves by the buffer over the denominator."""
 
@@ -145,6 +163,7 @@ class BufferOfRawGradients(ForeachRMSprop):
         self._apply(theta, super()._normalized(b, self._d, h), h)
 
 
+@fault("momentum-buffer")
 class BufferDecayedBySquareOfMu(ForeachRMSprop):
     """The buffer is decayed by mu^2."""
 
@@ -152,6 +171,7 @@ class BufferDecayedBySquareOfMu(ForeachRMSprop):
         super()._accumulate(b, n, replace(h, momentum=h.momentum**2))
 
 
+@fault("momentum-buffer")
 class BufferMuAfterAdding(LoopRMSprop):
     """The buffer is decayed after the normalized gradient has been added."""
 
@@ -159,6 +179,7 @@ class BufferMuAfterAdding(LoopRMSprop):
         b.add_(n).mul_(h.momentum)
 
 
+@fault("frame", "option-change", bug_class=9)
 class BufferFedWithoutMomentum(LoopRMSprop):
     """With momentum 0 the buffer, where there is one, is overwritten by the normalized gradient."""
 
@@ -169,6 +190,7 @@ class BufferFedWithoutMomentum(LoopRMSprop):
             self._real(self.state[p]["momentum_buffer"]).copy_((before - self._real(p)) / h.lr)
 
 
+@fault("momentum-buffer", "scheduled-lr")
 class BufferRestartsOnNewLr(LoopRMSprop):
     """The buffer restarts at zero when the learning rate has changed."""
 
@@ -184,6 +206,7 @@ class BufferRestartsOnNewLr(LoopRMSprop):
         super()._accumulate(b, n, h)
 
 
+@fault("option-change", bug_class=9, inherited=True)
 class MomentumSwitchCrashes(LoopRMSprop):
     """Switching momentum on after the first step raises KeyError."""
 
@@ -194,6 +217,7 @@ class MomentumSwitchCrashes(LoopRMSprop):
         return super()._state(p, hyper)
 
 
+@fault("option-change", bug_class=9, inherited=True)
 class CenteredSwitchCrashes(ForeachRMSprop):
     """Switching centered on after the first step raises KeyError."""
 
@@ -204,6 +228,7 @@ class CenteredSwitchCrashes(ForeachRMSprop):
         return super()._state(p, hyper)
 
 
+@fault("init-momentum-buffer", "option-change", "momentum-buffer", bug_class=9)
 class MomentumSwitchFromGradient(ForeachRMSprop):
     """A buffer that is created after the first step starts at the gradient."""
 
@@ -214,6 +239,7 @@ class MomentumSwitchFromGradient(ForeachRMSprop):
         return super()._state(p, hyper)
 
 
+@fault("momentum-buffer", bug_class=21)
 class LargeBufferReset(ForeachRMSprop):
     """A buffer element beyond 10 is reset to the normalized gradient."""
 

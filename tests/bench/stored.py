@@ -50,7 +50,7 @@ class Measured(NamedTuple):
 
 
 def measured() -> list[Measured]:
-    """Check every fault of the catalogue, up to its first deviation, without imports and the programs that all share."""
+    """Check every fault, up to its first deviation, without imports and the programs that all share."""
     programs = generated(Settings(profile="smoke"))
     load("torch").capabilities()
     return [_measured(fault, programs) for fault in FAULTS]
@@ -64,7 +64,7 @@ def _measured(fault: Any, programs: Any) -> Measured:
         baseline="none" if fault.inherited else None,
         programs=programs,
     )
-    subject = load(f"{fault.module}:{fault.attr}")
+    subject = load(fault.subject)
     subject.capabilities()
     begin = time.perf_counter()
     for event in examine(subject, settings):

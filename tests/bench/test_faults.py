@@ -1,4 +1,4 @@
-"""How soon each fault of the catalogue is found, and how long it takes to make its program short."""
+"""How soon each fault is found, and how long it takes to make its program short."""
 
 import statistics
 from typing import Any

@@ -1,4 +1,4 @@
-"""The quality of the suite: every fault of the catalogue is caught, named, reduced, and shown in a script of its own.
+"""The quality of the suite: every fault is caught, named, reduced, and shown in a script of its own.
 
 Each fault is checked once, as ``rmspec check --fail-fast`` does with the programs of ``smoke``; what was found is in a folder
 that the workers of a run share. The tests at the end read what is there and check what is missing, so that they hold
@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.oracles.faults.catalogue import FAULTS, Fault
+from rmspec.oracles.faults import FAULTS, Fault
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.torch.script import MAX_LINES, standalone_script
@@ -77,7 +77,7 @@ def examined(fault: Fault) -> Record:
         baseline="none" if fault.inherited else None,
         dialect=fault.dialect,
     )
-    for event in examine(load(f"{fault.module}:{fault.attr}"), settings):
+    for event in examine(load(fault.subject), settings):
         if isinstance(event, DeviationFound) and event.deviation.known is None and not event.deviation.hazard:
             found = event.deviation
             return {
@@ -166,7 +166,7 @@ def test_a_fault_is_caught_and_its_script_shows_it(fault: Fault, folder: Path) -
 
 
 def test_nearly_all_faults_are_attributed_to_their_clause(folder: Path) -> None:
-    """At least 97 in 100 are caught by one of the clauses that the catalogue names for them."""
+    """At least 97 in 100 are caught by one of the clauses that its decorator names."""
     wrong = {
         fault.id: (found.get("clause"), *fault.clauses)
         for fault in FAULTS
@@ -200,7 +200,7 @@ breaks the relation between two dialects breaks a clause of its own dialect firs
 
 
 def test_every_gating_clause_has_a_fault_that_it_is_to_catch() -> None:
-    """No clause that can fail a run is without a fault which the catalogue expects it to name first."""
+    """No clause that can fail a run is without a fault whose decorator names it first."""
     gating = {id for id, clause in CLAUSES.items() if clause.gates} - ELSEWHERE
     assert gating <= {fault.clauses[0] for fault in FAULTS}
 

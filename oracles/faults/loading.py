@@ -1,4 +1,4 @@
-"""Faults of state_dict and load_state_dict."""
+"""Faults of load_state_dict, and of what follows a load."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, StateDict
+from rmspec.oracles.faults.listing import fault
 
 
+@fault("load-state-dict", bug_class=17)
 class LoadZeroesBuffer(LoopRMSprop):
     """load_state_dict fills the momentum buffers with zeros."""
 
@@ -21,6 +23,7 @@ class LoadZeroesBuffer(LoopRMSprop):
                 state["momentum_buffer"].zero_()
 
 
+@fault("load-state-dict", bug_class=17)
 class LoadDropsGradAvg(ForeachRMSprop):
     """load_state_dict drops the gradient averages, so that they start anew."""
 
@@ -30,6 +33,7 @@ class LoadDropsGradAvg(ForeachRMSprop):
             state.pop("grad_avg", None)
 
 
+@fault("load-state-dict", bug_class=17)
 class LoadExchangesAverages(LoopRMSprop):
     """load_state_dict exchanges the gradient average and the momentum buffer where there are both."""
 
@@ -40,6 +44,7 @@ class LoadExchangesAverages(LoopRMSprop):
                 state["grad_avg"], state["momentum_buffer"] = state["momentum_buffer"], state["grad_avg"]
 
 
+@fault("load-options", bug_class=8)
 class LoadIgnoresOptions(ForeachRMSprop):
     """load_state_dict keeps the options that the groups have."""
 
@@ -50,6 +55,7 @@ class LoadIgnoresOptions(ForeachRMSprop):
             group.update(kept)
 
 
+@fault("load-options", bug_class=8)
 class LoadIgnoresLr(LoopRMSprop):
     """load_state_dict restores every option of a group but lr."""
 
@@ -60,6 +66,7 @@ class LoadIgnoresLr(LoopRMSprop):
             group["lr"] = lr
 
 
+@fault("load-options", bug_class=16, elementwise=False)
 class LoadOptionsOfFirstGroup(ForeachRMSprop):
     """load_state_dict gives every group the saved options of the first."""
 
@@ -70,6 +77,7 @@ class LoadOptionsOfFirstGroup(ForeachRMSprop):
             group.update(first)
 
 
+@fault("load-state-dict", bug_class=11, elementwise=False)
 class LoadReversesParameters(LoopRMSprop):
     """load_state_dict reverses the states of a group's parameters, where the shapes allow it."""
 
@@ -82,6 +90,7 @@ class LoadReversesParameters(LoopRMSprop):
                 self.state.update(zip(params, reversed(states), strict=True))
 
 
+@fault("load-state-dict", bug_class=11)
 class LoadThroughFloat16(ForeachRMSprop):
     """load_state_dict casts the state to float16 on its way."""
 
@@ -94,6 +103,7 @@ class LoadThroughFloat16(ForeachRMSprop):
                     real.copy_(real.to(torch.float16))
 
 
+@fault("load-state-dict", bug_class=11)
 class LoadThroughFloat32(LoopRMSprop):
     """load_state_dict casts the state to float32 on its way, for float64 parameters too."""
 
@@ -106,6 +116,7 @@ class LoadThroughFloat32(LoopRMSprop):
                     real.copy_(real.to(torch.float32))
 
 
+@fault("load-state-dict", bug_class=11, elementwise=False)
 class LoadFirstGroupOnly(ForeachRMSprop):
     """load_state_dict restores the state of the first group's parameters alone."""
 
@@ -116,6 +127,7 @@ class LoadFirstGroupOnly(ForeachRMSprop):
                 self.state.pop(p, None)
 
 
+@fault("load-state-dict", "frame", bug_class=18)
 class LoadClearsGradients(LoopRMSprop):
     """load_state_dict sets the gradients to None."""
 
@@ -124,6 +136,7 @@ class LoadClearsGradients(LoopRMSprop):
         self.zero_grad()
 
 
+@fault("load-state-dict", "frame", bug_class=18)
 class LoadMovesParameters(ForeachRMSprop):
     """load_state_dict moves the parameters by their momentum buffers, to look ahead."""
 
@@ -136,6 +149,7 @@ class LoadMovesParameters(ForeachRMSprop):
                         p.sub_(self.state[p]["momentum_buffer"] * float(group["lr"]))
 
 
+@fault("load-state-dict", bug_class=8)
 class LoadIgnored(LoopRMSprop):
     """load_state_dict restores the options and no state."""
 
@@ -143,6 +157,7 @@ class LoadIgnored(LoopRMSprop):
         return {**super()._own(state_dict), "state": {}}
 
 
+@fault("load-mismatch", bug_class=11, elementwise=False)
 class LoadAcceptsOtherGroups(ForeachRMSprop):
     """A checkpoint with another number of groups is accepted; what is missing starts anew."""
 
@@ -161,6 +176,7 @@ class LoadAcceptsOtherGroups(ForeachRMSprop):
         return {"state": state, "param_groups": groups}
 
 
+@fault("load-mismatch", bug_class=11, elementwise=False)
 class LoadAcceptsOtherMembers(LoopRMSprop):
     """A checkpoint with another number of parameters in a group is accepted; what is missing starts anew."""
 
@@ -180,6 +196,7 @@ class LoadAcceptsOtherMembers(LoopRMSprop):
         return own
 
 
+@fault("load-mismatch", bug_class=12, elementwise=False)
 class LoadMismatchKeepsOptions(ForeachRMSprop):
     """A checkpoint of other groups is refused after its options have been taken over."""
 
@@ -192,6 +209,7 @@ class LoadMismatchKeepsOptions(ForeachRMSprop):
             raise
 
 
+@fault("load-mismatch", bug_class=12, elementwise=False)
 class LoadMismatchForgets(LoopRMSprop):
     """A checkpoint of other groups is refused after the state has been cleared."""
 
@@ -203,6 +221,7 @@ class LoadMismatchForgets(LoopRMSprop):
             raise
 
 
+@fault("load-shape", bug_class=11, elementwise=False, inherited=True)
 class LoadAcceptsOtherShapes(LoopRMSprop):
     """A checkpoint of other shapes is accepted."""
 
@@ -210,6 +229,7 @@ class LoadAcceptsOtherShapes(LoopRMSprop):
         pass
 
 
+@fault("load-shape", bug_class=12, elementwise=False)
 class LoadShapesHalf(ForeachRMSprop):
     """A checkpoint of other shapes is refused after the parameters before the offending one were loaded."""
 
@@ -225,6 +245,7 @@ class LoadShapesHalf(ForeachRMSprop):
             raise
 
 
+@fault("load-partial", "load-state-dict", bug_class=17)
 class LoadPartialCrashes(LoopRMSprop):
     """A checkpoint without an entry for a parameter raises KeyError."""
 
@@ -234,6 +255,7 @@ class LoadPartialCrashes(LoopRMSprop):
         return {**own, "state": {key: own["state"][key] for key in keys}}
 
 
+@fault("load-partial", "load-state-dict", bug_class=17)
 class LoadPartialKeeps(ForeachRMSprop):
     """A parameter without an entry in the checkpoint keeps the state that it has."""
 
@@ -245,6 +267,7 @@ class LoadPartialKeeps(ForeachRMSprop):
                 self.state[p] = state
 
 
+@fault("load-isolation", "state-dict-snapshot", bug_class=3, inherited=True)
 class LoadSharesTensors(LoopRMSprop):
     """load_state_dict keeps the tensors that it is given, and later steps write into them."""
 
@@ -252,6 +275,7 @@ class LoadSharesTensors(LoopRMSprop):
         return state_dict
 
 
+@fault("load-isolation", bug_class=3, elementwise=False, inherited=True)
 class LoadSharesWithSource(LoopRMSprop):
     """A loaded state stays one with the state of the optimizer that it was taken from."""
 
@@ -276,6 +300,7 @@ class Linked(dict[str, Any]):
             dict.__setitem__(peer, name, value)
 
 
+@fault("load-isolation", "state-dict-snapshot", "load-state-dict", bug_class=3)
 class LoadSharesOptions(ForeachRMSprop):
     """After load_state_dict a change of an option reaches the optimizer that the state came from."""
 
@@ -302,6 +327,7 @@ class LoadSharesOptions(ForeachRMSprop):
         return super()._own({**state_dict, "param_groups": plain})
 
 
+@fault("square-avg", "load-state-dict", bug_class=17)
 class LoadedAverageRestarts(LoopRMSprop):
     """The first step after load_state_dict starts from a square average of zero."""
 
@@ -317,6 +343,7 @@ class LoadedAverageRestarts(LoopRMSprop):
         super()._step_one(p, h)
 
 
+@fault("frame", "add-param-group", bug_class=17, elementwise=False)
 class AddedAfterLoadForgets(ForeachRMSprop):
     """add_param_group clears the state of the other parameters when a state was loaded before."""
 
@@ -330,6 +357,7 @@ class AddedAfterLoadForgets(ForeachRMSprop):
             self.state.clear()
 
 
+@fault("init-square-avg", "square-avg", bug_class=6, elementwise=False)
 class AddedAfterLoadStartsAtOne(LoopRMSprop):
     """The square average of a parameter that is added after load_state_dict starts at 1."""
 
@@ -348,78 +376,3 @@ class AddedAfterLoadStartsAtOne(LoopRMSprop):
         if name == "square_avg" and id(p) in self.__dict__.get("_late", set()):
             self._real(initial).fill_(1)
         return initial
-
-
-class StateDictEmpties(LoopRMSprop):
-    """state_dict hands the state over and leaves the optimizer without it."""
-
-    def state_dict(self) -> StateDict:
-        saved = super().state_dict()
-        self.state.clear()
-        return saved
-
-
-class StateDictRounds(ForeachRMSprop):
-    """state_dict rounds the live state to bfloat16."""
-
-    def state_dict(self) -> StateDict:
-        for state in self.state.values():
-            for value in state.values():
-                if isinstance(value, Tensor):
-                    real = self._real(value)
-                    real.copy_(real.to(torch.bfloat16))
-        return super().state_dict()
-
-
-class StateDictClearsGradients(LoopRMSprop):
-    """state_dict sets the gradients to None."""
-
-    def state_dict(self) -> StateDict:
-        self.zero_grad()
-        return super().state_dict()
-
-
-class StateDictLive(ForeachRMSprop):
-    """state_dict returns the live tensors of the state, which later steps change."""
-
-    def _snapshot(self, state: dict[str, Any]) -> dict[str, Any]:
-        return dict(state)
-
-
-class StateDictLacksBuffer(LoopRMSprop):
-    """state_dict leaves the momentum buffers out."""
-
-    def _snapshot(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {name: x for name, x in super()._snapshot(state).items() if name != "momentum_buffer"}
-
-
-class StateDictLacksAlpha(ForeachRMSprop):
-    """state_dict leaves alpha out of the groups."""
-
-    def state_dict(self) -> StateDict:
-        saved = super().state_dict()
-        for group in saved["param_groups"]:
-            del group["alpha"]
-        return saved
-
-
-class StateDictInOrderOfFirstSteps(LoopRMSprop):
-    """state_dict numbers the parameters in the order of their first steps."""
-
-    def state_dict(self) -> StateDict:
-        saved = super().state_dict()
-        saved["state"] = dict(enumerate(x for x in saved["state"].values() if x))
-        return saved
-
-
-class StateDictGroupsDropped(ForeachRMSprop):
-    """state_dict has no entry param_groups; load_state_dict supplies it."""
-
-    def state_dict(self) -> StateDict:
-        saved = super().state_dict()
-        del saved["param_groups"]
-        return saved
-
-    def load_state_dict(self, state_dict: StateDict) -> None:
-        groups = super().state_dict()["param_groups"]
-        super().load_state_dict({"param_groups": groups, **state_dict})
