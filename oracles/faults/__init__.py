@@ -1,4 +1,4 @@
-"""Optimizers that are wrong on purpose: each has one fault, and proves that a check of the suite can fail.
+"""Optimizers with one fault each, made on purpose: they prove the checks of the suite able to fail.
 
 ``FAULTS`` lists them without importing a framework. The classes are ordinary optimizers for torch, called like
 ``torch.optim.RMSprop``; they derive from the two correct ones in ``base``. ``composed`` makes one optimizer of several.

@@ -1,4 +1,4 @@
-"""One optimizer with several faults: ``compose`` makes it of faults that change different methods.
+"""One optimizer with several faults, made by ``compose`` of faults in different methods.
 
 Its class can be imported by a name of its own, so that ``load``, a process of its own and a standalone script find it:
 ``from rmspec.oracles.faults.composed import SquareAvgSum_LoadIgnoresLr``.
@@ -20,12 +20,13 @@ _BASES: dict[Path, type[RMSpropBase]] = {"for-loop": LoopRMSprop, "foreach": For
 
 
 class Clash(ValueError):
-    """Faults that cannot be in one optimizer without one changing or hiding the other."""
+    """Two faults in one optimizer would change or hide each other."""
 
 
 def compose(*faults: Fault) -> type[RMSpropBase]:
-    """Make one optimizer class with all these faults. Raises ``Clash`` where two of them touch.
+    """Make one optimizer class with all these faults.
 
+    Raises ``Clash`` where one fault would change or hide another.
     A fault that changes only what both paths share (options, groups, gradients, closures, checkpoints) goes with either
     path; one that changes the arithmetic goes with its own.
     """
@@ -53,20 +54,19 @@ def __getattr__(name: str) -> type[RMSpropBase]:
     if len(parts) < 2 or not set(parts) <= set(listed):
         raise AttributeError(f"{__name__} has no attribute {name!r}; write the classes of faults with _ between them")
     try:
-        made = globals()[name] = compose(*(listed[part] for part in parts))
+        optimizer = globals()[name] = compose(*(listed[part] for part in parts))
     except Clash as clash:
         raise AttributeError(str(clash)) from clash
-    return made
+    return optimizer
 
 
 def _refuse_clash(first: Fault, second: Fault, classes: dict[Fault, type]) -> None:
-    one, other = classes[first], classes[second]
-    shared = sorted(_overrides(one).keys() & _overrides(other).keys())
+    shared = sorted(_overrides(classes[first]).keys() & _overrides(classes[second]).keys())
     if shared:
         raise Clash(f"{first.id} and {second.id} both change {', '.join(shared)}")
-    kept = sorted(_attributes(one) & _attributes(other))
-    if kept:
-        raise Clash(f"{first.id} and {second.id} both keep {', '.join(kept)} on the optimizer")
+    private = sorted(_attributes(classes[first]) & _attributes(classes[second]))
+    if private:
+        raise Clash(f"{first.id} and {second.id} both keep {', '.join(private)} on the optimizer")
     for outer, inner in ((first, second), (second, first)):
         skipped = sorted(_skipped(classes[outer], _BASES[outer.path]) & _overrides(classes[inner]).keys())
         if skipped:
@@ -74,8 +74,8 @@ def _refuse_clash(first: Fault, second: Fault, classes: dict[Fault, type]) -> No
 
 
 def _is_bound(fault: Fault, optimizer: type) -> bool:
-    """Whether the fault changes or calls a method of its path, not only what both paths share."""
-    used = set(_overrides(optimizer)).union(*(_names(each.__code__) for each in _overrides(optimizer).values()))
+    """Tell whether the fault changes or calls a method of its path, not only of the base class of both."""
+    used = set(_overrides(optimizer)).union(*(_names(method.__code__) for method in _overrides(optimizer).values()))
     return not used.isdisjoint(name for base in _BASES.values() for name in vars(base) if not name.startswith("__"))
 
 
@@ -84,7 +84,7 @@ def _overrides(optimizer: type) -> dict[str, FunctionType]:
 
 
 def _skipped(optimizer: type, base: type) -> set[str]:
-    """The methods that the base class calls, and this fault's own versions of its methods no longer do."""
+    """List the methods of the base class left uncalled by the fault's versions of its methods."""
     skipped: set[str] = set()
     for name, method in _overrides(optimizer).items():
         skipped |= _calls(getattr(base, name, None), base) - _calls(method, base)
@@ -92,30 +92,32 @@ def _skipped(optimizer: type, base: type) -> set[str]:
 
 
 def _calls(method: object, base: type) -> set[str]:
-    """The methods of the base class that a method calls, directly or through others."""
-    found: set[str] = set()
+    """List the methods of the base class called by a method, directly or through others."""
+    reached: set[str] = set()
     waiting = [method]
     while waiting:
         called = waiting.pop()
         if isinstance(called, FunctionType):
-            new = {name for name in _names(called.__code__) if hasattr(RMSpropBase, name) or name in vars(base)} - found
-            found |= new
+            new = {
+                name for name in _names(called.__code__) if hasattr(RMSpropBase, name) or name in vars(base)
+            } - reached
+            reached |= new
             waiting += [getattr(base, name) for name in new]
-    return found
+    return reached
 
 
 def _attributes(optimizer: type) -> set[str]:
-    """The private attributes that the fault keeps between its methods or calls."""
+    """List the private attributes kept by the fault between its methods or calls."""
     stored = {name for name in vars(optimizer) if name.startswith("_") and not name.startswith("__")}
     for method in _overrides(optimizer).values():
         for code in _codes(method.__code__):
-            stored |= {str(each.argval) for each in dis.get_instructions(code) if each.opname == "STORE_ATTR"}
+            stored |= {str(line.argval) for line in dis.get_instructions(code) if line.opname == "STORE_ATTR"}
             stored |= {constant for constant in code.co_consts if isinstance(constant, str)}
     return {name for name in stored if name.startswith("_") and name not in dir(_BASES["for-loop"])}
 
 
 def _names(code: CodeType) -> set[str]:
-    return {name for each in _codes(code) for name in each.co_names}
+    return {name for part in _codes(code) for name in part.co_names}
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

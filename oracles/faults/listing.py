@@ -20,7 +20,7 @@ _PATHS: dict[str, Path] = {"LoopRMSprop": "for-loop", "ForeachRMSprop": "foreach
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One optimizer that is wrong on purpose, in one place.
+    """One optimizer, wrong on purpose in one place.
 
     The class ``attr`` of ``module`` gives ``id``, ``summary`` (its docstring) and ``path`` (its base class); its decorator
     gives the rest, see ``fault``.
@@ -39,13 +39,13 @@ class Fault:
 
     @property
     def subject(self) -> str:
-        """The name under which ``load`` and ``rmspec check`` take the optimizer."""
+        """The name of the optimizer for ``load`` and ``rmspec check``."""
         return f"{self.module}:{self.attr}"
 
     def optimizer(self) -> type:
         """Import the class; this imports torch."""
-        found: type = getattr(import_module(self.module), self.attr)
-        return found
+        optimizer: type = getattr(import_module(self.module), self.attr)
+        return optimizer
 
 
 def fault(
@@ -62,7 +62,10 @@ def fault(
 
 
 def read_faults(source: str, module: str) -> Iterator[Fault]:
-    """Read the faults of a module from its source. Raises ``ValueError`` for a class that cannot be listed."""
+    """Read the faults of a module from its source.
+
+    Raises ``ValueError`` for a class that cannot be listed.
+    """
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
             base = ast.unparse(node.bases[0]) if node.bases else ""
@@ -91,10 +94,10 @@ def _read(node: ast.ClassDef, mark: ast.expr, module: str, path: Path) -> Fault:
 
 
 def _list_faults() -> Iterator[Fault]:
-    modules = (each for each in files(__package__).iterdir() if each.name.endswith(".py"))
-    for each in sorted(modules, key=lambda module: module.name):
-        if each.name not in ("__init__.py", "base.py", "composed.py", "listing.py"):
-            yield from read_faults(each.read_text("utf-8"), f"{__package__}.{each.name.removesuffix('.py')}")
+    for module in sorted(files(__package__).iterdir(), key=lambda file: file.name):
+        name, _, ending = module.name.rpartition(".")
+        if ending == "py" and name not in ("__init__", "base", "composed", "listing"):
+            yield from read_faults(module.read_text("utf-8"), f"{__package__}.{name}")
 
 
 FAULTS: tuple[Fault, ...] = tuple(_list_faults())

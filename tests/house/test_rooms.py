@@ -13,8 +13,6 @@ LINES_IN_A_MODULE = 400
 LONG_MODULES = {
     "impl/arithmetic/intervals.py": "one arithmetic, whose operations share their rounding and are proved together",
     "impl/spec/clauses.py": "a table: one row a clause",
-    "oracles/faults/catalogue.py": "a table of what each fault says of itself; goes once the faults say it",
-    "oracles/faults/checkpoint.py": "many small faults of one kind, each readable alone",
     "oracles/program/program.py": "one vocabulary: every call beside its JSON form",
     "oracles/torch/script.py": "one script: every call as a line of torch",
     "properties/check.py": "the examination is being cut into planning, triage and bookkeeping",
