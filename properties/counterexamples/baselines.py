@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.perform import perform
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Subject
-from rmspec.properties.counterexamples.hidden_state import Veiled
 from rmspec.properties.counterexamples.reduction import plain_numbers, plain_options
 from rmspec.properties.judge.findings import Finding
-from rmspec.properties.judge.runner import run
+from rmspec.properties.judge.hidden_state import show_only
+from rmspec.properties.judge.runner import judge, run
 
 __all__ = ["CUT", "Baselines"]
 
@@ -32,7 +33,7 @@ class Baselines:
         self._roles = roles
         self._dialect = dialect
         self._policy = policy
-        self._found: dict[tuple[str, bool, int], tuple[set[object], int]] = {}
+        self._remembered: dict[tuple[str, int], tuple[tuple[set[object], int], ...]] = {}
 
     def inherits(self, program: Program, finding: Finding) -> str:
         """The baseline that does the same: the same clause at the same place of the same program; or an empty string.
@@ -55,22 +56,23 @@ class Baselines:
                 cut = CUT
         return cut
 
-    def _places(self, baseline: Subject, program: Program) -> Iterator[tuple[set[object], int]]:
-        """Where a baseline deviates in a program, and how many calls it was followed: as it is, and with as little of its
-        state to be seen as this subject shows."""
-        roles = self._roles
-        sights: list[Subject] = [baseline]
-        if not baseline.capabilities().roles <= roles:
-            sights.insert(0, Veiled(baseline, roles))
-        for sight in sights:
-            key = (baseline.name, sight is baseline, hash(repr(program)))
-            if key not in self._found:
-                if len(self._found) > _REMEMBERED:
-                    self._found.clear()
-                done = run(program, sight, self._dialect, policy=self._policy)
-                places: set[object] = {(each.clause, each.place) for each in done.findings if not each.hazard}
-                self._found[key] = (places, done.calls)
-            yield self._found[key]
+    def _places(self, baseline: Subject, program: Program) -> tuple[tuple[set[object], int], ...]:
+        """Where a baseline deviates in a program, and how many calls of it were judged: with no more of its state in sight
+        than this subject shows, where it shows more, and as it is."""
+        key = (baseline.name, hash(repr(program)))
+        if key not in self._remembered:
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.clear()
+            whole = perform(program, baseline)
+            less = not baseline.capabilities().roles <= self._roles
+            judged = [
+                judge(transcript, self._dialect, policy=self._policy)
+                for transcript in ((show_only(whole, self._roles), whole) if less else (whole,))
+            ]
+            self._remembered[key] = tuple(
+                ({(each.clause, each.place) for each in run.findings if not each.hazard}, run.calls) for run in judged
+            )
+        return self._remembered[key]
 
     def _habit(self, baseline: Subject, program: Program, finding: Finding) -> bool:
         """Whether a baseline does the same on plain numbers: what changed or was accepted is no matter of the numbers,

@@ -1,6 +1,6 @@
-"""Base, step and frame: the verdict on one call, from what was seen before it and after it.
+"""Base, step and frame: the verdict on one call, from the observations before it and after it.
 
-``Conformance`` follows a program call by call. It knows what each call is for, so it knows what must change and to what
+``Conformance`` follows a transcript call by call. It knows what each call is for, so it knows what must change and to what
 (base, step), and that everything else must be bit-identical afterwards (frame). Base, step and frame over a run imply
 conformance of the whole run, whatever its length. Source: DESIGN 2.
 """
@@ -8,6 +8,7 @@ conformance of the whole run, whatever its length. Source: DESIGN 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -40,9 +42,32 @@ from rmspec.properties.judge.ledger import OptimizerLedger, number
 from rmspec.properties.judge.saving import check_edit, check_load, check_save
 from rmspec.properties.judge.stepping import check_step
 
-__all__ = ["Conformance"]
+__all__ = ["Conformance", "Run", "judge_calls"]
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One judged program: its findings, and the number of its calls up to the end of the judgement."""
+
+    findings: tuple[Finding, ...]
+    calls: int
+
+
+def judge_calls(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> Run:
+    """Judge call by call until the run is over. Raises the failure of the transcript if it comes first."""
+    conformance = Conformance(transcript.program, dialect, policy, tally, carried=transcript.carried)
+    findings: list[Finding] = []
+    before = transcript.start
+    for index, (call, answer) in enumerate(zip(transcript.program.calls, transcript.answers, strict=False)):
+        findings += conformance.call(index, call, answer.outcome, before, answer.after)
+        if conformance.over:
+            return Run(tuple(findings), index + 1)
+        before = answer.after
+    if transcript.failure is not None:
+        raise transcript.failure
+    return Run(tuple(findings), len(transcript.answers))
 
 
 class Conformance:

@@ -28,12 +28,13 @@ from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Call, Create, Group, Param, Program, SetGrad, SetOption, Step, plain_number
-from rmspec.oracles.subject import Observation, Outcome, Session, Subject
-from rmspec.properties.judge.conformance import Conformance
+from rmspec.oracles.subject import Observation
+from rmspec.properties.judge.conformance import judge_calls
 from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.properties.judge.hidden_state import show_only
 from rmspec.properties.judge.ledger import format_of
-from rmspec.properties.judge.runner import follow
 
 __all__ = ["differences", "programs"]
 
@@ -64,69 +65,43 @@ def _program(clause: str, param: Param, options: dict[str, Any], calls: tuple[Ca
     return Program((param,), (Create("A", (Group(("p0",)),), options, "list"), *calls), "two dialects", clause=clause)
 
 
-def differences(
-    program: Program, subject: Subject, dialect: Dialect, policy: Policy, tally: Tally
-) -> tuple[Finding, ...]:
+def differences(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
     """What a program that is meant for a differential clause shows of it; nothing where the clause does not apply."""
+    program = transcript.program
     if not any(isinstance(call, Create) for call in program.calls):
         return ()
     match program.clause:
         case "order-without-eps":
-            return _order_without_eps(program, subject, dialect, policy, tally)
+            return _order_without_eps(transcript, dialect, policy, tally)
         case "order-within-bound":
-            return _order_within_bound(program, subject, dialect, policy, tally)
+            return _order_within_bound(transcript, dialect, policy, tally)
         case "lr-place-unseen" | "lr-place-seen":
-            return _lr_place(program, subject, dialect, policy, tally)
+            return _lr_place(transcript, dialect, policy, tally)
         case _:
-            return _first_average(program, subject, dialect, policy, tally)
+            return _first_average(transcript, dialect, policy, tally)
 
 
-class _Hidden:
-    """A session whose state cannot be seen."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def perform(self, call: Call) -> Outcome:
-        """Perform one call."""
-        return self._session.perform(call)
-
-    def observe(self) -> Observation:
-        """What there is to see, but for the state."""
-        return replace(self._session.observe(), state={}, slots={})
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._session.close()
-
-
-def _against(program: Program, subject: Subject, dialect: Dialect, policy: Policy) -> list[Finding]:
+def _against(transcript: Transcript, dialect: Dialect, policy: Policy) -> list[Finding]:
     """Values of a subject's parameters outside the envelope of a dialect, its state unseen."""
-    session = _Hidden(subject.session(program.params))
-    try:
-        done = follow(program, session, Conformance(program, dialect, policy, Tally()))
-        return [each for each in done.findings if each.kind == "value" and not each.hazard]
-    finally:
-        session.close()
+    judged = judge_calls(show_only(transcript, frozenset()), dialect, policy, Tally())
+    return [each for each in judged.findings if each.kind == "value" and not each.hazard]
 
 
 def _reclaused(finding: Finding, clause: str) -> Finding:
     return replace(finding, clause=clause, case=None)
 
 
-def _order_without_eps(
-    program: Program, subject: Subject, dialect: Dialect, policy: Policy, tally: Tally
-) -> tuple[Finding, ...]:
+def _order_without_eps(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
+    program = transcript.program
     if dialect.eps_place == "none" or _option(program, "eps", dialect) != 0.0:
         return ()
     other = replace(dialect, eps_place="inside" if dialect.eps_place == "outside" else "outside")
     tally.check("order-without-eps", _elements(program))
-    return tuple(_reclaused(each, "order-without-eps") for each in _against(program, subject, other, policy)[:1])
+    return tuple(_reclaused(each, "order-without-eps") for each in _against(transcript, other, policy)[:1])
 
 
-def _lr_place(
-    program: Program, subject: Subject, dialect: Dialect, policy: Policy, tally: Tally
-) -> tuple[Finding, ...]:
+def _lr_place(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
+    program = transcript.program
     if dialect.momentum_form == "never" or not _option(program, "momentum", dialect):
         return ()
     changed = any(isinstance(call, SetOption) for call in program.calls)
@@ -134,17 +109,16 @@ def _lr_place(
         return ()
     other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
     tally.check(program.clause, _elements(program))
-    apart = _against(program, subject, other, policy)
+    apart = _against(transcript, other, policy)
     if not changed:
         return tuple(_reclaused(each, program.clause) for each in apart[:1])
-    own = [] if apart else _against(program, subject, dialect, policy)
+    own = [] if apart else _against(transcript, dialect, policy)
     return tuple(_reclaused(each, program.clause) for each in own[:1])
 
 
-def _first_average(
-    program: Program, subject: Subject, dialect: Dialect, policy: Policy, tally: Tally
-) -> tuple[Finding, ...]:
-    seen = _first_step(program, subject)
+def _first_average(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
+    program = transcript.program
+    seen = _first_step(transcript)
     if seen is None or "square_avg" not in seen[1].state.get("A", {}).get("p0", {}):
         return ()
     before, after = seen
@@ -161,11 +135,10 @@ def _first_average(
     return _outside("first-average", program, values, apart, "square_avg")
 
 
-def _order_within_bound(
-    program: Program, subject: Subject, dialect: Dialect, policy: Policy, tally: Tally
-) -> tuple[Finding, ...]:
+def _order_within_bound(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
+    program = transcript.program
     eps = _option(program, "eps", dialect)
-    seen = _first_step(program, subject)
+    seen = _first_step(transcript)
     plain = not _option(program, "momentum", dialect) and dialect.centered_form != "always"
     if seen is None or dialect.eps_place == "none" or not eps or not plain or np.any(seen[0].params["p0"]):
         return ()
@@ -220,18 +193,15 @@ def _envelope(
     return envelope(Before(theta, as_reals(grad), zeros + start, zeros, zeros), fmt, hyper, dialect, policy=policy)
 
 
-def _first_step(program: Program, subject: Subject) -> tuple[Observation, Observation] | None:
-    """What is seen before and after the first step; ``None`` where a call raises."""
-    session = subject.session(program.params)
-    try:
-        for call in program.calls:
-            before = session.observe()
-            if session.perform(call).raised:
-                return None
-            if isinstance(call, Step):
-                return (before, session.observe()) if before.grads.get("p0") is not None else None
-    finally:
-        session.close()
+def _first_step(transcript: Transcript) -> tuple[Observation, Observation] | None:
+    """The observations before and after the first step; ``None`` where a call raised, or where there was no gradient."""
+    before = transcript.start
+    for call, answer in zip(transcript.program.calls, transcript.answers, strict=False):
+        if answer.outcome.raised:
+            return None
+        if isinstance(call, Step):
+            return (before, answer.after) if before.grads.get("p0") is not None else None
+        before = answer.after
     return None
 
 

@@ -84,7 +84,7 @@ class Followed:
 
 def same(x: Array, y: Array) -> bool:
     """Whether two arrays are the same bit by bit."""
-    return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+    return x is y or (x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes())
 
 
 def difference(x: Array | None, y: Array | None) -> tuple[int, float | None]:

@@ -1,27 +1,21 @@
-"""The runner: executes a program on a subject and compares, call by call. Search, corpus and replay all use it."""
+"""The runner: a program is performed on a subject, and its transcript is judged. Search, corpus and replay all use it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import STRICT, Policy
-from rmspec.impl.spec.clauses import CLAUSES, Clause
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.perform import Transcript, perform
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Session, Subject
-from rmspec.properties.judge.conformance import Conformance
-from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.oracles.subject import Subject
+from rmspec.properties.judge.conformance import Run, judge_calls
+from rmspec.properties.judge.differential import differences
+from rmspec.properties.judge.findings import Tally
 
-__all__ = ["Run", "follow", "retarget", "run"]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One executed program: what was found, and how many calls were performed."""
-
-    findings: tuple[Finding, ...]
-    calls: int
+__all__ = ["Run", "judge", "retarget", "run"]
 
 
 def run(
@@ -31,20 +25,23 @@ def run(
 
     Findings are in the order of the calls. Raises ``SubjectFailed`` where the subject cannot be driven.
     """
+    return judge(perform(program, subject), dialect, policy=policy, tally=tally)
+
+
+def judge(transcript: Transcript, dialect: Dialect, *, policy: Policy = STRICT, tally: Tally | None = None) -> Run:
+    """Compare a transcript with the specification in ``dialect``, and count the checks in ``tally``.
+
+    A function of its arguments alone: one transcript can be judged under many dialects. Findings are in the order of the
+    calls. Raises the transcript's failure where nothing ended the run before it.
+    """
     tally = Tally() if tally is None else tally
     tally.programs += 1
-    session = subject.session(program.params)
-    try:
-        capabilities = subject.capabilities()
-        dialect = _without(dialect, capabilities.options)
-        done = follow(program, session, Conformance(program, dialect, policy, tally, carried=capabilities.carried))
-    finally:
-        session.close()
-    if CLAUSES.get(program.clause, _NONE).kind != "differential":
-        return done
-    from rmspec.properties.judge.differential import differences
-
-    return Run((*done.findings, *differences(program, subject, dialect, policy, tally)), done.calls)
+    dialect = _without(dialect, transcript.options)
+    judged = judge_calls(transcript, dialect, policy, tally)
+    clause = CLAUSES.get(transcript.program.clause)
+    if clause is None or clause.kind != "differential":
+        return judged
+    return Run((*judged.findings, *differences(transcript, dialect, policy, tally)), judged.calls)
 
 
 def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
@@ -57,25 +54,6 @@ def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
     if "centered" not in options and defaults.centered is None:
         defaults = replace(defaults, centered=False)
     return replace(dialect, defaults=defaults)
-
-
-_NONE = Clause("", "", "api", "", "")
-
-
-def follow(program: Program, session: Session, conformance: Conformance) -> Run:
-    """Perform a program in a session, and let ``conformance`` judge each call."""
-    findings: list[Finding] = []
-    before = session.observe()
-    performed = 0
-    for index, call in enumerate(program.calls):
-        outcome = session.perform(call)
-        performed += 1
-        after = session.observe()
-        findings += conformance.call(index, call, outcome, before, after)
-        if conformance.over:
-            break
-        before = after
-    return Run(tuple(findings), performed)
 
 
 def retarget(program: Program, formats: tuple[str, ...]) -> Program:

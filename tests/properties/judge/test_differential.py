@@ -15,6 +15,7 @@ from rmspec.impl.arithmetic.policy import STRICT
 from rmspec.impl.reference import RMSprop
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS, dialect_named
+from rmspec.oracles.host.perform import perform
 from rmspec.oracles.loader import load
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.properties.check import examine, replay
@@ -35,7 +36,7 @@ def found(subject: Any, clause: str, tally: Tally | None = None) -> list[Finding
     for each in programs(FORMATS):
         admitted = admit(each, capabilities)
         if each.clause == clause and admitted is not None:
-            findings += differences(admitted, subject, dialect, STRICT, Tally() if tally is None else tally)
+            findings += differences(perform(admitted, subject), dialect, STRICT, Tally() if tally is None else tally)
     return findings
 
 
@@ -180,7 +181,7 @@ def test_a_check_reports_the_clause_with_a_program_that_shows_it(clause: str, ki
     program = next(
         each
         for each in programs(FORMATS)
-        if each.clause == clause and finding in differences(each, subject, DIALECTS["torch"], STRICT, Tally())
+        if each.clause == clause and finding in differences(perform(each, subject), DIALECTS["torch"], STRICT, Tally())
     )
     deviations = replay(subject, program, Settings())
     told = [each for each in deviations if each.clause == clause]

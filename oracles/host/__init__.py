@@ -1,0 +1,1 @@
+"""Performing a program on a subject, and the transcript of it."""

@@ -1,0 +1,121 @@
+"""Performing: a whole program in, its transcript out.
+
+Nothing here knows the specification: a transcript says what happened, and ``rmspec.properties.judge`` says what should have.
+So one transcript can be judged again, against another dialect or with less of it in sight, and nothing is run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from rmspec.oracles.program.program import Call, Create, EditState, Program, Save, SetOption, Step, ZeroGrad
+from rmspec.oracles.subject import Observation, Outcome, Session, Subject
+
+__all__ = ["Answer", "Transcript", "perform", "perform_in"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one call: its outcome, and all that can be observed afterwards."""
+
+    outcome: Outcome
+    after: Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a subject did in one program.
+
+    ``start`` is the observation before the first call; ``answers`` are those to the first calls of the program, to all of
+    them unless the session could not go on. ``failure`` is the error that ended it, where the subject could not be driven
+    any further. ``options`` are the hyperparameters that the subject takes, ``carried`` those that its saved states carry.
+    """
+
+    program: Program
+    start: Observation
+    answers: tuple[Answer, ...]
+    options: frozenset[str]
+    carried: frozenset[str]
+    failure: Exception | None = None
+
+
+def perform(program: Program, subject: Subject) -> Transcript:
+    """Perform ``program`` in a session of its own. Raises ``SubjectFailed`` where there is no session to be had."""
+    session = subject.session(program.params)
+    try:
+        capabilities = subject.capabilities()
+        return perform_in(session, program, capabilities.options, capabilities.carried)
+    finally:
+        session.close()
+
+
+def perform_in(session: Session, program: Program, options: frozenset[str], carried: frozenset[str]) -> Transcript:
+    """Perform the calls of ``program`` in a session that is open.
+
+    An error of the harness ends the transcript and is kept in it: whether the calls before it deviate already, so that
+    nobody would have come so far, is for the judge to say.
+    """
+    start = latest = session.observe()
+    answers: list[Answer] = []
+    failure: Exception | None = None
+    for call in program.calls:
+        try:
+            outcome = session.perform(call)
+            latest = _share(latest, session.observe())
+        except Exception as error:
+            failure = error
+            break
+        answers.append(Answer(outcome, latest))
+        if outcome.raised and _ends(call):
+            break
+    return Transcript(program, start, tuple(answers), options, carried, failure)
+
+
+def _ends(call: Call) -> bool:
+    """Whether an exception of a call leaves nothing to go on with.
+
+    Programs add groups, load states and run closures in order to have them refused. Of an optimizer whose constructor or
+    step has raised nobody promises anything.
+    """
+    if isinstance(call, Step):
+        return call.closure != "raises"
+    return isinstance(call, Create | ZeroGrad | SetOption | Save | EditState)
+
+
+# -- A call changes little, and observations are copies: what stayed the same is kept once.
+
+
+def _share(before: Observation, after: Observation) -> Observation:
+    """The observation ``after``, with the arrays of ``before`` wherever the two are the same bit by bit."""
+    return Observation(
+        _share_arrays(before.params, after.params),
+        {name: None if grad is None else _share_array(before.grads.get(name), grad) for name, grad in after.grads.items()},
+        after.groups,
+        {optimizer: _share_tables(before.state.get(optimizer), params) for optimizer, params in after.state.items()},
+        {slot: _share_tables(before.slots.get(slot), entries) for slot, entries in after.slots.items()},
+    )
+
+
+_Key = TypeVar("_Key")
+
+
+def _share_tables(
+    before: Mapping[_Key, Mapping[str, Array]] | None, after: Mapping[_Key, Mapping[str, Array]]
+) -> Mapping[_Key, Mapping[str, Array]]:
+    return {key: _share_arrays((before or {}).get(key, {}), arrays) for key, arrays in after.items()}
+
+
+def _share_arrays(before: Mapping[str, Array], after: Mapping[str, Array]) -> Mapping[str, Array]:
+    return {name: _share_array(before.get(name), array) for name, array in after.items()}
+
+
+def _share_array(old: Array | None, new: Array) -> Array:
+    if old is None or old.dtype != new.dtype or old.shape != new.shape or old.tobytes() != new.tobytes():
+        return new
+    return old
