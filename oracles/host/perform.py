@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one call: its outcome, and all that can be observed afterwards."""
+    """The answer to one call: its outcome and the observation after it."""
 
     outcome: Outcome
     after: Observation
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a subject did in one program.
+    """The behaviour of a subject in one program, as data.
 
     ``start`` is the observation before the first call; ``answers`` are those to the first calls of the program, to all of
     them unless the session could not go on. ``failure`` is the error that ended it, where the subject could not be driven
@@ -46,7 +46,7 @@ class Transcript:
 
 
 def perform(program: Program, subject: Subject) -> Transcript:
-    """Perform ``program`` in a session of its own. Raises ``SubjectFailed`` where there is no session to be had."""
+    """Perform ``program`` in a session of its own. Raises ``SubjectFailed`` if the subject opens none."""
     session = subject.session(program.params)
     try:
         capabilities = subject.capabilities()
@@ -56,7 +56,7 @@ def perform(program: Program, subject: Subject) -> Transcript:
 
 
 def perform_in(session: Session, program: Program, options: frozenset[str], carried: frozenset[str]) -> Transcript:
-    """Perform the calls of ``program`` in a session that is open.
+    """Perform the calls of ``program`` in an open session.
 
     An error of the harness ends the transcript and is kept in it: whether the calls before it deviate already, so that
     nobody would have come so far, is for the judge to say.
@@ -92,7 +92,7 @@ def _ends(call: Call) -> bool:
 
 
 def _share(before: Observation, after: Observation) -> Observation:
-    """The observation ``after``, with the arrays of ``before`` wherever the two are the same bit by bit."""
+    """The observation ``after``, sharing with ``before`` all arrays of the same bits."""
     return Observation(
         _share_arrays(before.params, after.params),
         {name: None if grad is None else _share_array(before.grads.get(name), grad) for name, grad in after.grads.items()},

@@ -1,4 +1,4 @@
-"""Less in sight: a transcript without some of the state, as of a subject that does not show it.
+"""Hiding state: a transcript without some of the roles, as of a subject with less to show.
 
 A run shows what it can see. A fault that shows in a state at once, where there is one to see, shows where it is hidden in
 a parameter alone, some calls later. So two subjects are compared by the state that both of them show, and a dialect other

@@ -55,7 +55,8 @@ def test_what_a_call_leaves_alone_is_kept_once() -> None:
 
 def test_one_transcript_is_judged_under_two_dialects() -> None:
     """Judging runs nothing: what conforms to one dialect deviates from another, in the same transcript."""
-    sharp = program(create(eps=0.25), step(p=1.0))
+    options = {"lr": 0.125, "alpha": 0.75, "eps": 0.25, "weight_decay": 0.0, "momentum": 0.0, "centered": False}
+    sharp = program(create(**options), step(p=1.0))
     transcript = perform(sharp, ReferenceSubject())
     assert judge(transcript, SPECIFICATION).findings == ()
     assert [each.clause for each in judge(transcript, DIALECTS["tensorflow"]).findings] == ["update"]
