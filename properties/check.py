@@ -40,7 +40,7 @@ from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fitting import admit, restrict
 from rmspec.properties.settings import PROFILES, Profile, Settings
 from rmspec.properties.trajectory import Trajectory, trajectory
-from rmspec.properties.verdicts import ClauseVerdicts, subject_verdict
+from rmspec.properties.verdicts import ClauseVerdicts, inconclusive_reasons, subject_verdict
 
 __all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay", "trial"]
 
@@ -491,6 +491,7 @@ class _Examination:
             steps=tally.steps,
             element_checks=tally.element_checks,
             inconclusive_checks=tally.inconclusive_checks,
+            inconclusive_reasons=inconclusive_reasons(tally),
             clauses=tuple(verdicts.of(id, deviations) for id in CLAUSES),
             deviations=deviations,
             hazards=hazards,

@@ -63,7 +63,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:
-    """What a run says of one clause. ``reason`` is filled where it was not checked, or only observed.
+    """What a run says of one clause. ``reason`` is filled where it was not checked, only observed, or inconclusive.
 
     ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its end), ``None`` without envelopes, and
     ``worst`` the element that used it.
@@ -82,6 +82,7 @@ class ClauseResult:
 class SubjectResult:
     """The verdict on one subject and everything behind it.
 
+    ``inconclusive_reasons`` says why element checks could not be judged, and how many for each reason.
     ``envelope_use`` is a sample of how much of its envelopes it used, by format; ``trajectory`` what it made of one objective.
     """
 
@@ -95,6 +96,7 @@ class SubjectResult:
     steps: int = 0
     element_checks: int = 0
     inconclusive_checks: int = 0
+    inconclusive_reasons: Mapping[str, int] = field(default_factory=dict)
     clauses: tuple[ClauseResult, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     hazards: tuple[Deviation, ...] = ()

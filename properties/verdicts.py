@@ -14,7 +14,7 @@ from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.stepcheck import exact_usage
 from rmspec.properties.judge.usage import used_element
 
-__all__ = ["ClauseVerdicts", "subject_verdict"]
+__all__ = ["ClauseVerdicts", "inconclusive_reasons", "subject_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,11 @@ class ClauseVerdicts:
         if not checks:
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if inconclusive == checks:
-            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction, worst=element)
+            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction, self._doubts(id), element)
         return ClauseResult(id, checks, inconclusive, "conforms", fraction, worst=element)
+
+    def _doubts(self, id: str) -> str:
+        return "; ".join(f"{reason} ({n})" for (clause, reason), n in sorted(self.tally.doubts.items()) if clause == id)
 
     def _unchecked(self, id: str) -> str:
         clause = CLAUSES[id]
@@ -72,6 +75,14 @@ class ClauseVerdicts:
 
     def _unexercised(self) -> str:
         return f"the search {self.search} before a program exercised it" if self.search else "no program exercised it"
+
+
+def inconclusive_reasons(tally: Tally) -> dict[str, int]:
+    """Why checks of elements could not be judged, with the number of checks for each reason, the most first."""
+    counts: dict[str, int] = {}
+    for (_, reason), count in tally.doubts.items():
+        counts[reason] = counts.get(reason, 0) + count
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:

@@ -102,7 +102,7 @@ class Usage:
 class Tally:
     """Counts of one or many runs: programs, steps, element checks, and per clause checks and inconclusive ones.
 
-    ``groups`` counts the steps of groups, ``use`` how much of their envelopes the sampled ones used, by format.
+    ``doubts`` counts the inconclusive ones by clause and reason, ``groups`` counts the steps of groups, ``use`` how much of their envelopes the sampled ones used, by format.
     """
 
     programs: int = 0
@@ -111,6 +111,7 @@ class Tally:
     inconclusive_checks: int = 0
     checks: dict[str, int] = field(default_factory=dict)
     inconclusive: dict[str, int] = field(default_factory=dict)
+    doubts: dict[tuple[str, str], int] = field(default_factory=dict)
     worst: dict[str, Usage] = field(default_factory=dict)
     observed: dict[tuple[str, str], int] = field(default_factory=dict)
     groups: int = 0
@@ -121,6 +122,10 @@ class Tally:
         self.checks[clause] = self.checks.get(clause, 0) + count
         if inconclusive:
             self.inconclusive[clause] = self.inconclusive.get(clause, 0) + inconclusive
+
+    def doubt(self, clause: str, reason: str, count: int) -> None:
+        """Say why so many of the inconclusive checks of a clause could not be judged."""
+        self.doubts[clause, reason] = self.doubts.get((clause, reason), 0) + count
 
     def used(self, clause: str, usage: Usage) -> None:
         """Remember the largest use of an envelope."""
@@ -141,6 +146,8 @@ class Tally:
         self.inconclusive_checks += other.inconclusive_checks
         for clause, count in other.checks.items():
             self.check(clause, count, other.inconclusive.get(clause, 0))
+        for (clause, reason), count in other.doubts.items():
+            self.doubt(clause, reason, count)
         for clause, usage in other.worst.items():
             self.used(clause, usage)
         for key, count in other.observed.items():

@@ -7,7 +7,7 @@ intervals decide on the rest; state that cannot be seen is carried as bounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,6 +152,8 @@ def _check_batch(
             if mixed is not None:
                 doubtful, inside, hazards = doubtful | mixed, inside | mixed, hazards & ~mixed
             inconclusive[role] = int(np.count_nonzero(doubtful))
+            for reason, count in _doubts(part, finite_input, mixed, doubtful):
+                tally.doubt(clause, reason, count)
             _use(tally, clause, role, interval, values, inside & bounded, batch, before, hyper, offsets, rest, where)
             for index in np.flatnonzero(~inside | hazards):
                 position = int(rest[index])
@@ -249,6 +251,27 @@ def _finite(before: Before) -> NDArray[np.bool_]:
         for each in ends:
             finite = finite & np.isfinite(each)
     return np.asarray(finite)
+
+
+def _doubts(
+    before: Before, finite_input: NDArray[np.bool_], mixed: NDArray[np.bool_] | None, doubtful: NDArray[np.bool_]
+) -> Iterator[tuple[str, int]]:
+    """Why elements cannot be judged, and how many for each reason; an element counts for the first that holds."""
+    visible = np.isfinite(before.param) & np.isfinite(before.grad)
+    for role in STATE_ROLES:
+        values = getattr(before, role)
+        visible = visible if isinstance(values, tuple) else visible & np.isfinite(values)
+    nothing = np.zeros(doubtful.shape, dtype=bool)
+    reasons = (
+        ("the step starts from an infinity or a NaN", ~visible),
+        ("the hidden state may be any number by then", visible & ~finite_input),
+        ("the other part of the complex number is not finite", nothing if mixed is None else mixed),
+        ("the formula may overflow, or divide by zero, on these numbers", ~nothing),
+    )
+    for reason, holds in reasons:
+        if count := int(np.count_nonzero(doubtful & holds)):
+            yield reason, count
+        doubtful = doubtful & ~holds
 
 
 def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:

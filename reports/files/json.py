@@ -64,6 +64,7 @@ def result_document(result: SubjectResult) -> dict[str, Any]:
         "steps": result.steps,
         "element_checks": result.element_checks,
         "inconclusive_checks": result.inconclusive_checks,
+        "inconclusive_reasons": dict(result.inconclusive_reasons),
         "message": result.message,
         "hint": result.hint,
         "search": result.search,

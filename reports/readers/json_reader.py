@@ -113,6 +113,7 @@ def result_of(subject: Mapping[str, Any]) -> SubjectResult:
         steps=subject["steps"],
         element_checks=subject["element_checks"],
         inconclusive_checks=subject["inconclusive_checks"],
+        inconclusive_reasons=subject.get("inconclusive_reasons", {}),
         clauses=tuple(
             ClauseResult(
                 each["id"], each["checks"], each["inconclusive"], each["verdict"], None, each.get("reason", "")
@@ -190,6 +191,8 @@ def _contradiction(subject: Data) -> str:
         return "its verdict is conforms, and a deviation is listed"
     if subject["inconclusive_checks"] > subject["element_checks"]:
         return "it has more inconclusive checks than checks"
+    if sum(subject.get("inconclusive_reasons", {}).values()) not in (0, subject["inconclusive_checks"]):
+        return "the reasons of its inconclusive checks do not add up to them"
     verdicts = {each["id"]: each["verdict"] for each in subject["clauses"]}
     for each in subject["clauses"]:
         if each["inconclusive"] > each["checks"]:

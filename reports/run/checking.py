@@ -260,6 +260,7 @@ class _Current:
                 steps=held.steps,
                 element_checks=held.element_checks,
                 inconclusive_checks=held.inconclusive_checks,
+                inconclusive_reasons=held.inconclusive_reasons,
                 state_visible=held.state_visible,
                 fingerprint=held.fingerprint,
             )

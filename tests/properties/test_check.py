@@ -84,6 +84,7 @@ def test_the_reference_conforms(programs: tuple[Program, ...]) -> None:
     assert all(each.hazard for each in verdict.hazards)
     assert verdict.element_checks > 100_000
     assert 0 < verdict.inconclusive_checks < verdict.element_checks / 10
+    assert sum(verdict.inconclusive_reasons.values()) == verdict.inconclusive_checks
     assert [each.id for each in verdict.clauses] == list(CLAUSES)
     for each in verdict.clauses:
         if not CLAUSES[each.id].gates:
@@ -257,7 +258,8 @@ def test_an_inconclusive_check_is_counted_and_is_no_pass() -> None:
     assert list(examination.examined(infinite)) == []
     verdict = examination._result(())
     assert verdict.inconclusive_checks > 0
-    assert next(each.verdict for each in verdict.clauses if each.id == "update") == "inconclusive"
+    update = next(each for each in verdict.clauses if each.id == "update")
+    assert (update.verdict, update.reason) == ("inconclusive", "the step starts from an infinity or a NaN (1)")
 
 
 def test_a_hazard_of_torchs_formula_is_no_deviation() -> None:

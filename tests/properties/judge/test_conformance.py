@@ -764,3 +764,4 @@ def test_what_is_unbounded_is_inconclusive_and_no_pass() -> None:
     assert findings(given, REFERENCE, SPECIFICATION, tally) == ()
     assert 0 < tally.inconclusive_checks <= tally.element_checks
     assert tally.inconclusive["update"] == 1
+    assert tally.doubts["update", "the step starts from an infinity or a NaN"] == 1

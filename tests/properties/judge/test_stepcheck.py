@@ -167,6 +167,7 @@ def test_state_of_which_nothing_is_known_decides_nothing() -> None:
     found, _ = checked(each, hyper=hyper, tally=tally)
     assert found == []
     assert tally.inconclusive_checks == tally.element_checks == 3
+    assert tally.doubts == {("update", "the hidden state may be any number by then"): 3}
 
 
 def test_a_nan_that_is_admitted_is_a_hazard() -> None:
