@@ -24,7 +24,7 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS, Defaults, Dialect
-from rmspec.oracles.registry import FRAMEWORKS
+from rmspec.oracles.registry import frameworks
 from rmspec.reports.cli.main import _check, _group
 from rmspec.reports.config.schema import config_schema
 
@@ -109,9 +109,9 @@ def dialects() -> str:
 def subjects() -> str:
     """A table of the registered subjects, with the line that installs their framework."""
     rows = [
-        (f"`{name}`", _plain(title), f"`{framework.install}`" if framework.install else "")
-        for framework in FRAMEWORKS
-        for name, title in framework.subjects.items()
+        (f"`{name}`", _plain(subject.title), f"`{framework.install}`" if framework.install else "")
+        for framework in frameworks()
+        for name, subject in framework.subjects.items()
     ]
     return _table(("name", "what it is", "its framework"), rows)
 
@@ -251,7 +251,7 @@ def _default(option: click.Option) -> str:
 
 def _switches(dialect: Dialect) -> Iterator[tuple[str, Any]]:
     for each in fields(Dialect):
-        if each.name not in ("name", "title", "defaults"):
+        if each.name not in ("name", "title", "defaults", "constructor"):
             yield each.name, getattr(dialect, each.name)
 
 

@@ -2,6 +2,7 @@
 
 from rmspec.oracles.checkpoints.files import checkpoint_bytes, read_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
+from rmspec.oracles.dialects import dialect_named, dialects
 from rmspec.oracles.errors import (
     BadOption,
     CannotImport,
@@ -16,9 +17,10 @@ from rmspec.oracles.errors import (
     UnknownSubject,
     Unsupported,
 )
+from rmspec.oracles.framework import Framework, Layout, RegisteredSubject
 from rmspec.oracles.loader import check_name, load
 from rmspec.oracles.program.program import Program, from_json, parse, to_json
-from rmspec.oracles.registry import FRAMEWORKS, Framework, registered_names
+from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import (
     FEATURES,
     OPTIONS,
@@ -47,6 +49,7 @@ __all__ = [
     "Given",
     "GroupView",
     "InputProblem",
+    "Layout",
     "MalformedProgram",
     "NotAnOptimizer",
     "Observation",
@@ -54,6 +57,7 @@ __all__ = [
     "Program",
     "ProtocolBroken",
     "Raised",
+    "RegisteredSubject",
     "Session",
     "Subject",
     "SubjectFailed",
@@ -62,6 +66,9 @@ __all__ = [
     "Unsupported",
     "check_name",
     "checkpoint_bytes",
+    "dialect_named",
+    "dialects",
+    "frameworks",
     "from_json",
     "load",
     "parse",
@@ -69,3 +76,10 @@ __all__ = [
     "registered_names",
     "to_json",
 ]
+
+
+def __getattr__(name: str) -> tuple[Framework, ...]:
+    # Descriptors are read when they are asked for: one of another distribution imports this package.
+    if name == "FRAMEWORKS":
+        return frameworks()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

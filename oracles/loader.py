@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from rmspec.oracles.errors import CannotImport, NotAnOptimizer, UnknownSubject, Unsupported
-from rmspec.oracles.registry import FRAMEWORKS, Framework, registered_names
+from rmspec.oracles.framework import Framework, import_reference
+from rmspec.oracles.registry import frameworks, left_out, registered_names
 from rmspec.oracles.subject import Subject
 
 __all__ = ["check_name", "load"]
@@ -59,11 +60,14 @@ def check_name(name: str) -> None:
             "the part before the colon says where the class is",
             f"write path/to/file.py:{attribute or 'Class'} or package.module:{attribute or 'Class'}",
         )
-    if place in {framework.name for framework in FRAMEWORKS} | {"reference"} or not separator or not attribute:
+    families = {each.partition(":")[0] for each in registered_names()}
+    if place in families | {framework.name for framework in frameworks()} or not separator or not attribute:
         near = difflib.get_close_matches(name, registered_names(), n=1, cutoff=0.5)
+        family = name.partition(":")[0]
         raise UnknownSubject(
             f"unknown subject {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-            hint="rmspec subjects lists the registered ones; your own is path/to/file.py:Class or package.module:Class",
+            "; ".join(str(each) for each in left_out() if each.name == family),
+            "rmspec subjects lists the registered ones; your own is path/to/file.py:Class or package.module:Class",
         )
 
 
@@ -76,7 +80,7 @@ def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Sub
     check_name(name)
     known = registered_names().get(name)
     if known is not None:
-        subject: Subject = _module_of(known, name).registered(name, device)
+        subject: Subject = _function(known, known.registered, name)(name, device)
         return subject
     if name.startswith("process:"):
         from rmspec.oracles.wire.subject import ProcessSubject
@@ -92,20 +96,20 @@ def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Sub
             "name a class or a factory that is called like torch.optim.RMSprop",
         )
     chosen = _framework(name, attribute, framework)
-    user: Subject = _module_of(chosen, name).user_subject(name, attribute, device)
+    user: Subject = _function(chosen, chosen.user_subject, name)(name, attribute, device)
     return user
 
 
 def _framework(name: str, attribute: Any, override: str | None) -> Framework:
-    usable = {each.name: each for each in FRAMEWORKS if each.users}
+    usable = {each.name: each for each in frameworks() if each.users}
     if override is not None:
         if override not in usable:
             raise UnknownSubject(f"unknown framework {override!r}", hint=f"choose from {', '.join(usable)}")
         return usable[override]
     origins = _origins(attribute)
-    for each in sorted(usable.values(), key=lambda framework: framework.name != "keras"):
-        # Keras first: on a backend its classes derive from classes of that framework as well.
-        if origins & set(each.prefixes):
+    claiming = [each for each in usable.values() if origins & set(each.prefixes)]
+    for each in claiming:
+        if not any(each.name in other.built_on for other in claiming):
             return each
     foreign = origins & {"paddle", "mindspore", "mlx", "chainer"}
     if foreign:
@@ -113,7 +117,7 @@ def _framework(name: str, attribute: Any, override: str | None) -> Framework:
             f"{name} is built on {sorted(foreign)[0]}, which this version of rmspec cannot drive",
             hint="wrap it as process:COMMAND, or give it the torch.optim interface and --framework torch",
         )
-    return usable["torch"]
+    return next(each for each in usable.values() if each.fallback)
 
 
 def _origins(attribute: Any) -> set[str]:
@@ -133,10 +137,10 @@ def _origins(attribute: Any) -> set[str]:
     return own
 
 
-def _module_of(framework: Framework, name: str) -> Any:
+def _function(framework: Framework, reference: str, name: str) -> Any:
     if importlib.util.find_spec(framework.requires) is None:
         raise Unsupported(f"{name} needs {framework.requires}, which is not installed", hint=framework.install)
-    return importlib.import_module(framework.module)
+    return import_reference(reference)
 
 
 def _attribute(name: str) -> Any:
@@ -210,10 +214,10 @@ def _broken(place: str, error: Exception) -> CannotImport:
         ]
         where = f" (line {lines[-1].lineno})" if lines else ""
     reason = str(error).split("\n")[0]
-    return CannotImport(
-        f"{place} does not import: {type(error).__name__}: {reason}{where}",
-        hint="mend the file; python runs it as it is",
-    )
+    hint = f"correct {place}, and try it with python alone"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"install the module {error.name.partition('.')[0]!r}, or correct the import"
+    return CannotImport(f"{place} does not import: {type(error).__name__}: {reason}{where}", hint=hint)
 
 
 def _with_article(noun: str) -> str:

@@ -1,109 +1,129 @@
-"""The registered subjects: names, and where each framework's module is. Nothing is imported until it is asked for.
+"""The frameworks that are there: rmspec's own folders, and those of other distributions; and what they register.
 
-A new framework is one new module with a function ``registered(name, device)`` and, for users' own classes,
-``user_subject(name, factory, device)``; and one entry here.
+A folder of ``rmspec.oracles`` with a ``descriptor.py`` is a framework of rmspec's own. Other distributions name theirs in the
+entry-point group ``rmspec.frameworks``; one that cannot be used is left out, and ``left_out`` says why. Descriptors are read
+when the first name is asked for, and no framework is imported for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
+from types import MappingProxyType
 
 from rmspec.impl.spec.dialect import DIALECTS
+from rmspec.oracles.framework import Framework
 
-__all__ = ["FRAMEWORKS", "Framework", "registered_names"]
+__all__ = [
+    "GROUP",
+    "LeftOut",
+    "framework_named",
+    "frameworks",
+    "left_out",
+    "registered_names",
+]
+
+GROUP = "rmspec.frameworks"
+"""The entry-point group through which a distribution adds a framework."""
 
 
 @dataclass(frozen=True, slots=True)
-class Framework:
-    """A framework: its ``module`` in ``rmspec.oracles``, what it ``requires`` to be importable, the line that installs it.
-
-    ``subjects`` maps registered names to a sentence each; ``prefixes`` are the top-level modules of classes that are its own.
-    """
+class LeftOut:
+    """A framework of another distribution that cannot be used: its entry point's name, where it is from, and why."""
 
     name: str
-    module: str
-    requires: str
-    install: str
-    subjects: Mapping[str, str]
-    prefixes: tuple[str, ...] = ()
-    users: bool = False
-    notes: Mapping[str, str] = field(default_factory=dict)
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the framework {self.name!r} of {self.distribution} is left out: {self.reason}"
 
 
-FRAMEWORKS: tuple[Framework, ...] = (
-    Framework(
-        "numpy",
-        "rmspec.oracles.numpy.subject",
-        "numpy",
-        "pip install numpy",
-        {
-            "reference": "the specification's pseudocode over NumPy arrays",
-            **{
-                f"reference:{name}": f"the reference in the dialect: {dialect.title}"
-                for name, dialect in DIALECTS.items()
-                if name != "torch"
-            },
-        },
-    ),
-    Framework(
-        "torch",
-        "rmspec.oracles.torch.subject",
-        "torch",
-        "pip install 'rmspec[torch]'",
-        {
-            "torch": "torch.optim.RMSprop, one parameter after the other (foreach=False)",
-            "torch:foreach": "torch.optim.RMSprop(foreach=True)",
-            "torch:maximize": "torch.optim.RMSprop(maximize=True), against the dialect torch-maximize",
-            "torch:differentiable": "torch.optim.RMSprop(differentiable=True)",
-            "torch:capturable": "torch.optim.RMSprop(capturable=True), on CUDA",
-            "torch:compiled": "torch.optim.RMSprop with step under torch.compile (slow to start)",
-            "torch:tensor-lr": "torch.optim.RMSprop with lr as a tensor",
-        },
-        prefixes=("torch",),
-        users=True,
-    ),
-    Framework(
-        "keras",
-        "rmspec.oracles.keras.subject",
-        "keras",
-        "pip install 'rmspec[tensorflow]'",
-        {
-            "keras": "keras.optimizers.RMSprop on TensorFlow",
-            "keras:function": "keras.optimizers.RMSprop on TensorFlow, inside a tf.function (slow to trace)",
-            "keras:torch": "keras.optimizers.RMSprop on torch, in a process of its own",
-            "keras:jax": "keras.optimizers.RMSprop on JAX, in a process of its own",
-            "keras:legacy": "tf_keras.optimizers.legacy.RMSprop, where tf_keras is installed",
-        },
-        prefixes=("keras", "tf_keras"),
-        users=True,
-    ),
-    Framework(
-        "tensorflow",
-        "rmspec.oracles.tensorflow.subject",
-        "tensorflow",
-        "pip install 'rmspec[tensorflow]'",
-        {
-            "tensorflow": "tf.raw_ops.ResourceApplyRMSProp, with its centered and sparse forms",
-            "tensorflow:function": "the same inside a tf.function (slow to trace)",
-            "tensorflow:v1": "tf.compat.v1.train.RMSPropOptimizer",
-            "tensorflow:v1-function": "the same inside a tf.function (slow to trace)",
-        },
-        prefixes=("tensorflow",),
-        users=True,
-    ),
-    Framework(
-        "optax",
-        "rmspec.oracles.optax.subject",
-        "optax",
-        "pip install 'rmspec[jax]'",
-        {"optax": "optax.rmsprop"},
-        prefixes=("optax",),
-        users=True,
-    ),
-)
+def frameworks() -> tuple[Framework, ...]:
+    """Every framework in the order of listings: rmspec's own, then those of other distributions."""
+    return _discover()[0]
 
 
-def registered_names() -> dict[str, Framework]:
+def left_out() -> tuple[LeftOut, ...]:
+    """The frameworks of other distributions that cannot be used; none where no name has been asked for yet."""
+    return _discover()[1] if _discover.cache_info().currsize else ()
+
+
+def framework_named(name: str) -> Framework | None:
+    """The framework of this name, ``None`` where there is none."""
+    return next((each for each in frameworks() if each.name == name), None)
+
+
+@cache
+def registered_names() -> Mapping[str, Framework]:
     """Every registered name with its framework."""
-    return {name: framework for framework in FRAMEWORKS for name in framework.subjects}
+    return MappingProxyType({name: each for each in frameworks() for name in each.subjects})
+
+
+# -- finding them
+
+
+@cache
+def _discover() -> tuple[tuple[Framework, ...], tuple[LeftOut, ...]]:
+    accepted = sorted(_own(), key=lambda each: (each.order, each.name))
+    refused: list[LeftOut] = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.value)):
+        found = _import(entry)
+        reason = found if isinstance(found, str) else _objection(found, accepted)
+        if isinstance(found, Framework) and not reason:
+            accepted.append(found)
+        else:
+            where = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a distribution without a name"
+            refused.append(LeftOut(entry.name, where, reason))
+    return tuple(accepted), tuple(refused)
+
+
+def _own() -> Iterator[Framework]:
+    for folder in files("rmspec.oracles").iterdir():
+        if folder.is_dir() and (folder / "descriptor.py").is_file():
+            descriptor: Framework = importlib.import_module(f"rmspec.oracles.{folder.name}.descriptor").FRAMEWORK
+            yield descriptor
+
+
+def _import(entry: EntryPoint) -> Framework | str:
+    """The descriptor that an entry point names, or why there is none."""
+    try:
+        found = entry.load()
+    except (Exception, SystemExit) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        return f"{entry.value} cannot be imported: {type(error).__name__}: {reason}"
+    if not isinstance(found, Framework):
+        return f"{entry.value} is {type(found).__name__}, not a rmspec.oracles.Framework"
+    return found
+
+
+def _objection(new: Framework, others: list[Framework]) -> str:
+    """Why a descriptor cannot stand beside the others; empty where it can."""
+    try:
+        return _clash(new, others)
+    except (AttributeError, TypeError) as error:
+        return f"its descriptor is malformed: {error}"
+
+
+def _clash(new: Framework, others: list[Framework]) -> str:
+    if any(new.name == each.name for each in others):
+        return f"there is a framework {new.name!r} already"
+    taken = {name for each in others for name in each.subjects}
+    for name in new.subjects:
+        if name in taken:
+            return f"there is a subject {name!r} already"
+        if name.partition(":")[0] != new.name:
+            return f"its subject {name!r} is not called {new.name} or {new.name}:PATH"
+    known = {**DIALECTS, **{dialect.name: dialect for each in others for dialect in each.dialects}}
+    for dialect in new.dialects:
+        if dialect.name in known and known[dialect.name] != dialect:
+            return f"there is a dialect {dialect.name!r} already, and it is another"
+        known[dialect.name] = dialect
+    for name, subject in new.subjects.items():
+        if subject.dialect not in known:
+            return f"its subject {name!r} speaks {subject.dialect!r}, and there is no such dialect"
+    return ""

@@ -14,12 +14,14 @@ from typing import Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.spec.dialect import OPTIONS
 from rmspec.oracles.program.program import Call, Param
 
 __all__ = [
     "EDITS",
     "FEATURES",
     "OPTIONS",
+    "STATE_SYNONYMS",
     "Capabilities",
     "ClosureReport",
     "GroupView",
@@ -32,8 +34,12 @@ __all__ = [
 
 Array = NDArray[Any]
 
-OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
-"""The options of a parameter group, in the order of the page's signature."""
+STATE_SYNONYMS: Mapping[str, str] = {
+    **dict.fromkeys(("square_avg", "exp_avg_sq", "sq_avg", "square_average", "mean_square", "rms", "v"), "square_avg"),
+    **dict.fromkeys(("grad_avg", "gradient_average", "mean_grad", "g_ave", "mg"), "grad_avg"),
+    **dict.fromkeys(("momentum_buffer", "momentum_buf", "buf", "velocity", "b"), "momentum_buffer"),
+}
+"""The names that users' optimizers give to their state, with the role that each usually means."""
 
 FEATURES = (
     "momentum",

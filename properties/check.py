@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Literal
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.impl.spec.dialect import Dialect, dialect_named
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities, Subject

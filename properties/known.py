@@ -28,7 +28,9 @@ from packaging.version import InvalidVersion, Version
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import UnknownClause, clause
 from rmspec.oracles.errors import InputProblem, MalformedProgram
+from rmspec.oracles.framework import Framework
 from rmspec.oracles.program.program import AddParamGroup, Create, Program, SetOption, op, parse
+from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Kind
@@ -72,14 +74,17 @@ class Known:
 
 @cache
 def shipped() -> tuple[Known, ...]:
-    """The list that rmspec ships for the subjects that it registers."""
-    folder = files("rmspec.properties") / "known_deviations"
-    found: list[Known] = []
+    """The lists that frameworks ship for the subjects that they register, in the order of their names."""
+    return tuple(entry for framework in sorted(frameworks(), key=lambda each: each.name) for entry in _of(framework))
+
+
+def _of(framework: Framework) -> Iterable[Known]:
+    folder = files(framework.package) / "known_deviations"
+    if not folder.is_dir():
+        return
     for each in sorted(folder.iterdir(), key=lambda item: item.name):
         if each.name.endswith(".toml"):
-            text = each.read_text("utf-8")
-            found += _entries(text, each.name, lambda name: (folder / name).read_text("utf-8"))
-    return tuple(found)
+            yield from _entries(each.read_text("utf-8"), each.name, lambda name: (folder / name).read_text("utf-8"))
 
 
 def read_known(path: Path) -> tuple[Known, ...]:

@@ -7,28 +7,37 @@ about TensorFlow; Graves 2013, equations 38-45; Hinton's lecture 6; the document
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Literal
 
 from rmspec.impl.errors import RmspecError, closest, nearest
+from rmspec.impl.spec.constructors import PAGE, Constructor
 
-__all__ = ["DIALECTS", "SPECIFICATION", "Defaults", "Dialect", "Hyperparameters", "UnknownDialect", "dialect_named"]
+__all__ = [
+    "DIALECTS",
+    "OPTIONS",
+    "SPECIFICATION",
+    "Defaults",
+    "Dialect",
+    "Hyperparameters",
+    "UnknownDialect",
+    "dialect_named",
+]
 
 EpsPlace = Literal["outside", "inside", "none"]
 
 
 class UnknownDialect(RmspecError, ValueError):
-    """No dialect has this name; ``closest`` is the one that resembles it most, or ``None``."""
+    """No dialect of ``names`` has this name; ``closest`` is the one that resembles it most, or ``None``."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"unknown dialect {name!r}{nearest(name, DIALECTS)}", hint=f"choose from {', '.join(DIALECTS)}"
-        )
+    def __init__(self, name: str, names: Iterable[str] = ()) -> None:
+        names = tuple(names or DIALECTS)
+        super().__init__(f"unknown dialect {name!r}{nearest(name, names)}", hint=f"choose from {', '.join(names)}")
         self.args = (name,)
         self.name = name
-        self.closest = closest(name, DIALECTS)
+        self.closest = closest(name, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,10 @@ class Hyperparameters:
         """The value of the option ``name`` (one of the constructor's keywords)."""
         value: float | bool = getattr(self, name)
         return value
+
+
+OPTIONS: tuple[str, ...] = tuple(each.name for each in fields(Hyperparameters))
+"""The options of a parameter group, in the order of the page's signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ class Dialect:
     ``storage`` (the tensor's format, 1 - alpha formed after rounding) or ``float32-storage`` (first to float32, then that).
     ``single``: the options that are held in float32, whatever the others are.
     ``sparse``: a row-sparse gradient is ``dense`` (0 in the rows that it does not name), or steps its ``rows`` alone.
+    ``constructor`` is what builds it in the library that has it, and no part of what tells two dialects apart.
     """
 
     name: str
@@ -94,6 +108,7 @@ class Dialect:
     single: frozenset[str] = frozenset()
     sparse: Literal["dense", "rows"] = "dense"
     defaults: Defaults = field(default_factory=Defaults)
+    constructor: Constructor = field(default=PAGE, compare=False, repr=False)
 
     def centered(self, hyper: Hyperparameters) -> bool:
         """Whether a group with these options subtracts the squared gradient average."""
@@ -120,7 +135,46 @@ class Dialect:
         return hyper.eps if self.initial_square_avg == "eps" else float(self.initial_square_avg)
 
 
-SPECIFICATION = Dialect("torch", "the specification: torch.optim.RMSprop as its page states it")
+_TORCH = replace(PAGE, path="torch.optim.RMSprop", switches={"maximize": "maximize"})
+
+_KERAS = Constructor(
+    "keras.optimizers.RMSprop",
+    {
+        "lr": "learning_rate",
+        "alpha": "rho",
+        "eps": "epsilon",
+        "weight_decay": "weight_decay",
+        "momentum": "momentum",
+        "centered": "centered",
+    },
+    unset=("weight_decay",),
+    one_count=True,
+    state_names={"square_avg": "velocity", "grad_avg": "average_gradient", "momentum_buffer": "momentum"},
+)
+
+_TENSORFLOW1 = Constructor(
+    "tf.compat.v1.train.RMSPropOptimizer",
+    {"lr": "learning_rate", "alpha": "decay", "eps": "epsilon", "momentum": "momentum", "centered": "centered"},
+    state_names={"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"},
+)
+
+_OPTAX = Constructor(
+    "optax.rmsprop",
+    {"lr": "learning_rate", "alpha": "decay", "eps": "eps", "momentum": "momentum", "centered": "centered"},
+    {
+        "eps_in_sqrt": "eps_place",
+        "initial_scale": "initial_square_avg",
+        "nesterov": "nesterov",
+        "bias_correction": "bias_correction",
+    },
+    unset=("momentum",),
+    state_names={"square_avg": "nu", "grad_avg": "mu", "momentum_buffer": "trace"},
+    negated=frozenset(
+        {"momentum_buffer"}
+    ),  # it adds its updates: its trace is the negative of a buffer that is subtracted
+)
+
+SPECIFICATION = Dialect("torch", "the specification: torch.optim.RMSprop as its page states it", constructor=_TORCH)
 
 _NAMED = (
     SPECIFICATION,
@@ -152,6 +206,7 @@ _NAMED = (
         scalars="float32-storage",
         sparse="rows",
         defaults=Defaults(None, 0.9, 1e-10, 0.0, 0.0, False),
+        constructor=_TENSORFLOW1,
     ),
     Dialect(
         "keras3",
@@ -162,6 +217,7 @@ _NAMED = (
         scalars="cast",
         single=frozenset({"lr", "weight_decay"}),
         defaults=Defaults(1e-3, 0.9, 1e-7, 0.0, 0.0, False),
+        constructor=_KERAS,
     ),
     Dialect(
         "keras-legacy",
@@ -199,8 +255,9 @@ _NAMED = (
         decay="none",
         scalars="cast",
         defaults=Defaults(None, 0.9, 1e-8, 0.0, 0.0, False),
+        constructor=_OPTAX,
     ),
-    Dialect("torch-maximize", "the specification with maximize=True", maximize=True),
+    Dialect("torch-maximize", "the specification with maximize=True", maximize=True, constructor=_TORCH),
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({each.name: each for each in _NAMED})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect
+from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
 
 __all__ = ["statement"]
 
@@ -21,15 +21,15 @@ _DECAYS = {
 }
 
 
-def statement(id: str, dialect: str = "") -> str:
-    """The title of a clause; where the dialect of this name states something else, that, and the dialect's name.
+def statement(id: str, dialect: Dialect = SPECIFICATION) -> str:
+    """The title of a clause; where the dialect states something else, that, and the dialect's name.
 
-    Nothing for an id that there is not. A dialect that has no name here is taken to state what the page does.
+    Nothing for an id that there is not.
     """
     if id not in CLAUSES:
         return ""
-    told = _told(id, DIALECTS.get(dialect, SPECIFICATION))
-    return CLAUSES[id].title if told in ("", _told(id, SPECIFICATION)) else f"{told} ({dialect})"
+    told = _told(id, dialect)
+    return CLAUSES[id].title if told in ("", _told(id, SPECIFICATION)) else f"{told} ({dialect.name})"
 
 
 def _told(id: str, dialect: Dialect) -> str:

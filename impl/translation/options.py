@@ -10,7 +10,6 @@ import numpy as np
 
 from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
-from rmspec.impl.spec.signatures import constructor_of
 from rmspec.impl.translation.eps_placement import EpsChoice, choices, nearer
 from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
 from rmspec.impl.translation.saved import SavedGroup
@@ -32,7 +31,7 @@ class _Pair:
         return self.formats[0].part
 
     def line(self, option: str, old: object, new: object, **more: object) -> Line:
-        names = constructor_of(self.source).names, constructor_of(self.target).names
+        names = self.source.constructor.names, self.target.constructor.names
         texts = [f"{each.get(option, option)} {value!r}" for each, value in zip(names, (old, new), strict=True)]
         return Line(self.group, option, **{"kind": "exact", "source": texts[0], "target": texts[1], **more})  # type: ignore[arg-type]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rmspec.impl.spec.dialect import Dialect
-from rmspec.impl.spec.signatures import adapted, call, constructor_of
+from rmspec.impl.spec.signatures import adapted, call
 from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
 from rmspec.impl.translation.options import switched
 from rmspec.impl.translation.saved import Saved, SavedGroup, SavedParam, check_saved, formats_of
@@ -72,7 +72,7 @@ def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Tran
 def _merged(saved: Saved, target: Dialect) -> tuple[SavedGroup, ...]:
     """The groups; one alone where the target's constructor takes one set of options."""
     groups = saved.groups
-    if constructor_of(target).groups or len(groups) <= 1:
+    if target.constructor.groups or len(groups) <= 1:
         return groups
     first = groups[0]
     if any((each.dialect, each.hyper) != (first.dialect, first.hyper) for each in groups):
@@ -120,7 +120,7 @@ def _steps(
             "the file does not say how many steps were made", "the bias correction needs it", "say --steps N"
         )
     text = "unknown" if not known else f"{min(known)}" if len(set(known)) == 1 else f"{min(known)} to {max(known)}"
-    if not constructor_of(target).one_count or (len(known) == len(counts) and len(set(known)) == 1):
+    if not target.constructor.one_count or (len(known) == len(counts) and len(set(known)) == 1):
         return params, [Line(index, "steps", "exact", text, text, note="" if known else "no update reads it")]
     if target.bias_correction and len(set(known)) > 1:
         raise CannotTranslate(

@@ -1,19 +1,9 @@
 """Saved optimizers as named arrays: ``.npz`` and ``.safetensors``, for every dialect.
 
-An array is called ``PARAMETER.ROLE``, as in ``0.square_avg``, with the dialect's own word for the role:
-
-=============  ==========  ================  ===============
-dialect        average     gradient average  momentum buffer
-=============  ==========  ================  ===============
-torch, page    square_avg  grad_avg          momentum_buffer
-keras3         velocity    average_gradient  momentum
-tensorflow1    rms         mg                momentum
-optax          nu          mu                trace
-=============  ==========  ================  ===============
-
-optax adds its updates, so its ``trace`` is the negative of a buffer that is subtracted. Hyperparameters ride along as JSON
-(``schemas/checkpoint-1.json``) under the name ``rmspec``: in the metadata of a safetensors file, as a string among the arrays
-of an ``.npz``. A file without them needs them from the user.
+An array is called ``PARAMETER.ROLE``, as in ``0.square_avg``, with the dialect's own word for the role: those of its
+constructor's ``state_names``. A role that the constructor's ``negated`` names has the other sign in the file. Hyperparameters
+ride along as JSON (``schemas/checkpoint-1.json``) under the name ``rmspec``: in the metadata of a safetensors file, as a string
+among the arrays of an ``.npz``. A file without them needs them from the user.
 """
 
 from __future__ import annotations
@@ -29,9 +19,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
-from rmspec.impl.spec.signatures import constructor_of
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, resolved, stored_options
 from rmspec.oracles.errors import Unsupported
@@ -45,19 +33,12 @@ __all__ = [
     "npz_bytes",
     "options_of",
     "reason",
-    "role_names",
     "safetensors_bytes",
     "safetensors_file",
     "saved",
 ]
 
 SCHEMA = "rmspec.checkpoint/1"
-
-_ROLE_NAMES = {
-    "keras3": ("velocity", "average_gradient", "momentum"),
-    "tensorflow1": ("rms", "mg", "momentum"),
-    "optax": ("nu", "mu", "trace"),
-}
 
 _SAFE_DTYPES = {
     "F64": np.dtype(np.float64),
@@ -68,17 +49,12 @@ _SAFE_DTYPES = {
 }
 
 
-def role_names(dialect: Dialect) -> dict[str, str]:
-    """The dialect's own words for the roles, by role."""
-    return dict(zip(STATE_ROLES, _ROLE_NAMES.get(dialect.name, STATE_ROLES), strict=True))
-
-
 # -- reading
 
 
 def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, given: Given, *, where: str) -> Saved:
     """The saved optimizer in named arrays. Raises ``BadCheckpoint``."""
-    roles = {theirs: role for role, theirs in role_names(dialect).items()}
+    roles = {theirs: role for role, theirs in dialect.constructor.state_names.items()}
     found: dict[str, dict[str, Array]] = {}
     for name, values in arrays.items():
         param, dot, role = name.rpartition(".")
@@ -88,8 +64,7 @@ def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, g
                 f"the arrays of {dialect.name} are called PARAMETER.ROLE, and the roles are {', '.join(roles)}",
                 "name the dialect that the file is of with --from, or rename the arrays",
             )
-        negative = dialect.name == "optax" and role == "trace"
-        found.setdefault(param, {})[roles[role]] = -values if negative else values
+        found.setdefault(param, {})[roles[role]] = _signed(values, roles[role], dialect)
     if metadata is None:
         new, hyper = resolved(dialect, {}, given, where=where)
         return Saved(
@@ -222,20 +197,23 @@ def named(saved: Saved) -> dict[str, Array]:
     """The arrays under their names."""
     arrays: dict[str, Array] = {}
     for group in saved.groups:
-        names = role_names(group.dialect)
+        names = group.dialect.constructor.state_names
         for param in group.params:
             for role, values in param.arrays.items():
-                negative = group.dialect.name == "optax" and role == "momentum_buffer"
-                arrays[f"{param.name}.{names[role]}"] = -values if negative else values
-            if group.dialect.name == "tensorflow1" and param.arrays and "momentum_buffer" not in param.arrays:
-                # TensorFlow 1 has this slot with or without momentum; without, no update reads what is in it.
-                arrays[f"{param.name}.momentum"] = np.zeros_like(param.arrays["square_avg"])
+                arrays[f"{param.name}.{names[role]}"] = _signed(values, role, group.dialect)
+            if group.dialect.momentum_form == "always" and param.arrays and "momentum_buffer" not in param.arrays:
+                # The buffer is there with or without momentum; without, no update reads what is in it.
+                arrays[f"{param.name}.{names['momentum_buffer']}"] = np.zeros_like(param.arrays["square_avg"])
     return arrays
+
+
+def _signed(values: Array, role: str, dialect: Dialect) -> Array:
+    return -values if role in dialect.constructor.negated else values
 
 
 def options_of(dialect: Dialect, hyper: Hyperparameters) -> dict[str, Any]:
     """The options under the constructor's own names, switches among them."""
-    made = constructor_of(dialect)
+    made = dialect.constructor
     options: dict[str, Any] = {theirs: hyper.option(name) for name, theirs in made.names.items()}
     for theirs, name in made.switches.items():
         value = getattr(dialect, name)

@@ -1,45 +1,34 @@
 """Files of saved optimizers: which layout a dialect and an ending mean, to read and to write.
 
-==============================  =======================================================
-ending                          layout
-==============================  =======================================================
-``.pt``, ``.pth``               ``torch.save(optimizer.state_dict())``: torch, and classes called like it
-``.keras``, ``.h5``             what Keras 3 writes: keras3
-``.npz``                        keras3: the numbered variables; others: named arrays
-``.safetensors``                named arrays, any dialect
-==============================  =======================================================
-
-A file is read whole and checked before anything else is done; no code from it is run.
+Every dialect has named arrays, ``.npz`` and ``.safetensors``; the layouts of a framework stand in its descriptor and go before
+them. A file is read whole and checked before anything else is done; no code from it is run.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
+from rmspec.impl.spec.constructors import PAGE
 from rmspec.impl.spec.dialect import Dialect
-from rmspec.impl.spec.signatures import constructor_of
 from rmspec.impl.translation.saved import Saved, check_saved
 from rmspec.oracles.checkpoints import arrays as array_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
 from rmspec.oracles.errors import Unsupported
-from rmspec.oracles.keras import checkpoint as keras_checkpoint
+from rmspec.oracles.framework import Layout, import_reference
+from rmspec.oracles.registry import frameworks
 
 __all__ = ["check_ending", "checkpoint_bytes", "loading", "read_checkpoint"]
 
-_TORCH = (".pt", ".pth")
-_KERAS = (".h5", ".hdf5")
 _ARRAYS = (".npz", ".safetensors")
 
 
 def check_ending(path: str, dialect: Dialect, *, writes: bool) -> str:
     """The ending of a file name that this dialect can have. Raises ``BadCheckpoint``."""
     ending = Path(path).suffix.lower()
-    usual = [*_ARRAYS]
-    if constructor_of(dialect).groups:
-        usual = [*_TORCH, *usual]
-    if dialect.name == "keras3":
-        usual = [*_KERAS, *usual] if writes else [*_KERAS, ".keras", *usual]
+    own = [each for layout in _layouts(dialect) for each in (layout.writes if writes else layout.reads)]
+    usual = list(dict.fromkeys([*own, *_ARRAYS]))
     if ending not in usual:
         raise BadCheckpoint(
             f"{path}: there is no layout of {dialect.name} for files that end in {ending or 'nothing'}",
@@ -89,21 +78,17 @@ def checkpoint_bytes(path: str, saved: Saved) -> bytes:
     dialect = saved.groups[0].dialect
     ending = check_ending(path, dialect, writes=True)
     bare = [param.name for param in saved.params() if not param.arrays]
-    if bare and not constructor_of(dialect).groups:
+    if bare and not dialect.constructor.groups:
         raise BadCheckpoint(
             f"parameter {bare[0]} has no state yet",
             f"{dialect.name} has state for every parameter, and the shape of this one is not in the file",
             "make one step with a gradient for every parameter, and save again",
         )
-    if ending in _TORCH:
-        _need_torch()
-        from rmspec.oracles.torch.checkpoint import torch_bytes
-
-        return torch_bytes(saved)
-    if dialect.name == "keras3" and ending in _KERAS:
-        return keras_checkpoint.keras_h5_bytes(saved)
-    if dialect.name == "keras3" and ending == ".npz":
-        return keras_checkpoint.keras_npz_bytes(saved)
+    layout = next((each for each in _layouts(dialect) if ending in each.writes), None)
+    if layout is not None:
+        _require(layout)
+        content: bytes = import_reference(layout.writer)(saved, ending)
+        return content
     arrays = array_checkpoint.named(saved)
     if ending == ".npz":
         return array_checkpoint.npz_bytes(arrays, saved)
@@ -116,43 +101,51 @@ def loading(path: str, dialect: Dialect) -> str:
     The optimizer is called ``optimizer`` and the model ``model``; what reads the file is imported, the framework is not.
     """
     ending = check_ending(path, dialect, writes=True)
-    if ending in _TORCH:
-        return f"optimizer.load_state_dict(torch.load({path!r}, weights_only=True))"
-    build = "optimizer.build(model.trainable_variables)"
-    if dialect.name == "keras3" and ending == ".npz":
-        return f"import numpy\n{build}\noptimizer.load_own_variables(numpy.load({path!r}))"
-    if dialect.name == "keras3" and ending in _KERAS:
-        return f'import h5py\n{build}\noptimizer.load_own_variables(h5py.File({path!r})["optimizer/vars"])'
-    names = ", ".join(f"PARAMETER.{name}" for name in array_checkpoint.role_names(dialect).values())
+    layout = next((each for each in _layouts(dialect) if ending in each.loading), None)
+    if layout is not None:
+        return layout.loading[ending].format(path=repr(path))
+    names = ", ".join(f"PARAMETER.{name}" for name in dialect.constructor.state_names.values())
     module, reader = ("numpy", "load") if ending == ".npz" else ("safetensors.numpy", "load_file")
     return f"import {module}\narrays = {module}.{reader}({path!r})\n# its names: {names}"
 
 
 def _read(file: Path, ending: str, dialect: Dialect, given: Given) -> Saved:
     where = str(file)
-    if ending in _TORCH:
-        _need_torch()
-        from rmspec.oracles.torch.checkpoint import torch_file
-
-        return torch_file(file, dialect, given)
-    if given.key is not None:
-        raise BadCheckpoint(f"{where} has no keys", "--key is for files of torch.save", "leave it out")
-    if ending == ".keras":
-        return keras_checkpoint.keras_archive(file, dialect, given)
-    if ending in _KERAS:
-        return keras_checkpoint.keras_h5(file, dialect, given, where=where)
+    layouts = [each for each in _layouts(dialect) if ending in each.reads]
+    if given.key is not None and not any(each.keyed for each in layouts):
+        keyed = [name for framework in frameworks() for each in framework.layouts if each.keyed for name in each.reads]
+        raise BadCheckpoint(
+            f"{where} has no keys", f"--key is for files that end in {', '.join(keyed)}", "leave it out"
+        )
+    for layout in layouts:
+        _require(layout)
+        saved: Saved | None = import_reference(layout.reader)(file, dialect, given)
+        if saved is not None:
+            return saved
     if ending == ".npz":
-        arrays, metadata, comment = array_checkpoint.npz_arrays(file)
-        if dialect.name == "keras3" and keras_checkpoint.numbered(arrays):
-            variables = [arrays[str(index)] for index in range(len(arrays))]
-            return keras_checkpoint.keras_saved(variables, None, comment, dialect, given, where=where)
+        arrays, metadata, _ = array_checkpoint.npz_arrays(file)
     else:
         arrays, metadata = array_checkpoint.safetensors_file(file)
     return array_checkpoint.saved(arrays, metadata, dialect, given, where=where)
 
 
-def _need_torch() -> None:
+def _layouts(dialect: Dialect) -> list[Layout]:
+    """The layouts that frameworks have for a dialect."""
+    page = dialect.constructor == PAGE
+    return [
+        layout
+        for framework in frameworks()
+        for layout in framework.layouts
+        if dialect.name in layout.dialects or (page and layout.page)
+    ]
+
+
+def _require(layout: Layout) -> None:
+    if not layout.requires:
+        return
     try:
-        import torch  # noqa: F401
+        importlib.import_module(layout.requires)
     except ImportError:
-        raise Unsupported("torch is not installed", "files of torch.save need it", "pip install torch") from None
+        raise Unsupported(
+            f"{layout.requires} is not installed", layout.purpose, f"pip install {layout.requires}"
+        ) from None

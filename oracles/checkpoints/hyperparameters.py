@@ -8,15 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rmspec.impl.spec.dialect import Dialect, Hyperparameters
-from rmspec.impl.spec.signatures import CONSTRUCTORS, constructor_of
+from rmspec.impl.spec.dialect import OPTIONS, Dialect, Hyperparameters
+from rmspec.oracles.dialects import dialects
 from rmspec.oracles.errors import InputProblem
 
-__all__ = ["OPTIONS_OF_TRANSLATE", "BadCheckpoint", "Given", "resolved", "spelled", "stored_options"]
+__all__ = ["BadCheckpoint", "Given", "resolved", "spelled", "stored_options"]
 
 Value = float | bool
-
-_OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
 
 
 class BadCheckpoint(InputProblem):
@@ -40,16 +38,9 @@ class Given:
     steps: int | None = None
 
 
-OPTIONS_OF_TRANSLATE: Mapping[str, tuple[str, ...]] = {
-    option: tuple(dict.fromkeys(each.names[option] for each in CONSTRUCTORS.values() if option in each.names))
-    for option in _OPTIONS
-}
-"""Our option names with every name that a constructor has for it."""
-
-
 def spelled(dialect: Dialect, option: str) -> str:
     """The option as the dialect's own constructor calls it, as it is typed."""
-    return "--" + constructor_of(dialect).names.get(option, option).replace("_", "-")
+    return "--" + dialect.constructor.names.get(option, option).replace("_", "-")
 
 
 def resolved(
@@ -61,13 +52,13 @@ def resolved(
     """
     values: dict[str, Value] = {}
     missing = []
-    for option in _OPTIONS:
+    for option in OPTIONS:
         said, default = given.options.get(option), getattr(dialect.defaults, option)
         if option in stored:
             values[option] = _agreed(dialect, option, stored[option], said, where)
         elif said is not None:
             values[option] = said
-        elif option not in constructor_of(dialect).names:
+        elif option not in dialect.constructor.names:
             values[option] = 0.0
         elif default is not None and (given.constructs or (given.defaults and option != "lr")):
             values[option] = default
@@ -77,7 +68,7 @@ def resolved(
         names = " ".join(f"{spelled(dialect, name)}{'' if name == 'centered' else ' ...'}" for name in missing)
         known = all(getattr(dialect.defaults, name) is not None for name in missing if name != "lr")
         raise BadCheckpoint(
-            f"{where} does not say {', '.join(constructor_of(dialect).names[name] for name in missing)}",
+            f"{where} does not say {', '.join(dialect.constructor.names[name] for name in missing)}",
             "without it there is no telling what the state means",
             f"add {names}" + (", or --defaults where they are the documented defaults" if known else ""),
         )
@@ -98,12 +89,13 @@ def resolved(
 
 def stored_options(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
     """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value that it does not take."""
-    made = constructor_of(dialect)
+    made = dialect.constructor
     ours = {**{theirs: name for name, theirs in made.names.items()}, **made.switches}
     found: dict[str, Value] = {}
     for name, value in table.items():
         if name not in ours:
-            elsewhere = any(name in (*each.names.values(), *each.switches) for each in CONSTRUCTORS.values())
+            others = [each.constructor for each in dialects().values()]
+            elsewhere = any(name in (*each.names.values(), *each.switches) for each in others)
             raise BadCheckpoint(
                 f"{where} has the option {name!r}",
                 f"{made.path} takes {', '.join(ours)}",
@@ -137,14 +129,14 @@ def _agreed(dialect: Dialect, option: str, stored: Value, said: Value | None, wh
 
 
 def _switches(dialect: Dialect, stored: Mapping[str, Value], given: Given, where: str) -> dict[str, Value]:
-    allowed = constructor_of(dialect).switches.values()
+    allowed = dialect.constructor.switches.values()
     found = {name: stored[name] for name in allowed if name in stored}
     for name, value in given.switches.items():
         if name not in allowed and getattr(dialect, name) != value:
             raise BadCheckpoint(
                 f"{dialect.name} has no option for {name.replace('_', ' ')}",
                 "its constructor does not take it",
-                f"leave it out; {dialect.name} takes {', '.join(constructor_of(dialect).names.values())}",
+                f"leave it out; {dialect.name} takes {', '.join(dialect.constructor.names.values())}",
             )
         if name in found and found[name] != value:
             raise BadCheckpoint(f"{where} says {name} {found[name]!r}, and you say {value!r}", hint="leave it out")

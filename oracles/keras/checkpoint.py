@@ -27,11 +27,11 @@ import numpy as np
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam, needed_roles
-from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, reason
+from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, npz_arrays, reason
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, resolved, stored_options
 from rmspec.oracles.errors import Unsupported
 
-__all__ = ["keras_archive", "keras_h5", "keras_h5_bytes", "keras_npz_bytes", "keras_saved", "numbered"]
+__all__ = ["keras_bytes", "keras_file"]
 
 _ORDER = ("square_avg", "momentum_buffer", "grad_avg")
 _OTHER_MEANING = (
@@ -45,12 +45,21 @@ _OTHER_MEANING = (
 _OF_NO_MEANING = {"name", "ema_momentum", "ema_overwrite_frequency", "is_legacy_optimizer", "jit_compile"}
 
 
-def numbered(arrays: Mapping[str, Array]) -> bool:
-    """Whether these arrays are a numbered list of variables."""
-    return bool(arrays) and set(arrays) == {str(index) for index in range(len(arrays))}
-
-
 # -- reading
+
+
+def keras_file(path: Path, dialect: Dialect, given: Given) -> Saved | None:
+    """The saved optimizer in a file; ``None`` for arrays that are no numbered list of variables. Raises ``BadCheckpoint``."""
+    ending = path.suffix.lower()
+    if ending == ".keras":
+        return keras_archive(path, dialect, given)
+    if ending != ".npz":
+        return keras_h5(path, dialect, given, where=str(path))
+    arrays, _, comment = npz_arrays(path)
+    numbers = [str(index) for index in range(len(arrays))]
+    if not arrays or set(arrays) != set(numbers):
+        return None
+    return keras_saved([arrays[number] for number in numbers], None, comment, dialect, given, where=str(path))
 
 
 def keras_saved(
@@ -189,6 +198,11 @@ def _h5py() -> Any:
 
 
 # -- writing
+
+
+def keras_bytes(saved: Saved, ending: str) -> bytes:
+    """The content of a file with this ending. Raises ``BadCheckpoint`` where it cannot hold the state."""
+    return keras_npz_bytes(saved) if ending == ".npz" else keras_h5_bytes(saved)
 
 
 def keras_npz_bytes(saved: Saved) -> bytes:

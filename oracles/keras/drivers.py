@@ -12,30 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.spec.dialect import DIALECTS
+from rmspec.oracles.keras.descriptor import FRAMEWORK
 from rmspec.oracles.program.program import EditState, Via
 
 __all__ = ["LEGACY_SLOTS", "NAMES", "VARIABLES", "Keras3", "Legacy", "reader"]
 
 Array = NDArray[Any]
 
-NAMES = {
-    "lr": "learning_rate",
-    "alpha": "rho",
-    "eps": "epsilon",
-    "weight_decay": "weight_decay",
-    "momentum": "momentum",
-    "centered": "centered",
-}
+NAMES = DIALECTS["keras3"].constructor.names
 """What Keras calls the options of the page."""
 
-VARIABLES = {
-    "square_avg": ("_velocities", "velocity"),
-    "grad_avg": ("_average_gradients", "average_gradient"),
-    "momentum_buffer": ("_momentums", "momentum"),
-}
+_ATTRIBUTES = {"square_avg": "_velocities", "grad_avg": "_average_gradients", "momentum_buffer": "_momentums"}
+
+VARIABLES = {role: (_ATTRIBUTES[role], name) for role, name in DIALECTS["keras3"].constructor.state_names.items()}
 """Where Keras keeps each role: the attribute of its own class, and what the name of a variable ends with."""
 
-LEGACY_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
+LEGACY_SLOTS = FRAMEWORK.subjects["keras:legacy"].state_names
 """What Keras 2 calls the slot of each role."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.program.program import (
     Create,
     EditState,
@@ -11,22 +12,29 @@ from rmspec.oracles.program.program import (
     SetGrad,
     SetOption,
 )
+from rmspec.oracles.scripting.applied import applied_statements
+from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of
-from rmspec.oracles.tensorflow.script import v1_style
-from rmspec.properties.events import Deviation
+from rmspec.oracles.tensorflow.script import sparse, v1_style
 
-__all__ = ["keras_style", "legacy_style"]
+__all__ = ["statements"]
 
-_KERAS = {"lr": "learning_rate", "alpha": "rho", "eps": "epsilon"}
+_NAMES = DIALECTS["keras3"].constructor.names
 
 
-def keras_style(deviation: Deviation) -> Style:
+def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
+    """The imports and the statements of the script of a deviation on Keras."""
+    legacy = counterexample.program.subject == "keras:legacy"
+    return applied_statements(counterexample, (_legacy_style if legacy else _keras_style)(counterexample))
+
+
+def _keras_style(deviation: Counterexample) -> Style:
     """The style of Keras 3, on the backend that the subject names."""
     subject = deviation.program.subject
     backend = subject.partition(":")[2] if subject in ("keras:torch", "keras:jax") else "tensorflow"
     function = subject == "keras:function"
     head, factory = subject_of(deviation.program, "keras.optimizers.RMSprop")
-    sparse = any(isinstance(call, SetGrad) and call.rows is not None for call in deviation.program.calls)
+    slices = any(isinstance(call, SetGrad) and call.rows is not None for call in deviation.program.calls)
     # A class of the user's is checked on the backend that is set; a registered name says which it is.
     chosen = f'os.environ["KERAS_BACKEND"] = "{backend}"'
     imports = [
@@ -34,7 +42,7 @@ def keras_style(deviation: Deviation) -> Style:
         chosen if not head else 'os.environ.setdefault("KERAS_BACKEND", "tensorflow")',
         "import keras",
     ]
-    imports += ["import tensorflow as tf"] if sparse or function else []
+    imports += ["import tensorflow as tf"] if slices or function else []
 
     def dense(param: Param, values: str, shape: tuple[int, ...]) -> str:
         text = f'keras.ops.convert_to_tensor({values}, dtype="{param.dtype}")'
@@ -48,7 +56,7 @@ def keras_style(deviation: Deviation) -> Style:
 
     def create(script: Script, call: Create) -> list[str]:
         names = ", ".join(script.members[call.optimizer])
-        options = keywords(script.options[call.optimizer], _KERAS)
+        options = keywords(script.options[call.optimizer], _NAMES)
         lines = [f"{call.optimizer} = {factory}({options})", f"{call.optimizer}.build([{names}])"]
         if function:
             lines.append(f"{call.optimizer}_step = tf.function(lambda grads: {call.optimizer}.apply(grads, [{names}]))")
@@ -59,7 +67,7 @@ def keras_style(deviation: Deviation) -> Style:
         return [f"{optimizer}_step([{grads}])" if function else f"{optimizer}.apply([{grads}], [{variables}])"]
 
     def change(script: Script, call: SetOption) -> list[str]:
-        return [f"{call.optimizer}.{_KERAS.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
+        return [f"{call.optimizer}.{_NAMES.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
 
     def save(script: Script, call: Save) -> list[str]:
         return [f"{call.slot} = {{}}", f"{call.optimizer}.save_own_variables({call.slot})"]
@@ -86,19 +94,19 @@ def keras_style(deviation: Deviation) -> Style:
         held = param if role in ("param", "grad") else f"{kept}[{position}]"
         return f'keras.ops.convert_to_numpy({held}).astype("float64").reshape(-1)'
 
-    return Style([*imports, *head], variable, dense, create, step, change, save, load, edit, read)
+    return Style([*imports, *head], variable, dense, create, step, change, save, load, edit, read, sparse)
 
 
 def _named(optimizer: str, ending: str) -> str:
     return f'[v for v in {optimizer}.variables if v.name.endswith("_{ending}")]'
 
 
-def legacy_style(deviation: Deviation) -> Style:
+def _legacy_style(deviation: Counterexample) -> Style:
     """Keras 2: the calls of v1 with Keras's names; its state is a list of arrays."""
     v1 = v1_style(deviation)
 
     def create(script: Script, call: Create) -> list[str]:
-        options = keywords(script.options[call.optimizer], _KERAS)
+        options = keywords(script.options[call.optimizer], _NAMES)
         variables = ", ".join(script.members[call.optimizer])
         return [
             f"{call.optimizer} = tf_keras.optimizers.legacy.RMSprop({options})",
@@ -106,7 +114,7 @@ def legacy_style(deviation: Deviation) -> Style:
         ]
 
     def change(script: Script, call: SetOption) -> list[str]:
-        return [f"{call.optimizer}.{_KERAS.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
+        return [f"{call.optimizer}.{_NAMES.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
 
     def save(script: Script, call: Save) -> list[str]:
         return [f"{call.slot} = {call.optimizer}.get_weights()"]
@@ -120,4 +128,4 @@ def legacy_style(deviation: Deviation) -> Style:
         return [f"{call.slot} = [w if i != 1 else w.reshape(-1).repeat(2) for i, w in enumerate({call.slot})]"]
 
     head = ["import tensorflow as tf", "import tf_keras"]
-    return Style(head, v1.variable, v1.dense, create, v1.step, change, save, load, edit, v1.read)
+    return Style(head, v1.variable, v1.dense, create, v1.step, change, save, load, edit, v1.read, v1.sparse)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.keras.descriptor import FRAMEWORK
 from rmspec.oracles.keras.drivers import LEGACY_SLOTS, NAMES, VARIABLES, Keras3, Legacy, reader
 from rmspec.oracles.program.program import Param
 from rmspec.oracles.session.applied import AppliedSession, AppliedSubject, Driven
@@ -232,7 +233,8 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
         )
     import keras
 
-    baseline = {"tensorflow": "keras"}.get(keras.backend.backend(), f"keras:{keras.backend.backend()}")
+    of_backend = f"{FRAMEWORK.baseline}:{keras.backend.backend()}"
+    baseline = of_backend if of_backend in FRAMEWORK.subjects else FRAMEWORK.baseline
     options = _options(factory)
     probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
     outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))

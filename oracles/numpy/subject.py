@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.reference import Parameter, RMSprop
-from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, dialect_named
+from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import ClosureFailed, SubjectFailed, Unsupported
 from rmspec.oracles.program.program import (
     AddParamGroup,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.program.program import (
     Create,
     OptionValue,
@@ -10,15 +11,21 @@ from rmspec.oracles.program.program import (
     SetOption,
     plain_number,
 )
+from rmspec.oracles.scripting.applied import applied_statements
+from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.style import Script, Style, keywords, listed, subject_of, unsaved
-from rmspec.properties.events import Deviation
 
-__all__ = ["optax_style"]
+__all__ = ["statements"]
 
-_OPTAX = {"lr": "learning_rate", "alpha": "decay"}
+_CONSTRUCTOR = DIALECTS["optax"].constructor
 
 
-def optax_style(deviation: Deviation) -> Style:
+def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
+    """The imports and the statements of the script of a deviation on optax."""
+    return applied_statements(counterexample, _style(counterexample))
+
+
+def _style(deviation: Counterexample) -> Style:
     """The style of optax: a transformation, and a state for each parameter."""
     head, factory = subject_of(deviation.program, "optax.rmsprop")
     double = any(param.dtype == "float64" for param in deviation.program.params)
@@ -34,7 +41,7 @@ def optax_style(deviation: Deviation) -> Style:
 
     def made(options: dict[str, OptionValue]) -> str:
         kept = {name: value for name, value in options.items() if name != "momentum" or plain_number(value)}
-        return f"{factory}({keywords(kept, _OPTAX)})"
+        return f"{factory}({keywords(kept, _CONSTRUCTOR.names)})"
 
     def create(script: Script, call: Create) -> list[str]:
         states = ", ".join(f'"{name}": {call.optimizer}.init({name})' for name in script.members[call.optimizer])
@@ -59,7 +66,7 @@ def optax_style(deviation: Deviation) -> Style:
         role = script.deviation.role
         if role in ("param", "grad"):
             return f"{param}.reshape(-1)"
-        sign = "-" if role == "momentum_buffer" else ""
+        sign = "-" if role in _CONSTRUCTOR.negated else ""
         name = script.deviation.state_name
         # An array may have a method of that name as well.
         lines = f'lambda s: hasattr(s, "_fields") and "{name}" in s._fields'

@@ -18,7 +18,9 @@ import optax
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.optax.descriptor import FRAMEWORK
 from rmspec.oracles.program.program import EditState, Via
 from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
@@ -28,10 +30,10 @@ __all__ = ["OptaxSubject", "registered", "user_subject"]
 
 Array = NDArray[Any]
 
-NAMES = {"lr": "learning_rate", "alpha": "decay", "eps": "eps", "momentum": "momentum", "centered": "centered"}
-"""What optax calls the options of the page."""
+_CONSTRUCTOR = DIALECTS["optax"].constructor
 
-_FIELDS = {"square_avg": "nu", "grad_avg": "mu", "momentum_buffer": "trace"}
+NAMES = _CONSTRUCTOR.names
+"""What optax calls the options of the page."""
 
 _LACKS = {
     "groups": "a transformation is made from options alone, and has no parameter groups",
@@ -129,11 +131,11 @@ def _roles(state: Any) -> dict[str, Array]:
     """The roles in a state: the fields of the named tuples that a chain nests."""
     found: dict[str, Array] = {}
     if isinstance(state, tuple):
-        for role, name in _FIELDS.items():
+        for role, name in _CONSTRUCTOR.state_names.items():
             value = getattr(state, name, None)
             if isinstance(value, jax.Array):
                 # The trace adds up what is added to the parameter: the buffer of the page with the other sign.
-                found[role] = -np.array(value) if role == "momentum_buffer" else np.array(value)
+                found[role] = -np.array(value) if role in _CONSTRUCTOR.negated else np.array(value)
         for part in state:
             found = {**_roles(part), **found}
     return found
@@ -172,7 +174,14 @@ class OptaxSubject(AppliedSubject):
             carried=frozenset(),
             edits=frozenset(),
         )
-        super().__init__(name, _Place(factory), capabilities, dialect="optax", state_names=_FIELDS, baselines=baselines)
+        super().__init__(
+            name,
+            _Place(factory),
+            capabilities,
+            dialect="optax",
+            state_names=_CONSTRUCTOR.state_names,
+            baselines=baselines,
+        )
         # float64 is float32 to JAX until it is told otherwise.
         config: Any = jax.config  # typed where JAX is installed, and not where it is absent
         config.update("jax_enable_x64", True)
@@ -193,7 +202,7 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
     """A user's factory. Raises ``NotAnOptimizer`` where it returns no transformation, ``CannotStart`` where it raises."""
     if device != "cpu":
         raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
-    subject = OptaxSubject(name, factory, baselines=("optax",))
+    subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,))
     options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
     made: list[Any] = []
     outcome = performed(lambda: made.append(factory(**{NAMES[key]: value for key, value in options.items()})))
@@ -217,4 +226,4 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
             _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
         )
     )
-    return OptaxSubject(name, factory, baselines=("optax",), roles=frozenset(shown[0])) if shown else subject
+    return OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), roles=frozenset(shown[0])) if shown else subject

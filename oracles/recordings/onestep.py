@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rmspec.oracles.recordings.reader import Scalar
 
-__all__ = ["OneStep", "Stepped"]
+__all__ = ["OneStep", "Reproduction", "Stepped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,13 @@ class Stepped:
 
     before: Mapping[str, NDArray[Any]]
     after: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A step that shows the deviation, and what it shows; ``element`` is its part for a complex number, else 0."""
+
+    step: OneStep
+    observed: float
+    allowed: tuple[float, float]
+    element: int

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 
-from rmspec.impl.spec.dialect import Hyperparameters, dialect_named
-from rmspec.oracles.keras.script import keras_style, legacy_style
-from rmspec.oracles.optax.script import optax_style
+from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import (
     Create,
     EditState,
@@ -22,17 +21,16 @@ from rmspec.oracles.program.program import (
     Step,
     named_rows,
 )
-from rmspec.oracles.scripting.style import Script, Style, listed, number
-from rmspec.oracles.tensorflow.script import raw_style, tensor, v1_style
-from rmspec.properties.events import Deviation
+from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.lines import number
+from rmspec.oracles.scripting.style import Script, Style, listed
 
 __all__ = ["applied_statements"]
 
 
-def applied_statements(deviation: Deviation) -> tuple[list[str], list[str]]:
+def applied_statements(deviation: Counterexample, style: Style) -> tuple[list[str], list[str]]:
     """The imports and the statements of the script of a deviation; the last statement but its print asserts."""
     script = Script(deviation)
-    style = _style(deviation)
     for param in script.program.params:
         script.lines += style.variable(param)
     calls = script.program.calls[: deviation.call + 1]
@@ -93,13 +91,11 @@ def _gradient(script: Script, style: Style, call: SetGrad) -> str:
     whole = [call.values[index % len(call.values)] for index in range(math.prod(param.shape))]
     named = tuple(value for row in rows for value in whole[row * each : (row + 1) * each])
     shape = (len(rows), *param.shape[1:])
-    values = tensor(param, listed(named or (0.0,), shape), shape)
-    return (
-        f"tf.IndexedSlices({values}, tf.constant({list(rows)}, tf.int64), tf.constant({list(param.shape)}, tf.int64))"
-    )
+    assert style.sparse is not None
+    return style.sparse(param, listed(named or (0.0,), shape), rows)
 
 
-def _restorable(deviation: Deviation) -> Save | None:
+def _restorable(deviation: Counterexample) -> Save | None:
     """The call that saved what a load has not restored; ``None`` where it had nothing to restore for this parameter."""
     load = deviation.program.calls[deviation.call]
     if deviation.kind != "load" or not deviation.param or deviation.allowed is not None or not isinstance(load, Load):
@@ -108,7 +104,7 @@ def _restorable(deviation: Deviation) -> Save | None:
     return next((call for call in reversed(calls) if isinstance(call, Save) and call.slot == load.slot), None)
 
 
-def _counterpart(deviation: Deviation, saved: Save) -> str:
+def _counterpart(deviation: Counterexample, saved: Save) -> str:
     """The parameter whose saved state is for the one that deviates: that at the same position."""
     members = {
         call.optimizer: [name for group in call.groups for name in group.params]
@@ -148,12 +144,3 @@ def _check(script: Script, style: Style) -> tuple[list[str], list[str]]:
             f"assert (loaded == {expected}).all(), {text}",
         ]
     return [], ['print("passed: it raised nothing")']
-
-
-def _style(deviation: Deviation) -> Style:
-    subject = deviation.program.subject
-    if deviation.framework == "optax":
-        return optax_style(deviation)
-    if deviation.framework == "tensorflow":
-        return raw_style(deviation) if subject in ("tensorflow", "tensorflow:function") else v1_style(deviation)
-    return legacy_style(deviation) if subject == "keras:legacy" else keras_style(deviation)

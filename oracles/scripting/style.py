@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rmspec.oracles.program.program import (
@@ -20,19 +20,18 @@ from rmspec.oracles.program.program import (
     SetOption,
     plain_number,
 )
-from rmspec.properties.events import Deviation
+from rmspec.oracles.registry import registered_names
+from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.lines import number
 
-__all__ = ["FRAMEWORKS", "Script", "Style", "keywords", "listed", "number", "pairs", "plain", "subject_of", "unsaved"]
-
-FRAMEWORKS = ("tensorflow", "keras", "optax")
-"""The frameworks that this module writes scripts for."""
+__all__ = ["Script", "Style", "keywords", "listed", "pairs", "plain", "subject_of", "unsaved"]
 
 
 @dataclass(slots=True)
 class Script:
     """One program in the making: statements, and what the names in it stand for."""
 
-    deviation: Deviation
+    deviation: Counterexample
     lines: list[str] = field(default_factory=list)
     members: dict[str, tuple[str, ...]] = field(default_factory=dict)
     options: dict[str, dict[str, OptionValue]] = field(default_factory=dict)
@@ -49,7 +48,10 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one interface is written. Every function returns Python source."""
+    """How one interface is written. Every function returns Python source.
+
+    ``sparse`` writes a row-sparse gradient, from the source of its values and the rows that it names.
+    """
 
     head: list[str]
     variable: Callable[[Param], list[str]]
@@ -61,6 +63,7 @@ class Style:
     load: Callable[[Script, Load], list[str]]
     edit: Callable[[Script, EditState], list[str]]
     read: Callable[[Script, str, str], str]
+    sparse: Callable[[Param, str, tuple[int, ...]], str] | None = None
 
 
 def unsaved(script: Script, call: object) -> list[str]:
@@ -69,9 +72,10 @@ def unsaved(script: Script, call: object) -> list[str]:
 
 
 def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
-    """The lines that make the user's class or factory known, and the expression that calls it."""
+    """The lines that make the user's class or factory known, and the expression that calls it: ``registered`` for a registered
+    name."""
     place, _, attribute = program.subject.rpartition(":")
-    if not place or place.split(":")[0] in FRAMEWORKS or program.subject in FRAMEWORKS:
+    if not place or program.subject in registered_names():
         return [], registered
     name = attribute.split(".")[0]
     if place.endswith(".py"):
@@ -84,7 +88,7 @@ def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
     return [f"from {place} import {name}"], attribute
 
 
-def keywords(options: dict[str, OptionValue], names: dict[str, str]) -> str:
+def keywords(options: dict[str, OptionValue], names: Mapping[str, str]) -> str:
     """Options as keyword arguments, by the names that the interface has for them."""
     return ", ".join(f"{names.get(name, name)}={plain(value)}" for name, value in options.items())
 
@@ -107,11 +111,6 @@ def listed(values: tuple[float, ...], shape: tuple[int, ...]) -> str:
     if len(numbers) == count:
         return text
     return f"({text} * {-(-count // len(numbers))})[:{count}]"
-
-
-def number(value: float) -> str:
-    """A number as Python source."""
-    return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
 
 
 def plain(value: OptionValue) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.program.program import (
     Create,
     EditState,
@@ -11,22 +12,31 @@ from rmspec.oracles.program.program import (
     SetGrad,
     SetOption,
 )
+from rmspec.oracles.scripting.applied import applied_statements
+from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of, unsaved
-from rmspec.properties.events import Deviation
+from rmspec.oracles.tensorflow.descriptor import FRAMEWORK
 
-__all__ = ["raw_style", "tensor", "v1_style"]
+__all__ = ["sparse", "statements", "v1_style"]
 
-_V1 = {"lr": "learning_rate", "alpha": "decay", "eps": "epsilon"}
-_RAW = {"square_avg": "ms", "grad_avg": "mg", "momentum_buffer": "mom"}
+_NAMES = DIALECTS["tensorflow1"].constructor.names
+_SLOTS = FRAMEWORK.subjects["tensorflow"].state_names
 
 
-def raw_style(deviation: Deviation) -> Style:
+def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
+    """The imports and the statements of the script of a deviation on TensorFlow."""
+    known = FRAMEWORK.subjects.get(counterexample.program.subject)
+    raw = known is not None and known.dialect == "tensorflow-op"
+    return applied_statements(counterexample, (_raw_style if raw else v1_style)(counterexample))
+
+
+def _raw_style(deviation: Counterexample) -> Style:
     """The style of the raw operations, whose caller owns the state."""
     function = deviation.program.subject.endswith(":function")
 
     def variable(param: Param) -> list[str]:
-        state = ", ".join(f"{param.name}_{suffix}" for suffix in _RAW.values())
-        return [*tf_variable(param), f"{state} = (tf.Variable(tf.zeros_like({param.name})) for _ in range(3))"]
+        state = ", ".join(f"{param.name}_{suffix}" for suffix in _SLOTS.values())
+        return [*_variable(param), f"{state} = (tf.Variable(tf.zeros_like({param.name})) for _ in range(3))"]
 
     def create(script: Script, call: Create) -> list[str]:
         options = {"centered": False, **script.options[call.optimizer]}
@@ -63,13 +73,15 @@ def raw_style(deviation: Deviation) -> Style:
 
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
-        held = param if role in ("param", "grad") else f"{param}_{_RAW[role]}"
+        held = param if role in ("param", "grad") else f"{param}_{_SLOTS[role]}"
         return f'{held}.numpy().astype("float64").reshape(-1)'
 
-    return Style(["import tensorflow as tf"], variable, tensor, create, step, change, unsaved, unsaved, unsaved, read)
+    return Style(
+        ["import tensorflow as tf"], variable, _tensor, create, step, change, unsaved, unsaved, unsaved, read, sparse
+    )
 
 
-def v1_style(deviation: Deviation) -> Style:
+def v1_style(deviation: Counterexample) -> Style:
     """The style of ``tf.compat.v1.train.RMSPropOptimizer``, with checkpoints for saved states."""
     function = deviation.program.subject.endswith("-function")
     head, factory = subject_of(deviation.program, "tf.compat.v1.train.RMSPropOptimizer")
@@ -81,7 +93,7 @@ def v1_style(deviation: Deviation) -> Style:
         # What a frame is compared with must be there before the step that makes it.
         made = [f"{call.optimizer}._create_slots([{', '.join(script.members[call.optimizer])}])"] if framed else []
         if not script.changes(call.optimizer):
-            return [f"{call.optimizer} = {factory}({keywords(options, _V1)})", *made]
+            return [f"{call.optimizer} = {factory}({keywords(options, _NAMES)})", *made]
         changed = [
             c.options for c in script.program.calls if isinstance(c, SetOption) and c.optimizer == call.optimizer
         ]
@@ -89,8 +101,8 @@ def v1_style(deviation: Deviation) -> Style:
         numbers |= {key: 0.0 for each in changed for key in each if key not in options}
         rest = {key: value for key, value in options.items() if key == "centered"}
         held = f"{call.optimizer}_options"
-        given = [f'{_V1.get(key, key)}=lambda: {held}["{key}"]' for key in numbers if key in options]
-        given += [keywords(rest, _V1)] if rest else []
+        given = [f'{_NAMES.get(key, key)}=lambda: {held}["{key}"]' for key in numbers if key in options]
+        given += [keywords(rest, _NAMES)] if rest else []
         return [f"{held} = dict({keywords(numbers, {})})", f"{call.optimizer} = {factory}({', '.join(given)})", *made]
 
     def step(script: Script, optimizer: str) -> list[str]:
@@ -102,7 +114,9 @@ def v1_style(deviation: Deviation) -> Style:
         own = script.options[call.optimizer]
         lines = []
         for name, value in call.options.items():
-            place = f'{call.optimizer}_options["{name}"]' if name in own else f"{call.optimizer}._{_V1.get(name, name)}"
+            place = (
+                f'{call.optimizer}_options["{name}"]' if name in own else f"{call.optimizer}._{_NAMES.get(name, name)}"
+            )
             lines.append(f"{place} = {plain(value)}")
         return lines
 
@@ -129,14 +143,22 @@ def v1_style(deviation: Deviation) -> Style:
         return f'{held}.numpy().astype("float64").reshape(-1)'
 
     imports = ["import tempfile", "import tensorflow as tf"] if checkpoints else ["import tensorflow as tf"]
-    return Style([*imports, *head], tf_variable, tensor, create, step, change, save, load, edit, read)
+    return Style([*imports, *head], _variable, _tensor, create, step, change, save, load, edit, read, sparse)
 
 
-def tensor(param: Param, values: str, shape: tuple[int, ...]) -> str:
+def _tensor(param: Param, values: str, shape: tuple[int, ...]) -> str:
     """A tensor of a parameter's format as Python source."""
     return f"tf.constant({values}, tf.{param.dtype}, shape={shape})"
 
 
-def tf_variable(param: Param) -> list[str]:
-    values = tensor(param, listed(param.values, param.shape), param.shape)
+def _variable(param: Param) -> list[str]:
+    values = _tensor(param, listed(param.values, param.shape), param.shape)
     return [f"{param.name}, {param.name}_grad = tf.Variable({values}), None"]
+
+
+def sparse(param: Param, values: str, rows: tuple[int, ...]) -> str:
+    """Indexed slices of a parameter as Python source: the source of their values, and the rows that they name."""
+    slices = _tensor(param, values, (len(rows), *param.shape[1:]))
+    return (
+        f"tf.IndexedSlices({slices}, tf.constant({list(rows)}, tf.int64), tf.constant({list(param.shape)}, tf.int64))"
+    )

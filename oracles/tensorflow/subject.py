@@ -23,11 +23,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import EditState, Via
 from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import FEATURES, Capabilities
+from rmspec.oracles.tensorflow.descriptor import FRAMEWORK
 
 __all__ = ["LegacyPlace", "TensorFlowSubject", "Variables", "registered", "user_subject"]
 
@@ -36,10 +38,10 @@ Array = NDArray[Any]
 FORMATS = ("float32", "float64", "float16", "bfloat16")
 """The formats that are checked: a complex gradient is squared as a complex number, which is another formula."""
 
-V1_NAMES = {"lr": "learning_rate", "alpha": "decay", "eps": "epsilon", "momentum": "momentum", "centered": "centered"}
+V1_NAMES = DIALECTS["tensorflow1"].constructor.names
 """What the v1 optimizer calls the options of the page."""
 
-_SLOTS = {"square_avg": "rms", "grad_avg": "mg", "momentum_buffer": "momentum"}
+_SLOTS = DIALECTS["tensorflow1"].constructor.state_names
 
 _RAW = ("lr", "alpha", "eps", "momentum")
 """The options that the raw operation must be given, in the tensor's own format."""
@@ -306,8 +308,8 @@ def registered(name: str, device: str) -> TensorFlowSubject:
             carried=frozenset(),
             edits=frozenset(),
         ),
-        dialect="tensorflow-op",
-        state_names={"square_avg": "ms", "grad_avg": "mg", "momentum_buffer": "mom"},
+        dialect=FRAMEWORK.subjects[name].dialect,
+        state_names=FRAMEWORK.subjects[name].state_names,
     )
 
 
@@ -343,7 +345,7 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> TensorF
             f"{name} is not an optimizer: the class {factory.__name__} has no method apply_gradients",
             hint="name a class or a factory that is called like tf.compat.v1.train.RMSPropOptimizer",
         )
-    baselines = ("tensorflow:v1",) if inspect.isclass(factory) else ()
+    baselines = (FRAMEWORK.baseline,) if inspect.isclass(factory) else ()
     subject = _v1_subject(name, factory, baselines=baselines)
     options = {"lr": 0.125} if "lr" in subject.capabilities().options else {}
     outcome = performed(lambda: _V1(factory, [tf.Variable([1.0])], options, function=False).state())

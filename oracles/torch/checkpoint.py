@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
-from rmspec.impl.spec.dialect import Dialect
-from rmspec.impl.spec.signatures import constructor_of
+from rmspec.impl.spec.dialect import OPTIONS, SPECIFICATION, Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.arrays import reason
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, resolved, stored_options
@@ -22,7 +21,6 @@ from rmspec.oracles.torch.arrays import to_numpy, to_tensor
 
 __all__ = ["torch_bytes", "torch_file"]
 
-_OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize")
 _BESIDE = ("params", "param_names", "initial_lr")
 _PATHS = ("foreach", "capturable", "differentiable")  # which code runs, not what it computes
 _STATE = {"step", *STATE_ROLES}
@@ -50,7 +48,7 @@ def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
     return _saved(_state_dict(data, path, given), dialect, given, str(path))
 
 
-def torch_bytes(saved: Saved) -> bytes:
+def torch_bytes(saved: Saved, ending: str = ".pt") -> bytes:
     """The file that ``load_state_dict(torch.load(...))`` takes."""
     state: dict[int, dict[str, Any]] = {}
     groups = []
@@ -66,7 +64,7 @@ def torch_bytes(saved: Saved) -> bytes:
                 state[index] = {"step": torch.tensor(float(param.steps or 0), dtype=torch.float32), **tensors}
             keys.append(index)
             index += 1
-        options: dict[str, Any] = {name: group.hyper.option(name) for name in _OPTIONS[:-1]}
+        options: dict[str, Any] = {name: group.hyper.option(name) for name in OPTIONS}
         options |= {"maximize": group.dialect.maximize, "foreach": None, "capturable": False, "differentiable": False}
         groups.append({**options, "params": keys})
     out = io.BytesIO()
@@ -160,8 +158,8 @@ def _saved(table: Mapping[str, Any], dialect: Dialect, given: Given, where: str)
 
 def _check_kind(state: Mapping[Any, Any], param_groups: list[Any], dialect: Dialect, where: str) -> None:
     """Refuse the state of an optimizer that is no RMSprop by what it keeps, or is called with. Raises ``BadCheckpoint``."""
-    made = constructor_of(dialect)
-    known = {*made.names.values(), *made.switches, *_OPTIONS, *_PATHS, *_BESIDE}
+    made = dialect.constructor
+    known = {*made.names.values(), *made.switches, *OPTIONS, *SPECIFICATION.constructor.switches, *_PATHS, *_BESIDE}
     kept = list(dict.fromkeys(str(name) for each in state.values() if isinstance(each, Mapping) for name in each))
     called = list(dict.fromkeys(str(name) for each in param_groups if isinstance(each, Mapping) for name in each))
     entries = [name for name in kept if name not in _STATE]
@@ -184,7 +182,7 @@ def _options(entry: Mapping[str, Any], dialect: Dialect, given: Given, place: st
     }
     initial = values.pop("initial_lr", None)
     table = {name: value for name, value in values.items() if name not in (*_BESIDE, *_PATHS)}
-    if dialect.name not in ("torch", "torch-maximize") and not table.get("maximize"):
+    if "maximize" not in dialect.constructor.switches and not table.get("maximize"):
         table.pop("maximize", None)
     stored = stored_options(dialect, table, where=place)
     new, hyper = resolved(dialect, stored, given, where=place)

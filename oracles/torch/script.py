@@ -1,18 +1,13 @@
-"""The standalone script of a deviation: at most 25 lines that import the subject's framework and no rmspec.
-
-It makes the calls of the reduced program and ends in an assertion that fails on the subject as it is and passes on a
-mended one. Source: DESIGN 4.4.
-"""
+"""Standalone scripts on torch: how each call of a program is written, and what is asserted at the end."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.spec.wording import statement
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -31,69 +26,43 @@ from rmspec.oracles.program.program import (
     TensorNumber,
     ZeroGrad,
 )
-from rmspec.oracles.scripting.applied import applied_statements
-from rmspec.oracles.scripting.style import FRAMEWORKS
-from rmspec.properties.events import Deviation
+from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.lines import number
+from rmspec.oracles.torch.descriptor import FRAMEWORK
 
-__all__ = ["MAX_LINES", "standalone_script"]
-
-MAX_LINES = 25
-"""The most lines that a script may have (DESIGN 4.4)."""
+__all__ = ["factory_lines", "statements"]
 
 _REFUSED = ("duplicate-across-groups", "load-mismatch", "load-shape")
 """Clauses by which a call must raise and change nothing."""
 
-_WIDTH = 118
-_PATHS = {
-    "torch": "foreach=False",
-    "torch:foreach": "foreach=True",
-    "torch:maximize": "maximize=True, foreach=False",
-    "torch:differentiable": "differentiable=True, foreach=False",
-    "torch:capturable": "capturable=True",
-}
+
+def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
+    """The imports and the statements of the script of a deviation on torch; the last statements assert."""
+    writer = _Writer(counterexample)
+    return writer.imports(), writer.statements()
 
 
-def standalone_script(deviation: Deviation) -> str | None:
-    """The script of a deviation, or ``None`` where the subject's framework has no scripts (NumPy, processes)."""
-    title = f'"""{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}."""'
-    if deviation.framework in FRAMEWORKS:
-        imports, statements = applied_statements(deviation)
-    elif deviation.framework == "torch":
-        writer = _Writer(deviation)
-        imports, statements = writer.imports(), writer.statements()
-    else:
-        return None
-    return "\n".join([title, *imports, *_packed(statements, MAX_LINES - len(imports) - 1)]) + "\n"
-
-
-def _packed(statements: list[str], room: int) -> list[str]:
-    """The statements on at most ``room`` lines: simple ones share a line only where they must."""
-    lines = list(statements)
-    limit = _WIDTH
-    while len(lines) > room:
-        packed: list[str] = []
-        for line in lines:
-            joinable = packed and not _compound(line) and not _compound(packed[-1])
-            if joinable and len(packed[-1]) + len(line) + 2 <= limit and len(lines) > room:
-                packed[-1] += "; " + line
-            else:
-                packed.append(line)
-        if len(packed) == len(lines) and limit > 100_000:
-            break
-        lines, limit = packed, limit * 2
-    return lines
-
-
-def _compound(line: str) -> bool:
-    return line.startswith((" ", "for ", "try", "except", "else", "def ", "with "))
+def factory_lines(subject: str) -> tuple[set[str], list[str]]:
+    """The modules and the lines that make ``RMSprop`` the optimizer of this name."""
+    place, _, attribute = subject.rpartition(":")
+    name = attribute.split(".")[0]
+    if subject in FRAMEWORK.subjects or not place.strip() or place == "torch":
+        known = FRAMEWORK.subjects.get(subject, FRAMEWORK.subjects["torch"])
+        fixed = ", ".join(f"{option}={value}" for option, value in known.fixed.items())
+        return {"torch"}, [f"RMSprop = lambda params, **options: torch.optim.RMSprop(params, {fixed}, **options)"]
+    if place.endswith(".py"):
+        return {"torch", "runpy", "sys"}, [
+            f"sys.path.append({os.path.dirname(place) or '.'!r})",
+            f"RMSprop = runpy.run_path({place!r})[{name!r}]" + attribute[len(name) :],
+        ]
+    return {"torch"}, [f"from {place} import {name}", f"RMSprop = {attribute}"]
 
 
 @dataclass(slots=True)
 class _Writer:
     """Writes the statements of one program."""
 
-    deviation: Deviation
-    tensor_lr: set[tuple[str, int]] = field(default_factory=set)
+    deviation: Counterexample
 
     @property
     def program(self) -> Program:
@@ -106,27 +75,12 @@ class _Writer:
     # -- the head
 
     def imports(self) -> list[str]:
-        calls = self.program.calls[: self.deviation.call + 1]
-        modules = {"torch"}
-        for call in calls:
+        modules, make = factory_lines(self.program.subject)
+        for call in self.program.calls[: self.deviation.call + 1]:
             if isinstance(call, Save):
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
         if self.deviation.kind == "frame" and not self.deviation.param:
             modules.add("copy")
-        place, _, attribute = self.program.subject.rpartition(":")
-        name = attribute.split(".")[0]
-        if self.program.subject in _PATHS or not place.strip() or place == "torch":
-            extra = _PATHS.get(self.program.subject, "foreach=False")
-            make = [f"RMSprop = lambda params, **options: torch.optim.RMSprop(params, {extra}, **options)"]
-        elif place.endswith(".py"):
-            modules |= {"runpy", "sys"}
-            folder = os.path.dirname(place) or "."
-            make = [
-                f"sys.path.append({folder!r})",
-                f"RMSprop = runpy.run_path({place!r})[{name!r}]" + attribute[len(name) :],
-            ]
-        else:
-            make = [f"from {place} import {name}", f"RMSprop = {attribute}"]
         return [f"import {', '.join(sorted(modules))}", *make]
 
     # -- the body
@@ -230,8 +184,8 @@ class _Writer:
 
     def _value(self, value: OptionValue) -> str:
         if isinstance(value, TensorNumber):
-            return f"torch.tensor({_number(value.tensor)})"
-        return repr(value) if isinstance(value, bool) else _number(value)
+            return f"torch.tensor({number(value.tensor)})"
+        return repr(value) if isinstance(value, bool) else number(value)
 
     def _set_option(self, call: SetOption) -> list[str]:
         lines = []
@@ -239,7 +193,7 @@ class _Writer:
             place = f'{call.optimizer}.param_groups[{call.group}]["{name}"]'
             created = next((each for each in self.program.calls if isinstance(each, Create)), None)
             if isinstance(value, TensorNumber) and created and isinstance(created.options.get(name), TensorNumber):
-                lines.append(f"{place}.fill_({_number(value.tensor)})")
+                lines.append(f"{place}.fill_({number(value.tensor)})")
             else:
                 lines.append(f"{place} = {self._value(value)}")
         return lines
@@ -305,7 +259,7 @@ class _Writer:
         return [
             *lines,
             f"calls, start = [], {first}.detach().clone()",
-            f"closure = lambda: ({seen}{sets}, torch.tensor({_number(call.loss)}))[-1]",
+            f"closure = lambda: ({seen}{sets}, torch.tensor({number(call.loss)}))[-1]",
             f"loss = {name}.step(closure)",
         ]
 
@@ -329,9 +283,9 @@ class _Writer:
         used = list(values) if len(values) % fmt.parts == 0 else list(values) * 2
         used = used[: max(count * fmt.parts, fmt.parts)]
         if fmt.parts == 2:
-            numbers = [f"complex({_number(a)}, {_number(b)})" for a, b in zip(used[::2], used[1::2], strict=True)]
+            numbers = [f"complex({number(a)}, {number(b)})" for a, b in zip(used[::2], used[1::2], strict=True)]
         else:
-            numbers = [_number(value) for value in used]
+            numbers = [number(value) for value in used]
         device = f', device="{self.program.device}"' if self.program.device else ""
         kind = f"dtype=torch.{param.dtype}{device}"
         if layout == "expanded" and param.shape:
@@ -381,7 +335,7 @@ class _Writer:
         text = repr(deviation.summary[:100])
         match deviation.kind:
             case "value" | "base" if deviation.allowed is not None:
-                lo, hi = (_number(end) for end in deviation.allowed)
+                lo, hi = (number(end) for end in deviation.allowed)
                 finite = " and abs(value) < float('inf')" if deviation.hazard else ""
                 return [], [
                     f"value = {self._element()}",
@@ -395,7 +349,7 @@ class _Writer:
                 return [], [
                     "print(len(calls), 'calls of the closure, loss', loss)",
                     "assert len(calls) == 1 and calls[0][0] and torch.equal(calls[0][1], start), calls",
-                    f"assert loss is not None and float(loss) == {_number(loss)}, loss",
+                    f"assert loss is not None and float(loss) == {number(loss)}, loss",
                 ]
             case "hooks":
                 return [], [f"assert hooks == [1, 1], ({text}, hooks)"]
@@ -416,7 +370,7 @@ class _Writer:
         deviation = self.deviation
         if deviation.param:
             read = self._read(deviation.optimizer, deviation.param)
-            start = _number(deviation.allowed[0]) if deviation.allowed else "0.0"
+            start = number(deviation.allowed[0]) if deviation.allowed else "0.0"
             return [f"before = {read}"], [
                 f"after = {read}",
                 'print("before", before, "after", after)',
@@ -458,7 +412,7 @@ class _Writer:
             wanted = ", ".join(f"id({name})" for name in names[deviation.element])
             return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{wanted}], {text}']
         value = f'{groups}[{deviation.element}]["{deviation.role}"]'
-        wanted_value = _number(deviation.allowed[0]) if deviation.allowed else "None"
+        wanted_value = number(deviation.allowed[0]) if deviation.allowed else "None"
         return [f"value = {value}", 'print("observed", value)', f"assert float(value) == {wanted_value}, {text}"]
 
     def _load_check(self, text: str) -> list[str]:
@@ -470,7 +424,7 @@ class _Writer:
             held = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
             same = "held is not None and torch.equal(torch.as_tensor(held), live)"
             return [f"live = {read}", f"held = {held}", f"assert {same}, {text}"]
-        start = _number(deviation.allowed[0]) if deviation.allowed else "0.0"
+        start = number(deviation.allowed[0]) if deviation.allowed else "0.0"
         lines = [f"loaded = {read}", f"fresh = loaded is None or bool((loaded == {start}).all())"]
         if deviation.clause == "load-partial":
             return [*lines, 'print("loaded", loaded)', f"assert fresh, {text}"]
@@ -498,12 +452,3 @@ def _held(program: Program, optimizer: str) -> Iterator[str]:
                 yield from group.params
         elif isinstance(call, AddParamGroup) and call.optimizer == optimizer:
             yield from call.group.params
-
-
-def _number(value: float) -> str:
-    """A number as Python source that gives the same float64."""
-    if math.isnan(value):
-        return 'float("nan")'
-    if math.isinf(value):
-        return 'float("inf")' if value > 0 else 'float("-inf")'
-    return repr(float(value))

@@ -20,19 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
-from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities
+from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities
+from rmspec.oracles.torch.descriptor import FRAMEWORK
 from rmspec.oracles.torch.session import TorchSession
 
-__all__ = ["PATHS", "TorchSubject", "registered", "user_subject"]
-
-PATHS = ("", "foreach", "maximize", "differentiable", "capturable", "compiled", "tensor-lr")
-"""The execution paths of ``torch.optim.RMSprop`` that have a registered name; the empty one is the for-loop."""
-
-_SYNONYMS: dict[str, str] = {
-    **dict.fromkeys(("square_avg", "exp_avg_sq", "sq_avg", "square_average", "mean_square", "rms", "v"), "square_avg"),
-    **dict.fromkeys(("grad_avg", "gradient_average", "mean_grad", "g_ave", "mg"), "grad_avg"),
-    **dict.fromkeys(("momentum_buffer", "momentum_buf", "buf", "velocity", "b"), "momentum_buffer"),
-}
+__all__ = ["TorchSubject", "registered", "user_subject"]
 
 _METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict": "state_dict"}
 
@@ -204,8 +196,8 @@ class TorchSubject:
                     self._roles[key] = key
                 elif len(fits) == 1:
                     self._roles[key] = next(iter(fits))
-                elif key in _SYNONYMS:
-                    self._roles[key] = _SYNONYMS[key]
+                elif key in STATE_SYNONYMS:
+                    self._roles[key] = STATE_SYNONYMS[key]
             # Two names for one role would hide one of them: the canonical one, or the first, is the state.
             taken: set[str] = set()
             for key in sorted(self._roles, key=lambda name: (name != self._roles[name], name)):  # type: ignore[index]
@@ -289,20 +281,17 @@ def _require(device: str, hint: str = "run on a machine with a GPU, or leave out
 
 def registered(name: str, device: str) -> TorchSubject:
     """The subject of a registered name. Raises ``Unsupported`` for a path that this machine does not have."""
-    path = name.partition(":")[2]
-    fixed: dict[str, Any] = {"foreach": path == "foreach"}
-    if path in ("maximize", "differentiable", "capturable"):
-        fixed[path] = True
-    if path == "capturable" and device == "cpu":
+    known = FRAMEWORK.subjects[name]
+    if device not in known.devices and known.devices == ("cuda",):
         device = "cuda"
         _require(device, "run on a machine with a GPU: this path exists there alone")
     return TorchSubject(
         name,
         torch.optim.RMSprop,
         device=device,
-        dialect="torch-maximize" if path == "maximize" else "torch",
-        path=path,
-        fixed=fixed,
+        dialect=known.dialect,
+        path=name.partition(":")[2],
+        fixed=known.fixed,
     )
 
 

@@ -56,7 +56,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.spec.dialect import UnknownDialect, dialect_named
+from rmspec.impl.spec.dialect import UnknownDialect
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import (
     SubjectFailed,
     UnknownSubject,

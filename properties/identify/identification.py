@@ -6,7 +6,8 @@ import math
 import time
 from dataclasses import replace
 
-from rmspec.impl.spec.dialect import DIALECTS, Dialect
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.dialects import dialects
 from rmspec.oracles.loader import load
 from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties.identify import families
@@ -183,7 +184,7 @@ def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Ne
     moving = len(next(each for each in switches if each.name == "momentum_form").left) == 1
     found = [
         Neighbour(name, tuple(each.name for each in switches if not _agrees(each, told(dialect, each.name, moving))))
-        for name, dialect in DIALECTS.items()
+        for name, dialect in dialects().items()
     ]
     fewest = min(len(each.differs) for each in found)
     closest = [each for each in found if len(each.differs) == fewest]
@@ -191,7 +192,7 @@ def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Ne
         return (), tuple(closest)
     scalars = next(each for each in switches if each.name == "scalars")
     # Of those that allow the rounding, first those that allow no more.
-    closest.sort(key=lambda each: told(DIALECTS[each.name], "scalars") not in scalars.left)
+    closest.sort(key=lambda each: told(dialects()[each.name], "scalars") not in scalars.left)
     return tuple(each.name for each in closest), ()
 
 

@@ -16,7 +16,7 @@ from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.program.program import Create, Group, Options, Param, Program, SetGrad, Step
-from rmspec.oracles.recordings.onestep import OneStep, Stepped
+from rmspec.oracles.recordings.onestep import OneStep, Reproduction, Stepped
 from rmspec.oracles.recordings.reader import Scalar
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.counterexamples.attribution import hypotheses
@@ -24,7 +24,7 @@ from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.stepcheck import SteppedParam, check_group
 from rmspec.properties.recordings.verify import RecordedDeviation, hyperparameters
 
-__all__ = ["Question", "Reproduction", "question", "reproduced"]
+__all__ = ["Question", "question", "reproduced"]
 
 Performs = Callable[[OneStep], Stepped]
 
@@ -41,16 +41,6 @@ class Question:
     role: str
     clause: str
     repeats: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reproduction:
-    """A step that shows the deviation, and what it shows; ``element`` is its part for a complex number, else 0."""
-
-    step: OneStep
-    observed: float
-    allowed: tuple[float, float]
-    element: int
 
 
 def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy, device: str) -> Question | None:

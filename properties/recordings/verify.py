@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.arithmetic.policy import STRICT, Policy
-from rmspec.impl.spec.dialect import Dialect, Hyperparameters, dialect_named
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, SetOption, Step
 from rmspec.oracles.recordings.reader import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar
-from rmspec.oracles.subject import OPTIONS
+from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS
 from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.events import Deviation
@@ -32,11 +33,6 @@ from rmspec.properties.known import Known, applies
 
 __all__ = ["RecordedDeviation", "Verified", "hyperparameters", "state_roles", "verify"]
 
-_SYNONYMS = {
-    **dict.fromkeys(("exp_avg_sq", "sq_avg", "square_average", "mean_square", "rms", "v"), "square_avg"),
-    **dict.fromkeys(("gradient_average", "mean_grad", "g_ave", "mg"), "grad_avg"),
-    **dict.fromkeys(("momentum_buf", "buf", "velocity", "b"), "momentum_buffer"),
-}
 _LOOKS = 8
 
 
@@ -128,7 +124,7 @@ def state_roles(recording: Recording, dialect: Dialect) -> dict[str, str]:
                         odd[key] = odd[key] & fits if key in odd else fits
     for key, fits in odd.items():
         free = fits - set(roles.values())
-        role = next(iter(free)) if len(free) == 1 else _SYNONYMS.get(key)
+        role = next(iter(free)) if len(free) == 1 else STATE_SYNONYMS.get(key)
         if role is not None and role not in roles.values():
             roles[key] = role
     return roles

@@ -6,7 +6,7 @@ import importlib.util
 import json
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.oracles.registry import FRAMEWORKS
+from rmspec.oracles.registry import frameworks
 from rmspec.reports.terminal.failure_block import WIDTH, wrapped
 
 __all__ = ["clauses", "subjects"]
@@ -17,24 +17,24 @@ def subjects(*, as_json: bool = False) -> str:
     found = [
         {
             "name": name,
-            "title": title,
+            "title": subject.title,
             "framework": framework.name,
             "installed": _installed(framework.requires),
             "install": framework.install,
         }
-        for framework in FRAMEWORKS
-        for name, title in framework.subjects.items()
+        for framework in frameworks()
+        for name, subject in framework.subjects.items()
     ]
     if as_json:
         return json.dumps({"subjects": found}, indent=1)
     lines: list[str] = []
-    for framework in FRAMEWORKS:
+    for framework in frameworks():
         installed = _installed(framework.requires)
         state = "installed" if installed else f"not installed; {framework.install}"
         lines += [f"{framework.name} ({state})"]
         width = max(len(name) for name in framework.subjects) + 2
-        for name, title in framework.subjects.items():
-            first, *rest = wrapped(title, width=WIDTH - width - 2)
+        for name, subject in framework.subjects.items():
+            first, *rest = wrapped(subject.title, width=WIDTH - width - 2)
             lines += [f"  {name.ljust(width)}{first}", *(f"  {' ' * width}{line}" for line in rest)]
         lines.append("")
     lines += ["Your own: path/to/file.py:Class, package.module:Class."]

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.impl.spec.wording import statement
+from rmspec.oracles.dialects import dialects, statement
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.reader import is_recording
-from rmspec.oracles.torch.script import standalone_script
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
 from rmspec.properties.known import Known, read_known, shipped
 from rmspec.properties.settings import Settings
@@ -173,9 +172,11 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
             f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"
         )
     other = options.subject is not None and options.subject != program.subject
-    stated = None if other or not program.dialect else choose("dialect", program.dialect, DIALECTS, where=options.file)
+    stated = (
+        None if other or not program.dialect else choose("dialect", program.dialect, dialects(), where=options.file)
+    )
     settings = Settings(
-        dialect=stated if options.dialect is None else choose("dialect", options.dialect, DIALECTS),
+        dialect=stated if options.dialect is None else choose("dialect", options.dialect, dialects()),
         device=program.device or "cpu",
         known=_known(options),
         baseline=options.baseline,

@@ -12,13 +12,13 @@ from typing import Any
 
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.errors import RmspecError
-from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.impl.spec.wording import statement
+from rmspec.oracles.dialects import dialects, statement
 from rmspec.oracles.loader import check_name
+from rmspec.oracles.recordings.onestep import Reproduction
 from rmspec.oracles.recordings.reader import Lost, RecordedStep, Recording, open_recording
-from rmspec.oracles.scripting.one_step import onestep_script
+from rmspec.oracles.torch.onestep_script import onestep_script
 from rmspec.properties.known import Known
-from rmspec.properties.recordings.reproduction import Reproduction, question
+from rmspec.properties.recordings.reproduction import question
 from rmspec.properties.recordings.verify import RecordedDeviation, Verified, verify
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
@@ -57,7 +57,7 @@ def repro_recording(
 ) -> ExitCode:
     """Verify a recording, print what it shows, and return the exit code. Raises ``InputProblem``."""
     if dialect is not None:
-        choose("dialect", dialect, DIALECTS)
+        choose("dialect", dialect, dialects())
     chosen = POLICIES[choose("policy", policy or "strict", POLICIES)]
     if subject is not None:
         check_name(subject)

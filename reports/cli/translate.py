@@ -8,21 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from rmspec.impl.spec.dialect import DIALECTS, Dialect, dialect_named
+from rmspec.impl.spec.dialect import OPTIONS, Dialect
 from rmspec.impl.translation.lines import Terms
 from rmspec.impl.translation.order import arranged
 from rmspec.impl.translation.saved import Saved, SavedGroup
 from rmspec.impl.translation.translate import translate as translated
 from rmspec.oracles.checkpoints.files import check_ending, checkpoint_bytes, loading, read_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import Given, resolved
+from rmspec.oracles.dialects import dialect_named, dialects
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write, write_bytes
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.terminal.translation import Told, as_json, as_text
 
 __all__ = ["TranslateOptions", "translate"]
-
-_OPTIONS = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +91,7 @@ def _dialects(options: TranslateOptions) -> tuple[Dialect, Dialect]:
                 "the same numbers mean other things in another dialect",
                 "write rmspec translate --from torch --to keras3 saved.pt",
             )
-        choose("dialect", name, DIALECTS, where=option)
+        choose("dialect", name, dialects(), where=option)
     return dialect_named(str(options.source)), dialect_named(str(options.target))
 
 
@@ -135,7 +134,7 @@ def _check_out(options: TranslateOptions, out: str, target: Dialect) -> None:
 
 
 def _given(options: TranslateOptions) -> Given:
-    values = {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
+    values = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     for name, value in values.items():
         if name != "centered" and not (value >= 0 and math.isfinite(value)):
             raise BadOption(f"--{name.replace('_', '-')} {value!r} is not a number, 0 or larger", hint="correct it")

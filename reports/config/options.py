@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
-from rmspec.impl.spec.dialect import DIALECTS
+from rmspec.oracles.dialects import dialects
 from rmspec.oracles.loader import check_name
-from rmspec.oracles.registry import FRAMEWORKS, registered_names
+from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import FEATURES
 from rmspec.properties.known import read_known, shipped
 from rmspec.properties.settings import PROFILES, Settings
@@ -70,7 +70,7 @@ def resolve(options: CheckOptions) -> Settings:
     _subjects(options)
     choose("profile", options.profile, PROFILES)
     if options.dialect is not None and options.dialect != "specification":
-        choose("dialect", options.dialect, DIALECTS)
+        choose("dialect", options.dialect, dialects())
     choose("policy", options.policy, POLICIES)
     check_framework(options.framework, options.subjects)
     formats = formats_named(options.dtype)
@@ -123,7 +123,7 @@ def check_framework(framework: str | None, subjects: Sequence[str]) -> None:
     """Refuse a ``--framework`` that there is not, or that none of the subjects could be built on. Raises ``BadOption``."""
     if framework is None:
         return
-    choose("framework", framework, [each.name for each in FRAMEWORKS if each.users])
+    choose("framework", framework, [each.name for each in frameworks() if each.users])
     registered = registered_names()
     if any_own(subjects) or all(name in registered and registered[name].name == framework for name in subjects):
         return

@@ -13,8 +13,8 @@ import click
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
-from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.registry import FRAMEWORKS
+from rmspec.oracles.dialects import dialects
+from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import FEATURES
 from rmspec.properties.settings import PROFILES
 from rmspec.reports.config.options import CheckOptions
@@ -80,10 +80,10 @@ def _type(key: str, kind: str) -> dict[str, Any]:
 def _names() -> dict[str, list[str]]:
     return {
         "profile": list(PROFILES),
-        "dialect": ["specification", *DIALECTS],
+        "dialect": ["specification", *dialects()],
         "dtype": list(FORMATS),
         "policy": list(POLICIES),
-        "framework": [each.name for each in FRAMEWORKS if each.users],
+        "framework": [each.name for each in frameworks() if each.users],
         "without": list(FEATURES),
         "fail-on": ["hazards"],
     }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rmspec.impl.spec.wording import statement
+from rmspec.oracles.dialects import statement
 from rmspec.properties.events import Event, RunFinished, SubjectResult
 from rmspec.reports.exit_codes import failing
 from rmspec.reports.files import markdown as markdown_report

@@ -6,8 +6,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from rmspec.impl.spec.wording import statement
-from rmspec.oracles.torch.script import standalone_script
+from rmspec.oracles.dialects import statement
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
 from rmspec.reports.record import Record
 from rmspec.reports.terminal.table import tallies

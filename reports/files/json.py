@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from rmspec.oracles.program.program import to_json
-from rmspec.oracles.torch.script import standalone_script
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
 from rmspec.properties.judge.usage import EDGES, EVERY, UseCounts, UsedElement
 from rmspec.properties.trajectory import FORMAT, HYPER, OBJECTIVE, Trajectory

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
-from rmspec.impl.spec.wording import statement
+from rmspec.oracles.dialects import statement
 from rmspec.properties.events import ClauseResult, SubjectResult
 from rmspec.reports.record import Record
 from rmspec.reports.stored import repro_commands

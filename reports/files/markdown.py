@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from rmspec.impl.spec.wording import statement
-from rmspec.oracles.torch.script import standalone_script
+from rmspec.oracles.dialects import statement
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.record import Record
 from rmspec.reports.terminal.failure_block import count

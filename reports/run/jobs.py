@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rmspec.oracles.program.program import Program
+from rmspec.oracles.recordings.onestep import Reproduction
 from rmspec.properties.events import Deviation, Event
 from rmspec.properties.identify.answer import Identification
-from rmspec.properties.recordings.reproduction import Question, Reproduction
+from rmspec.properties.recordings.reproduction import Question
 from rmspec.properties.settings import Settings
 
 __all__ = [

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import textwrap
 
-from rmspec.impl.spec.wording import statement
-from rmspec.oracles.torch.script import standalone_script
+from rmspec.oracles.dialects import statement
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
 from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from rmspec.impl.spec.wording import statement
+from rmspec.oracles.dialects import statement
 from rmspec.oracles.program.program import Program
 from rmspec.properties.identify.answer import Contradiction, Evidence, Identification, Neighbour, Switch
 from rmspec.properties.identify.explanation import Value

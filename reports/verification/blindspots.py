@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["BLIND_SPOTS"]
+from rmspec.oracles.registry import frameworks
 
-BLIND_SPOTS = (
-    "what torch does with the values of sparse gradients (only that they are refused)",
-    "complex variables on TensorFlow, Keras and optax, which calculate with complex numbers as such",
+__all__ = ["blind_spots"]
+
+_GENERAL = (
     "in a recording: elements that are not sampled, unrecorded steps, sparse gradients, and what hooks registered after record "
     "change",
     "parameters that are overlapping views of one memory",
@@ -19,3 +19,8 @@ BLIND_SPOTS = (
     "distributed and sharded optimizers, and use from several threads at once",
     "float8 and other formats than float16, bfloat16, float32, float64, complex64 and complex128",
 )
+
+
+def blind_spots() -> tuple[str, ...]:
+    """Those of each framework, as its descriptor declares them, then those of all."""
+    return (*(spot for framework in frameworks() for spot in framework.blind_spots), *_GENERAL)

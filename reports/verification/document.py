@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.impl.spec.wording import statement
-from rmspec.reports.verification.blindspots import BLIND_SPOTS
+from rmspec.oracles.dialects import statement
+from rmspec.reports.verification.blindspots import blind_spots
 from rmspec.reports.verification.figures import figures
 from rmspec.reports.verification.interpretations import interpretations
 from rmspec.reports.verification.pseudocode_lines import LINES
@@ -61,7 +61,7 @@ def verified(document: Mapping[str, Any]) -> Data:
             ],
             "figures": figures(subjects),
             "interpretations": interpretations(subjects),
-            "blind_spots": list(BLIND_SPOTS),
+            "blind_spots": list(blind_spots()),
             "strength": strength(),
         },
     }

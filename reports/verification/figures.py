@@ -16,8 +16,9 @@ from rmspec.impl.arithmetic.envelope import Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.reference import Parameter, RMSprop
-from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, dialect_named
+from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Symbols, iterate
+from rmspec.oracles.dialects import dialect_named, dialects
 from rmspec.properties.trajectory import band
 
 __all__ = ["envelope_use", "figures", "nan_reach", "step_map", "trajectories"]
@@ -172,7 +173,7 @@ def _step(dialect: Dialect, v: Any, eps: Any) -> Any:
 
 def _pair(subjects: Sequence[Mapping[str, Any]]) -> tuple[Dialect, Dialect]:
     """The first two dialects of the subjects whose denominators differ; else the specification and TensorFlow's ordering."""
-    spoken = [dialect_named(each["dialect"]) for each in subjects if each["dialect"] and each["dialect"] in DIALECTS]
+    spoken = [dialect_named(each["dialect"]) for each in subjects if each["dialect"] and each["dialect"] in dialects()]
     first = spoken[0] if spoken else SPECIFICATION
     fallback = DIALECTS["tensorflow"] if first.eps_place != "inside" else SPECIFICATION
     return first, next((each for each in spoken if each.eps_place != first.eps_place), fallback)

@@ -18,7 +18,8 @@ from rmspec.oracles.errors import RmspecError, Unsupported
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step
 from rmspec.oracles.registry import registered_names
-from rmspec.oracles.torch.script import MAX_LINES, standalone_script
+from rmspec.oracles.scripting.lines import MAX_LINES
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.check import examine, generated, replay
 from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
 from rmspec.properties.judge.runner import run

@@ -14,7 +14,6 @@ import pytest
 from running import FRAMEWORKS, Arrays
 
 from rmspec.impl import DIALECTS, FORMATS, STATE_ROLES, Before, SavedGroup, envelope, translate
-from rmspec.impl.spec.signatures import CONSTRUCTORS
 from rmspec.impl.translation.lines import Terms
 from rmspec.impl.translation.translate import Translation
 from rmspec.oracles import Given, checkpoint_bytes, read_checkpoint
@@ -73,7 +72,7 @@ def started(
     """The source after 20 steps, the target with the translated state, what was saved, and the translation."""
     rng = np.random.default_rng(1)
     params = [rng.standard_normal(shape).astype(np.float32) for shape in SHAPES]
-    names = CONSTRUCTORS[source].names
+    names = DIALECTS[source].constructor.names
     own = {names.get(name, name): value for name, value in options.items()}
     one = FRAMEWORKS[source](params, **own)
     for grads in gradients(WARM, 2):

@@ -70,7 +70,7 @@ def test_a_package_is_complete_in_the_wheel(names: set[str], package: str) -> No
         "rmspec/oracles/faults/__init__.py",
         "rmspec/oracles/schemas/*.json",
         "rmspec/properties/corpus/*.json",
-        "rmspec/properties/known_deviations/*.toml",
+        "rmspec/oracles/*/known_deviations/*.toml",
         "rmspec/reports/schemas/*.json",
     ],
 )

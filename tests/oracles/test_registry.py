@@ -9,16 +9,17 @@ import pytest
 
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.errors import Unsupported
+from rmspec.oracles.framework import import_reference
 from rmspec.oracles.loader import load
-from rmspec.oracles.registry import FRAMEWORKS, registered_names
+from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import FEATURES, OPTIONS, Subject
 
-PRESENT = {each.name for each in FRAMEWORKS if importlib.util.find_spec(each.requires) is not None}
+PRESENT = {each.name for each in frameworks() if importlib.util.find_spec(each.requires) is not None}
 
 
 def test_no_name_is_registered_twice() -> None:
     """Every name belongs to one framework."""
-    assert len(registered_names()) == sum(len(each.subjects) for each in FRAMEWORKS)
+    assert len(registered_names()) == sum(len(each.subjects) for each in frameworks())
 
 
 def test_every_dialect_but_the_specification_is_a_reference_of_its_own() -> None:
@@ -28,21 +29,21 @@ def test_every_dialect_but_the_specification_is_a_reference_of_its_own() -> None
     }
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda each: each.name)
+@pytest.mark.parametrize("framework", frameworks(), ids=lambda each: each.name)
 def test_a_framework_says_how_to_install_it(framework) -> None:
     """It has an install line and a sentence for each of its subjects."""
     assert framework.install.startswith("pip install ")
-    assert all(framework.subjects.values())
+    assert all(each.title for each in framework.subjects.values())
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda each: each.name)
-def test_a_frameworks_module_has_what_the_registry_promises(framework) -> None:
-    """``registered`` for its names and, where it takes users' classes, ``user_subject``."""
+@pytest.mark.parametrize("framework", frameworks(), ids=lambda each: each.name)
+def test_what_a_descriptor_names_is_there(framework) -> None:
+    """Its subjects, its scripts, and what reads and writes its files."""
     if framework.name not in PRESENT:
         pytest.skip(f"{framework.requires} is not installed")
-    module = importlib.import_module(framework.module)
-    assert callable(module.registered)
-    assert not framework.users or callable(module.user_subject)
+    references = [framework.registered, framework.user_subject, framework.script]
+    references += [reference for each in framework.layouts for reference in (each.reader, each.writer)]
+    assert all(callable(import_reference(reference)) for reference in references if reference)
 
 
 @pytest.mark.parametrize(

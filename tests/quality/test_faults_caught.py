@@ -27,7 +27,8 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.faults import FAULTS, Fault
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.torch.script import MAX_LINES, standalone_script
+from rmspec.oracles.scripting.lines import MAX_LINES
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.check import examine, generated
 from rmspec.properties.events import DeviationFound
 from rmspec.properties.settings import Settings

@@ -23,7 +23,7 @@ from rmspec.oracles.program.program import (
     SetOption,
     Step,
 )
-from rmspec.oracles.torch.script import standalone_script
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.check import replay
 from rmspec.properties.events import Deviation
 from rmspec.properties.settings import Settings

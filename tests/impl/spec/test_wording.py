@@ -4,7 +4,7 @@ import pytest
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.impl.spec.wording import statement
+from rmspec.oracles.dialects import statement
 
 
 @pytest.mark.parametrize("id", CLAUSES)

@@ -23,7 +23,7 @@ from rmspec.impl import (
     Terms,
     translate,
 )
-from rmspec.impl.spec.signatures import CONSTRUCTORS, adapted
+from rmspec.impl.spec.signatures import adapted
 from rmspec.impl.translation.saved import needed_roles
 
 TORCH, KERAS, OPTAX, TF1 = (DIALECTS[name] for name in ("torch", "keras3", "optax", "tensorflow1"))
@@ -194,11 +194,15 @@ def test_a_state_brings_its_own_average():
 
 def test_every_constructor_call_names_what_it_needs():
     """A call has each option under the constructor's own name."""
-    for name, made in CONSTRUCTORS.items():
-        text = translate(Saved((SavedGroup(DIALECTS[name], MOVING),)), DIALECTS[name]).calls()[0]
+    for dialect in DIALECTS.values():
+        made = dialect.constructor
+        moving = replace(
+            MOVING, momentum=0.875 * (dialect.momentum_form != "never"), centered=dialect.centered_form == "always"
+        )
+        text = translate(Saved((SavedGroup(dialect, moving),)), dialect).calls()[0]
         assert text.startswith(f"{made.path}(")
         for ours, theirs in made.names.items():
-            assert f"{theirs}=" in text or (ours in made.unset and MOVING.option(ours) == 0)
+            assert f"{theirs}=" in text or (ours in made.unset and moving.option(ours) == 0)
     assert adapted(OPTAX, TORCH, Hyperparameters()).eps_place == "outside"
     assert adapted(KERAS, TORCH, Hyperparameters()).eps_place == "inside"
 

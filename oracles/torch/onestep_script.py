@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.spec.wording import statement
-from rmspec.oracles.recordings.onestep import OneStep
-from rmspec.oracles.torch.script import MAX_LINES, _number, _packed, _Writer
-from rmspec.properties.events import Deviation
-from rmspec.properties.recordings.reproduction import Reproduction
+from rmspec.oracles.dialects import statement
+from rmspec.oracles.recordings.onestep import OneStep, Reproduction
+from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.lines import MAX_LINES, number, packed
+from rmspec.oracles.torch.script import factory_lines
 
 __all__ = ["onestep_script"]
 
 
-def onestep_script(deviation: Deviation, subject: str, found: Reproduction) -> str:
+def onestep_script(deviation: Counterexample, subject: str, found: Reproduction) -> str:
     """The script of a deviation that was reproduced on ``subject``; it ends in an assertion that fails."""
-    program = replace(deviation.program, subject=subject)
+    modules, make = factory_lines(subject)
     head = [
         f'"""{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}."""',
-        *_Writer(replace(deviation, program=program)).imports(),
+        f"import {', '.join(sorted(modules))}",
+        *make,
     ]
-    return "\n".join([*head, *_packed(_statements(deviation, found), MAX_LINES - len(head))]) + "\n"
+    return "\n".join([*head, *packed(_statements(deviation, found), MAX_LINES - len(head))]) + "\n"
 
 
-def _statements(deviation: Deviation, found: Reproduction) -> list[str]:
+def _statements(deviation: Counterexample, found: Reproduction) -> list[str]:
     step = found.step
     options = "".join(f", {name}={_value(value)}" for name, value in step.options.items())
     lines = [
@@ -40,7 +39,7 @@ def _statements(deviation: Deviation, found: Reproduction) -> list[str]:
     lines.append(f"p.grad = {_tensor(step.grad, step.dtype, step)}")
     if step.earlier:
         lines.append(f"for _ in range({step.earlier}): A.step()")
-    lo, hi = (_number(end) for end in found.allowed)
+    lo, hi = (number(end) for end in found.allowed)
     return [
         *lines,
         "A.step()",
@@ -50,7 +49,7 @@ def _statements(deviation: Deviation, found: Reproduction) -> list[str]:
     ]
 
 
-def _element(deviation: Deviation, found: Reproduction) -> str:
+def _element(deviation: Counterexample, found: Reproduction) -> str:
     role = deviation.role
     tensor = "p.detach()" if role == "param" else f'A.state[p]["{deviation.state_name or role}"].detach()'
     if FORMATS[found.step.dtype].parts == 2:
@@ -60,12 +59,12 @@ def _element(deviation: Deviation, found: Reproduction) -> str:
 
 def _tensor(values: tuple[float, ...], dtype: str, step: OneStep) -> str:
     if dtype == "number":
-        return f"torch.tensor({_number(values[0])})"
-    parts = [_number(value) for value in values]
+        return f"torch.tensor({number(values[0])})"
+    parts = [number(value) for value in values]
     text = f"complex({', '.join(parts)})" if FORMATS[dtype].parts == 2 else ", ".join(parts)
     device = "" if step.device == "cpu" else f', device="{step.device}"'
     return f"torch.tensor([{text}], dtype=torch.{dtype}{device})"
 
 
 def _value(value: bool | int | float | str) -> str:
-    return _number(value) if isinstance(value, float) else repr(value)
+    return number(value) if isinstance(value, float) else repr(value)

@@ -1,0 +1,35 @@
+"""The named dialects: those of the literature and of rmspec's own frameworks, and those of other distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
+from rmspec.impl.spec import wording
+from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, UnknownDialect
+from rmspec.oracles.registry import frameworks
+
+__all__ = ["dialect_named", "dialects", "statement"]
+
+
+@cache
+def dialects() -> Mapping[str, Dialect]:
+    """Every named dialect, by name."""
+    spoken = {dialect.name: dialect for each in frameworks() for dialect in each.dialects}
+    return MappingProxyType({**DIALECTS, **spoken})
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect of this name (``specification`` is another name of ``torch``). Raises ``UnknownDialect``."""
+    if name == "specification":
+        return SPECIFICATION
+    try:
+        return dialects()[name]
+    except KeyError:
+        raise UnknownDialect(name, dialects()) from None
+
+
+def statement(id: str, dialect: str = "") -> str:
+    """What a clause states in the dialect of this name; one that has no name here is taken to state what the page does."""
+    return wording.statement(id, dialects().get(dialect, SPECIFICATION))

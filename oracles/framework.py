@@ -1,0 +1,156 @@
+"""What rmspec knows of a framework: one frozen descriptor, in the ``descriptor.py`` of the framework's folder.
+
+Registry, loader, ``translate``, scripts, known deviations, blind spots, ``subjects`` and the reference pages read descriptors;
+none of them names a framework. A descriptor imports no framework: what needs one is named as ``module:attribute`` and
+imported when it is asked for. A distribution of somebody else's adds a framework through the entry-point group
+``rmspec.frameworks``, whose value names a ``Framework``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
+
+__all__ = [
+    "EvidenceCounter",
+    "Framework",
+    "Habit",
+    "Layout",
+    "OperationAccuracy",
+    "RegisteredSubject",
+    "import_reference",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredSubject:
+    """A registered subject: a sentence on what it is, and the name of the ``dialect`` that it speaks.
+
+    ``fixed`` are the keyword arguments of the constructor that select its execution path. ``paths`` are the execution paths
+    that a step of it must take, by the names of the framework's evidence counters; ``devices`` the kinds of device that it
+    runs on. ``state_names`` maps the roles of its state to its own names, where the constructor of its dialect does not.
+    """
+
+    title: str
+    dialect: str = SPECIFICATION.name
+    state_names: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A kind of checkpoint file: the endings that it ``reads`` and ``writes``, and the ``dialects`` that it holds, by name.
+
+    ``page``: it holds every dialect that is constructed by the page's own names as well. ``reader`` names a function of path,
+    ``Dialect`` and ``Given`` that returns a ``Saved``, or ``None`` where the file is of another layout with this ending;
+    ``writer`` one of a ``Saved`` and an ending that returns bytes. ``loading`` is the Python that loads a file, by ending, with
+    ``{path}`` for its name. ``requires`` is a module to import first, ``purpose`` what for. ``keyed``: one file may hold
+    several states, told apart by a key.
+    """
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    reader: str
+    writer: str
+    loading: Mapping[str, str]
+    dialects: tuple[str, ...] = ()
+    page: bool = False
+    requires: str = ""
+    purpose: str = ""
+    keyed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habit:
+    """What every optimizer of a framework does beside the specification: a ``statement`` that ``test`` proves of its own.
+
+    ``clause`` is the id of the clause that it amends; ``test`` names a function that raises where the habit is gone.
+    """
+
+    name: str
+    statement: str
+    clause: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceCounter:
+    """How the framework itself counts the steps that took an execution ``path``.
+
+    ``counts`` names a context manager that yields a function without arguments, which returns the count so far.
+    """
+
+    path: str
+    counts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationAccuracy:
+    """The documented accuracy of an operation, where it is less than correct rounding: ``ulps`` in these ``formats``.
+
+    ``operation`` is ``division`` or ``sqrt``, ``device`` a kind of device, ``source`` the page that promises it.
+    """
+
+    operation: str
+    device: str
+    formats: tuple[str, ...]
+    ulps: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framework:
+    """A framework: its ``name``, the module that it ``requires``, and the line that installs that.
+
+    ``package`` is the import name of the folder that the descriptor is in; known deviations are read from its
+    ``known_deviations``. ``subjects`` maps registered names to what they are.
+
+    ``registered`` names the function of a name and a device that returns a registered subject; ``user_subject`` the one of
+    a name, a factory and a device for a class of the user's, empty where there are none. A user's class is of the framework
+    whose ``prefixes`` hold the top-level module of a base of it; one that is ``built_on`` others is asked before them;
+    ``fallback`` takes what no framework claims. ``baseline`` is the registered subject whose habits a user's class inherits.
+
+    ``dialects`` are those that its optimizers speak, each with its constructor and the names of its state; ``layouts`` the
+    files that they are saved in. ``script`` names the function of a ``Counterexample`` that returns the imports and the
+    statements of a standalone script, empty where there are no scripts. ``blind_spots`` is what rmspec does not check of it.
+    ``habits``, ``counters`` and ``accuracies`` are empty where nothing is stated. ``order`` is its place in listings; equal
+    ones stand by name.
+    """
+
+    name: str
+    requires: str
+    install: str
+    package: str
+    subjects: Mapping[str, RegisteredSubject]
+    registered: str
+    user_subject: str = ""
+    prefixes: tuple[str, ...] = ()
+    built_on: tuple[str, ...] = ()
+    fallback: bool = False
+    baseline: str = ""
+    dialects: tuple[Dialect, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    script: str = ""
+    blind_spots: tuple[str, ...] = ()
+    habits: tuple[Habit, ...] = ()
+    counters: tuple[EvidenceCounter, ...] = ()
+    accuracies: tuple[OperationAccuracy, ...] = ()
+    order: int = 100
+
+    @property
+    def users(self) -> bool:
+        """Whether it drives classes and factories of the user's."""
+        return bool(self.user_subject)
+
+
+def import_reference(reference: str) -> Any:
+    """The object that ``module:attribute`` names. Raises what the import raises."""
+    module, _, attribute = reference.partition(":")
+    return attrgetter(attribute)(importlib.import_module(module))

@@ -1,0 +1,69 @@
+"""What a standalone script is written from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rmspec.oracles.program.program import Program
+
+__all__ = ["Counterexample"]
+
+
+class Counterexample(Protocol):
+    """A deviation, as far as a script shows it: the clause that broke, the program, and what was seen after which call.
+
+    ``kind`` says what was compared, ``call`` is the index of the call after which it was; ``optimizer``, ``param``, ``role``
+    and ``element`` name the number that ``observed`` and ``allowed`` speak of, ``state_name`` what the subject calls the role.
+    """
+
+    @property
+    def clause(self) -> str:
+        """The id of the clause."""
+
+    @property
+    def summary(self) -> str:
+        """What deviates, in one sentence."""
+
+    @property
+    def program(self) -> Program:
+        """The program, with the name of its subject."""
+
+    @property
+    def kind(self) -> str:
+        """What was compared: a value, a frame, a load, ..."""
+
+    @property
+    def call(self) -> int:
+        """The index of the call after which it was seen."""
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer, empty where it is about none."""
+
+    @property
+    def param(self) -> str:
+        """The parameter, empty where it is about none."""
+
+    @property
+    def role(self) -> str:
+        """The role of the value: ``param``, ``grad``, a role of the state, an option."""
+
+    @property
+    def element(self) -> int:
+        """The flat index of the element, or of the group."""
+
+    @property
+    def allowed(self) -> tuple[float, float] | None:
+        """The two ends of what is allowed, ``None`` where no interval is."""
+
+    @property
+    def hazard(self) -> bool:
+        """Whether the formula itself admits it."""
+
+    @property
+    def framework(self) -> str:
+        """The name of the framework that the subject is built on."""
+
+    @property
+    def state_name(self) -> str:
+        """What the subject calls the role in its own state."""

@@ -1,0 +1,28 @@
+"""The standalone script of a deviation: at most 25 lines that import the subject's framework and no rmspec.
+
+It makes the calls of the reduced program and ends in an assertion that fails on the subject as it is and passes on a
+mended one. How a call is written is the business of each framework's folder. Source: DESIGN 4.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rmspec.oracles.dialects import statement
+from rmspec.oracles.framework import import_reference
+from rmspec.oracles.registry import framework_named
+from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.lines import MAX_LINES, packed
+
+__all__ = ["standalone_script"]
+
+
+def standalone_script(counterexample: Counterexample) -> str | None:
+    """The script of a deviation, or ``None`` where the subject's framework has no scripts (NumPy, processes)."""
+    framework = framework_named(counterexample.framework)
+    if framework is None or not framework.script:
+        return None
+    write: Callable[[Counterexample], tuple[list[str], list[str]]] = import_reference(framework.script)
+    imports, statements = write(counterexample)
+    title = f'"""{counterexample.clause}: {statement(counterexample.clause, counterexample.program.dialect)}."""'
+    return "\n".join([title, *imports, *packed(statements, MAX_LINES - len(imports) - 1)]) + "\n"
