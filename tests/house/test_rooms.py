@@ -23,22 +23,6 @@ LONG_MODULES = {
 }
 """Modules of more than ``LINES_IN_A_MODULE`` lines, each with the reason."""
 
-CIRCLES: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("oracles/checkpoints", "oracles/keras"),
-        ("oracles/checkpoints", "oracles/torch"),
-        ("oracles/keras", "oracles/tensorflow"),
-        ("oracles/scripting", "oracles/keras"),
-        ("oracles/scripting", "oracles/optax"),
-        ("oracles/scripting", "oracles/tensorflow"),
-        ("oracles/scripting", "oracles/torch"),
-        ("oracles/scripting", "properties/recordings"),
-        ("reports/files", "reports/terminal"),
-        ("reports/readers", "reports/files"),
-    }
-)
-"""Arrows that closed a circle when this rule was written. None is added."""
-
 
 def room_of(module: Path) -> str:
     """Name the room of a module (path from the root): its subpackage, or on the floor itself the module alone.
@@ -90,13 +74,7 @@ def in_a_circle(arrows: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
 def test_rooms_import_in_no_circle() -> None:
     """From no room do imports lead back to it, not even those inside of functions."""
     arrows = arrows_of(MODULES)
-    circles = in_a_circle(arrow for arrow in arrows if arrow not in CIRCLES)
-    assert {arrow: arrows[arrow] for arrow in sorted(circles)} == {}
-
-
-def test_every_exception_to_the_rule_on_circles_is_needed() -> None:
-    """An arrow that no longer stands in a circle is deleted from the table."""
-    assert in_a_circle(arrows_of(MODULES)) >= CIRCLES
+    assert {arrow: arrows[arrow] for arrow in sorted(in_a_circle(arrows))} == {}
 
 
 @pytest.mark.parametrize(
