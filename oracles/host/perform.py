@@ -95,7 +95,10 @@ def _share(before: Observation, after: Observation) -> Observation:
     """The observation ``after``, sharing with ``before`` all arrays of the same bits."""
     return Observation(
         _share_arrays(before.params, after.params),
-        {name: None if grad is None else _share_array(before.grads.get(name), grad) for name, grad in after.grads.items()},
+        {
+            name: None if grad is None else _share_array(before.grads.get(name), grad)
+            for name, grad in after.grads.items()
+        },
         after.groups,
         {optimizer: _share_tables(before.state.get(optimizer), params) for optimizer, params in after.state.items()},
         {slot: _share_tables(before.slots.get(slot), entries) for slot, entries in after.slots.items()},
