@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
-from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.loader import load
@@ -94,13 +94,7 @@ def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple
     examination = _Examination(subject, settings)
     found = tuple(examination.examined(program))
     checks = examination.tally.checks
-    clause = program.clause
-    if clause.startswith("init-"):
-        # Of what cannot be seen yet, that it is created is all that there is to check.
-        return found, bool(checks.get("init-params"))
-    if clause in ("elementwise", "subnormals"):
-        # Any step of any shape and number is one to check them by.
-        return found, bool(checks.get("step"))
+    clause = CLAUSES.get(program.clause, UNNAMED).counted_by or program.clause
     return found, bool(checks.get(clause) if clause else checks)
 
 

@@ -58,18 +58,16 @@ class ClauseVerdicts:
 
     def _unchecked(self, id: str) -> str:
         clause = CLAUSES[id]
-        if id == "maximize":
-            return f"the dialect {self.dialect.name} does not maximize"
+        if clause.switch and not getattr(self.dialect, clause.switch):
+            return f"the dialect {self.dialect.name} {clause.absent}"
         if clause.feature and clause.feature in self.capabilities.missing:
             return self.capabilities.missing[clause.feature]
-        if clause.feature and clause.feature not in self.capabilities.features:
+        if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
             return f"the subject has no {clause.feature.replace('_', ' ')}"
-        role = _SEEN.get(id, "")
-        roles = self.capabilities.roles
+        role, roles = clause.shown, self.capabilities.roles
         if role and (role not in roles if role != "any" else not roles):
             return "its state is hidden" if not roles else f"it shows no {role}"
-        option = id.removeprefix("default-").replace("-", "_")
-        if id.startswith("default-") and getattr(self.dialect.defaults, option, None) is None:
+        if clause.option and getattr(self.dialect.defaults, clause.option) is None:
             return f"the dialect {self.dialect.name} documents no default"
         return self._unexercised()
 
@@ -92,13 +90,3 @@ def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:
     if not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
         return "inconclusive"
     return "known" if deviations else "conforms"
-
-
-_SEEN = {
-    "square-avg": "square_avg",
-    "grad-avg": "grad_avg",
-    "momentum-buffer": "momentum_buffer",
-    "state-dict-snapshot": "any",
-    "load-shape": "any",
-}
-"""The role that must be seen before there is anything to check of a clause."""

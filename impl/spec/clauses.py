@@ -18,18 +18,71 @@ from typing import Literal
 
 from rmspec.impl.errors import RmspecError, closest, nearest
 
-__all__ = ["CLAUSES", "Clause", "ClauseKind", "UnknownClause", "clause"]
+__all__ = [
+    "CLAUSES",
+    "CLAUSE_OF_DEFAULT",
+    "CLAUSE_OF_ROLE",
+    "CLAUSE_OF_START",
+    "UNNAMED",
+    "Clause",
+    "ClauseKind",
+    "PageLine",
+    "Quantity",
+    "UnknownClause",
+    "clause",
+    "option_clause",
+]
 
 ClauseKind = Literal["pseudocode", "default", "note", "api", "interpretation", "differential"]
 
 
+PageLine = Literal[
+    "input",
+    "initialize",
+    "loop",
+    "gradient",
+    "if decay",
+    "decay",
+    "square average",
+    "variance",
+    "if centered",
+    "gradient average",
+    "centered variance",
+    "if momentum",
+    "buffer",
+    "update by buffer",
+    "else",
+    "update",
+    "return",
+]
+"""The lines of the page's pseudocode, in its order."""
+
+Quantity = Literal["v", "b", "theta with b", "theta"]
+"""A quantity that a line of the pseudocode assigns: ``theta with b`` is theta_t in the branch with momentum."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One statement of the specification.
+    """One statement of the specification, with all that rmspec knows of it.
 
     ``id`` is stable; ``title`` is what a report prints; ``text`` is the statement in full; ``source`` names the place of
-    the page it is read from; ``feature`` is the word for ``--without`` that takes it out of a run, or ``None``.
+    the page that states it; ``feature`` is the word for ``--without`` that takes it out of a run, or ``None``.
     A clause with ``gates`` false is observed and reported, and never fails a run: the page promises nothing there.
+
+    What it states: ``lines`` are the lines of the pseudocode where it stands; ``formula`` is the quantity whose formula the
+    title is; ``computes`` is the role of the state that it says how to compute, ``starts`` the role whose initial value it
+    states, ``option`` the option whose default it states. ``option_sources``: where a group's options come from when the
+    clause says which value they have (a source of ``properties.judge.ledger``).
+
+    What a check of it needs: ``shown`` is the role of the state that the subject must show (``any``: some role);
+    ``switch`` a switch of the dialect that must be on, ``absent`` what is said of a dialect in which it is off.
+    Every check of ``counted_by``, another clause, counts for a stored program about this one.
+
+    How a violation reads: ``refusal`` is what a script prints for the exception that the clause demands; ``expects`` is what
+    must be there after the call (``none``: no gradient; ``initial``: the initial value), and ``compares`` what a script
+    compares before and after it (``element``: one element; ``saved``: the state dict taken earlier). ``circumstance`` ends
+    the summary of a change that the call must not make, ``cause`` that of a value out of its bounds. ``decided`` says that
+    the judge names the clause for good: no search for a cause renames the finding.
     """
 
     id: str
@@ -39,6 +92,22 @@ class Clause:
     source: str
     feature: str | None = None
     gates: bool = True
+    lines: tuple[PageLine, ...] = ()
+    formula: Quantity | None = None
+    computes: str = ""
+    starts: str = ""
+    option: str = ""
+    option_sources: tuple[str, ...] = ()
+    shown: str = ""
+    switch: str = ""
+    absent: str = ""
+    counted_by: str = ""
+    refusal: str = ""
+    expects: Literal["", "none", "initial"] = ""
+    compares: Literal["", "element", "saved"] = ""
+    circumstance: str = "in a call that is not for it"
+    cause: str = ""
+    decided: bool = False
 
 
 class UnknownClause(RmspecError, KeyError):
@@ -51,123 +120,154 @@ class UnknownClause(RmspecError, KeyError):
         self.closest = closest(id, CLAUSES)
 
 
-def _pseudocode(id: str, title: str, text: str, line: str, feature: str | None = None) -> Clause:
-    return Clause(id, title, "pseudocode", text, f"pseudocode, {line}", feature)
+_REFUSAL = "refused, as it should be"
 
 
-def _default(name: str, value: str) -> Clause:
+def _default(name: str, value: str, feature: str | None = None) -> Clause:
     return Clause(
         f"default-{name.replace('_', '-')}",
         f"{name} is {value} when it is not given",
         "default",
         f"An optimizer that is created without {name} behaves as with {name}={value}.",
         f"parameters, {name}",
-        {"momentum": "momentum", "centered": "centered", "weight_decay": "weight_decay"}.get(name),
+        feature,
+        lines=("input",),
+        option=name,
     )
 
 
-def _api(id: str, title: str, text: str, source: str, feature: str | None = None) -> Clause:
-    return Clause(id, title, "api", text, source, feature)
-
-
-def _reading(id: str, title: str, text: str, source: str, feature: str | None = None, *, gates: bool = True) -> Clause:
-    return Clause(id, title, "interpretation", text, source, feature, gates)
-
-
-def _differential(id: str, title: str, text: str, feature: str | None = None) -> Clause:
-    source = (
-        "note: TensorFlow interchanges these two operations; the algebra is in rmspec.properties.judge.differential"
-    )
-    return Clause(id, title, "differential", text, source, feature)
+_RELATION = "note: TensorFlow interchanges these two operations; the algebra is in rmspec.properties.judge.differential"
 
 
 _ALL = (
     # --- the pseudocode, line by line
-    _pseudocode(
+    Clause(
         "init-params",
         "creating the optimizer leaves the parameters alone",
+        "pseudocode",
         "theta_0 is the input: creating an optimizer changes neither a parameter nor a gradient.",
-        "input",
+        "pseudocode, input",
+        lines=("input",),
     ),
-    _pseudocode(
+    Clause(
         "init-square-avg",
         "v_0 = 0",
+        "pseudocode",
         "The square average starts at 0 for every parameter, whenever it joins the optimizer.",
-        "initialize",
+        "pseudocode, initialize",
+        lines=("initialize",),
+        starts="square_avg",
+        counted_by="init-params",
     ),
-    _pseudocode(
+    Clause(
         "init-momentum-buffer",
         "b_0 = 0",
+        "pseudocode",
         "The momentum buffer starts at 0 for every parameter.",
-        "initialize",
+        "pseudocode, initialize",
         "momentum",
+        lines=("initialize",),
+        starts="momentum_buffer",
+        counted_by="init-params",
     ),
-    _pseudocode(
+    Clause(
         "init-grad-avg",
         "g_ave_0 = 0",
+        "pseudocode",
         "The gradient average starts at 0 for every parameter.",
-        "initialize",
+        "pseudocode, initialize",
         "centered",
+        lines=("initialize",),
+        starts="grad_avg",
+        counted_by="init-params",
     ),
-    _pseudocode(
+    Clause(
         "descent",
         "the step goes against the gradient",
+        "pseudocode",
         "g_t is the gradient of the objective at theta_{t-1}, and the update is subtracted.",
-        "g_t <- grad f_t(theta_{t-1})",
+        "pseudocode, g_t <- grad f_t(theta_{t-1})",
+        lines=("gradient",),
     ),
-    _pseudocode(
+    Clause(
         "weight-decay",
         "weight decay adds lambda * theta to the gradient",
+        "pseudocode",
         "If lambda is not 0, g_t <- g_t + lambda * theta_{t-1}, before any average is formed (L2, not decoupled).",
-        "if lambda != 0: g_t <- g_t + lambda theta_{t-1}",
+        "pseudocode, if lambda != 0: g_t <- g_t + lambda theta_{t-1}",
         "weight_decay",
+        lines=("if decay", "decay"),
     ),
-    _pseudocode(
+    Clause(
         "square-avg",
         "v_t = alpha v_{t-1} + (1 - alpha) g_t^2",
+        "pseudocode",
         "The square average is the weighted mean of its last value and the squared gradient.",
-        "v_t <- alpha v_{t-1} + (1 - alpha) g_t^2",
+        "pseudocode, v_t <- alpha v_{t-1} + (1 - alpha) g_t^2",
+        lines=("square average", "variance"),
+        formula="v",
+        computes="square_avg",
+        shown="square_avg",
     ),
-    _pseudocode(
+    Clause(
         "grad-avg",
         "g_ave_t = alpha g_ave_{t-1} + (1 - alpha) g_t",
+        "pseudocode",
         "If centered, the gradient average is the weighted mean of its last value and the gradient.",
-        "g_ave_t <- g_ave_{t-1} alpha + (1 - alpha) g_t",
+        "pseudocode, g_ave_t <- g_ave_{t-1} alpha + (1 - alpha) g_t",
         "centered",
+        lines=("gradient average",),
+        computes="grad_avg",
+        shown="grad_avg",
     ),
-    _pseudocode(
+    Clause(
         "centered-variance",
         "centered: the variance is v_t - g_ave_t^2",
+        "pseudocode",
         "If centered, the square of the new gradient average is subtracted from the new square average before the root.",
-        "v~_t <- v~_t - (g_ave_t)^2",
+        "pseudocode, v~_t <- v~_t - (g_ave_t)^2",
         "centered",
+        lines=("if centered", "centered variance"),
     ),
-    _pseudocode(
+    Clause(
         "momentum-buffer",
         "b_t = mu b_{t-1} + g_t / (sqrt(v~_t) + eps)",
+        "pseudocode",
         "If mu > 0, the buffer is decayed by mu and the normalized gradient is added with weight 1.",
-        "if mu > 0: b_t <- mu b_{t-1} + g_t / (sqrt(v~_t) + eps)",
+        "pseudocode, if mu > 0: b_t <- mu b_{t-1} + g_t / (sqrt(v~_t) + eps)",
         "momentum",
+        lines=("if momentum", "buffer"),
+        formula="b",
+        computes="momentum_buffer",
+        shown="momentum_buffer",
     ),
-    _pseudocode(
+    Clause(
         "momentum-lr",
         "the learning rate multiplies the buffer, outside it",
+        "pseudocode",
         "The buffer accumulates normalized gradients without the learning rate; lr is applied when the buffer is used.",
-        "b_t <- mu b_{t-1} + g_t / (...); theta_t <- theta_{t-1} - gamma b_t",
+        "pseudocode, b_t <- mu b_{t-1} + g_t / (...); theta_t <- theta_{t-1} - gamma b_t",
         "momentum",
+        lines=("update by buffer",),
     ),
-    _pseudocode(
+    Clause(
         "momentum-update",
         "theta_t = theta_{t-1} - gamma b_t",
+        "pseudocode",
         "If mu > 0, the parameter moves by the learning rate times the new buffer.",
-        "if mu > 0: theta_t <- theta_{t-1} - gamma b_t",
+        "pseudocode, if mu > 0: theta_t <- theta_{t-1} - gamma b_t",
         "momentum",
+        lines=("update by buffer", "return"),
+        formula="theta with b",
     ),
-    _pseudocode(
+    Clause(
         "update",
         "theta_t = theta_{t-1} - gamma g_t / (sqrt(v~_t) + eps)",
+        "pseudocode",
         "Without momentum, the parameter moves by the learning rate times the normalized gradient.",
-        "else: theta_t <- theta_{t-1} - gamma g_t / (sqrt(v~_t) + eps)",
+        "pseudocode, else: theta_t <- theta_{t-1} - gamma g_t / (sqrt(v~_t) + eps)",
+        lines=("else", "update", "return"),
+        formula="theta",
     ),
     # --- the notes under the pseudocode
     Clause(
@@ -176,6 +276,7 @@ _ALL = (
         "note",
         "The square root is taken before eps is added: the denominator is sqrt(v) + eps, not sqrt(v + eps).",
         "note: takes the square root of the gradient average before adding epsilon",
+        lines=("buffer", "update"),
     ),
     Clause(
         "scheduled-lr",
@@ -184,297 +285,396 @@ _ALL = (
         "gamma is the scheduled learning rate: a step uses the lr that its group holds at that moment.",
         "note: gamma is the scheduled learning rate",
         "schedule",
+        lines=("update by buffer", "update"),
     ),
     # --- defaults
     _default("lr", "1e-2"),
     _default("alpha", "0.99"),
     _default("eps", "1e-8"),
-    _default("weight_decay", "0"),
-    _default("momentum", "0"),
-    _default("centered", "False"),
+    _default("weight_decay", "0", "weight_decay"),
+    _default("momentum", "0", "momentum"),
+    _default("centered", "False", "centered"),
     # --- the API
-    _api(
+    Clause(
         "params",
         "params is any iterable of parameters or of group dicts",
+        "api",
         "The constructor takes a list, a generator, or dicts that define groups, and optimizes every parameter named.",
         "parameters, params",
+        lines=("input",),
     ),
-    _api(
+    Clause(
         "step",
         "step() performs one step of every parameter with a gradient",
+        "api",
         "A call of step performs exactly one iteration for every parameter that has a gradient, and raises nothing.",
         "step",
+        lines=("loop",),
     ),
-    _api(
+    Clause(
         "closure",
         "step(closure) evaluates the closure once and returns its loss",
+        "api",
         "The closure is called once, with gradients enabled, before the update that uses its gradients; its loss is returned.",
         "step, closure",
         "closure",
+        lines=("gradient",),
     ),
-    _api(
+    Clause(
         "closure-failure",
         "a closure that raises leaves everything as it was",
+        "api",
         "An exception of the closure reaches the caller, and no parameter and no state has changed.",
         "step, closure",
         "closure",
     ),
-    _api(
+    Clause(
         "grad-none",
         "a parameter whose gradient is None is skipped",
+        "api",
         "With a gradient of None the step is skipped altogether: the parameter and its state stay as they are.",
         "zero_grad, set_to_none, 3",
+        lines=("gradient",),
+        circumstance="in step, although its gradient is None",
     ),
-    _api(
+    Clause(
         "grad-zero",
         "a gradient of 0 takes the step",
+        "api",
         "With a gradient of 0 the step is done: averages decay and momentum moves the parameter.",
         "zero_grad, set_to_none, 3",
+        lines=("gradient",),
     ),
-    _api(
+    Clause(
         "zero-grad-none",
         "zero_grad() sets the gradients to None",
+        "api",
         "zero_grad(set_to_none=True), the default, leaves every gradient None; parameters and state stay.",
         "zero_grad, set_to_none",
         "zero_grad",
+        expects="none",
     ),
-    _api(
+    Clause(
         "zero-grad-zero",
         "zero_grad(set_to_none=False) fills the gradients with 0",
+        "api",
         "Every gradient there is becomes a tensor of zeros, one that is None stays None; parameters and state stay.",
         "zero_grad",
         "zero_grad",
     ),
-    _api(
+    Clause(
         "add-param-group",
         "add_param_group adds the parameters with their options",
+        "api",
         "After the call the new group is optimized with its own options; the other groups and all state stay.",
         "add_param_group",
         "groups",
     ),
-    _api(
+    Clause(
         "group-options",
         "a group's own options hold for that group alone",
+        "api",
         "Options named in a group dict win over the constructor's for that group, and for no other group.",
         "params; add_param_group, param_group",
         "groups",
+        option_sources=("group", "changed"),
     ),
-    _api(
+    Clause(
         "group-defaults",
         "a group without an option takes the constructor's",
+        "api",
         "An option that a group dict does not name has the value given to the constructor.",
         "params; add_param_group, param_group",
         "groups",
+        option_sources=("constructor",),
     ),
-    _api(
+    Clause(
         "state-dict",
         "state_dict() holds the state and the groups and changes nothing",
+        "api",
         "It returns a dict with the entries state and param_groups; taking it changes nothing.",
         "state_dict",
         "state_dict",
     ),
-    _api(
+    Clause(
         "load-state-dict",
         "load_state_dict() restores the state that was saved",
+        "api",
         "After loading, the state of every parameter is what was saved, and the parameters themselves stay.",
         "load_state_dict",
         "state_dict",
     ),
-    _api(
+    Clause(
         "load-options",
         "load_state_dict() restores the options of the groups",
+        "api",
         "param_groups is part of the state: after loading, every group has the options that were saved.",
         "state_dict, param_groups; load_state_dict",
         "state_dict",
+        option_sources=("loaded",),
     ),
-    _api(
+    Clause(
         "load-mismatch",
         "a checkpoint of other groups is refused",
+        "api",
         "A state with another number of groups, or of parameters in a group, raises and changes nothing.",
         "load_state_dict: should be an object returned from a call to state_dict()",
         "state_dict",
+        refusal=_REFUSAL,
     ),
     # --- what must stay: the frame
-    _api(
+    Clause(
         "grad-untouched",
         "step leaves the gradients as they are",
+        "api",
         "A step reads the gradients and changes none of them, bit for bit.",
         "step",
+        lines=("gradient",),
     ),
-    _api(
+    Clause(
         "frame",
         "a call changes nothing but what it is for",
+        "api",
         "Parameters, state and options that a call is not about are bit-identical after it, and before the next call.",
         "step, state_dict, add_param_group",
+        lines=("loop",),
     ),
-    _api(
+    Clause(
         "isolation",
         "two optimizers share nothing",
+        "api",
         "A call on one optimizer changes neither the state nor the groups nor the parameters of another.",
         "state_dict, load_state_dict",
+        circumstance="in a call on another one",
     ),
     # --- interpretations: what the page leaves open
-    _reading(
+    Clause(
         "load-isolation",
         "load_state_dict() shares nothing with where the state came from",
+        "interpretation",
         "After loading from another optimizer's state_dict, a step of either changes nothing of the other.",
         "silent; read as: two optimizers are two optimizers",
         "state_dict",
+        circumstance="in a call on the one that it shares a loaded state with",
     ),
-    _reading(
+    Clause(
         "state-dict-snapshot",
         "what state_dict() returned stays as it was",
+        "interpretation",
         "A later step does not change a state dict that was taken earlier.",
         "silent; read as: the state at the time of the call",
         "state_dict",
+        shown="any",
+        compares="saved",
     ),
-    _reading(
+    Clause(
         "load-shape",
         "a checkpoint of other shapes is refused when it is loaded",
+        "interpretation",
         "A state whose tensors do not have their parameter's shape raises in load_state_dict, and changes nothing.",
         "silent; read as: should be an object returned from a call to state_dict()",
         "state_dict",
+        refusal=_REFUSAL,
+        shown="any",
     ),
-    _reading(
+    Clause(
         "load-partial",
         "a parameter without saved state starts anew",
+        "interpretation",
         "Where the saved state has no entry for a parameter, its averages start at their initial values.",
         "silent; read as: initialize",
         "state_dict",
+        expects="initial",
     ),
-    _reading(
+    Clause(
         "option-change",
         "an option changed in a group holds from the next step",
+        "interpretation",
         "alpha, eps, weight_decay, momentum and centered are read at each step; state that a branch has not used is still initial.",
         "silent; read as for lr",
         "schedule",
     ),
-    _reading(
+    Clause(
         "scalar-precision",
         "hyperparameters are real numbers, not numbers of the tensor's format",
+        "interpretation",
         "lr, alpha, eps, lambda, mu and 1 - alpha are rounded no further than to float32 (float64 for float64), "
         "and 1 - alpha is formed before it is rounded.",
         "silent; read as: the page's symbols are real numbers",
+        lines=("square average",),
+        cause="it fits hyperparameters that were rounded too early",
     ),
-    _reading(
+    Clause(
         "subnormals",
         "subnormal numbers are numbers",
+        "interpretation",
         "Numbers below the smallest normal one of the tensor's format are calculated with, not replaced by 0.",
         "silent; read as: the page's symbols are real numbers",
+        counted_by="step",
     ),
-    _reading(
+    Clause(
         "elementwise",
         "every element is updated, by its own values alone",
+        "interpretation",
         "The result for an element does not depend on the size, the shape or the position, nor on other elements.",
         "silent; read as: the pseudocode is elementwise",
+        lines=("loop",),
+        counted_by="step",
     ),
-    _reading(
+    Clause(
         "layout",
         "strides of parameter and gradient do not matter",
+        "interpretation",
         "Transposed, strided or expanded tensors give the results of contiguous ones.",
         "silent; read as: the pseudocode knows values only",
         "layout",
     ),
-    _reading(
+    Clause(
         "complex-pairs",
         "a complex number is a pair of reals",
+        "interpretation",
         "A complex parameter is optimized as its real and imaginary parts, each by itself.",
         "silent; read as: view_as_real",
         "complex",
     ),
-    _reading(
+    Clause(
         "duplicate-across-groups",
         "a parameter in two groups is refused",
+        "interpretation",
         "add_param_group, or the constructor, raises when a parameter is already in another group, and changes nothing.",
         "silent; read as: which options would hold is undefined",
         "duplicates",
+        refusal=_REFUSAL,
     ),
-    _reading(
+    Clause(
         "duplicate-in-group",
         "a parameter listed twice in a group is stepped once, or refused",
+        "interpretation",
         "A duplicate inside one group is refused or has no effect.",
         "silent; read as: one step is one iteration",
         "duplicates",
+        decided=True,
     ),
-    _reading(
+    Clause(
         "sparse-rows",
         "a row-sparse gradient steps the rows that it names",
+        "interpretation",
         "Rows that a row-sparse gradient does not name keep their values and their state (in a dialect whose sparse form is "
         "dense they are stepped with a gradient of 0); the rows that it names take the step, with the sum where one is named twice.",
         "silent on this page; the sparse operations of TensorFlow",
         "sparse",
+        compares="element",
     ),
-    _reading(
+    Clause(
         "maximize",
         "maximize goes with the gradient",
+        "interpretation",
         "With maximize=True the gradient is negated before anything else, weight decay included.",
         "silent on this page; read as: g_t <- -grad f_t",
         "maximize",
+        switch="maximize",
+        absent="does not maximize",
     ),
-    _reading(
+    Clause(
         "hooks",
         "step hooks run once around each step",
+        "interpretation",
         "A registered pre-hook and post-hook of step are each called once for one call of step.",
         "silent on this page; the Optimizer base class",
         "hooks",
     ),
     # --- how two dialects that differ in one switch are related
-    _differential(
+    Clause(
         "order-without-eps",
         "with eps = 0 the place of eps cannot be seen",
+        "differential",
         "Where eps is 0 and v above 0, sqrt(v) + eps and sqrt(v + eps) are one number: a step lies in the envelope of the "
         "other order as well.",
+        _RELATION,
     ),
-    _differential(
+    Clause(
         "order-within-bound",
         "the two denominators differ by at least eps - sqrt(eps) and less than eps",
+        "differential",
         "For every v and eps the difference (sqrt(v) + eps) - sqrt(v + eps) lies from eps - sqrt(eps), at v = 0, up to eps.",
+        _RELATION,
     ),
-    _differential(
+    Clause(
         "lr-place-unseen",
         "while lr is constant its place cannot be seen",
+        "differential",
         "Inside the momentum buffer or outside it, a constant learning rate gives the same parameters.",
+        _RELATION,
         "momentum",
     ),
-    _differential(
+    Clause(
         "lr-place-seen",
         "a learning rate that changes shows its place",
+        "differential",
         "After lr has changed, a buffer that holds it moves the parameter by other amounts than one that does not.",
+        _RELATION,
         "momentum",
     ),
-    _differential(
+    Clause(
         "first-average",
         "two initial averages part by alpha times their difference",
+        "differential",
         "Optimizers that start their square average at v_0 and at v_0' have averages that differ by alpha (v_0 - v_0') after "
         "the first step.",
+        _RELATION,
     ),
     # --- observed, never failing: the page promises nothing
-    _reading(
+    Clause(
         "refuse-invalid",
         "a hyperparameter outside its domain is refused",
+        "interpretation",
         "A negative lr, alpha, eps, momentum or weight_decay, or a NaN, raises at every door.",
         "silent; every oracle's behaviour is shown",
         gates=False,
     ),
-    _reading(
+    Clause(
         "caller-dict",
         "the caller's group dict is not kept or changed",
+        "interpretation",
         "add_param_group leaves the dict that it is given as it is.",
         "silent; every oracle's behaviour is shown",
         "groups",
         gates=False,
     ),
-    _reading(
+    Clause(
         "failed-step",
         "a step that raises has changed nothing",
+        "interpretation",
         "When one gradient is of a kind that is refused, no parameter has been stepped.",
         "silent; every oracle's behaviour is shown",
         gates=False,
     ),
 )
 
-CLAUSES: Mapping[str, Clause] = MappingProxyType({each.id: each for each in _ALL})
+CLAUSES: Mapping[str, Clause] = MappingProxyType({row.id: row for row in _ALL})
 """Every clause by its id, in the order of the page."""
+
+UNNAMED = Clause("", "", "api", "", "")
+"""Stands for the clause of a program, or of a deviation read from a file, that names none of these."""
+
+CLAUSE_OF_ROLE: Mapping[str, str] = MappingProxyType({row.computes: row.id for row in _ALL if row.computes})
+"""The id of the clause that says how a role of the state is computed, by the role."""
+
+CLAUSE_OF_START: Mapping[str, str] = MappingProxyType({row.starts: row.id for row in _ALL if row.starts})
+"""The id of the clause that states the initial value of a role of the state, by the role."""
+
+CLAUSE_OF_DEFAULT: Mapping[str, str] = MappingProxyType({row.option: row.id for row in _ALL if row.option})
+"""The id of the clause that states the default of an option, by the option."""
+
+_CLAUSE_OF_SOURCE = {source: row.id for row in _ALL for source in row.option_sources}
+
+
+def option_clause(source: str, option: str) -> str:
+    """The id of the clause that says which value an option has that comes from ``source``.
+
+    ``source`` is ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``. Raises ``KeyError`` for any other.
+    """
+    return CLAUSE_OF_DEFAULT[option] if source == "default" else _CLAUSE_OF_SOURCE[source]
 
 
 def clause(id: str) -> Clause:

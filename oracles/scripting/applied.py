@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import (
@@ -42,11 +43,12 @@ def applied_statements(deviation: Counterexample, style: Style) -> tuple[list[st
     before, after = _check(script, style)
     script.lines += before
     final = _call(script, style, calls[-1])
+    rule = CLAUSES.get(deviation.clause, UNNAMED)
     if deviation.kind == "silent":
         summary = repr(deviation.summary)
         script.lines += [*final[:-1], "try:", f"    {final[-1]}", "except Exception as error:"]
-        script.lines += ['    print("refused, as it should be:", error)', "else:", f"    raise SystemExit({summary})"]
-    elif deviation.kind == "frame" and deviation.clause in ("load-mismatch", "load-shape"):
+        script.lines += [f'    print("{rule.refusal}:", error)', "else:", f"    raise SystemExit({summary})"]
+    elif deviation.kind == "frame" and rule.refusal:
         script.lines += [*final[:-1], "try:", f"    {final[-1]}", "except Exception: pass", *after]
     else:
         script.lines += [*final, *after]
@@ -127,7 +129,7 @@ def _check(script: Script, style: Style) -> tuple[list[str], list[str]]:
             f"assert {lo} <= value <= {hi}{finite}, value",
         ]
     if deviation.kind == "frame" and deviation.param:
-        place = f"[{deviation.element}]" if deviation.clause == "sparse-rows" else ""
+        place = f"[{deviation.element}]" if CLAUSES.get(deviation.clause, UNNAMED).compares == "element" else ""
         return [f"before = {read}{place}"], [
             f"after = {read}{place}",
             'print("before", before, "after", after)',

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -31,9 +32,6 @@ from rmspec.oracles.scripting.lines import number
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 
 __all__ = ["factory_lines", "statements"]
-
-_REFUSED = ("duplicate-across-groups", "load-mismatch", "load-shape")
-"""Clauses by which a call must raise and change nothing."""
 
 
 def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
@@ -69,6 +67,10 @@ class _Writer:
         return self.deviation.program
 
     @property
+    def rule(self) -> Clause:
+        return CLAUSES.get(self.deviation.clause, UNNAMED)
+
+    @property
     def last(self) -> Call:
         return self.program.calls[self.deviation.call]
 
@@ -92,7 +94,7 @@ class _Writer:
         lines += self._calls(calls[:-1])
         lines += before
         final = self._call(calls[-1])
-        if self.deviation.kind == "frame" and self.deviation.clause in _REFUSED:
+        if self.deviation.kind == "frame" and self.rule.refusal:
             return [*lines, *final[:-1], "try:", f"    {final[-1]}", "except Exception: pass", *after]
         if self.deviation.kind == "silent":
             return [
@@ -101,7 +103,7 @@ class _Writer:
                 "try:",
                 f"    {final[-1]}",
                 "except Exception as error:",
-                '    print("refused, as it should be:", error)',
+                f'    print("{self.rule.refusal}:", error)',
                 "else:",
                 f"    raise SystemExit({self.deviation.summary!r})",
             ]
@@ -357,7 +359,7 @@ class _Writer:
                 return [], self._group_check(text)
             case "grad":
                 grad = f"{deviation.param}.grad"
-                if deviation.clause == "zero-grad-none":
+                if self.rule.expects == "none":
                     return [], [f"assert {grad} is None, {grad}"]
                 zeros = f"{grad} is not None and not {grad}.any()"
                 return [f"none = {grad} is None"], [f"assert ({grad} is None) if none else ({zeros}), {grad}"]
@@ -378,7 +380,7 @@ class _Writer:
                 "same = after is not None and before is not None and torch.equal(before, after)",
                 f"assert same if before is not None else fresh, {text}",
             ]
-        if deviation.clause == "state-dict-snapshot":
+        if self.rule.compares == "saved":
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, Save))
             key = deviation.state_name or deviation.role
             read = f'[entry["{key}"].tolist() for entry in {slot}["state"].values() if "{key}" in entry]'
@@ -426,7 +428,7 @@ class _Writer:
             return [f"live = {read}", f"held = {held}", f"assert {same}, {text}"]
         start = number(deviation.allowed[0]) if deviation.allowed else "0.0"
         lines = [f"loaded = {read}", f"fresh = loaded is None or bool((loaded == {start}).all())"]
-        if deviation.clause == "load-partial":
+        if self.rule.expects == "initial":
             return [*lines, 'print("loaded", loaded)', f"assert fresh, {text}"]
         return [
             *lines,

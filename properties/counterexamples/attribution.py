@@ -19,6 +19,7 @@ import numpy as np
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.program.program import (
     AddParamGroup,
@@ -62,7 +63,7 @@ def attribute(
     ``deviates`` tells whether a changed program still shows it; it is asked a handful of times. ``labels`` are the
     hypotheses that held before the reduction: one that holds only for the simplified numbers is a coincidence.
     """
-    if finding.hazard or finding.clause in _DECIDED:
+    if finding.hazard or CLAUSES[finding.clause].decided:
         return finding.clause
     if finding.kind == "raised":
         return _history(program, finding) or finding.clause
@@ -90,13 +91,11 @@ def attribute(
 _PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "load-options", "isolation")
 """Clauses about whose value of an option is used: asked before the rules about how it is used."""
 
-_DECIDED = ("duplicate-in-group",)
-
 
 def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[str, ...]:
     """The clauses whose usual violations explain the observed value, the most specific first; maybe none."""
     case = finding.case
-    if finding.kind != "value" or case is None or finding.hazard or finding.clause in _DECIDED:
+    if finding.kind != "value" or case is None or finding.hazard or CLAUSES[finding.clause].decided:
         return ()
     if not isinstance(finding.observed, float) or not math.isfinite(finding.observed):
         return ("subnormals",) if flushed(finding, dialect) else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.program.program import Program
@@ -41,7 +42,7 @@ class Baselines:
         ``CUT`` where a baseline could not be followed so far, so that nothing can be said.
         """
         cut = ""
-        spoken = finding.kind in ("value", "base", "group") and finding.clause != "duplicate-in-group"
+        spoken = finding.kind in ("value", "base", "group") and not CLAUSES[finding.clause].decided
         for baseline in self.all:
             if spoken and baseline.dialect != self._dialect.name:
                 # It computes something else on purpose: that it deviates from this dialect excuses no one.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program
 from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
 
 __all__ = ["described", "recognized"]
-
-_ROUNDED = ": it fits hyperparameters that were rounded too early"
 
 
 def described(
@@ -30,9 +29,10 @@ def described(
 
     ``state_names`` is what the subject calls each role of its state; ``elapsed`` are the seconds until it was found.
     """
+    cause = CLAUSES[clause].cause
     return Deviation(
         clause=clause,
-        summary=finding.summary + (_ROUNDED if clause == "scalar-precision" else ""),
+        summary=f"{finding.summary}: {cause}" if cause else finding.summary,
         program=replace(program, clause=clause),
         kind=finding.kind,
         call=call,

@@ -17,8 +17,9 @@ the moves differ by ``(lr' - lr) mu b_{t-1}``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,15 +71,8 @@ def differences(transcript: Transcript, dialect: Dialect, policy: Policy, tally:
     program = transcript.program
     if not any(isinstance(call, Create) for call in program.calls):
         return ()
-    match program.clause:
-        case "order-without-eps":
-            return _order_without_eps(transcript, dialect, policy, tally)
-        case "order-within-bound":
-            return _order_within_bound(transcript, dialect, policy, tally)
-        case "lr-place-unseen" | "lr-place-seen":
-            return _lr_place(transcript, dialect, policy, tally)
-        case _:
-            return _first_average(transcript, dialect, policy, tally)
+    judge = next(judge for clause, judge in _RELATIONS if clause == program.clause)
+    return judge(transcript, dialect, policy, tally)
 
 
 def _against(transcript: Transcript, dialect: Dialect, policy: Policy) -> list[Finding]:
@@ -100,12 +94,14 @@ def _order_without_eps(transcript: Transcript, dialect: Dialect, policy: Policy,
     return tuple(_reclaused(each, "order-without-eps") for each in _against(transcript, other, policy)[:1])
 
 
-def _lr_place(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
+def _lr_place(
+    transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally, *, changes: bool
+) -> tuple[Finding, ...]:
     program = transcript.program
     if dialect.momentum_form == "never" or not _option(program, "momentum", dialect):
         return ()
     changed = any(isinstance(call, SetOption) for call in program.calls)
-    if changed != (program.clause == "lr-place-seen"):
+    if changed != changes:
         return ()
     other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
     tally.check(program.clause, _elements(program))
@@ -165,6 +161,16 @@ def _order_within_bound(transcript: Transcript, dialect: Dialect, policy: Policy
     values = as_reals(after.params["p0"])
     tally.check("order-within-bound", values.size, int(np.count_nonzero(~moved.bounded())))
     return _outside("order-within-bound", program, values, moved, "param")
+
+
+_RELATIONS: tuple[tuple[str, Callable[[Transcript, Dialect, Policy, Tally], tuple[Finding, ...]]], ...] = (
+    ("order-without-eps", _order_without_eps),
+    ("order-within-bound", _order_within_bound),
+    ("lr-place-unseen", partial(_lr_place, changes=False)),
+    ("lr-place-seen", partial(_lr_place, changes=True)),
+    ("first-average", _first_average),
+)
+"""The rule that judges each differential clause."""
 
 
 def _outside(clause: str, program: Program, values: Any, allowed: Interval, role: str) -> tuple[Finding, ...]:

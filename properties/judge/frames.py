@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import as_reals
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.subject import Observation
 from rmspec.properties.judge.findings import Finding
@@ -117,9 +118,9 @@ def _frame_state(
                 element, value, expected = problem
                 stepped = (optimizer, name) in moved
                 which = _state_clause(run, optimizer, clause, "" if stepped else none_of, acting)
-                why = _UNUSED[role] if stepped else _why(which)
+                why = _UNUSED[role] if stepped else CLAUSES[which].circumstance
                 if not told:
-                    summary = f"the {role} of {name} in optimizer {optimizer} changed{why}"
+                    summary = f"the {role} of {name} in optimizer {optimizer} changed {why}"
                     yield run.finding(
                         "frame", which, summary, optimizer, name, role, element, value, (expected, expected)
                     )
@@ -202,15 +203,7 @@ def _sets(run: Followed, role: str, hyper: Hyperparameters) -> bool:
 
 
 _UNUSED = {
-    "square_avg": " in a step that does not use it",
-    "grad_avg": " in a step that is not centered",
-    "momentum_buffer": " in a step without momentum",
+    "square_avg": "in a step that does not use it",
+    "grad_avg": "in a step that is not centered",
+    "momentum_buffer": "in a step without momentum",
 }
-
-
-def _why(clause: str) -> str:
-    return {
-        "isolation": " in a call on another one",
-        "load-isolation": " in a call on the one that it shares a loaded state with",
-        "grad-none": " in step, although its gradient is None",
-    }.get(clause, " in a call that is not for it")

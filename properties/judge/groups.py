@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rmspec.impl.arithmetic.formats import as_reals
+from rmspec.impl.spec.clauses import CLAUSE_OF_START, option_clause
 from rmspec.oracles.subject import GroupView, Observation
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed
@@ -58,17 +59,10 @@ def _options_as_expected(
         for option, value in group.options.items():
             if value is None or option not in view.options or option in group.odd:
                 continue
-            clause = {
-                "default": f"default-{option.replace('_', '-')}",
-                "constructor": "group-defaults",
-                "group": "group-options",
-                "changed": "group-options",
-                "loaded": "load-options",
-            }[group.sources[option]]
+            source = group.sources[option]
+            clause = option_clause("constructor" if source == "default" and index > 0 else source, option)
             if added and index < len(expected) - 1:
                 clause = "add-param-group"
-            elif clause.startswith("default-") and index > 0:
-                clause = "group-defaults"
             run.tally.check(clause)
             if view.options[option] == value:
                 continue
@@ -92,7 +86,7 @@ def check_initial_state(run: Followed, ledger: OptimizerLedger, names: list[str]
     """The first role of the state of ``names`` that is there already, and does not start from its initial value."""
     for name in names:
         for role, array in after.state.get(ledger.name, {}).get(name, {}).items():
-            clause = f"init-{role.replace('_', '-')}"
+            clause = CLAUSE_OF_START[role]
             run.tally.check(clause, array.size)
             reals = as_reals(array)
             expected = run.initial_value(ledger, name, role)

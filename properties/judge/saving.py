@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import (
     EditState,
     Load,
@@ -168,7 +169,7 @@ def _not_restored(
         return run.finding("load", clause, summary, call.optimizer, name, role)
     element = int(np.flatnonzero(wrong)[0])
     why = "although nothing was saved for it"
-    if clause == "load-state-dict":
+    if CLAUSES[clause].expects != "initial":
         why = "although the saved state of the parameter has none"
     summary = f"after load_state_dict the {role} of {name} is not initial, {why}"
     value = float(as_reals(got)[element])

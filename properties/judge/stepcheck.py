@@ -18,6 +18,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, accepted, envel
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.clauses import CLAUSE_OF_ROLE
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.properties.judge.findings import Case, Finding, Tally, Usage
 from rmspec.properties.judge.ledger import Carry, initial
@@ -59,7 +60,7 @@ def primary_clause(role: str, hyper: Hyperparameters, dialect: Dialect) -> str:
     """The clause that states how a role is computed."""
     if role == "param":
         return "momentum-update" if dialect.momentum(hyper) else "update"
-    return {"square_avg": "square-avg", "grad_avg": "grad-avg", "momentum_buffer": "momentum-buffer"}[role]
+    return CLAUSE_OF_ROLE[role]
 
 
 def check_group(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
+from rmspec.impl.spec.clauses import CLAUSE_OF_DEFAULT
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.program.program import (
     SetGrad,
@@ -193,7 +194,7 @@ def _count_features(
         tally.check("maximize", count)
     for option, source in group.sources.items():
         if source == "default":
-            tally.check(f"default-{option.replace('_', '-')}", count)
+            tally.check(CLAUSE_OF_DEFAULT[option], count)
         elif source == "group":
             tally.check("group-options", count)
         elif source == "constructor":

@@ -5,7 +5,20 @@ import typing
 
 import pytest
 
-from rmspec.impl.spec.clauses import CLAUSES, Clause, ClauseKind, UnknownClause, clause
+from rmspec.impl.spec.clauses import (
+    CLAUSE_OF_DEFAULT,
+    CLAUSE_OF_ROLE,
+    CLAUSE_OF_START,
+    CLAUSES,
+    Clause,
+    ClauseKind,
+    PageLine,
+    Quantity,
+    UnknownClause,
+    clause,
+    option_clause,
+)
+from rmspec.impl.spec.dialect import Dialect
 
 IDS = (
     "init-params",
@@ -159,3 +172,63 @@ def test_the_list_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         CLAUSES["descent"].id = "ascent"  # type: ignore[misc]
     assert isinstance(CLAUSES["descent"], Clause)
+
+
+ROLES = ("square_avg", "grad_avg", "momentum_buffer")
+
+
+def test_every_line_of_the_pseudocode_has_the_clauses_that_stand_at_it():
+    """And nothing but a line of the page is named; the notes and the API stand where their lines are, or nowhere."""
+    named = {line for row in CLAUSES.values() for line in row.lines}
+    assert named == set(typing.get_args(PageLine))
+    assert all(row.lines for row in CLAUSES.values() if row.kind in ("pseudocode", "default"))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_of_the_state_is_started_and_computed_by_a_clause_of_its_own(role):
+    """The one that computes it can be checked only where the role is shown."""
+    start, computed = CLAUSES[CLAUSE_OF_START[role]], CLAUSES[CLAUSE_OF_ROLE[role]]
+    assert (start.id, start.counted_by) == (f"init-{role.replace('_', '-')}", "init-params")
+    assert (computed.id, computed.shown) == (role.replace("_", "-"), role)
+
+
+def test_an_option_has_the_value_that_the_clause_of_its_source_says():
+    """A default has a clause of its own, what a group was given or changed to is the group's, what was loaded is loaded."""
+    sources = ("default", "constructor", "group", "changed", "loaded")
+    found = [option_clause(source, "weight_decay") for source in sources]
+    assert found == ["default-weight-decay", "group-defaults", "group-options", "group-options", "load-options"]
+    assert tuple(CLAUSE_OF_DEFAULT) == ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+    with pytest.raises(KeyError):
+        option_clause("somewhere", "lr")
+
+
+def ids(**fields):
+    """The ids of the clauses that have these values in these fields."""
+    return {id for id, row in CLAUSES.items() if all(getattr(row, name) == value for name, value in fields.items())}
+
+
+def test_what_each_clause_needs_and_how_its_violation_reads():
+    """One row says it, and what reads the row is told no id."""
+    refused = {id for id, row in CLAUSES.items() if row.refusal}
+    assert refused == {"load-mismatch", "load-shape", "duplicate-across-groups"}
+    assert ids(shown="any") == {"state-dict-snapshot", "load-shape"}
+    assert ids(counted_by="step") == {"subnormals", "elementwise"}
+    assert ids(expects="none") == {"zero-grad-none"}
+    assert ids(expects="initial") == {"load-partial"}
+    assert ids(compares="saved") == {"state-dict-snapshot"}
+    assert ids(compares="element") == {"sparse-rows"}
+    assert ids(decided=True) == {"duplicate-in-group"}
+    assert {id for id, row in CLAUSES.items() if row.cause} == {"scalar-precision"}
+    usual = Clause("", "", "api", "", "").circumstance
+    assert set(CLAUSES) - ids(circumstance=usual) == {"grad-none", "isolation", "load-isolation"}
+
+
+def test_every_field_names_something_that_there_is():
+    """Clauses, options, switches and roles: a row with a slip of the pen would be passed over in silence."""
+    switches = {each.name for each in dataclasses.fields(Dialect)}
+    for row in CLAUSES.values():
+        assert row.counted_by in ("", *CLAUSES)
+        assert row.switch in ("", *switches)
+        assert bool(row.switch) == bool(row.absent)
+        assert row.shown in ("", "any", *ROLES)
+        assert row.formula in (None, *typing.get_args(Quantity))
