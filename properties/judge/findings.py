@@ -102,7 +102,8 @@ class Usage:
 class Tally:
     """Counts of one or many runs: programs, steps, element checks, and per clause checks and inconclusive ones.
 
-    ``doubts`` counts the inconclusive ones by clause and reason, ``groups`` counts the steps of groups, ``use`` how much of their envelopes the sampled ones used, by format.
+    ``doubts`` counts the inconclusive ones by clause and reason, ``groups`` the steps of groups; ``use`` is how much of their
+    envelopes the sampled ones used, by format.
     """
 
     programs: int = 0

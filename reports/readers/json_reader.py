@@ -178,42 +178,62 @@ def _consistent(data: Data, path: str) -> None:
 
 
 def _contradiction(subject: Data) -> str:
-    ids = [each["id"] for each in subject["clauses"]]
+    ids = [clause["id"] for clause in subject["clauses"]]
     if ids and ids != list(CLAUSES):
         odd = sorted(set(ids) ^ set(CLAUSES)) or ["their order"]
         return f"its clauses are not those of the specification ({', '.join(odd[:3])})"
-    new = [each for each in subject["deviations"] if each["known"] is None]
-    if subject["verdict"] == "deviates" and not new:
+    return _wrong_verdict(subject) or _wrong_counts(subject) or _wrong_program(subject) or _wrong_clause(subject)
+
+
+def _wrong_verdict(subject: Data) -> str:
+    verdict = subject["verdict"]
+    new = any(deviation["known"] is None for deviation in subject["deviations"])
+    if verdict == "deviates" and not new:
         return "it deviates, and no new deviation is listed"
-    if subject["verdict"] in ("conforms", "known", "unsupported") and new:
-        return f"its verdict is {subject['verdict']}, and a new deviation is listed"
-    if subject["verdict"] == "conforms" and subject["deviations"]:
+    if verdict in ("conforms", "known", "unsupported") and new:
+        return f"its verdict is {verdict}, and a new deviation is listed"
+    if verdict == "conforms" and subject["deviations"]:
         return "its verdict is conforms, and a deviation is listed"
+    return ""
+
+
+def _wrong_counts(subject: Data) -> str:
     if subject["inconclusive_checks"] > subject["element_checks"]:
         return "it has more inconclusive checks than checks"
     if sum(subject.get("inconclusive_reasons", {}).values()) not in (0, subject["inconclusive_checks"]):
         return "the reasons of its inconclusive checks do not add up to them"
-    verdicts = {each["id"]: each["verdict"] for each in subject["clauses"]}
-    for each in subject["clauses"]:
-        if each["inconclusive"] > each["checks"]:
-            return f"{each['id']} has more inconclusive checks than checks"
-        if each["verdict"] in ("deviates", "known") and each["id"] not in {d["clause"] for d in subject["deviations"]}:
-            return f"{each['id']} is {each['verdict']}, and no deviation of it is listed"
+    for clause in subject["clauses"]:
+        if clause["inconclusive"] > clause["checks"]:
+            return f"{clause['id']} has more inconclusive checks than checks"
+    return ""
+
+
+def _wrong_program(subject: Data) -> str:
     for deviation in subject["deviations"] + subject["hazards"]:
-        if deviation["clause"] not in CLAUSES:
-            return f"there is no clause {deviation['clause']}"
+        clause = deviation["clause"]
+        if clause not in CLAUSES:
+            return f"there is no clause {clause}"
         try:
             parsed = deviation_of(deviation)
         except MalformedProgram as error:
-            return f"the program of {deviation['clause']} cannot be read: {error.what}"
-        if parsed.call >= len(parsed.program.calls) or len(parsed.program.calls) != deviation["calls"]:
-            return (
-                f"the program of {deviation['clause']} has {len(parsed.program.calls)} calls, not {deviation['calls']}"
-            )
+            return f"the program of {clause} cannot be read: {error.what}"
+        calls = len(parsed.program.calls)
+        if parsed.call >= calls or calls != deviation["calls"]:
+            return f"the program of {clause} has {calls} calls, not {deviation['calls']}"
+    return ""
+
+
+def _wrong_clause(subject: Data) -> str:
+    deviating = {deviation["clause"] for deviation in subject["deviations"]}
+    verdicts = {clause["id"]: clause["verdict"] for clause in subject["clauses"]}
+    for id, verdict in verdicts.items():
+        if verdict in ("deviates", "known") and id not in deviating:
+            return f"{id} is {verdict}, and no deviation of it is listed"
     for deviation in subject["deviations"]:
-        wanted = ("deviates",) if deviation["known"] is None else ("deviates", "known")
-        if verdicts and verdicts[deviation["clause"]] not in wanted:
-            return f"{deviation['clause']} is {verdicts[deviation['clause']]}, and a deviation of it is listed"
+        clause = deviation["clause"]
+        possible = ("deviates",) if deviation["known"] is None else ("deviates", "known")
+        if verdicts and verdicts[clause] not in possible:
+            return f"{clause} is {verdicts[clause]}, and a deviation of it is listed"
     return ""
 
 

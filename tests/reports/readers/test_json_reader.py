@@ -95,6 +95,10 @@ def _all_counts(data: Any) -> None:
     data["subjects"][0]["inconclusive_checks"] = data["subjects"][0]["element_checks"] + 1
 
 
+def _reasons(data: Any) -> None:
+    data["subjects"][0]["inconclusive_reasons"] = {"hidden": data["subjects"][0]["inconclusive_checks"] + 1}
+
+
 def _program(data: Any) -> None:
     del data["subjects"][1]["deviations"][0]["program"]["calls"][0]
 
@@ -121,6 +125,7 @@ def _none(data: Any) -> None:
         _clause_gone,
         _counts,
         _all_counts,
+        _reasons,
         _program,
         _call,
         _twice,
