@@ -31,7 +31,7 @@ class BadOption(InputProblem, ValueError):
     """An argument, an option of the command line or a key of the configuration cannot be used."""
 
 
-class UnknownSubject(InputProblem):
+class UnknownSubject(BadOption):
     """No registered subject, module or file has the name that was given."""
 
 
@@ -81,6 +81,6 @@ def choose(kind: str, name: str, names: Iterable[str], *, where: str = "") -> st
     if name not in listed:
         place = f" in {where}" if where else ""
         raise BadOption(
-            f"unknown {kind} {name!r}{place}{nearest(name, listed)}", hint=f"choose from {', '.join(listed)}"
+            f"unknown {kind} {name!r}{place}{nearest(str(name), listed)}", hint=f"choose from {', '.join(listed)}"
         )
     return name

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rmspec.oracles.errors import CannotImport, NotAnOptimizer, UnknownSubject, Unsupported
+from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose
 from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.registry import frameworks, left_out, registered_names
-from rmspec.oracles.subject import Subject
+from rmspec.oracles.subject import CALL_TIMEOUT, Subject
 
 __all__ = ["check_name", "load"]
 
@@ -33,6 +33,11 @@ def check_name(name: str) -> None:
     Raises ``UnknownSubject`` for a name that is not registered and has not the form of a file or a module, and for a
     file that does not exist.
     """
+    if not isinstance(name, str):
+        raise BadOption(
+            f"the name of a subject is a string, and {name!r} is none",
+            hint="write the name as 'torch', or 'path/to/mine.py:Class'",
+        )
     if name in registered_names():
         return
     if name.startswith("process:"):
@@ -71,21 +76,26 @@ def check_name(name: str) -> None:
         )
 
 
-def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Subject:
+def load(
+    name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+) -> Subject:
     """The subject of this name, ready to be asked for its capabilities.
 
-    ``framework`` overrides what is detected for a user's class. Raises ``UnknownSubject``, ``CannotImport``,
-    ``NotAnOptimizer`` (bad input), ``Unsupported`` (a framework or device is missing) and ``CannotStart``.
+    ``framework`` overrides what is detected for a user's class; ``call_timeout`` is how many seconds a subject in a process
+    of its own may take for one call. Raises ``UnknownSubject``, ``CannotImport``, ``NotAnOptimizer`` (bad input),
+    ``Unsupported`` (a framework or device is missing) and ``CannotStart``.
     """
+    from rmspec.oracles.wire.subject import ProcessSubject
+
     check_name(name)
     known = registered_names().get(name)
     if known is not None:
         subject: Subject = _function(known, known.registered, name)(name, device)
+        if isinstance(subject, ProcessSubject):
+            subject.timeout = call_timeout
         return subject
     if name.startswith("process:"):
-        from rmspec.oracles.wire.subject import ProcessSubject
-
-        return ProcessSubject(name)
+        return ProcessSubject(name, timeout=call_timeout)
     attribute = _attribute(name)
     if isinstance(attribute, Subject) and not inspect.isclass(attribute):
         return attribute
@@ -103,9 +113,7 @@ def load(name: str, *, framework: str | None = None, device: str = "cpu") -> Sub
 def _framework(name: str, attribute: Any, override: str | None) -> Framework:
     usable = {each.name: each for each in frameworks() if each.users}
     if override is not None:
-        if override not in usable:
-            raise UnknownSubject(f"unknown framework {override!r}", hint=f"choose from {', '.join(usable)}")
-        return usable[override]
+        return usable[choose("framework", override, usable)]
     origins = _origins(attribute)
     claiming = [each for each in usable.values() if origins & set(each.prefixes)]
     for each in claiming:

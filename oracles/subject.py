@@ -18,6 +18,7 @@ from rmspec.impl.spec.dialect import OPTIONS
 from rmspec.oracles.program.program import Call, Param
 
 __all__ = [
+    "CALL_TIMEOUT",
     "EDITS",
     "FEATURES",
     "OPTIONS",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+
+CALL_TIMEOUT = 60.0
+"""Seconds that a subject in a process of its own may take for one call, where nothing else is said."""
 
 STATE_SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("square_avg", "exp_avg_sq", "sq_avg", "square_average", "mean_square", "rms", "v"), "square_avg"),

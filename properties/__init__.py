@@ -16,7 +16,7 @@ from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import Run, run
 from rmspec.properties.known import BadKnownList, Known, read_known, shipped
 from rmspec.properties.recordings.record import record
-from rmspec.properties.settings import PROFILES, Profile, Settings
+from rmspec.properties.settings import PROFILES, Profile, Settings, make_settings
 
 __all__ = [
     "PROFILES",
@@ -35,6 +35,7 @@ __all__ = [
     "check",
     "examine",
     "identify",
+    "make_settings",
     "read_known",
     "record",
     "reduce",

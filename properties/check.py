@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
+from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities, Subject
 from rmspec.properties.counterexamples.attribution import attribute, flushed, hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
@@ -39,11 +40,11 @@ from rmspec.properties.judge.runner import run
 from rmspec.properties.known import Known, applies, expired, matches, shipped
 from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fitting import admit, restrict
-from rmspec.properties.settings import PROFILES, Profile, Settings
+from rmspec.properties.settings import PROFILES, KnownLists, Settings, check_subject, load_subject, make_settings
 from rmspec.properties.trajectory import Trajectory, trajectory
 from rmspec.properties.verdicts import ClauseVerdicts, inconclusive_reasons, subject_verdict
 
-__all__ = ["PROFILES", "Profile", "Settings", "check", "examine", "generated", "replay", "trial"]
+__all__ = ["check", "examine", "generated", "replay", "trial"]
 
 
 def check(
@@ -53,25 +54,48 @@ def check(
     seed: int = 0,
     time_budget: float | None = None,
     dialect: str | None = None,
-    formats: tuple[str, ...] = (),
-    without: frozenset[str] = frozenset(),
+    device: str = "cpu",
+    formats: Iterable[str] = (),
+    without: Iterable[str] = (),
     fail_fast: bool = False,
+    known: KnownLists = (),
+    no_known: bool = False,
+    baseline: str | None = None,
+    policy: str | Policy = STRICT,
+    framework: str | None = None,
+    call_timeout: float = CALL_TIMEOUT,
+    programs: Collection[Program] | None = None,
 ) -> SubjectResult:
     """Check one subject, by name or as an object with the ``Subject`` protocol, and return the verdict with its evidence.
 
-    Runs in this process. Raises the errors of ``rmspec.oracles.load``, and ``SubjectFailed`` where it cannot be driven.
+    The arguments are the options of ``rmspec check``, ``formats`` being those of ``--dtype``: ``known`` takes a file, a
+    ``Known``, or several of either, beside the shipped list; ``programs`` are run in place of the generated ones. Runs in
+    this process, where ``call_timeout`` ends the calls of subjects that have a process of their own.
+
+    Raises ``BadOption`` for an argument that cannot be used, with the closest value that can, the errors of
+    ``rmspec.oracles.load``, ``BadKnownList``, and ``SubjectFailed`` where the subject cannot be driven; all of them are
+    ``RmspecError``.
     """
-    settings = Settings(
+    check_subject(subject, call="check")
+    settings = make_settings(
+        (subject,) if isinstance(subject, str) else (),
         profile=profile,
         seed=seed,
         time_budget=time_budget,
         dialect=dialect,
+        device=device,
         formats=formats,
         without=without,
         fail_fast=fail_fast,
+        known=known,
+        no_known=no_known,
+        baseline=baseline,
+        policy=policy,
+        framework=framework,
+        call_timeout=call_timeout,
+        programs=programs,
     )
-    loaded = load(subject) if isinstance(subject, str) else subject
-    for event in examine(loaded, settings):
+    for event in examine(load_subject(subject, settings), settings):
         if isinstance(event, SubjectFinished):
             return event.result
     raise AssertionError("examine ends with SubjectFinished")
@@ -133,7 +157,11 @@ class _Examination:
         self._search = ""
         self._listing: dict[str, tuple[Known, ...]] = {}
         named = (settings.baseline,) if settings.baseline is not None else subject.baselines
-        loaded = [load(name, device=settings.device) for name in named if name not in ("none", subject.name)]
+        loaded = [
+            load(name, device=settings.device, call_timeout=settings.call_timeout)
+            for name in named
+            if name not in ("none", subject.name)
+        ]
         roles = self.capabilities.roles
         self._baselines = Baselines(loaded, subject, roles, self.dialect, settings.policy)
 

@@ -95,14 +95,14 @@ def read_known(path: Path) -> tuple[Known, ...]:
         raise BadKnownList(
             f"there is no list of known deviations {path}",
             "without it every deviation that it names would count as new",
-            "write --known with a list that is there; rmspec known add makes one",
+            "name a list that is there; rmspec known add makes one",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise BadKnownList(
             f"cannot read the list of known deviations {path}: {reason}",
             "without it every deviation that it names would count as new",
-            "write --known with a file of [[known]] tables, as rmspec known add makes it",
+            "name a file of [[known]] tables, as rmspec known add makes it",
         ) from None
     return tuple(_entries(text, str(path), lambda name: (path.parent / name).read_text("utf-8")))
 

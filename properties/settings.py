@@ -1,14 +1,41 @@
-"""The settings of a check: what ``rmspec check`` and ``rmspec.properties.check`` take."""
+"""The settings of a check: what ``rmspec check`` and ``rmspec.properties.check`` take, and the one place that validates it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
 
-from rmspec.impl.arithmetic.policy import STRICT, Policy
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
+from rmspec.oracles.dialects import dialects
+from rmspec.oracles.errors import BadOption, choose
+from rmspec.oracles.loader import check_name, load
 from rmspec.oracles.program.program import Program
-from rmspec.properties.known import Known
+from rmspec.oracles.registry import frameworks, registered_names
+from rmspec.oracles.subject import CALL_TIMEOUT, FEATURES, Subject
+from rmspec.properties.known import Known, read_known, shipped
 
-__all__ = ["PROFILES", "Profile", "Settings"]
+__all__ = [
+    "PROFILES",
+    "PYTHON",
+    "KnownLists",
+    "Profile",
+    "Settings",
+    "Spelling",
+    "any_own",
+    "check_framework",
+    "check_subject",
+    "load_subject",
+    "make_settings",
+]
+
+KnownLists = str | os.PathLike[str] | Known | Iterable[str | os.PathLike[str] | Known]
+"""Lists of known deviations: a file, an entry, or several of either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +66,38 @@ PROFILES: dict[str, Profile] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Spelling:
+    """How an error writes an option, so that it can be typed as it stands; here as keyword arguments of Python.
+
+    ``names`` maps the options that are called otherwise there.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def option(self, name: str) -> str:
+        """The name of an option."""
+        return self.names.get(name, name)
+
+    def given(self, name: str, value: object) -> str:
+        """An option with its value."""
+        return f"{self.option(name)}={value!r}"
+
+    def several(self, name: str, value: str) -> str:
+        """An option that takes several names, with one of them."""
+        return f"{self.option(name)}=({value!r},)"
+
+
+PYTHON = Spelling()
+"""The spelling of keyword arguments."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """How subjects are checked; the fields are the options of ``rmspec check``."""
+    """How subjects are checked; the fields are the options of ``rmspec check``. Raises ``BadOption``.
+
+    ``formats`` and ``programs`` that are left empty are every format and the generated programs; ``known`` ``None`` is the
+    shipped list. ``call_timeout`` is how many seconds a subject may take for one call.
+    """
 
     profile: str = "ci"
     seed: int = 0
@@ -55,3 +112,206 @@ class Settings:
     policy: Policy = STRICT
     framework: str | None = None
     programs: tuple[Program, ...] | None = None
+    call_timeout: float = CALL_TIMEOUT
+
+    def __post_init__(self) -> None:
+        _validate({each.name: getattr(self, each.name) for each in fields(self)}, PYTHON)
+
+
+def make_settings(
+    subjects: Sequence[str] = (),
+    *,
+    profile: str = "ci",
+    seed: int = 0,
+    time_budget: float | None = None,
+    dialect: str | None = None,
+    device: str = "cpu",
+    formats: Iterable[str] = (),
+    without: Iterable[str] = (),
+    fail_fast: bool = False,
+    known: KnownLists = (),
+    no_known: bool = False,
+    baseline: str | None = None,
+    policy: str | Policy = STRICT,
+    framework: str | None = None,
+    call_timeout: float = CALL_TIMEOUT,
+    programs: Collection[Program] | None = None,
+    spelling: Spelling = PYTHON,
+) -> Settings:
+    """The settings of a check of ``subjects``, each option validated, in the words of ``spelling``.
+
+    ``known`` adds to the shipped list, ``no_known`` leaves out both. Raises ``BadOption`` for a value that cannot be used,
+    with the closest one that can, and ``BadKnownList`` for a list that cannot be read.
+    """
+    values: dict[str, Any] = {
+        "profile": profile,
+        "seed": seed,
+        "time_budget": time_budget,
+        "dialect": dialect,
+        "device": device,
+        "formats": _collected("formats", formats, spelling),
+        "without": _collected("without", without, spelling),
+        "fail_fast": fail_fast,
+        "baseline": baseline,
+        "policy": policy,
+        "framework": framework,
+        "call_timeout": call_timeout,
+        "programs": programs,
+    }
+    _validate(values, spelling)
+    check_framework(framework, subjects, spelling)
+    _flag("no_known", no_known, spelling)
+    lists = _known_lists(known, spelling)
+    if lists and no_known:
+        names = spelling.option("known"), spelling.option("no_known")
+        raise BadOption(f"{names[0]} and {names[1]} exclude each other", hint="leave one of them out")
+    return Settings(
+        **{
+            **values,
+            "formats": tuple(name for name in FORMATS if name in values["formats"]),
+            "without": frozenset(values["without"]),
+            "programs": None if programs is None else tuple(programs),
+            "policy": POLICIES[policy] if isinstance(policy, str) else policy,
+            "known": () if no_known else (*shipped(), *(entry for one in lists for entry in _entries(one))),
+        }
+    )
+
+
+def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
+    choose("profile", values["profile"], PROFILES)
+    if values["dialect"] not in (None, "specification"):
+        choose("dialect", values["dialect"], dialects())
+    if not isinstance(values["policy"], Policy):
+        choose("policy", values["policy"], POLICIES)
+    if values["framework"] is not None:
+        choose("framework", values["framework"], _own_frameworks())
+    for name in values["formats"]:
+        choose("format", name, FORMATS, where=spelling.option("formats"))
+    for name in values["without"]:
+        choose("feature", name, FEATURES, where=spelling.option("without"))
+    _whole("seed", values["seed"], spelling)
+    _positive("time_budget", values["time_budget"], spelling)
+    _positive("call_timeout", values["call_timeout"], spelling)
+    _flag("fail_fast", values["fail_fast"], spelling)
+    device = values["device"]
+    if not isinstance(device, str) or not device.strip():
+        raise BadOption(
+            f"{spelling.option('device')} names no device",
+            hint=f"write {spelling.given('device', 'cpu')}, or {spelling.given('device', 'cuda')}",
+        )
+    if values["baseline"] not in (None, "none"):
+        check_name(values["baseline"])
+    programs = () if values["programs"] is None else values["programs"]
+    if not isinstance(programs, Collection) or not all(isinstance(each, Program) for each in programs):
+        raise BadOption(
+            f"{spelling.option('programs')} is no collection of programs",
+            hint="rmspec.oracles.parse makes a Program of the JSON of a stored one",
+        )
+
+
+def check_subject(subject: object, *, call: str) -> None:
+    """Refuse what is neither a name nor has the ``Subject`` protocol; ``call`` is the function that it was given to.
+
+    Raises ``BadOption``, and ``UnknownSubject`` for a name that cannot lead to a subject.
+    """
+    if isinstance(subject, str):
+        check_name(subject)
+    elif isinstance(subject, type) or not isinstance(subject, Subject):
+        name = subject.__name__ if isinstance(subject, type) else f"an object of type {type(subject).__name__}"
+        raise BadOption(
+            f"{call} was given {name}, which is neither the name of a subject nor an object with the Subject protocol",
+            "a name says where the optimizer is, so that a counterexample can be reproduced elsewhere",
+            f"write {call}('torch'), or {call}('path/to/mine.py:Class')",
+        )
+
+
+def load_subject(subject: str | Subject, settings: Settings) -> Subject:
+    """The subject of a name under these settings; an object is one already. Raises the errors of ``load``.
+
+    ``BadOption`` where an object is given with a framework, or with the time of calls, which are for names.
+    """
+    if isinstance(subject, str):
+        return load(subject, framework=settings.framework, device=settings.device, call_timeout=settings.call_timeout)
+    for name, default in (("framework", None), ("call_timeout", CALL_TIMEOUT)):
+        value = getattr(settings, name)
+        if value != default:
+            raise BadOption(
+                f"{PYTHON.given(name, value)} is for a subject that is given by name",
+                "it would change nothing",
+                "leave it out, or name the subject, as in 'path/to/mine.py:Class'",
+            )
+    return subject
+
+
+def check_framework(framework: str | None, subjects: Sequence[str], spelling: Spelling = PYTHON) -> None:
+    """Refuse a framework that there is not, or that none of the subjects could be built on. Raises ``BadOption``."""
+    if framework is None:
+        return
+    choose("framework", framework, _own_frameworks())
+    registered = registered_names()
+    if any_own(subjects) or all(name in registered and registered[name].name == framework for name in subjects):
+        return
+    other = next(name for name in subjects if name not in registered or registered[name].name != framework)
+    found = f"has the framework {registered[other].name}" if other in registered else "is a process of its own"
+    raise BadOption(
+        f"{spelling.option('framework')} {framework!r} is for classes of your own, and {other} {found}",
+        "it would change nothing",
+        "leave it out, or name your class, as in path/to/mine.py:Class",
+    )
+
+
+def any_own(subjects: Sequence[str]) -> bool:
+    """Whether one of the subjects may be a class or a factory of the user's, which alone have a framework to be named."""
+    return any(name not in registered_names() and not name.startswith("process:") for name in subjects)
+
+
+def _own_frameworks() -> list[str]:
+    return [each.name for each in frameworks() if each.users]
+
+
+def _known_lists(known: KnownLists, spelling: Spelling) -> list[str | os.PathLike[str] | Known]:
+    given: Any = known
+    lists = [given] if isinstance(given, str | os.PathLike | Known) or not isinstance(given, Iterable) else list(given)
+    for each in lists:
+        if not isinstance(each, str | os.PathLike | Known):
+            raise BadOption(
+                f"{spelling.given('known', each)} is neither a file nor a known deviation",
+                hint=f"write {spelling.given('known', 'known.toml')}",
+            )
+    return lists
+
+
+def _entries(known: str | os.PathLike[str] | Known) -> tuple[Known, ...]:
+    return (known,) if isinstance(known, Known) else read_known(Path(known))
+
+
+def _collected(name: str, values: Iterable[str], spelling: Spelling) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise BadOption(
+            f"{spelling.given(name, values)} is no collection of names",
+            hint=f"write {spelling.several(name, str(values))}",
+        )
+    # Of several names that are wrong the first is named: of a set the first in order, in every process the same.
+    return tuple(sorted(values, key=str) if isinstance(values, Set) else values)
+
+
+def _whole(name: str, value: object, spelling: Spelling) -> None:
+    hint = f"give a whole number from 0 on, as in {spelling.given(name, 1)}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise BadOption(f"{spelling.given(name, value)} is not a whole number", hint=hint)
+    if value < 0:
+        raise BadOption(f"{spelling.given(name, value)} is negative", hint=hint)
+
+
+def _positive(name: str, value: object, spelling: Spelling) -> None:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if value is not None and not (number and value > 0 and math.isfinite(value)):  # type: ignore[operator, arg-type]
+        raise BadOption(
+            f"{spelling.given(name, value)} is not a number of seconds above zero",
+            hint=f"write it as {spelling.given(name, 30)}",
+        )
+
+
+def _flag(name: str, value: object, spelling: Spelling) -> None:
+    if not isinstance(value, bool):
+        raise BadOption(f"{spelling.given(name, value)} is neither True nor False", hint=f"write {name}=True")

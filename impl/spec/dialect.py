@@ -35,7 +35,7 @@ class UnknownDialect(RmspecError, ValueError):
     def __init__(self, name: str, names: Iterable[str] = ()) -> None:
         names = tuple(names or DIALECTS)
         super().__init__(f"unknown dialect {name!r}{nearest(name, names)}", hint=f"choose from {', '.join(names)}")
-        self.args = (name,)
+        self.args = (name, names)
         self.name = name
         self.closest = closest(name, names)
 

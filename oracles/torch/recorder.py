@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.errors import BadOption
 from rmspec.oracles.recordings.reader import Fill, RecordedGroup, RecordedParam, RecordedStep, Scalar, Source
 from rmspec.oracles.recordings.writer import Writer
 from rmspec.oracles.torch.arrays import to_numpy
@@ -33,8 +33,8 @@ __all__ = ["CannotRecord", "Recorder", "positions"]
 _Arrays = dict[int, dict[str, NDArray[Any]]]
 
 
-class CannotRecord(InputProblem):
-    """What is to be recorded is no optimizer of torch, or an argument of ``record`` is out of its range."""
+class CannotRecord(BadOption):
+    """The object to be recorded is no optimizer of torch, or an argument of ``record`` is out of its range."""
 
 
 class Recorder:

@@ -64,6 +64,7 @@ from rmspec.oracles.errors import (
 )
 from rmspec.oracles.program.program import Call, Param, Step, _converter
 from rmspec.oracles.subject import (
+    CALL_TIMEOUT,
     EDITS,
     OPTIONS,
     Capabilities,
@@ -77,8 +78,6 @@ from rmspec.oracles.wire.channel import WireProcess
 
 __all__ = ["ProcessSession", "ProcessSubject"]
 
-TIMEOUT = 60.0
-
 
 class ProcessSubject:
     """A subject in a process of its own; ``name`` is ``process:`` and its command, split as a shell would.
@@ -91,7 +90,7 @@ class ProcessSubject:
     framework = "process"
     baselines: tuple[str, ...] = ()
 
-    def __init__(self, name: str, *, timeout: float = TIMEOUT, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, *, timeout: float = CALL_TIMEOUT, variables: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.timeout = timeout
         self.variables = dict(variables or {})

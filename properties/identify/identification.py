@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialects
-from rmspec.oracles.loader import load
-from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities, Subject
 from rmspec.properties.identify import families
 from rmspec.properties.identify.answer import Contradiction, Identification, Neighbour, Switch
 from rmspec.properties.identify.elimination import Elimination
@@ -19,6 +19,7 @@ from rmspec.properties.identify.questions import Questions, widest
 from rmspec.properties.identify.separation import Separation
 from rmspec.properties.identify.update import Unexplained, Update, explained, resting
 from rmspec.properties.search.fitting import restrict
+from rmspec.properties.settings import check_subject, load_subject, make_settings
 
 __all__ = ["identify", "told"]
 
@@ -33,16 +34,32 @@ _CLAUSES = {
 }
 
 
-def identify(subject: str | Subject, *, formats: tuple[str, ...] = ()) -> Identification:
-    """Which RMSprop a subject is, found out with a few dozen short programs on one element.
+def identify(
+    subject: str | Subject,
+    *,
+    formats: Iterable[str] = (),
+    device: str = "cpu",
+    framework: str | None = None,
+    call_timeout: float = CALL_TIMEOUT,
+) -> Identification:
+    """Identify which RMSprop a subject is, with a few dozen short programs on one element.
 
-    ``subject`` is a name, or an object with the ``Subject`` protocol; ``formats`` leaves only these number formats.
-    Raises the errors of ``rmspec.oracles.load``, and ``SubjectFailed`` where it cannot be driven.
+    ``subject`` is a name, or an object with the ``Subject`` protocol; ``formats`` leaves only these number formats. The
+    arguments are the options of ``rmspec identify``. Raises ``BadOption`` for one that cannot be used, the errors of
+    ``rmspec.oracles.load``, and ``SubjectFailed`` where the subject cannot be driven.
     """
-    loaded = load(subject) if isinstance(subject, str) else subject
+    check_subject(subject, call="identify")
+    settings = make_settings(
+        (subject,) if isinstance(subject, str) else (),
+        device=device,
+        formats=formats,
+        framework=framework,
+        call_timeout=call_timeout,
+    )
+    loaded = load_subject(subject, settings)
     begin = time.monotonic()
     prober = Prober(loaded)
-    found = _identified(loaded, restrict(loaded.capabilities(), formats, frozenset()), prober)
+    found = _identified(loaded, restrict(loaded.capabilities(), settings.formats, frozenset()), prober)
     return replace(
         found,
         framework=loaded.framework,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from rmspec.oracles.loader import check_name
 from rmspec.properties.identify.answer import Identification, Standing
-from rmspec.properties.settings import Settings
-from rmspec.reports.config.options import check_framework, formats_named
+from rmspec.properties.settings import Settings, make_settings
+from rmspec.reports.config.options import COMMAND_LINE, formats_listed
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
-from rmspec.reports.problems import BadOption
 from rmspec.reports.readers import identification_json
 from rmspec.reports.run.jobs import Identified, Identify
 from rmspec.reports.run.one_job import Stopped, asked
@@ -68,15 +66,14 @@ def identify(options: IdentifyOptions) -> ExitCode:
 
 def _resolved(options: IdentifyOptions) -> Settings:
     check_name(options.subject)
-    check_framework(options.framework, (options.subject,))
-    formats = formats_named(options.dtype)
-    if not options.device.strip():
-        raise BadOption("--device names no device", hint="write --device cpu, or --device cuda")
-    if not (options.call_timeout > 0 and math.isfinite(options.call_timeout)):
-        raise BadOption(
-            f"--call-timeout {options.call_timeout:g} is not a number of seconds above zero",
-            hint="write it as --call-timeout 30",
-        )
+    settings = make_settings(
+        (options.subject,),
+        device=options.device,
+        formats=formats_listed(options.dtype),
+        framework=options.framework,
+        call_timeout=options.call_timeout,
+        spelling=COMMAND_LINE,
+    )
     if options.json is not None:
         check_writable(options.json, "--json")
-    return Settings(device=options.device, formats=formats, framework=options.framework)
+    return settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
@@ -16,8 +15,8 @@ from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.reader import is_recording
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
-from rmspec.properties.known import Known, read_known, shipped
-from rmspec.properties.settings import Settings
+from rmspec.properties.settings import Settings, make_settings
+from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.jobs import Replay, Replayed
@@ -83,7 +82,7 @@ def repro(options: ReproOptions) -> ExitCode:
 def _recording(options: ReproOptions) -> ExitCode:
     from rmspec.reports.cli.repro_recording import repro_recording
 
-    _valid(options)
+    settings = _settings(options)
     if options.baseline is not None:
         raise BadOption(
             "--baseline is for stored programs",
@@ -95,28 +94,28 @@ def _recording(options: ReproOptions) -> ExitCode:
         subject=options.subject,
         dialect=options.dialect,
         policy=options.policy,
-        known=_known(options),
+        known=settings.known or (),
         fail_on_hazards=options.fail_on == "hazards",
         call_timeout=options.call_timeout,
         to_json=options.json,
     )
 
 
-def _valid(options: ReproOptions) -> None:
-    if options.baseline not in (None, "none"):
-        check_name(str(options.baseline))
+def _settings(options: ReproOptions, stored: Program | None = None, *, dialect: str | None = None) -> Settings:
+    """The settings of a replay: as typed, else as stored with the program. Raises ``InputProblem``."""
     if options.fail_on is not None:
         choose("value of --fail-on", options.fail_on, ["hazards"])
-    if options.known is not None and options.no_known:
-        raise BadOption("--known and --no-known exclude each other", hint="leave one of them out")
-    if not options.call_timeout > 0:
-        raise BadOption(
-            f"--call-timeout {options.call_timeout:g} is not above zero", hint="write it as --call-timeout 30"
-        )
-
-
-def _known(options: ReproOptions) -> tuple[Known, ...]:
-    return () if options.no_known else (*shipped(), *(read_known(Path(options.known)) if options.known else ()))
+    return make_settings(
+        dialect=dialect if options.dialect is None else options.dialect,
+        device=(stored and stored.device) or "cpu",
+        known=() if options.known is None else options.known,
+        no_known=options.no_known,
+        baseline=options.baseline,
+        policy=options.policy or (stored and stored.policy) or "strict",
+        framework=(stored and stored.framework) or None,
+        call_timeout=options.call_timeout,
+        spelling=COMMAND_LINE,
+    )
 
 
 def script(options: ReproOptions) -> ExitCode:
@@ -166,7 +165,6 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
             raise
         why = "; ".join(part for part in (f"{options.file} was found on {name}", error.why) if part)
         raise InputProblem(error.what, why, "go to where that is, or say --subject NAME") from None
-    _valid(options)
     if program.clause and program.clause not in CLAUSES:
         raise MalformedProgram(
             f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"
@@ -175,14 +173,9 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
     stated = (
         None if other or not program.dialect else choose("dialect", program.dialect, dialects(), where=options.file)
     )
-    settings = Settings(
-        dialect=stated if options.dialect is None else choose("dialect", options.dialect, dialects()),
-        device=program.device or "cpu",
-        known=_known(options),
-        baseline=options.baseline,
-        policy=POLICIES[choose("policy", options.policy or program.policy or "strict", POLICIES, where=options.file)],
-        framework=program.framework or None,
-    )
+    if program.policy and options.policy is None:
+        choose("policy", program.policy, POLICIES, where=options.file)
+    settings = _settings(options, program, dialect=stated)
     return replace(program, subject=name, dialect=options.dialect or ("" if other else program.dialect)), settings
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rmspec.oracles.errors import InputProblem
-from rmspec.reports.config.options import CheckOptions, any_own, resolve
+from rmspec.properties.settings import any_own
+from rmspec.reports.config.options import CheckOptions, resolve
 from rmspec.reports.config.pyproject import KEYS, config_file, read_config
 from rmspec.reports.text import plain
 

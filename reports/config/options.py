@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.arithmetic.policy import POLICIES
-from rmspec.oracles.dialects import dialects
 from rmspec.oracles.loader import check_name
-from rmspec.oracles.registry import frameworks, registered_names
-from rmspec.oracles.subject import FEATURES
-from rmspec.properties.known import read_known, shipped
-from rmspec.properties.settings import PROFILES, Settings
+from rmspec.properties.settings import Settings, Spelling, make_settings
 from rmspec.reports.outputs import check_folder, check_writable
 from rmspec.reports.problems import BadOption, choose
 
-__all__ = ["CheckOptions", "any_own", "check_framework", "formats_named", "listed", "resolve"]
+__all__ = ["COMMAND_LINE", "CheckOptions", "formats_listed", "listed", "resolve"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,41 +57,49 @@ class CheckOptions:
         return {option: path for option, path in given.items() if path is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class _CommandLine(Spelling):
+    """Options as they are typed on the command line."""
+
+    def option(self, name: str) -> str:
+        return f"--{self.names.get(name, name).replace('_', '-')}"
+
+    def given(self, name: str, value: object) -> str:
+        return f"{self.option(name)} {f'{value:g}' if isinstance(value, float) else value}"
+
+    def several(self, name: str, value: str) -> str:
+        return self.given(name, value)
+
+
+COMMAND_LINE = _CommandLine({"formats": "dtype"})
+"""The spelling of the command line."""
+
+
 def resolve(options: CheckOptions) -> Settings:
     """The settings of the check that these options ask for. Raises ``InputProblem``."""
     _subjects(options)
-    choose("profile", options.profile, PROFILES)
-    if options.dialect is not None and options.dialect != "specification":
-        choose("dialect", options.dialect, dialects())
-    choose("policy", options.policy, POLICIES)
-    check_framework(options.framework, options.subjects)
-    formats = formats_named(options.dtype)
-    without = frozenset(choose("feature", name, FEATURES, where="--without") for name in listed(options.without))
     if options.fail_on is not None:
         choose("value of --fail-on", options.fail_on, ["hazards"])
-    if options.seed < 0:
-        raise BadOption(f"--seed {options.seed} is negative", hint="give a whole number from 0 on, as in --seed 1")
-    _positive("--time-budget", options.time_budget)
-    _positive("--call-timeout", options.call_timeout)
-    if not options.device.strip():
-        raise BadOption("--device names no device", hint="write --device cpu, or --device cuda")
-    if options.known is not None and options.no_known:
-        raise BadOption("--known and --no-known exclude each other", hint="leave one of them out")
-    _outputs(options)
-    return Settings(
+    settings = make_settings(
+        options.subjects,
         profile=options.profile,
         seed=options.seed,
         time_budget=options.time_budget,
         dialect=options.dialect,
         device=options.device,
-        formats=tuple(name for name in FORMATS if name in formats),
-        without=without,
+        formats=formats_listed(options.dtype),
+        without=listed(options.without),
         fail_fast=options.fail_fast,
-        known=() if options.no_known else (*shipped(), *(read_known(Path(options.known)) if options.known else ())),
+        known=() if options.known is None else options.known,
+        no_known=options.no_known,
         baseline=options.baseline,
-        policy=POLICIES[options.policy],
+        policy=options.policy,
         framework=options.framework,
+        call_timeout=options.call_timeout,
+        spelling=COMMAND_LINE,
     )
+    _outputs(options)
+    return settings
 
 
 def listed(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,8 +107,8 @@ def listed(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
-def formats_named(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The number formats that ``--dtype`` names, each known. Raises ``BadOption``, also where it names none."""
+def formats_listed(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in the values of ``--dtype``. Raises ``BadOption`` for a value without any."""
     for value in values:
         if not listed((value,)):
             raise BadOption(
@@ -116,29 +116,7 @@ def formats_named(values: tuple[str, ...]) -> tuple[str, ...]:
                 "every format would be meant",
                 "leave it out, or write --dtype float32",
             )
-    return tuple(choose("dtype", name, FORMATS) for name in listed(values))
-
-
-def check_framework(framework: str | None, subjects: Sequence[str]) -> None:
-    """Refuse a ``--framework`` that there is not, or that none of the subjects could be built on. Raises ``BadOption``."""
-    if framework is None:
-        return
-    choose("framework", framework, [each.name for each in frameworks() if each.users])
-    registered = registered_names()
-    if any_own(subjects) or all(name in registered and registered[name].name == framework for name in subjects):
-        return
-    other = next(name for name in subjects if name not in registered or registered[name].name != framework)
-    found = f"has the framework {registered[other].name}" if other in registered else "is a process of its own"
-    raise BadOption(
-        f"--framework {framework!r} is for classes of your own, and {other} {found}",
-        "it would change nothing",
-        "leave it out, or name your class, as in path/to/mine.py:Class",
-    )
-
-
-def any_own(subjects: Sequence[str]) -> bool:
-    """Whether one of the subjects may be a class or a factory of the user's, which is what ``--framework`` is about."""
-    return any(name not in registered_names() and not name.startswith("process:") for name in subjects)
+    return listed(values)
 
 
 def _subjects(options: CheckOptions) -> None:
@@ -150,13 +128,6 @@ def _subjects(options: CheckOptions) -> None:
         )
     for name in options.subjects:
         check_name(name)
-    if options.baseline not in (None, "none"):
-        check_name(str(options.baseline))
-
-
-def _positive(option: str, value: float | None) -> None:
-    if value is not None and not (value > 0 and math.isfinite(value)):
-        raise BadOption(f"{option} {value:g} is not a number of seconds above zero", hint=f"write it as {option} 30")
 
 
 def _outputs(options: CheckOptions) -> None:

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import CannotImport, InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.loader import load
+from rmspec.oracles.subject import CALL_TIMEOUT
 from rmspec.properties.check import examine, generated
 from rmspec.properties.identify.identification import identify
 from rmspec.properties.recordings.reproduction import reproduced
@@ -45,6 +46,8 @@ from rmspec.reports.run.jobs import (
 from rmspec.reports.run.replay import replay
 
 __all__ = ["serve"]
+
+_GRACE = 5.0  # seconds by which the parent, which says where a subject hangs, notices it before its worker does
 
 
 def serve(connection: Connection, log: str) -> None:
@@ -140,7 +143,12 @@ class _Service:
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:
             try:
-                loaded = load(name, framework=settings.framework, device=settings.device)
+                loaded = load(
+                    name,
+                    framework=settings.framework,
+                    device=settings.device,
+                    call_timeout=max(CALL_TIMEOUT, settings.call_timeout) + _GRACE,
+                )
             except KeyboardInterrupt:
                 # Its own: a Ctrl-C at the terminal does not get here.
                 hint = "mend the file; python runs it as it is"

@@ -75,7 +75,10 @@ CASES = {
     "file without a class": (["check", "mine.py"], "write mine.py:ClassName"),
     "profile": (["check", "torch", "--profile", "smok"], "unknown profile 'smok'; did you mean smoke?"),
     "dialect": (["check", "torch", "--dialect", "kears3"], "did you mean keras3?"),
-    "dtype": (["check", "torch", "--dtype", "float32,floa64"], "unknown dtype 'floa64'; did you mean float64?"),
+    "dtype": (
+        ["check", "torch", "--dtype", "float32,floa64"],
+        "unknown format 'floa64' in --dtype; did you mean float64?",
+    ),
     "feature": (["check", "torch", "--without", "momentm"], "did you mean momentum?"),
     "policy": (["check", "torch", "--policy", "fastmath"], "did you mean fast-math?"),
     "empty dtype": (["check", "torch", "--dtype", ""], "--dtype '' names no format"),
