@@ -11,7 +11,15 @@ from programs import Spoilt
 
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles import loader
-from rmspec.oracles.errors import CannotImport, CannotStart, InputProblem, NotAnOptimizer, UnknownSubject, Unsupported
+from rmspec.oracles.errors import (
+    BadOption,
+    CannotImport,
+    CannotStart,
+    InputProblem,
+    NotAnOptimizer,
+    UnknownSubject,
+    Unsupported,
+)
 from rmspec.oracles.loader import check_name, load
 
 SUBJECT = Spoilt()
@@ -296,7 +304,7 @@ def test_a_framework_that_is_not_installed_is_unsupported_with_its_install_line(
 
 def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
     """--framework takes the names of the registry."""
-    with pytest.raises(UnknownSubject, match="unknown framework 'torhc'") as caught:
+    with pytest.raises(BadOption, match="unknown framework 'torhc'") as caught:
         load(write("mine.py", "def make(params): pass") + ":make", framework="torhc")
     assert "torch" in caught.value.hint
 
