@@ -27,6 +27,7 @@ from rmspec.impl.spec.dialect import DIALECTS, Defaults, Dialect
 from rmspec.oracles.registry import frameworks
 from rmspec.reports.cli.main import _check, _group
 from rmspec.reports.config.schema import config_schema
+from rmspec.reports.verification.blindspots import blind_spots
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("impl", "oracles", "properties", "reports")
@@ -193,14 +194,10 @@ def python() -> str:
     return "\n\n".join(parts)
 
 
-def readme(title: str) -> Callable[[], str]:
-    """The section of the README under a heading, whose truth is tested there."""
-
-    def section() -> str:
-        text = (ROOT / "README.md").read_text("utf-8").split(f"\n## {title}\n", 1)[1]
-        return re.split(r"^## ", text, maxsplit=1, flags=re.M)[0].strip()
-
-    return section
+def declared_blind_spots() -> str:
+    """A list of the declared blind spots."""
+    *spots, last = map(_plain, blind_spots())
+    return "\n".join([*(f"- {spot};" for spot in spots), f"- {last}."])
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -213,10 +210,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "schemas": schemas,
     "python": python,
-    "exit-codes": readme("Exit codes"),
-    "blind-spots": readme("Blind spots"),
-    "verdicts": readme("What a run says"),
-    "profiles": readme("Profiles"),
+    "blind-spots": declared_blind_spots,
 }
 """What can be asked for by name."""
 

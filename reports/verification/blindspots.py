@@ -1,4 +1,4 @@
-"""The declared blind spots: what rmspec does not check, whatever a report says. The README has the same list."""
+"""The declared blind spots: what rmspec does not check, whatever a report says."""
 
 from __future__ import annotations
 

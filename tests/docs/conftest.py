@@ -1,20 +1,9 @@
-"""A folder like that of a reader who follows the README from its top: the examples, and ``rmspec`` on the path."""
+"""The surroundings of a reader who follows a page: ``rmspec`` and ``python`` on the path, and no job of a CI around."""
 
 import os
-import shutil
 import sys
-from pathlib import Path
 
 import pytest
-
-EXAMPLES = Path(__file__).parent / "examples"
-
-
-@pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("desk")
-    shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
-    return folder
 
 
 @pytest.fixture(scope="session")

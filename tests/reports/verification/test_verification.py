@@ -16,7 +16,6 @@ from rmspec.oracles.faults import FAULTS
 from rmspec.reports.files import json as json_report
 from rmspec.reports.readers.json_reader import deviation_of
 from rmspec.reports.stored import program_file
-from rmspec.reports.verification.blindspots import blind_spots
 from rmspec.reports.verification.document import VERDICTS, verified, worst_of
 from rmspec.reports.verification.figures import nan_reach, step_map, trajectories
 from rmspec.reports.verification.interpretations import behaviour
@@ -327,12 +326,6 @@ class TestTheRest:
         seen = next(each for each in subject["clauses"] if each["verdict"] == "observed")
         assert behaviour(subject, seen["id"])["behaviour"] == seen["reason"]
         assert behaviour(whole()["subjects"][2], "update")["behaviour"] == f"gone:x needs {NASTY}"
-
-    def test_the_blind_spots_are_those_of_the_readme(self) -> None:
-        """Word for word, code marks aside."""
-        section = (ROOT / "README.md").read_text("utf-8").split("\n## Blind spots\n")[1].split("\n## ")[0]
-        listed = [line[2:].rstrip(";.").replace("`", "") for line in section.splitlines() if line.startswith("- ")]
-        assert listed == list(blind_spots())
 
     def test_the_strength_is_of_the_faults_that_are_shipped(self) -> None:
         """Each fault was measured, its class has a title, and the versions are told."""
