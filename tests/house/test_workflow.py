@@ -45,7 +45,9 @@ def test_the_hook_before_a_commit_has_the_version_of_the_constraints() -> None:
 
 def test_the_local_hook_runs_tests_that_there_are() -> None:
     """A test that was moved takes its hook along."""
-    hooks = [hook for repo in load(".pre-commit-config.yaml")["repos"] if repo["repo"] == "local" for hook in repo["hooks"]]
+    hooks = [
+        hook for repo in load(".pre-commit-config.yaml")["repos"] if repo["repo"] == "local" for hook in repo["hooks"]
+    ]
     named = [word for hook in hooks for word in hook["entry"].split() if word.startswith("tests/")]
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
