@@ -25,7 +25,7 @@ from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS, Defaults, Dialect
 from rmspec.oracles.registry import frameworks
-from rmspec.reports.cli.main import _check, _group
+from rmspec.reports.cli.main import _group
 from rmspec.reports.config.schema import config_schema
 from rmspec.reports.verification.blindspots import blind_spots
 
@@ -149,7 +149,7 @@ def policies() -> str:
 def configuration() -> str:
     """A table of the keys of ``[tool.rmspec]``, from its schema."""
     rows = []
-    for key, found in config_schema(_check)["properties"].items():
+    for key, found in config_schema()["properties"].items():
         names = found.get("enum") or [
             name
             for each in found.get("anyOf", ())

@@ -115,10 +115,15 @@ class SubjectResult:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins: which subjects, with which settings, in which environment."""
+    """A run begins: its subjects, its settings and environment, and what the reports need to know of it.
+
+    ``fail_on_hazards`` says that hazards fail the run, ``repro_dir`` where its programs are stored, if they are.
+    """
 
     subjects: tuple[str, ...]
     environment: Mapping[str, str]
+    fail_on_hazards: bool = False
+    repro_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +172,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over; ``complete`` is false when it was interrupted."""
+    """The run is over; ``complete`` is false when it was interrupted, ``internal`` true when rmspec itself failed."""
 
     complete: bool
     seconds: float
+    internal: bool = False
 
 
 Event = RunStarted | SubjectStarted | Progress | DeviationFound | Standing | SubjectFinished | RunFinished

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rmspec.reports.exit_codes import ExitCode, exit_code
+    from rmspec.reports.exit_codes import ExitCode
+    from rmspec.reports.gate import exit_code
     from rmspec.reports.record import Record, Reporter
 
 __all__ = ["ExitCode", "Record", "Reporter", "exit_code"]
 
 _PLACES = {
     "ExitCode": "exit_codes",
-    "exit_code": "exit_codes",
+    "exit_code": "gate",
     "Record": "record",
     "Reporter": "record",
 }

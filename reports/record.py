@@ -1,64 +1,82 @@
-"""What a reporter is, and the record of a run that those keep who can say nothing before it is over."""
+"""The record of a run, and what a reporter is.
+
+A report is made of the whole record, whose ``gate`` is the decision that the exit code follows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rmspec.properties.events import Event, RunFinished, RunStarted, SubjectFinished, SubjectResult
+from rmspec.reports.gate import Gate, decide
 
-__all__ = ["Document", "Record", "Reporter", "recorded"]
+__all__ = ["Document", "Record", "Recorder", "Reporter", "record_of"]
 
 
 class Reporter(Protocol):
-    """Listens to a run. Reporters know nothing of each other; an event that one has no use for, it ignores."""
+    """Listens to a run. Reporters know nothing of each other, and ignore the events of no use to them."""
 
     def handle(self, event: Event) -> None:
-        """Take note of one event; they come in the order in which things happened."""
+        """Take note of one event; they come in the order of what happened."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run as it ended: its start, one result for each subject in the order of the command line, and its end."""
+    """A run as it ended: its start, one result for each subject in the order of the command line, its end, the decision."""
 
     started: RunStarted
     results: tuple[SubjectResult, ...]
     finished: RunFinished
-
-
-def recorded(events: list[Event]) -> Record:
-    """The record of a list of events that ends with ``RunFinished``. Raises ``ValueError`` for one that does not."""
-    kept: list[Record] = []
-
-    def keep(record: Record) -> str:
-        kept.append(record)
-        return ""
-
-    document = Document(render=keep, write=lambda text: None)
-    for event in events:
-        document.handle(event)
-    if not kept:
-        raise ValueError("the events do not end with RunFinished")
-    return kept[0]
+    gate: Gate
 
 
 @dataclass(slots=True)
-class Document:
-    """A reporter that renders the whole run as one text when it is over: ``render`` makes it, ``write`` takes it."""
+class Recorder:
+    """A reporter that keeps the record of the run; ``record`` is ``None`` until the end."""
 
-    render: Callable[[Record], str]
-    write: Callable[[str], None]
+    record: Record | None = None
     _started: RunStarted = field(default_factory=lambda: RunStarted((), {}))
     _results: list[SubjectResult] = field(default_factory=list)
 
     def handle(self, event: Event) -> None:
-        """Collect the results, and write at the end."""
+        """Collect the results."""
         match event:
             case RunStarted():
                 self._started = event
             case SubjectFinished(result=result):
                 self._results.append(result)
             case RunFinished():
-                self.write(self.render(Record(self._started, tuple(self._results), event)))
+                gate = decide(
+                    self._results,
+                    complete=event.complete,
+                    internal=event.internal,
+                    fail_on_hazards=self._started.fail_on_hazards,
+                )
+                self.record = Record(self._started, tuple(self._results), event, gate)
+
+
+@dataclass(slots=True)
+class Document(Recorder):
+    """A reporter that renders the whole run as one text at its end: ``render`` makes it, ``write`` takes it."""
+
+    render: Callable[[Record], str] = field(kw_only=True)
+    write: Callable[[str], None] = field(kw_only=True)
+
+    def handle(self, event: Event) -> None:
+        """Collect the results, and write at the end."""
+        Recorder.handle(self, event)
+        if isinstance(event, RunFinished) and self.record is not None:
+            self.write(self.render(self.record))
+
+
+def record_of(events: Iterable[Event]) -> Record:
+    """The record of events up to ``RunFinished``. Raises ``ValueError`` where they do not come to it."""
+    recorder = Recorder()
+    for event in events:
+        recorder.handle(event)
+    if recorder.record is None:
+        raise ValueError("the events do not end with RunFinished")
+    return recorder.record

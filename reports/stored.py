@@ -1,7 +1,7 @@
-"""Stored programs: the file of each counterexample in ``--repro-dir``, its text, and what to type to replay it.
+"""Stored programs: the file of each counterexample in ``--repro-dir``, its text, and the commands to replay it.
 
-New deviations stand in the folder itself, what does not fail the gate by itself in folders below it: ``known``,
-``inherited`` and ``hazards``.
+New deviations stand in the folder itself; known and inherited ones and hazards, which do not fail a run by default, in
+folders of their own below it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse, to_json
-from rmspec.properties.events import Deviation
+from rmspec.properties.events import Deviation, RunStarted
 
 __all__ = ["FOLDERS", "file_commands", "program_file", "program_text", "read_program", "repro_commands"]
 
@@ -38,12 +37,12 @@ def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Dev
 
 
 def program_text(program: Program) -> str:
-    """A program as its file holds it."""
+    """The text of the file of a program."""
     return json.dumps(to_json(program), indent=1) + "\n"
 
 
 def read_program(path: str) -> Program:
-    """The program in a file. Raises ``MalformedProgram``, which says what is wrong with the file or its text."""
+    """Read the program in a file. Raises ``MalformedProgram`` for a bad file or text."""
     try:
         text = Path(path).read_text("utf-8")
     except UnicodeDecodeError:
@@ -56,23 +55,17 @@ def read_program(path: str) -> Program:
     return parse(text, where=path)
 
 
-def repro_commands(
-    folder: str | None,
-    subjects: Sequence[str],
-    name: str,
-    deviation: Deviation,
-    environment: Mapping[str, str] = MappingProxyType({}),
-) -> list[str]:
-    """What to type to replay a deviation; first to store it, where the run was not given a folder.
+def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list[str]:
+    """List the commands to replay a deviation of subject ``name``.
 
-    ``environment`` is that of the run: the same settings find the same deviation again.
+    Where the run stores no programs, the first command does: with the same settings it finds the same deviation again.
     """
-    file = program_file(folder or "repro", subjects, name, deviation)
-    store = [] if folder else [_again(name, environment)]
+    file = program_file(started.repro_dir or "repro", started.subjects, name, deviation)
+    store = [] if started.repro_dir else [_check_again(name, started.environment)]
     return [*store, *file_commands(file)]
 
 
-def _again(name: str, environment: Mapping[str, str]) -> str:
+def _check_again(name: str, environment: Mapping[str, str]) -> str:
     words = ["rmspec", "check", shlex.quote(name)]
     for key, default in _OPTIONS.items():
         value = environment.get(key, default)
@@ -93,17 +86,17 @@ _OPTIONS = {
     "without": "",
     "baseline": "",
 }
-"""The settings that a run tells of, with the default of the command line."""
+"""The settings in the environment of a run, with the defaults of the command line."""
 
 
 def file_commands(file: str) -> list[str]:
-    """What to type to replay a stored program, and to print its script."""
+    """List the commands to replay a stored program, and to print its script."""
     return [f"rmspec repro {shlex.quote(file)}", f"rmspec script {shlex.quote(file)}"]
 
 
 def _slug(subjects: Sequence[str], name: str) -> str:
     plain = _plain(name)
-    if sum(_plain(other) == plain for other in subjects) <= 1:
+    if sum(_plain(subject) == plain for subject in subjects) <= 1:
         return plain
     return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 

@@ -16,6 +16,7 @@ import click
 
 from rmspec.impl.errors import RmspecError
 from rmspec.reports.cli.known import known
+from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.environment import version
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import (
@@ -126,68 +127,43 @@ def _group(ctx: click.Context) -> int:
     return ExitCode.CONFORMS
 
 
-_VERDICT = (
-    click.option("--known", type=str, metavar="FILE", help="More known deviations (TOML), beside rmspec's own."),
-    click.option("--no-known", is_flag=True, help="Let no deviation count as known."),
-    click.option("--baseline", type=str, metavar="SUBJECT|none", help="Whose habits count as inherited."),
-    click.option("--fail-on", type=str, metavar="hazards", help="Fail on hazards of the formula as well."),
-)
-_CALL_TIMEOUT = click.option(
-    "--call-timeout",
-    type=float,
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longer is a hang; loading has 120 s at least.",
-)
-
-
 def _with(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
     for option in reversed(options):
         command = option(command)
     return command
 
 
+_TYPES: dict[Kind, type] = {"text": str, "path": str, "names": str, "integer": int, "number": float}
+
+
+def _option(name: str) -> Callable[[_Command], _Command]:
+    """Make the option of a row of ``KEYS``."""
+    key = KEYS[name]
+    flags = [f"--{name}", *([key.short] if key.short else [])]
+    if key.off:
+        return click.option(f"--{name}/--no-{name}", default=False, help=key.help)
+    if key.kind == "switch":
+        return click.option(*flags, is_flag=True, help=key.help)
+    return click.option(
+        *flags,
+        type=_TYPES[key.kind],
+        multiple=key.kind == "names",
+        default=key.default,
+        show_default=key.default is not None,
+        metavar=key.metavar or None,
+        help=key.help,
+    )
+
+
+_CALL_TIMEOUT = _option("call-timeout")
+
+
 def _verdict_options(command: _Command) -> _Command:
-    return _with(command, _VERDICT)
+    return _with(command, [_option(name) for name in ("known", "no-known", "baseline", "fail-on")])
 
 
 def _check_options(command: _Command) -> _Command:
-    text, path = str, str
-    return _with(
-        command,
-        (
-            click.option("--profile", type=text, default="ci", show_default=True, help="How much: smoke, ci or deep."),
-            click.option("--seed", type=int, default=0, show_default=True, help="Which programs are searched."),
-            click.option(
-                "--time-budget", type=float, metavar="SECONDS", help="Search each subject no longer than this."
-            ),
-            click.option(
-                "--dialect", type=text, metavar="NAME", help="Compare with this dialect, not the subject's own."
-            ),
-            click.option("--device", type=text, default="cpu", show_default=True, help="Where the parameters live."),
-            click.option("--dtype", type=text, multiple=True, metavar="NAME,...", help="Check these formats alone."),
-            click.option("--policy", type=text, default="strict", show_default=True, help="What the hardware may do."),
-            click.option(
-                "--framework", type=text, metavar="NAME", help="What your class is built on, if not detected."
-            ),
-            click.option("--without", type=text, multiple=True, metavar="FEATURE,...", help="Do not exercise these."),
-            click.option(
-                "--fail-fast/--no-fail-fast", default=False, help="Stop a subject at its first new deviation."
-            ),
-            *_VERDICT,
-            _CALL_TIMEOUT,
-            click.option("--json", type=path, metavar="FILE", help="Write the report as JSON; - is standard output."),
-            click.option("--junit", type=path, metavar="FILE", help="Write the report as JUnit XML."),
-            click.option("--sarif", type=path, metavar="FILE", help="Write the findings as SARIF, for code scanning."),
-            click.option("--badge", type=path, metavar="FILE", help="Write the verdict as a shields.io badge."),
-            click.option("--ndjson", type=path, metavar="FILE", help="Log each event as a JSON line when it happens."),
-            click.option("--html", type=path, metavar="FILE", help="Write the report as one HTML page."),
-            click.option("--markdown", type=path, metavar="FILE", help="Write the report as Markdown."),
-            click.option("--repro-dir", type=path, metavar="DIR", help="Write each counterexample there."),
-            click.option("-q", "--quiet", is_flag=True, help="Print the verdicts alone."),
-        ),
-    )
+    return _with(command, [_option(name) for name in KEYS if name != "subjects"])
 
 
 def _typed(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,7 +209,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
     from rmspec.reports.config.effective import effective
     from rmspec.reports.config.schema import rendered
 
-    print(rendered(_check) if schema else effective(_typed(ctx, given), Path.cwd(), as_json=as_json))
+    print(rendered() if schema else effective(_typed(ctx, given), Path.cwd(), as_json=as_json))
     return ExitCode.CONFORMS
 
 

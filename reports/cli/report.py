@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rmspec.reports.cli import check
-from rmspec.reports.exit_codes import ExitCode, exit_code
+from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files.folder import check_place, put
+from rmspec.reports.gate import decide
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import deviation_of, merged, read, result_of
 from rmspec.reports.record import Document
@@ -29,7 +30,7 @@ _NEEDED = {"matplotlib": "the plots", "latex2mathml": "the pseudocode"}
 def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bool) -> ExitCode:
     """Check subjects as ``rmspec check`` does, and write what came out into the folder ``out``."""
     place = _ready(out, force=force)
-    document = Document(json_report.render, lambda text: put(place, files(json.loads(text)), force=force))
+    document = Document(render=json_report.render, write=lambda text: put(place, files(json.loads(text)), force=force))
     code = check.check(typed, folder, also=[document])
     print(f"report: {Path(place) / 'report.html'}", file=sys.stderr if typed.get("json") == "-" else sys.stdout)
     return code
@@ -51,14 +52,15 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
     place = _ready(out, force=force)
     document = merged([(path, read(path)) for path in dict.fromkeys(paths)])
     results = [result_of(each) for each in document["subjects"]]
-    found = files(document)
+    gate = decide(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
+    found = files({**document, "exit_code": gate.code.value})
     put(place, found, force=force)
     if not typed.get("quiet"):
         sentence = json.loads(found["report.json"])["verification"]["summary"]["sentence"]
         print("\n".join([*wrapped(plain(sentence)), ""]))
     print("\n".join(line for line, _ in verdict_lines(results)))
     print(f"report: {Path(place) / 'report.html'}")
-    return exit_code(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
+    return gate.code
 
 
 def files(document: Mapping[str, Any]) -> dict[str, str]:

@@ -6,14 +6,16 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties.settings import any_own
+from rmspec.reports.config.keys import KEYS
 from rmspec.reports.config.options import CheckOptions, resolve
-from rmspec.reports.config.pyproject import KEYS, config_file, read_config
+from rmspec.reports.config.pyproject import config_file, read_config
+from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.text import plain
 
 __all__ = ["Setting", "effective", "locate", "merged", "settings"]
@@ -47,8 +49,8 @@ def settings(typed: Mapping[str, Any], folder: Path) -> tuple[Setting, ...]:
         resolve(options)
     found: list[Setting] = []
     for key in KEYS:
-        name = key.replace("-", "_")
-        value = getattr(options, name)
+        name = KEYS[key].option
+        value = options.value(key)
         value = list(value) if isinstance(value, tuple) else value
         if name in typed:
             found.append(Setting(key, value, "command line"))
@@ -84,6 +86,8 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     if "subjects" in typed and "framework" not in typed and not any_own(typed["subjects"]):
         values.pop("framework", None)
     values.update(typed)
+    paths = {name: values.pop(KEYS[name].option, None) for name in FORMATS}
+    values["reports"] = tuple((name, path) for name, path in paths.items() if path is not None)
     for name in ("subjects", "dtype", "without"):
         values[name] = tuple(values.get(name, ()))
     for name in ("time_budget", "call_timeout"):
@@ -94,8 +98,8 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
 
 def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -> InputProblem:
     """Name the key of ``[tool.rmspec]`` in a problem that a configured value caused, in place of the untyped option."""
-    for name in sorted(configured & {field.name for field in fields(options)}):
-        key, value = name.replace("_", "-"), getattr(options, name)
+    for key in sorted(name.replace("_", "-") for name in configured):
+        value = options.value(key)
         values = [str(each) for each in (value if isinstance(value, tuple) else (value,))]
         option = re.compile(rf"--{key}(?![\w-])")
         if not option.search(problem.what) and not any(repr(each) in problem.what for each in values):

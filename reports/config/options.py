@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rmspec.oracles.loader import check_name
 from rmspec.properties.settings import Settings, Spelling, make_settings
+from rmspec.reports.config.keys import KEYS
+from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.outputs import check_folder, check_writable
 from rmspec.reports.problems import BadOption, choose
 
@@ -15,7 +17,10 @@ __all__ = ["COMMAND_LINE", "CheckOptions", "formats_listed", "listed", "resolve"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOptions:
-    """The options of ``rmspec check`` as they were given. Times are in seconds; ``-`` is standard output."""
+    """The options of ``rmspec check`` as a user gave them. Times are in seconds.
+
+    ``reports`` pairs the name of a report format with the path to write it to, or ``-`` for standard output.
+    """
 
     subjects: tuple[str, ...]
     profile: str = "ci"
@@ -33,28 +38,14 @@ class CheckOptions:
     baseline: str | None = None
     fail_on: str | None = None
     call_timeout: float = 60.0
-    json: str | None = None
-    junit: str | None = None
-    sarif: str | None = None
-    badge: str | None = None
-    ndjson: str | None = None
-    html: str | None = None
-    markdown: str | None = None
-    repro_dir: str | None = None
+    reports: tuple[tuple[str, str], ...] = ()
     quiet: bool = False
 
-    def outputs(self) -> dict[str, str]:
-        """The report files that were asked for, by option."""
-        given = {
-            "--json": self.json,
-            "--junit": self.junit,
-            "--sarif": self.sarif,
-            "--badge": self.badge,
-            "--ndjson": self.ndjson,
-            "--html": self.html,
-            "--markdown": self.markdown,
-        }
-        return {option: path for option, path in given.items() if path is not None}
+    def value(self, key: str) -> object:
+        """The value of an option by its name in the configuration."""
+        if key in FORMATS:
+            return dict(self.reports).get(key)
+        return getattr(self, KEYS[key].option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +122,25 @@ def _subjects(options: CheckOptions) -> None:
 
 
 def _outputs(options: CheckOptions) -> None:
-    outputs = options.outputs()
-    for option, path in outputs.items():
-        if path == "-" and option != "--json":
+    """Refuse reports that could not be written at the end. Raises ``BadOption``."""
+    files: dict[str, str] = {}
+    for name, path in options.reports:
+        row, option = FORMATS[name], f"--{name}"
+        if row.place == "DIR":
+            check_folder(path, option)
+            continue
+        if path == "-" and not row.stdout:
+            able = ", ".join(f"--{format.option}" for format in FORMATS.values() if format.stdout)
             raise BadOption(
-                f"{option} - : only --json can go to standard output", hint=f"name a file, as in {option} report.out"
+                f"{option} - : only {able} can go to standard output", hint=f"name a file, as in {option} report.out"
             )
         check_writable(path, option)
-    files = [str(Path(path).resolve()) for path in outputs.values() if path != "-"]
-    if len(set(files)) != len(files):
+        if path != "-":
+            files[option] = str(Path(path).resolve())
+    if len(set(files.values())) != len(files):
+        listing = ", ".join(f"{option} {dict(options.reports)[option[2:]]}" for option in files)
         raise BadOption(
-            f"two reports would go to one file: {', '.join(f'{option} {path}' for option, path in outputs.items())}",
+            f"two reports would go to one file: {listing}",
             "the second would replace the first",
             "give each its own file",
         )
-    if options.repro_dir is not None:
-        check_folder(options.repro_dir, "--repro-dir")

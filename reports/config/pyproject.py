@@ -6,40 +6,12 @@ import os
 import tomllib
 from pathlib import Path
 
+from rmspec.reports.config.keys import KEYS
 from rmspec.reports.problems import BadOption, nearest
 
-__all__ = ["KEYS", "ConfigValue", "config_file", "read_config"]
+__all__ = ["ConfigValue", "config_file", "read_config"]
 
 ConfigValue = str | int | float | bool | list[str]
-
-KEYS: dict[str, str] = {
-    "subjects": "names",
-    "profile": "text",
-    "seed": "integer",
-    "time-budget": "number",
-    "dialect": "text",
-    "device": "text",
-    "dtype": "names",
-    "policy": "text",
-    "framework": "text",
-    "without": "names",
-    "fail-fast": "switch",
-    "known": "path",
-    "no-known": "switch",
-    "baseline": "text",
-    "fail-on": "text",
-    "call-timeout": "number",
-    "json": "path",
-    "junit": "path",
-    "sarif": "path",
-    "badge": "path",
-    "ndjson": "path",
-    "html": "path",
-    "markdown": "path",
-    "repro-dir": "path",
-    "quiet": "switch",
-}
-"""What the table may hold: the options of ``rmspec check``, and ``subjects`` for when none is named."""
 
 _WANTED = {
     "text": "a string",
@@ -91,7 +63,7 @@ def _checked(table: dict[str, object], file: Path) -> dict[str, ConfigValue]:
                 f"unknown key {key!r} in [tool.rmspec] of {file}{nearest(name, KEYS)}",
                 hint=f"the keys are {', '.join(KEYS)}",
             )
-        kind = KEYS[name]
+        kind = KEYS[name].kind
         if not _fits(kind, value):
             raise BadOption(
                 f"{key} = {value!r} in [tool.rmspec] of {file} is not {_WANTED[kind]}", hint=_example(name, kind)
@@ -126,7 +98,7 @@ def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> Config
     """A file that the configuration names, as it is named from where rmspec runs."""
     if folder == start:
         return value
-    if KEYS[name.replace("_", "-")] == "path" and isinstance(value, str) and value != "-":
+    if KEYS[name.replace("_", "-")].kind == "path" and isinstance(value, str) and value != "-":
         return os.path.relpath(folder / value, start)
     if name == "subjects" and isinstance(value, list):
         return [_subject(each, folder, start) for each in value]

@@ -1,4 +1,4 @@
-"""The JSON Schema of the table ``[tool.rmspec]``, for editors: made from the options of ``rmspec check`` and their names.
+"""The JSON Schema of the table ``[tool.rmspec]``, for editors: made from the rows of the options and their names.
 
 The published copy is ``schemas/config-1.json``; ``rmspec config --schema`` prints it.
 """
@@ -6,10 +6,7 @@ The published copy is ``schemas/config-1.json``; ``rmspec config --schema`` prin
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from typing import Any
-
-import click
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
@@ -17,8 +14,7 @@ from rmspec.oracles.dialects import dialects
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import FEATURES
 from rmspec.properties.settings import PROFILES
-from rmspec.reports.config.options import CheckOptions
-from rmspec.reports.config.pyproject import KEYS
+from rmspec.reports.config.keys import KEYS, Key
 
 __all__ = ["config_schema", "rendered"]
 
@@ -31,23 +27,19 @@ _TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def rendered(check: click.Command) -> str:
-    """The schema as text; ``check`` is the command whose options it is made from."""
-    return json.dumps(config_schema(check), indent=2)
+def rendered() -> str:
+    """The schema as text."""
+    return json.dumps(config_schema(), indent=2)
 
 
-def config_schema(check: click.Command) -> dict[str, Any]:
-    """The schema: a property for each key, with what it means, its default, and the names that there are."""
-    helps = {each.name: each.help for each in check.params if isinstance(each, click.Option)}
-    defaults = {each.name: each.default for each in fields(CheckOptions)}
+def config_schema() -> dict[str, Any]:
+    """The schema: a property for each key, with its meaning, its default, and the names to choose from."""
     properties = {}
-    for key, kind in KEYS.items():
-        name = key.replace("-", "_")
-        text = helps.get(name) or "What to check, where the command line names no subject."
-        found: dict[str, Any] = {"description": text, **_type(key, kind)}
-        if isinstance(defaults.get(name), str | int | float):
-            found["default"] = defaults[name]
-        properties[key] = found
+    for key in KEYS.values():
+        property: dict[str, Any] = {"description": key.help, **_type(key)}
+        if key.default is not None or key.kind == "switch":
+            property["default"] = key.default if key.kind != "switch" else False
+        properties[key.name] = property
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "urn:rmspec:config:1",
@@ -60,21 +52,21 @@ def config_schema(check: click.Command) -> dict[str, Any]:
     }
 
 
-def _type(key: str, kind: str) -> dict[str, Any]:
-    names = _names().get(key)
-    if kind == "names":
+def _type(key: Key) -> dict[str, Any]:
+    names = _names().get(key.name)
+    if key.kind == "names":
         # Several names may stand in one string, separated by commas: only those of a list can be completed.
         item: dict[str, Any] = {"type": "string", "minLength": 1}
         listed = {"anyOf": [{"enum": names}, item]} if names else item
         return {"anyOf": [item, {"type": "array", "items": listed}]}
-    found = dict(_TYPES[kind])
+    schema = dict(_TYPES[key.kind])
     if names:
-        found["enum"] = names
-    if key == "seed":
-        found["minimum"] = 0
-    if key in ("time-budget", "call-timeout"):
-        found["exclusiveMinimum"] = 0
-    return found
+        schema["enum"] = names
+    if key.name == "seed":
+        schema["minimum"] = 0
+    if key.name in ("time-budget", "call-timeout"):
+        schema["exclusiveMinimum"] = 0
+    return schema
 
 
 def _names() -> dict[str, list[str]]:

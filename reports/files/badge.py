@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rmspec.reports.exit_codes import ExitCode, exit_code, failing
+from rmspec.reports.exit_codes import WORDS, ExitCode
 from rmspec.reports.record import Record
 from rmspec.reports.terminal.table import tallies
 
@@ -12,42 +12,40 @@ __all__ = ["document", "render"]
 
 _LABEL = "rmsprop spec"
 
+_COLORS = {
+    ExitCode.CONFORMS: "brightgreen",
+    ExitCode.DEVIATES: "red",
+    ExitCode.STALE: "orange",
+    ExitCode.SUBJECT_FAILED: "orange",
+    ExitCode.INTERNAL: "orange",
+}
+"""The colours of exit codes; grey for the others."""
 
-def render(record: Record, *, fail_on_hazards: bool = False) -> str:
+
+def render(record: Record) -> str:
     """The badge as the text of a JSON document."""
-    return json.dumps(document(record, fail_on_hazards=fail_on_hazards), ensure_ascii=False) + "\n"
+    return json.dumps(document(record), ensure_ascii=False) + "\n"
 
 
-def document(record: Record, *, fail_on_hazards: bool = False) -> dict[str, object]:
+def document(record: Record) -> dict[str, object]:
     """The badge: a few words, green where the gate is open, never a colour that the reader of the page can change."""
-    code = exit_code(record.results, complete=record.finished.complete, fail_on_hazards=fail_on_hazards)
-    message, color = _told(code, record, fail_on_hazards)
+    code = record.gate.code
     return {
         "schemaVersion": 1,
         "label": _LABEL,
-        "message": message,
-        "color": color,
+        "message": _message(record),
+        "color": _COLORS.get(code, "lightgrey"),
         "isError": code is not ExitCode.CONFORMS,
     }
 
 
-def _told(code: ExitCode, record: Record, fail_on_hazards: bool) -> tuple[str, str]:
-    results = record.results
-    match code:
-        case ExitCode.CONFORMS:
-            found = [tallies(result) for result in results]
-            known = sum(each["known"] + each["inherited"] for each in found)
-            return (f"conforms, {known} known" if known else "conforms"), "brightgreen"
-        case ExitCode.DEVIATES:
-            broken = {
-                deviation.clause for each in results for deviation in failing(each, fail_on_hazards=fail_on_hazards)
-            }
-            return f"deviates from {len(broken)} clause{'s' if len(broken) > 1 else ''}", "red"
-        case ExitCode.INTERRUPTED:
-            return "interrupted", "lightgrey"
-        case ExitCode.STALE:
-            return "stale known deviations", "orange"
-        case ExitCode.SUBJECT_FAILED:
-            return "could not be checked", "orange"
-        case _:
-            return "nothing checked", "lightgrey"
+def _message(record: Record) -> str:
+    gate = record.gate
+    if gate.code is ExitCode.CONFORMS:
+        counts = [tallies(result) for result in record.results]
+        known = sum(count["known"] + count["inherited"] for count in counts)
+        return f"conforms, {known} known" if known else "conforms"
+    if gate.code is ExitCode.DEVIATES:
+        broken = {problem.deviation.clause for problem in gate.problems if problem.deviation is not None}
+        return f"deviates from {len(broken)} clause{'s' if len(broken) > 1 else ''}"
+    return WORDS[gate.code]

@@ -13,21 +13,22 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rmspec.oracles.dialects import statement
 from rmspec.properties.events import Event, RunFinished, SubjectResult
-from rmspec.reports.exit_codes import failing
 from rmspec.reports.files import markdown as markdown_report
 from rmspec.reports.files.locations import Place, place
+from rmspec.reports.gate import Problem
 from rmspec.reports.record import Document, Record, Reporter
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.text import plain
 
-__all__ = ["ANNOTATIONS", "SUMMARY_BYTES", "annotated", "on_github", "reporters", "summary"]
+__all__ = ["ANNOTATIONS", "SUMMARY_BYTES", "annotation_lines", "on_github", "reporters", "summary"]
 
 ANNOTATIONS = 10
 """How many errors a step shows."""
@@ -48,33 +49,30 @@ def reporters(
     others: list[Reporter],
     out: Callable[[str], None],
     *,
-    repro_dir: str | None,
-    fail_on_hazards: bool,
     environment: Mapping[str, str] = os.environ,
 ) -> list[Reporter]:
     """The ``others`` with what GitHub shows around them; ``out`` takes the lines that the runner reads."""
 
-    def shown(record: Record) -> str:
-        lines = annotated(record, Path.cwd(), repro_dir=repro_dir, fail_on_hazards=fail_on_hazards)
-        return "".join(f"{line}\n" for line in lines)
+    def render(record: Record) -> str:
+        return "".join(f"{line}\n" for line in annotation_lines(record, Path.cwd()))
 
     token = secrets.token_hex(16)
-    found = [_Command(f"::stop-commands::{token}", out), *others, _Command(f"::{token}::", out, last=True)]
-    found.append(Document(shown, out))
+    around = [_Command(f"::stop-commands::{token}", out), *others, _Command(f"::{token}::", out, last=True)]
+    around.append(Document(render=render, write=out))
     if file := environment.get("GITHUB_STEP_SUMMARY"):
-        found.append(_Summary(Path(file)))
-    return found
+        path = Path(file)
+        around.append(Document(render=partial(_summary_for, path), write=partial(_append, path)))
+    return around
 
 
-def annotated(
-    record: Record, folder: Path, *, repro_dir: str | None = None, fail_on_hazards: bool = False
-) -> list[str]:
-    """The workflow commands that annotate what fails the gate: at most ``ANNOTATIONS``, the last of which counts the rest."""
-    found = list(_failures(record, folder, repro_dir, fail_on_hazards))
-    if len(found) > ANNOTATIONS:
-        more = f"{len(found) - ANNOTATIONS + 1:,} more are in the log, in the job summary and in the report files"
-        found = [*found[: ANNOTATIONS - 1], _command(Place(""), "rmspec: and more", more)]
-    return found
+def annotation_lines(record: Record, folder: Path) -> list[str]:
+    """List the workflow commands for the problems of a run: at most ``ANNOTATIONS``, of which the last counts the rest."""
+    problems = record.gate.problems
+    if len(problems) <= ANNOTATIONS:
+        return [_annotation(problem, record, folder) for problem in problems]
+    more = f"{len(problems) - ANNOTATIONS + 1:,} more are in the log, in the job summary and in the report files"
+    shown_first = [_annotation(problem, record, folder) for problem in problems[: ANNOTATIONS - 1]]
+    return [*shown_first, _command(Place(""), "rmspec: and more", more)]
 
 
 def summary(record: Record, budget: int = SUMMARY_BYTES) -> str:
@@ -107,38 +105,28 @@ class _Command:
             self._out(f"{self._line}\n")
 
 
-class _Summary(Document):
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        super().__init__(self._rendered, self._append)
-
-    def _rendered(self, record: Record) -> str:
-        held = self._file.stat().st_size if self._file.exists() else 0
-        return summary(record, max(0, SUMMARY_BYTES - _MARGIN - held))
-
-    def _append(self, text: str) -> None:
-        # Other commands of the step write there as well. A verdict does not depend on it.
-        try:
-            with self._file.open("a", encoding="utf-8", errors="replace", newline="\n") as file:
-                file.write(text)
-        except OSError as error:
-            print(f"rmspec: the job summary could not be written: {error}", file=sys.stderr)
+def _summary_for(file: Path, record: Record) -> str:
+    size = file.stat().st_size if file.exists() else 0
+    return summary(record, max(0, SUMMARY_BYTES - _MARGIN - size))
 
 
-def _failures(record: Record, folder: Path, repro_dir: str | None, fail_on_hazards: bool) -> Iterator[str]:
-    subjects = [result.name for result in record.results]
-    for result in record.results:
-        where = place(result.name, folder)
-        for deviation in failing(result, fail_on_hazards=fail_on_hazards):
-            heading = f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}"
-            commands = repro_commands(repro_dir, subjects, result.name, deviation)
-            yield _command(where, heading, "\n".join([f"{result.name}: {deviation.summary}", *commands]))
-        if result.verdict == "errored":
-            yield _command(where, "rmspec: the subject could not be checked", f"{result.name}: {result.message}")
-        for stale in result.stale:
-            yield _command(where, "rmspec: stale known deviation", f"{result.name}: {stale}")
-    if not record.finished.complete:
-        yield _command(Place(""), "rmspec was interrupted", "the reports hold what was known by then")
+def _append(path: Path, text: str) -> None:
+    # Other commands of the step write there as well. A verdict does not depend on it.
+    try:
+        with path.open("a", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        print(f"rmspec: the job summary could not be written: {error}", file=sys.stderr)
+
+
+def _annotation(problem: Problem, record: Record, folder: Path) -> str:
+    where = place(problem.subject, folder) if problem.subject else Place("")
+    text = f"{problem.subject}: {problem.text}" if problem.subject else problem.text
+    if problem.deviation is None:
+        return _command(where, problem.title if not problem.subject else f"rmspec: {problem.title}", text)
+    heading = f"{problem.title}: {statement(problem.title, problem.deviation.program.dialect)}"
+    commands = repro_commands(record.started, problem.subject, problem.deviation)
+    return _command(where, heading, "\n".join([text, *commands]))
 
 
 def _command(where: Place, heading: str, message: str) -> str:

@@ -41,6 +41,7 @@ def document(record: Record) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "complete": record.finished.complete,
+        "exit_code": record.gate.code.value,
         "seconds": round(record.finished.seconds, 3),
         "environment": dict(sorted(record.started.environment.items())),
         "subjects": [result_document(each) for each in record.results],

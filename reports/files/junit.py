@@ -1,17 +1,22 @@
 """The report as JUnit XML: one test suite a subject, one test case a clause, for a CI that shows tests.
 
-A clause with a deviation that nothing excuses is a failure, with what reproduces it; one that was not checked is
-skipped; a subject that could not be driven is an error, and so is one whose check was interrupted.
+A document shows a failure or an error where the exit code is not 0, and none where it is. A clause with a deviation that
+closes the gate is a failure, with what reproduces it; one that was not checked is skipped. Stale entries of the list of known
+deviations are a failure of a case of their own. A subject that could not be driven, or of which nothing could be verified, is
+an error, and so is one whose check was interrupted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from rmspec.oracles.dialects import statement
 from rmspec.properties.events import ClauseResult, SubjectResult
+from rmspec.properties.verdict_table import VERDICTS
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.gate import Problem
 from rmspec.reports.record import Record
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block
@@ -22,12 +27,14 @@ __all__ = ["render"]
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render(record: Record, *, repro_dir: str | None = None) -> str:
-    """The report as the text of an XML document; ``repro_dir`` is where the run stored its programs."""
+def render(record: Record) -> str:
+    """The report as the text of an XML document."""
     root = ElementTree.Element("testsuites", {"name": "rmspec"})
-    subjects = [result.name for result in record.results]
-    for result in record.results:
-        root.append(_suite(result, subjects, record, repro_dir))
+    root.extend(_suite(result, record) for result in record.results)
+    if (problems := record.gate.of("")) and not list(root.iter("failure")) + list(root.iter("error")):
+        # No subject shows it.
+        cases = [_case("rmspec", "run", "error", [problem.title, problem.text]) for problem in problems]
+        root.append(_counted("rmspec", record.finished.seconds, {}, cases))
     for attribute in ("tests", "failures", "errors"):
         root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
     root.set("time", f"{record.finished.seconds:.3f}")
@@ -35,44 +42,50 @@ def render(record: Record, *, repro_dir: str | None = None) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(result: SubjectResult, subjects: list[str], record: Record, repro_dir: str | None) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", {"name": _text(f"rmspec {result.name}"), "time": f"{result.seconds:.3f}"})
-    cases = [_case(clause, result, subjects, repro_dir, record.started.environment) for clause in result.clauses]
-    if not result.complete or not result.clauses:
-        cases.append(_whole(result, interrupted=not record.finished.complete))
+def _suite(result: SubjectResult, record: Record) -> ElementTree.Element:
+    cases = [_clause(clause, result, record) for clause in result.clauses]
+    problems = record.gate.of(result.name)
+    if stale := [problem for problem in problems if problem.code is ExitCode.STALE]:
+        lines = ["stale known deviations", *(problem.text for problem in stale)]
+        cases.append(_case(result.name, "known-deviations", "failure", lines))
+    driven = [problem for problem in problems if problem.deviation is None and problem.code is not ExitCode.STALE]
+    if driven or not result.complete or not result.clauses:
+        cases.append(_whole(result, driven, interrupted=not record.finished.complete))
     facts = {"complete": str(record.finished.complete and result.complete).lower(), "verdict": result.verdict}
-    properties = ElementTree.SubElement(suite, "properties")
-    for name, value in {**facts, **dict(sorted(record.started.environment.items()))}.items():
-        ElementTree.SubElement(properties, "property", {"name": _text(name), "value": _text(value)})
+    facts |= dict(sorted(record.started.environment.items()))
+    return _counted(f"rmspec {result.name}", result.seconds, facts, cases)
+
+
+def _counted(
+    name: str, seconds: float, facts: dict[str, str], cases: Sequence[ElementTree.Element]
+) -> ElementTree.Element:
+    suite = ElementTree.Element("testsuite", {"name": _text(name), "time": f"{seconds:.3f}"})
+    if facts:
+        properties = ElementTree.SubElement(suite, "properties")
+        for fact, value in facts.items():
+            ElementTree.SubElement(properties, "property", {"name": _text(fact), "value": _text(value)})
     suite.extend(cases)
     children = [child.tag for case in cases for child in case]
-    counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
     suite.set("tests", str(len(cases)))
-    for attribute, tag in counts.items():
+    for attribute, tag in {"failures": "failure", "errors": "error", "skipped": "skipped"}.items():
         suite.set(attribute, str(children.count(tag)))
     return suite
 
 
-def _case(
-    clause: ClauseResult,
-    result: SubjectResult,
-    subjects: list[str],
-    repro_dir: str | None,
-    environment: Mapping[str, str],
-) -> ElementTree.Element:
+def _clause(clause: ClauseResult, result: SubjectResult, record: Record) -> ElementTree.Element:
     case = ElementTree.Element("testcase", {"classname": _text(result.name), "name": clause.id})
-    broken = [each for each in result.deviations if each.clause == clause.id]
-    new = [each for each in broken if each.known is None]
+    broken = [deviation for deviation in (*result.deviations, *result.hazards) if deviation.clause == clause.id]
+    failing = [deviation for deviation in broken if record.gate.fails(deviation)]
     printed: list[str] = []
-    if new:
-        failure = ElementTree.SubElement(case, "failure", {"type": clause.id, "message": _text(new[0].summary)})
+    if failing:
+        failure = ElementTree.SubElement(case, "failure", {"type": clause.id, "message": _text(failing[0].summary)})
         failure.text = _text(statement(clause.id, result.dialect))
-        for each in new:
-            printed += [*block(each, repro_commands(repro_dir, subjects, result.name, each, environment)), ""]
-    elif clause.verdict in ("not-checked", "inconclusive"):
+        for deviation in failing:
+            printed += [*block(deviation, repro_commands(record.started, result.name, deviation)), ""]
+    elif VERDICTS[clause.verdict].case == "skip":
         reason = clause.reason or "every check was inconclusive"
         ElementTree.SubElement(case, "skipped", {"message": _text(reason)})
-    printed += [f"{each.known}: {each.reason}" for each in broken if each.known is not None]
+    printed += [f"{deviation.known}: {deviation.reason}" for deviation in broken if deviation.known is not None]
     if clause.verdict == "observed":
         printed.append(f"observed: {clause.reason}")
     if printed:
@@ -80,12 +93,14 @@ def _case(
     return case
 
 
-def _whole(result: SubjectResult, *, interrupted: bool) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", {"classname": _text(result.name), "name": "subject"})
-    lines = result.message.splitlines() or [result.verdict]
-    tag = "error" if interrupted or result.verdict == "errored" else "skipped"
-    found = ElementTree.SubElement(case, tag, {"message": _text(lines[0])})
-    found.text = _text("\n".join([*lines, result.hint]).strip())
+def _whole(result: SubjectResult, problems: Sequence[Problem], *, interrupted: bool) -> ElementTree.Element:
+    lines = result.message.splitlines() or [problem.title for problem in problems] or [result.verdict]
+    return _case(result.name, "subject", "error" if problems or interrupted else "skipped", [*lines, result.hint])
+
+
+def _case(subject: str, name: str, tag: str, lines: Sequence[str]) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", {"classname": _text(subject), "name": name})
+    ElementTree.SubElement(case, tag, {"message": _text(lines[0])}).text = _text("\n".join(lines).strip())
     return case
 
 

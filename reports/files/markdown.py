@@ -20,6 +20,8 @@ def render(record: Record) -> str:
     lines = ["# rmspec report", ""]
     if not record.finished.complete:
         lines += ["**Interrupted: this report holds what was known by then.**", ""]
+    sentence = record.gate.sentence
+    lines += [f"**{sentence[:1].upper()}{sentence[1:]}.**", ""]
     lines += [", ".join(f"{name} {inline(text)}" for name, text in record.started.environment.items()), ""]
     lines += table(
         (

@@ -34,8 +34,9 @@ from rmspec.reports.files.json import deviation_document, result_document
 from rmspec.reports.files.json import schema as report_schema
 from rmspec.reports.outputs import file_mode
 from rmspec.reports.problems import BadOption
+from rmspec.reports.record import Recorder
 
-__all__ = ["SCHEMA", "BadLog", "EventLog", "Log", "MissingFooter", "read_log", "schema"]
+__all__ = ["SCHEMA", "BadLog", "EventLog", "Log", "MissingFooter", "read_log", "reporter", "schema"]
 
 SCHEMA = "rmspec.log/1"
 
@@ -64,9 +65,11 @@ class EventLog:
         self._path = path
         self._file: IO[str] | None = None
         self._lines = 0
+        self._recorder = Recorder()
 
     def handle(self, event: Event) -> None:
         """Write one event; progress is none that a log should hold."""
+        self._recorder.handle(event)
         match event:
             case Progress():
                 return
@@ -74,9 +77,10 @@ class EventLog:
                 self._open()
                 self._line({"event": "header", "schema": SCHEMA, **_document(event)})
             case RunFinished():
-                if self._file is None:
+                if self._file is None or self._recorder.record is None:
                     return
-                self._line({"event": "footer", "lines": self._lines, **_document(event)})
+                code = self._recorder.record.gate.code.value
+                self._line({"event": "footer", "lines": self._lines, "exit_code": code, **_document(event)})
                 self._file.close()
             case _:
                 self._line(_document(event))
@@ -107,6 +111,10 @@ class EventLog:
 
     def _unwritable(self, error: OSError) -> BadOption:
         return BadOption(f"cannot write {self._path}: {error.strerror}", "the log is lost", "name another file")
+
+
+reporter = EventLog
+"""Makes the reporter of this format: see ``rmspec.reports.files.formats``."""
 
 
 def read_log(path: str) -> Log:

@@ -8,7 +8,7 @@ from rmspec.properties.events import Event, RunStarted, SubjectFinished
 from rmspec.reports.outputs import make_folder, write
 from rmspec.reports.stored import program_file, program_text
 
-__all__ = ["Programs"]
+__all__ = ["Programs", "reporter"]
 
 
 class Programs:
@@ -29,3 +29,7 @@ class Programs:
                     file = Path(program_file(self._folder, self._subjects, result.name, deviation))
                     make_folder(str(file.parent))
                     write(str(file), program_text(deviation.program))
+
+
+reporter = Programs
+"""Makes the reporter of this format: see ``rmspec.reports.files.formats``."""

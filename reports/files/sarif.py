@@ -1,8 +1,8 @@
 """The report as SARIF 2.1.0, for code hosts that track findings from run to run.
 
 Each clause is a rule, each deviation a result with a fingerprint that stays (see ``fingerprint``) and a place in the
-project (see ``places``). What is known or inherited is suppressed, with its reason; a hazard is a note unless it fails
-the gate; trouble with a subject, stale entries and an interruption are notifications of the invocation. The same run
+project (see ``locations``). Results that close the gate are errors, others notes; what is known or inherited is suppressed,
+with its reason. What else closes the gate is a notification of the invocation, which holds the exit code. The same run
 gives the same bytes, and no path is in them but those that were typed.
 
 Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports.files.fingerprint import NAME, fingerprints
 from rmspec.reports.files.json import deviation_document
 from rmspec.reports.files.locations import Place, place
@@ -30,25 +31,21 @@ __all__ = ["SCHEMA", "document", "render"]
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def render(record: Record, *, repro_dir: str | None = None, fail_on_hazards: bool = False) -> str:
-    """The report as the text of a SARIF log; ``repro_dir`` is where the run stored its programs."""
-    found = document(record, Path.cwd(), repro_dir=repro_dir, fail_on_hazards=fail_on_hazards)
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def render(record: Record) -> str:
+    """The report as the text of a SARIF log."""
+    return json.dumps(document(record, Path.cwd()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def document(
-    record: Record, folder: Path, *, repro_dir: str | None = None, fail_on_hazards: bool = False
-) -> dict[str, Any]:
+def document(record: Record, folder: Path) -> dict[str, Any]:
     """The report as a SARIF log; subjects are looked for in ``folder``."""
-    subjects = [result.name for result in record.results]
-    places = {name: place(name, folder) for name in subjects}
+    places = {result.name: place(result.name, folder) for result in record.results}
     rules = list(CLAUSES)
     results = []
     for result, deviation, fingerprint in fingerprints(record.results):
-        commands = repro_commands(repro_dir, subjects, result.name, deviation)
-        found: dict[str, Any] = {
+        commands = repro_commands(record.started, result.name, deviation)
+        finding: dict[str, Any] = {
             "ruleId": deviation.clause,
-            "level": _level(deviation, fail_on_hazards),
+            "level": "error" if record.gate.fails(deviation) else "note",
             "kind": "fail",
             "message": {"text": _message(result, deviation, commands)},
             "locations": [_location(result.name, places[result.name])],
@@ -56,10 +53,10 @@ def document(
             "properties": _properties(deviation),
         }
         if deviation.clause in CLAUSES:
-            found["ruleIndex"] = rules.index(deviation.clause)
+            finding["ruleIndex"] = rules.index(deviation.clause)
         if deviation.known is not None:
-            found["suppressions"] = [{"kind": "external", "justification": f"{deviation.known}: {deviation.reason}"}]
-        results.append(found)
+            finding["suppressions"] = [{"kind": "external", "justification": f"{deviation.known}: {deviation.reason}"}]
+        results.append(finding)
     run = {
         "tool": {"driver": _driver(record)},
         "invocations": [_invocation(record, places)],
@@ -78,7 +75,7 @@ def _driver(record: Record) -> dict[str, Any]:
     return {
         "name": "rmspec",
         "version": record.started.environment.get("rmspec", "0+unknown"),
-        "rules": [_rule(each) for each in CLAUSES.values()],
+        "rules": [_rule(clause) for clause in CLAUSES.values()],
     }
 
 
@@ -94,12 +91,6 @@ def _rule(clause: Clause) -> dict[str, Any]:
     }
 
 
-def _level(deviation: Deviation, fail_on_hazards: bool) -> str:
-    if deviation.known is not None or (deviation.hazard and not fail_on_hazards):
-        return "note"
-    return "error"
-
-
 def _message(result: SubjectResult, deviation: Deviation, commands: list[str]) -> str:
     heading = f"{result.name}: {deviation.summary.splitlines()[0] if deviation.summary else deviation.clause}"
     return plain("\n".join([heading, "", *block(deviation, commands)]))
@@ -110,32 +101,41 @@ def _properties(deviation: Deviation) -> dict[str, Any]:
     return {key: value for key, value in deviation_document(deviation).items() if not key.startswith("seconds")}
 
 
-def _location(name: str, found: Place) -> dict[str, Any]:
+def _location(name: str, where: Place) -> dict[str, Any]:
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(found.file), "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": found.line},
+            "artifactLocation": {"uri": quote(where.file), "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": where.line},
         },
         "logicalLocations": [{"fullyQualifiedName": name, "kind": "type"}],
     }
 
 
 def _invocation(record: Record, places: dict[str, Place]) -> dict[str, Any]:
+    """What the run came to; what closes the gate and is no finding is a notification of level ``error``."""
+    gate = record.gate
     notes: list[dict[str, Any]] = []
-    if not record.finished.complete:
-        text = "The run was interrupted: this log holds what was known by then."
-        notes.append({"level": "error", "message": {"text": text}})
+    for problem in gate.problems:
+        if problem.deviation is None:
+            notes.append(_note("error", f"{problem.title}: {problem.text}", problem.subject, places))
     for result in record.results:
-        where = [_location(result.name, places[result.name])]
-        if result.message and result.verdict in ("errored", "unsupported"):
-            level = "error" if result.verdict == "errored" else "warning"
-            text = plain("\n".join(part for part in (f"{result.name}: {result.message}", result.hint) if part))
-            notes.append({"level": level, "message": {"text": text}, "locations": where})
-        for stale in result.stale:
-            text = plain(f"{result.name}: stale known deviation {stale}")
-            notes.append({"level": "error", "message": {"text": text}, "locations": where})
-    errored = any(result.verdict == "errored" for result in record.results)
+        # What the gate lets pass, because other subjects were checked.
+        if result.message and not VERDICTS[result.verdict].checked and not gate.of(result.name):
+            notes.append(_note("warning", "\n".join(filter(None, (result.message, result.hint))), result.name, places))
+    errored = any(VERDICTS[result.verdict].case == "error" for result in record.results)
     return {
         "executionSuccessful": record.finished.complete and not errored,
+        "exitCode": gate.code.value,
+        "exitCodeDescription": gate.sentence,
         "toolExecutionNotifications": notes,
+    }
+
+
+def _note(level: str, text: str, subject: str, places: dict[str, Place]) -> dict[str, Any]:
+    if not subject:
+        return {"level": level, "message": {"text": plain(text)}}
+    return {
+        "level": level,
+        "message": {"text": plain(f"{subject}: {text}")},
+        "locations": [_location(subject, places[subject])],
     }

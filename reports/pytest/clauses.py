@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import pickle
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
-from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.events import ClauseResult, Deviation, RunStarted, SubjectResult
+from rmspec.properties.verdict_table import VERDICTS, Case
+from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.config.options import CheckOptions, resolve
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.files.formats import FORMATS
+from rmspec.reports.gate import decide
 from rmspec.reports.problems import internal_message, nearest
 from rmspec.reports.run.checking import Checking
 from rmspec.reports.stored import repro_commands
@@ -28,14 +32,19 @@ __all__ = ["CLAUSE_TESTS", "KNOWN_LIST", "CannotCheck", "Checked", "checked", "o
 KNOWN_LIST = "known-deviations"
 """The test that fails where the list of known deviations is stale."""
 
-CLAUSE_TESTS = (*CLAUSES, KNOWN_LIST)
+SUBJECT = "subject"
+"""The test that fails where nothing of the subject could be verified."""
+
+CLAUSE_TESTS = (*CLAUSES, SUBJECT, KNOWN_LIST)
 """The ids of the tests of a subject."""
 
-Kind = Literal["pass", "fail", "known", "skip"]
-
-_NUMBERS = {"seed": int, "time_budget": float, "call_timeout": float}
-_LISTS = ("dtype", "without")
-_OUTPUTS = ("subjects", "json", "junit", "html", "markdown", "repro_dir", "quiet", "fail_fast")
+_NUMBERS: dict[Kind, Callable[[Any], int | float]] = {"integer": int, "number": float}
+_OPTIONS = {
+    key.option: key.kind
+    for key in KEYS.values()
+    if key.name not in FORMATS and key.name not in ("subjects", "quiet", "fail-fast")
+}
+"""What a test may ask a check for, by name: all but what is written where, and when to stop."""
 
 
 class CannotCheck(RmspecError):
@@ -54,16 +63,17 @@ _results: dict[CheckOptions, SubjectResult] = {}
 
 def checked(subject: str, given: Mapping[str, Any], *folders: Path) -> Checked:
     """The check of a subject with these options; a file is looked for in ``folders``. Raises ``CannotCheck``."""
-    names = [each.name for each in fields(CheckOptions) if each.name not in _OUTPUTS]
     values: dict[str, Any] = {}
     for name, value in given.items():
-        if name not in names:
-            raise CannotCheck(f"unknown option {name!r}{nearest(name, names)}: choose from {', '.join(names)}")
+        if name not in _OPTIONS:
+            listing = ", ".join(_OPTIONS)
+            raise CannotCheck(f"unknown option {name!r}{nearest(name, _OPTIONS)}: choose from {listing}")
+        kind = _OPTIONS[name]
         try:
-            values[name] = _NUMBERS[name](value) if name in _NUMBERS else value
+            values[name] = _NUMBERS[kind](value) if kind in _NUMBERS else value
         except (TypeError, ValueError):
             raise CannotCheck(f"{name}={value!r} is not a number") from None
-        if name in _LISTS:
+        if kind == "names":
             values[name] = (value,) if isinstance(value, str) else tuple(value)
     options = CheckOptions(subjects=(_found(subject, folders),), **values)
     try:
@@ -122,35 +132,50 @@ def _check(ask: Checked) -> SubjectResult:
     return done.results[0]
 
 
-def outcome(found: SubjectResult, clause: str, *, fail_on_hazards: bool = False) -> tuple[Kind, str]:
-    """What a test of this clause does with the result, and what it says."""
-    told = "; ".join(part for part in (plain(found.message), plain(found.hint)) if part)
-    if clause == KNOWN_LIST:
-        return ("fail", "stale known deviations:\n  " + "\n  ".join(found.stale)) if found.stale else ("pass", "")
-    broken = [each for each in found.deviations if each.clause == clause]
-    new = [each for each in broken if each.known is None]
-    new += [each for each in found.hazards if fail_on_hazards and each.clause == clause]
-    if new:
-        return "fail", "\n\n".join(_block(found, each) for each in new)
-    if found.verdict == "unsupported":
-        return "skip", f"unsupported: {told}"
-    if found.verdict == "errored":
-        return "fail", f"{found.name} could not be checked: {told}"
-    if broken:
-        return "known", "; ".join(f"{each.known}: {each.reason or each.summary}" for each in broken)
-    with contextlib.suppress(StopIteration):
-        each = next(each for each in found.clauses if each.id == clause)
-        if each.verdict == "not-checked":
-            return "skip", f"not checked: {each.reason}"
-        if each.verdict == "inconclusive":
-            return "skip", f"inconclusive: the envelope is unbounded in all of {count(each.checks, 'check')}"
-        if each.verdict == "observed":
-            return "pass", f"observed, where the page promises nothing: {each.reason}"
-        doubt = f", {each.inconclusive:,} of them inconclusive" if each.inconclusive else ""
-        return "pass", f"{count(each.checks, 'check')}{doubt}"
-    return "skip", "not checked"
+def outcome(result: SubjectResult, test: str, *, fail_on_hazards: bool = False) -> tuple[Case, str]:
+    """Decide a test of a subject: its kind, and the words for it.
+
+    Where the gate is closed for the subject, a test fails, but for one that is not supported here: pytest skips those.
+    """
+    gate = decide([result], fail_on_hazards=fail_on_hazards)
+    whole = "; ".join(part for part in (plain(result.message), plain(result.hint)) if part)
+    stale = [problem.text for problem in gate.problems if problem.code is ExitCode.STALE]
+    if test == KNOWN_LIST:
+        return ("fail", "stale known deviations:\n  " + "\n  ".join(stale)) if stale else ("pass", "")
+    failing = [problem.deviation for problem in gate.problems if problem.deviation and problem.title == test]
+    if failing:
+        return "fail", "\n\n".join(_block(result, deviation) for deviation in failing)
+    row = VERDICTS[result.verdict]
+    if row.optional:
+        return "skip", f"{row.word}: {whole}"
+    if row.case == "error":
+        return "fail", f"{result.name} could not be checked: {whole}"
+    if test == SUBJECT:
+        driven = [problem for problem in gate.problems if problem.code is ExitCode.NOTHING_CHECKED]
+        return ("fail", f"{driven[0].title}: {driven[0].text}") if driven else ("pass", "")
+    return _clause(result, test)
 
 
-def _block(found: SubjectResult, deviation: Deviation) -> str:
-    commands = repro_commands(None, (found.name,), found.name, deviation)
-    return "\n".join([f"DEVIATION of {plain(found.name)}", *block(deviation, commands)])
+def _clause(result: SubjectResult, id: str) -> tuple[Case, str]:
+    """Decide the test of a clause of a subject that was checked, where nothing of it fails the gate."""
+    if known := [deviation for deviation in result.deviations if deviation.clause == id]:
+        reasons = [f"{deviation.known}: {deviation.reason or deviation.summary}" for deviation in known]
+        return "known", "; ".join(reasons)
+    clause = next((clause for clause in result.clauses if clause.id == id), ClauseResult(id, 0, 0, "not-checked"))
+    row = VERDICTS[clause.verdict]
+    match clause.verdict:
+        case "inconclusive":
+            text = f"inconclusive: the envelope is unbounded in all of {count(clause.checks, 'check')}"
+        case "observed":
+            text = f"observed, where the page promises nothing: {clause.reason}"
+        case "not-checked":
+            text = f"not checked: {clause.reason}" if clause.reason else "not checked"
+        case _:
+            doubt = f", {clause.inconclusive:,} of them inconclusive" if clause.inconclusive else ""
+            text = f"{count(clause.checks, 'check')}{doubt}"
+    return row.case, text
+
+
+def _block(result: SubjectResult, deviation: Deviation) -> str:
+    commands = repro_commands(RunStarted((result.name,), {}), result.name, deviation)
+    return "\n".join([f"DEVIATION of {plain(result.name)}", *block(deviation, commands)])

@@ -1,7 +1,8 @@
 """The pytest plugin: one test for each clause of the specification, for optimizers that a project names.
 
 ``pytest --rmspec SUBJECT`` adds the tests of a subject to a run; ``@pytest.mark.rmspec(SUBJECT, ...)`` makes them of a test
-function. This module is imported in every pytest run of its environment: it imports nothing of rmspec until it is used.
+function. This module is imported in every pytest run of its environment: until it is used, it imports of rmspec the table of
+options alone.
 """
 
 from __future__ import annotations
@@ -14,21 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rmspec.reports.config.keys import KEYS
+
 if TYPE_CHECKING:
     from rmspec.reports.pytest.clauses import Checked
 
 __all__ = ["rmspec_clause"]
 
-_OPTIONS = {
-    "profile": "How much: smoke, ci (default) or deep.",
-    "seed": "Which programs are searched.",
-    "time-budget": "Search each subject no longer than this many seconds.",
-    "dialect": "Compare with this dialect, not the subject's own.",
-    "dtype": "Check these formats alone.",
-    "without": "Do not exercise these features.",
-    "known": "More known deviations (TOML), beside rmspec's own.",
-    "baseline": "Whose habits count as inherited.",
-}
+_OPTIONS = {key.name: key for key in KEYS.values() if key.plugin}
 _FIXTURE = "rmspec_clause"
 
 
@@ -36,8 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--rmspec`` and its options."""
     group = parser.getgroup("rmspec", "conformance with the RMSprop specification")
     group.addoption("--rmspec", action="append", metavar="SUBJECT", help="Check this optimizer, one test a clause.")
-    for name, text in _OPTIONS.items():
-        group.addoption(f"--rmspec-{name}", metavar="VALUE", help=text)
+    for name, key in _OPTIONS.items():
+        default = f" By default {key.default}." if key.default is not None else ""
+        group.addoption(f"--rmspec-{name}", metavar=key.metavar or "VALUE", help=f"{key.help}{default}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

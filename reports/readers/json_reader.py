@@ -89,6 +89,7 @@ def merged(reports: Sequence[tuple[str, Data]]) -> Data:
     return {
         "schema": SCHEMA,
         "complete": all(data["complete"] for _, data in reports),
+        "exit_code": None,  # for whoever decides on the whole
         "seconds": round(sum(data["seconds"] for _, data in reports), 3),
         "environment": {
             name: "; ".join(dict.fromkeys(each[name] for each in environments if name in each)) for name in names

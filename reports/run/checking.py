@@ -51,15 +51,27 @@ class Outcome:
 
 
 class Checking:
-    """One run over ``subjects``; ``reporters`` hear of it. ``call_timeout`` seconds of silence are a hang."""
+    """One run over ``subjects``; ``reporters`` hear of it. ``call_timeout`` seconds of silence are a hang.
+
+    ``fail_on_hazards`` and ``repro_dir`` are for the reporters: see ``RunStarted``.
+    """
 
     def __init__(
-        self, subjects: Sequence[str], settings: Settings, reporters: Sequence[Reporter], *, call_timeout: float
+        self,
+        subjects: Sequence[str],
+        settings: Settings,
+        reporters: Sequence[Reporter],
+        *,
+        call_timeout: float,
+        fail_on_hazards: bool = False,
+        repro_dir: str | None = None,
     ) -> None:
         self._subjects = tuple(dict.fromkeys(subjects))
         self._settings = settings
         self._reporters = reporters
         self._patience = call_timeout
+        self._fail_on_hazards = fail_on_hazards
+        self._repro_dir = repro_dir
         self._outcome = Outcome()
         self._current = _Current("")
         self._started = False
@@ -81,7 +93,7 @@ class Checking:
                 finally:
                     if self._ahead is not None:
                         self._ahead.stop()
-            self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin))
+            self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin, bool(self._outcome.trace)))
         return self._outcome
 
     def _lanes(self) -> int:
@@ -197,7 +209,8 @@ class Checking:
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            self._publish(RunStarted(self._subjects, environment(self._settings, self._fingerprint)))
+            known = environment(self._settings, self._fingerprint)
+            self._publish(RunStarted(self._subjects, known, self._fail_on_hazards, self._repro_dir))
 
     def _finish(self, result: SubjectResult) -> None:
         self._outcome.results.append(result)

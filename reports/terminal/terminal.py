@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -22,6 +22,8 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
+from rmspec.properties.verdict_table import VERDICTS
+from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import WIDTH, block, short, wrapped
 from rmspec.reports.terminal.table import verdict_lines
@@ -29,14 +31,8 @@ from rmspec.reports.text import plain
 
 __all__ = ["Terminal", "console"]
 
-_STYLES = {
-    "conforms": "green",
-    "known": "green",
-    "deviates": "bold red",
-    "errored": "bold red",
-    "inconclusive": "yellow",
-    "unsupported": "yellow",
-}
+_STYLES = {ExitCode.CONFORMS: "green", ExitCode.NOTHING_CHECKED: "yellow"}
+"""The styles of verdicts, by what the gate makes of them; bold red for the others."""
 
 
 def console(*, error: bool = False) -> Console:
@@ -52,17 +48,15 @@ class _Console(Console):
 
 
 class Terminal:
-    """Prints a run to ``out``. ``quiet`` leaves the verdicts alone; ``repro_dir`` is where the programs are written.
+    """Prints a run to ``out``. ``quiet`` leaves the verdicts alone.
 
     A context manager: the progress display is gone at the end, however that comes.
     """
 
-    def __init__(self, out: Console, *, quiet: bool = False, repro_dir: str | None = None) -> None:
+    def __init__(self, out: Console, *, quiet: bool = False) -> None:
         self._out = out
         self._quiet = quiet
-        self._repro_dir = repro_dir
-        self._subjects: Sequence[str] = ()
-        self._environment: Mapping[str, str] = {}
+        self._started = RunStarted((), {})
         self._results: list[SubjectResult] = []
         self._bar: Bar | None = None
 
@@ -81,6 +75,8 @@ class Terminal:
             return
         if isinstance(event, RunFinished | SubjectFinished):
             self._still()
+        if isinstance(event, RunStarted):
+            self._started = event
         if isinstance(event, SubjectFinished):
             self._results.append(event.result)
         if isinstance(event, RunFinished):
@@ -90,8 +86,6 @@ class Terminal:
             return
         match event:
             case RunStarted():
-                self._subjects = event.subjects
-                self._environment = event.environment
                 self._header(event)
             case SubjectStarted():
                 self._subject(event)
@@ -125,9 +119,7 @@ class Terminal:
     def _deviation(self, name: str, deviation: Deviation) -> None:
         self._print("")
         self._print(f"DEVIATION of {plain(name)}", style="bold red")
-        self._lines(
-            block(deviation, repro_commands(self._repro_dir, self._subjects, name, deviation, self._environment))
-        )
+        self._lines(block(deviation, repro_commands(self._started, name, deviation)))
         self._print("")
 
     def _details(self, result: SubjectResult) -> None:
@@ -158,7 +150,10 @@ class Terminal:
         if not self._quiet:
             self._print("")
         for line, verdict in verdict_lines(self._results):
-            self._print(line, style=_STYLES.get(verdict, ""))
+            code = VERDICTS[verdict].exit_code if verdict else None
+            self._print(line, style="" if code is None else _STYLES.get(ExitCode(code), "bold red"))
+        if self._started.fail_on_hazards and any(result.hazards for result in self._results):
+            self._print("hazards fail this run, as --fail-on hazards asks", style="bold red")
         if not event.complete:
             self._print("interrupted: this report holds what was known by then", style="yellow")
 

@@ -11,8 +11,8 @@ from rmspec.reports import problems
 from rmspec.reports.cli import check
 from rmspec.reports.cli.main import _check, main
 from rmspec.reports.config.effective import merged, settings
+from rmspec.reports.config.keys import KEYS
 from rmspec.reports.config.options import CheckOptions, resolve
-from rmspec.reports.config.pyproject import KEYS
 
 PROGRAM = {
     "schema": "rmspec.program/1",
@@ -266,7 +266,7 @@ def test_the_nearest_configuration_holds_and_names_files_from_its_own_folder(fol
     below = folder / "a" / "b"
     below.mkdir(parents=True)
     options = merged({}, below)
-    assert (options.subjects, options.json) == (("../../mine.py:good",), "../../out.json")
+    assert (options.subjects, options.value("json")) == (("../../mine.py:good",), "../../out.json")
     (folder / "a" / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     assert merged({}, below).subjects == ()
 

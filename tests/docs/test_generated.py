@@ -20,7 +20,7 @@ import rmspec.properties
 import rmspec.reports
 from rmspec.impl import CLAUSES, DIALECTS, FORMATS, POLICIES, Dialect
 from rmspec.oracles import registered_names
-from rmspec.reports.config.pyproject import KEYS
+from rmspec.reports.config.keys import KEYS
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 
 from rmspec.oracles import check_name, to_json
 from rmspec.properties import read_known, shipped
-from rmspec.reports.config.pyproject import KEYS, read_config
+from rmspec.reports.config.keys import KEYS
+from rmspec.reports.config.pyproject import read_config
 
 INSTALL = os.environ.get("RMSPEC_DOCS_INSTALL") == "1"
 

@@ -1,6 +1,7 @@
 """Made-up runs for the tests of reporters: results with many deviations, and the events that tell of them."""
 
 from dataclasses import replace
+from typing import Any
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, Step
@@ -15,7 +16,7 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
-from rmspec.reports.record import Record, recorded
+from rmspec.reports.record import Record, record_of
 
 PROGRAM = Program(
     (Param("p", "float32", (1,), (1.0,)),),
@@ -71,16 +72,26 @@ def many(subjects: int = 10, clauses: int = 50) -> tuple[SubjectResult, ...]:
     )
 
 
-def events(*results: SubjectResult, complete: bool = True) -> list[Event]:
+def events(
+    *results: SubjectResult,
+    complete: bool = True,
+    internal: bool = False,
+    fail_on_hazards: bool = False,
+    repro_dir: str | None = None,
+) -> list[Event]:
     """The events of a run with these results."""
-    found: list[Event] = [RunStarted(tuple(result.name for result in results), ENVIRONMENT)]
+    names = tuple(result.name for result in results)
+    happened: list[Event] = [RunStarted(names, ENVIRONMENT, fail_on_hazards, repro_dir)]
     for result in results:
-        found.append(SubjectStarted(result.name, result.framework, result.dialect, result.formats, result.versions, ""))
-        found += [DeviationFound(result.name, each) for each in (*result.deviations, *result.hazards)]
-        found.append(SubjectFinished(result))
-    return [*found, RunFinished(complete, 2.5)]
+        if result.dialect:
+            happened.append(
+                SubjectStarted(result.name, result.framework, result.dialect, result.formats, result.versions, "")
+            )
+        happened += [DeviationFound(result.name, each) for each in (*result.deviations, *result.hazards)]
+        happened.append(SubjectFinished(result))
+    return [*happened, RunFinished(complete, 2.5, internal)]
 
 
-def record(*results: SubjectResult, complete: bool = True) -> Record:
-    """The record of a run with these results."""
-    return recorded(events(*results, complete=complete))
+def record(*results: SubjectResult, **options: Any) -> Record:
+    """The record of a run with these results; the options are those of ``events``."""
+    return record_of(events(*results, **options))

@@ -8,10 +8,10 @@ from typing import Any
 from rmspec.impl.spec.dialect import dialect_named
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.properties import Settings, check
-from rmspec.properties.events import RunFinished, RunStarted, SubjectResult
+from rmspec.properties.events import RunFinished, RunStarted, SubjectFinished, SubjectResult
 from rmspec.reports.environment import environment
 from rmspec.reports.files import json as json_report
-from rmspec.reports.record import Record
+from rmspec.reports.record import record_of
 from rmspec.reports.verification.document import verified
 
 NASTY = "<script>alert(1)</script>"
@@ -37,9 +37,9 @@ def results() -> tuple[SubjectResult, ...]:
 
 def text(*found: SubjectResult, complete: bool = True) -> str:
     """The JSON text of a run with these results."""
-    told = environment(Settings(profile="smoke"), "0123")
-    started = RunStarted(tuple(each.name for each in found), told)
-    return json_report.render(Record(started, found, RunFinished(complete, 3.0)))
+    started = RunStarted(tuple(each.name for each in found), environment(Settings(profile="smoke"), "0123"))
+    finished = [SubjectFinished(each) for each in found]
+    return json_report.render(record_of([started, *finished, RunFinished(complete, 3.0)]))
 
 
 def document(*found: SubjectResult, complete: bool = True) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -13,7 +14,7 @@ import pytest
 from commandline import SUBJECTS
 from ruamel.yaml import YAML
 
-from rmspec.reports.config.pyproject import KEYS
+from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.files.ndjson import read_log
 
 ROOT = Path(__file__).parents[2]
@@ -84,9 +85,11 @@ def test_every_output_of_a_step_is_one_of_the_action() -> None:
 
 
 def test_every_report_is_asked_for() -> None:
-    """A new kind of report belongs into the action."""
-    reports = {key for key, kind in KEYS.items() if kind == "path" and key != "known"}
-    assert {key for key in reports if f"--{key} " in step("Check")["run"]} == reports
+    """The command and the description are made of the rows of formats: a new one belongs into both."""
+    asked = re.findall(r'--([\w-]+) "\$REPORTS/([\w.-]+)"', step("Check")["run"])
+    assert asked == [(row.option, row.file) for row in FORMATS.values()]
+    *files, last = [row.file for row in FORMATS.values()]
+    assert ACTION["outputs"]["reports"]["description"] == f"The folder with {', '.join(files)} and {last}."
 
 
 def test_a_deviation_fails_the_step_and_keeps_the_reports(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ LONG_MODULES = {
     "properties/counterexamples/attribution.py": "one mechanism replaces it and `identify` next: moved, not polished",
     "properties/counterexamples/reduction.py": "one search: its passes share the candidate and the count of tries",
     "properties/recordings/verify.py": "one pass over a recording, whose findings refer to each other",
-    "reports/cli/main.py": "a table: the options of each command",
 }
 """Modules of more than ``LINES_IN_A_MODULE`` lines, each with the reason."""
 

@@ -58,7 +58,7 @@ BADGE = {
 
 def log(*results: SubjectResult, folder: Path = Path(), **options: Any) -> dict[str, Any]:
     """The one run of a SARIF log."""
-    found: dict[str, Any] = sarif.document(record(*results), folder, **options)["runs"][0]
+    found: dict[str, Any] = sarif.document(record(*results, **options), folder)["runs"][0]
     return found
 
 
@@ -203,7 +203,7 @@ class TestJunit:
 
     def test_the_reproduction_names_the_files_of_the_run(self) -> None:
         """With a folder for programs the command replays the file there."""
-        root = ElementTree.fromstring(junit.render(KINDS["deviates"], repro_dir="out"))
+        root = ElementTree.fromstring(junit.render(record(DEVIATES, repro_dir="out")))
         [failed] = [case for case in root.iter("testcase") if case.find("failure") is not None]
         printed = failed.findtext("system-out") or ""
         assert "rmspec repro out/mine.py-RMSprop-eps-placement.json" in printed
@@ -244,9 +244,9 @@ class TestBadge:
 
     def test_hazards_count_on_request(self) -> None:
         """As for the exit code."""
-        only = record(subject("torch", HAZARD))
-        assert badge.document(only)["message"] == "conforms"
-        assert badge.document(only, fail_on_hazards=True)["message"] == "deviates from 1 clause"
+        only = subject("torch", HAZARD)
+        assert badge.document(record(only))["message"] == "conforms"
+        assert badge.document(record(only, fail_on_hazards=True))["message"] == "deviates from 1 clause"
 
 
 def test_five_hundred_deviations_are_all_in_the_files() -> None:

@@ -3,13 +3,14 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runs import deviation, events, many, record, subject
 
 from rmspec.properties.events import DeviationFound, Event, SubjectResult
 from rmspec.reports.files import github
-from rmspec.reports.files.github import ANNOTATIONS, SUMMARY_BYTES, annotated, on_github, summary
+from rmspec.reports.files.github import ANNOTATIONS, SUMMARY_BYTES, annotation_lines, on_github, summary
 
 COMMAND = re.compile(r"^::(?P<name>[a-z-]+)(?: (?P<properties>[^:]*))?::(?P<message>.*)$", re.S)
 NASTY = "100% a: b, c\r\n::error::injected"
@@ -32,18 +33,16 @@ def read(line: str) -> tuple[str, dict[str, str], str]:
 class Job:
     """What a run says to the runner, in order, and what its step printed beside that."""
 
-    def __init__(self, tmp_path: Path, *results: SubjectResult, complete: bool = True, **options: object) -> None:
+    def __init__(self, tmp_path: Path, *results: SubjectResult, **options: Any) -> None:
         self.lines: list[str] = []
         self.summary = tmp_path / "summary.md"
         self.summary.touch()
         reporters = github.reporters(
             [self],
             lambda text: self.lines.extend(text.splitlines()),
-            repro_dir=None,
-            fail_on_hazards=bool(options.get("fail_on_hazards", False)),
             environment={"GITHUB_STEP_SUMMARY": str(self.summary)},
         )
-        for event in events(*results, complete=complete):
+        for event in events(*results, **options):
             for each in reporters:
                 each.handle(event)
 
@@ -55,7 +54,7 @@ class Job:
 def test_a_deviation_is_annotated_where_its_class_is(tmp_path: Path) -> None:
     """File, line, clause and the way to reproduce it; what has a meaning for the runner is escaped."""
     (tmp_path / "mine.py").write_text("\nclass X: ...\n")
-    [line] = annotated(record(subject("mine.py:X", deviation(summary=NASTY))), tmp_path)
+    [line] = annotation_lines(record(subject("mine.py:X", deviation(summary=NASTY))), tmp_path)
     name, properties, message = read(line)
     assert name == "error"
     assert properties == {
@@ -70,19 +69,19 @@ def test_a_deviation_is_annotated_where_its_class_is(tmp_path: Path) -> None:
 def test_what_fails_is_annotated_and_nothing_else() -> None:
     """Known, inherited and hazards are none; a crash, a stale entry and an interruption are."""
     excused = subject("torch", deviation(known="x"), deviation("hooks", hazard=True))
-    assert annotated(record(excused), Path()) == []
-    assert len(annotated(record(excused), Path(), fail_on_hazards=True)) == 1
+    assert annotation_lines(record(excused), Path()) == []
+    assert len(annotation_lines(record(excused, fail_on_hazards=True), Path())) == 1
     trouble = (SubjectResult("a", "errored", message="it hung"), subject("torch", stale=("old: gone",)))
-    messages = [read(line)[2] for line in annotated(record(*trouble, complete=False), Path())]
-    assert messages == ["a: it hung", "torch: old: gone", "the reports hold what was known by then"]
+    messages = [read(line)[2] for line in annotation_lines(record(*trouble, complete=False), Path())]
+    assert messages == ["the reports hold what was known by then", "a: it hung", "torch: old: gone"]
 
 
 def test_ten_are_shown_as_ten_and_of_more_the_last_counts_the_rest() -> None:
     """GitHub drops the eleventh in silence."""
-    ten = annotated(record(*many(1, 10)), Path())
+    ten = annotation_lines(record(*many(1, 10)), Path())
     assert len(ten) == ANNOTATIONS == 10
     assert not any("more are" in line for line in ten)
-    eleven = annotated(record(*many(1, 11)), Path())
+    eleven = annotation_lines(record(*many(1, 11)), Path())
     assert len(eleven) == 10
     assert read(eleven[-1])[2].startswith("2 more are in")
 
@@ -130,8 +129,6 @@ def test_a_summary_that_cannot_be_written_changes_no_verdict(
     found = github.reporters(
         [],
         lambda text: None,
-        repro_dir=None,
-        fail_on_hazards=False,
         environment={"GITHUB_STEP_SUMMARY": str(tmp_path / "no" / "where")},
     )
     for event in events(subject("torch")):

@@ -11,29 +11,22 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from rich.console import Console
-from runs import PROGRAM
+from runs import PROGRAM, events, record
 
 from rmspec.oracles.program.program import Load, Param, Program, Save, SetGrad, SetOption, Step, TensorNumber
 from rmspec.properties.events import (
     ClauseResult,
     Deviation,
-    DeviationFound,
-    Event,
-    RunFinished,
-    RunStarted,
-    SubjectFinished,
     SubjectResult,
-    SubjectStarted,
 )
-from rmspec.reports.exit_codes import exit_code
 from rmspec.reports.files import html as html_report
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files import junit
 from rmspec.reports.files import markdown as markdown_report
 from rmspec.reports.files.programs import Programs
+from rmspec.reports.gate import exit_code
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import BadOption
-from rmspec.reports.record import Record, recorded
 from rmspec.reports.run.crash import last_words
 from rmspec.reports.stored import program_file, read_program
 from rmspec.reports.terminal.terminal import Terminal
@@ -85,33 +78,14 @@ RESULT = SubjectResult(
 ERRORED = SubjectResult(
     f"dir/mine.py:{NASTY}", "errored", message=f"it crashed\n{NASTY}", hint="mend it", complete=False
 )
-ENVIRONMENT = {"rmspec": "1", "python": "3", "numpy": "2", "profile": "ci", "seed": "0", "policy": "strict"}
-
-
-def events(*results: SubjectResult, complete: bool = True) -> list[Event]:
-    """The events of a run with these results."""
-    found: list[Event] = [RunStarted(tuple(result.name for result in results), ENVIRONMENT)]
-    for result in results:
-        if result.dialect:
-            found.append(
-                SubjectStarted(result.name, result.framework, result.dialect, result.formats, result.versions, "")
-            )
-        found += [DeviationFound(result.name, each) for each in (*result.deviations, *result.hazards)]
-        found.append(SubjectFinished(result))
-    return [*found, RunFinished(complete, 2.5)]
-
-
-def record(*results: SubjectResult, complete: bool = True) -> Record:
-    """The record of a run with these results."""
-    return recorded(events(*results, complete=complete))
 
 
 def printed(*results: SubjectResult, quiet: bool = False, repro_dir: str | None = None) -> str:
     """What the terminal shows of a run with these results."""
     out = StringIO()
     console = Console(file=out, width=80, markup=False, highlight=False, emoji=False, soft_wrap=True)
-    with Terminal(console, quiet=quiet, repro_dir=repro_dir) as terminal:
-        for event in events(*results):
+    with Terminal(console, quiet=quiet) as terminal:
+        for event in events(*results, repro_dir=repro_dir):
             terminal.handle(event)
     return out.getvalue()
 
@@ -254,10 +228,10 @@ class TestJunit:
     """What a CI shows."""
 
     def test_one_case_a_clause(self) -> None:
-        """A new deviation is a failure with its reproduction, a clause not checked is skipped, a crash an error."""
+        """A new deviation and a stale list are failures; a clause that was not checked is skipped; a crash is an error."""
         root = ElementTree.fromstring(junit.render(record(RESULT, ERRORED)))
         cases = {case.get("name"): case for case in root.iter("testcase")}
-        assert set(cases) == {clause.id for clause in CLAUSES} | {"subject"}
+        assert set(cases) == {clause.id for clause in CLAUSES} | {"subject", "known-deviations"}
         failed = cases["eps-placement"]
         assert failed.find("failure") is not None
         assert "rmspec repro" in (failed.findtext("system-out") or "")
@@ -265,9 +239,10 @@ class TestJunit:
         assert "torch-42" in (cases["option-change"].findtext("system-out") or "")
         assert all(cases[name].find("skipped") is not None for name in ("hooks", "update"))
         assert cases["subject"].find("error") is not None
+        assert "old-one: its witness no longer deviates" in (cases["known-deviations"].findtext("failure") or "")
         assert {name: root.get(name) for name in ("tests", "failures", "errors")} == {
-            "tests": "6",
-            "failures": "1",
+            "tests": "7",
+            "failures": "2",
             "errors": "1",
         }
 

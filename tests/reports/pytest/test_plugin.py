@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from commandline import SUBJECTS
 
-from rmspec.impl import CLAUSES
-from rmspec.reports.pytest.clauses import KNOWN_LIST
+from rmspec.reports.pytest.clauses import CLAUSE_TESTS, KNOWN_LIST
 
 pytest_plugins = ["pytester"]
 
 QUICK = ("--rmspec-profile", "smoke", "--rmspec-dtype", "float32")
-TESTS = len(CLAUSES) + 1
+TESTS = len(CLAUSE_TESTS)
 
 MARKED = """
 import pytest
@@ -182,13 +181,14 @@ def test_a_class_is_marked_with_itself(project: pytest.Pytester) -> None:
 
 
 def test_it_costs_nothing_where_it_is_not_used(project: pytest.Pytester) -> None:
-    """A run without it imports nothing of rmspec but the plugin, and warns of nothing."""
+    """A run without it imports of rmspec the plugin and the tables of options, and warns of nothing."""
     project.makepyfile(
         "import sys\n\n"
         "def test_nothing():\n"
         "    assert sorted(name for name in sys.modules if name.startswith('rmspec')) == "
-        "['rmspec', 'rmspec.reports', 'rmspec.reports.pytest.plugin']\n"
-        "    assert 'numpy' not in sys.modules\n"
+        "['rmspec', 'rmspec.reports', 'rmspec.reports.config', 'rmspec.reports.config.keys', 'rmspec.reports.files', "
+        "'rmspec.reports.files.formats', 'rmspec.reports.pytest', 'rmspec.reports.pytest.plugin']\n"
+        "    assert not {'numpy', 'click', 'jinja2', 'rich'} & set(sys.modules)\n"
     )
     done = ran(project)
     done.assert_outcomes(passed=1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from verifications import document, results, text, whole
 
-from rmspec.reports.exit_codes import exit_code
+from rmspec.reports.gate import exit_code
 from rmspec.reports.readers.json_reader import BadReport, merged, read, result_of
 
 
