@@ -7,7 +7,16 @@ from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.impl.spec.clauses import CLAUSES, Clause, UnknownClause, clause
-from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperparameters, UnknownDialect, dialect_named
+from rmspec.impl.spec.constructors import Constructor
+from rmspec.impl.spec.dialect import (
+    DIALECTS,
+    SPECIFICATION,
+    Defaults,
+    Dialect,
+    Hyperparameters,
+    UnknownDialect,
+    dialect_named,
+)
 from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
 from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
 from rmspec.impl.translation.order import arranged
@@ -27,6 +36,8 @@ __all__ = [
     "Before",
     "CannotTranslate",
     "Clause",
+    "Constructor",
+    "Defaults",
     "Dialect",
     "Format",
     "Hyperparameters",

@@ -1,7 +1,7 @@
 """The subjects: the program vocabulary, the ``Subject`` protocol, one module per framework, the loader and the registry."""
 
 from rmspec.oracles.checkpoints.files import checkpoint_bytes, read_checkpoint
-from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, resolve_options
 from rmspec.oracles.dialects import dialect_named, dialects
 from rmspec.oracles.errors import (
     BadOption,
@@ -21,6 +21,11 @@ from rmspec.oracles.framework import Framework, Layout, RegisteredSubject
 from rmspec.oracles.loader import check_name, load
 from rmspec.oracles.program.program import Program, from_json, parse, to_json
 from rmspec.oracles.registry import frameworks, registered_names
+from rmspec.oracles.scripting.applied import applied_statements
+from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.standalone import standalone_script
+from rmspec.oracles.scripting.style import Script, Style
+from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.subject import (
     FEATURES,
     OPTIONS,
@@ -38,6 +43,7 @@ __all__ = [
     "FEATURES",
     "FRAMEWORKS",
     "OPTIONS",
+    "AppliedSubject",
     "BadCheckpoint",
     "BadOption",
     "CannotImport",
@@ -45,6 +51,8 @@ __all__ = [
     "Capabilities",
     "ClosureFailed",
     "ClosureReport",
+    "Counterexample",
+    "Driven",
     "Framework",
     "Given",
     "GroupView",
@@ -54,16 +62,20 @@ __all__ = [
     "NotAnOptimizer",
     "Observation",
     "Outcome",
+    "Place",
     "Program",
     "ProtocolBroken",
     "Raised",
     "RegisteredSubject",
+    "Script",
     "Session",
+    "Style",
     "Subject",
     "SubjectFailed",
     "SubjectHung",
     "UnknownSubject",
     "Unsupported",
+    "applied_statements",
     "check_name",
     "checkpoint_bytes",
     "dialect_named",
@@ -74,6 +86,8 @@ __all__ = [
     "parse",
     "read_checkpoint",
     "registered_names",
+    "resolve_options",
+    "standalone_script",
     "to_json",
 ]
 

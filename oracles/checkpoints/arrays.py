@@ -21,7 +21,7 @@ import numpy as np
 
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
-from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, resolved, stored_options
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
 
 __all__ = [
@@ -66,7 +66,7 @@ def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, g
             )
         found.setdefault(param, {})[roles[role]] = _signed(values, roles[role], dialect)
     if metadata is None:
-        new, hyper = resolved(dialect, {}, given, where=where)
+        new, hyper = resolve_options(dialect, {}, given, where=where)
         return Saved(
             (SavedGroup(new, hyper, tuple(SavedParam(name, found[name], given.steps) for name in _ordered(found))),)
         )
@@ -79,7 +79,7 @@ def _described(
     groups = []
     named: list[str] = []
     for entry in table["groups"]:
-        new, hyper = resolved(dialect, stored_options(dialect, entry["options"], where=where), given, where=where)
+        new, hyper = resolve_options(dialect, options_in(dialect, entry["options"], where=where), given, where=where)
         steps = entry.get("steps", [None] * len(entry["params"]))
         if len(steps) != len(entry["params"]):
             raise BadCheckpoint(f"{where} counts the steps of {len(steps)} parameters, and has {len(entry['params'])}")

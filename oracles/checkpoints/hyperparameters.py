@@ -12,7 +12,7 @@ from rmspec.impl.spec.dialect import OPTIONS, Dialect, Hyperparameters
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.errors import InputProblem
 
-__all__ = ["BadCheckpoint", "Given", "resolved", "spelled", "stored_options"]
+__all__ = ["BadCheckpoint", "Given", "option_flag", "options_in", "resolve_options"]
 
 Value = float | bool
 
@@ -38,12 +38,12 @@ class Given:
     steps: int | None = None
 
 
-def spelled(dialect: Dialect, option: str) -> str:
+def option_flag(dialect: Dialect, option: str) -> str:
     """The option as the dialect's own constructor calls it, as it is typed."""
     return "--" + dialect.constructor.names.get(option, option).replace("_", "-")
 
 
-def resolved(
+def resolve_options(
     dialect: Dialect, stored: Mapping[str, Value], given: Given, *, where: str
 ) -> tuple[Dialect, Hyperparameters]:
     """The variant and the options of one group: ``stored`` is what its file says, by our names, switches among them.
@@ -65,7 +65,7 @@ def resolved(
         else:
             missing.append(option)
     if missing:
-        names = " ".join(f"{spelled(dialect, name)}{'' if name == 'centered' else ' ...'}" for name in missing)
+        names = " ".join(f"{option_flag(dialect, name)}{'' if name == 'centered' else ' ...'}" for name in missing)
         known = all(getattr(dialect.defaults, name) is not None for name in missing if name != "lr")
         raise BadCheckpoint(
             f"{where} does not say {', '.join(dialect.constructor.names[name] for name in missing)}",
@@ -87,7 +87,7 @@ def resolved(
     )
 
 
-def stored_options(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
+def options_in(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
     """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value that it does not take."""
     made = dialect.constructor
     ours = {**{theirs: name for name, theirs in made.names.items()}, **made.switches}
@@ -124,7 +124,7 @@ def _agreed(dialect: Dialect, option: str, stored: Value, said: Value | None, wh
     raise BadCheckpoint(
         f"{where} says {option} {stored!r}, and you say {said!r}",
         "the state was made with the one that is saved",
-        f"leave {spelled(dialect, option)} out, and change it after the translation",
+        f"leave {option_flag(dialect, option)} out, and change it after the translation",
     )
 
 

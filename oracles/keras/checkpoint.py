@@ -28,7 +28,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam, needed_roles
 from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, npz_arrays, reason
-from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, resolved, stored_options
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
 
 __all__ = ["keras_bytes", "keras_file"]
@@ -83,7 +83,7 @@ def keras_saved(
     if config is not None:
         stored = _configured(config, dialect, where)
     elif SCHEMA in comment:
-        stored = stored_options(dialect, metadata_of(comment, dialect, where)["groups"][0]["options"], where=where)
+        stored = options_in(dialect, metadata_of(comment, dialect, where)["groups"][0]["options"], where=where)
     schedule = (
         not rest or rest[0].shape != () or (config is not None and not isinstance(config["learning_rate"], float))
     )
@@ -92,7 +92,7 @@ def keras_saved(
         rest = rest[1:]
     else:
         stored.pop("lr", None)
-    new, hyper = resolved(dialect, stored, given, where=where)
+    new, hyper = resolve_options(dialect, stored, given, where=where)
     roles = [role for role in _ORDER if role in needed_roles(new, hyper)]
     if not rest or len(rest) % len(roles):
         raise BadCheckpoint(
@@ -184,7 +184,7 @@ def _configured(config: Mapping[str, Any], dialect: Dialect, where: str) -> dict
     rest = {name: value for name, value in config.items() if name not in {*_OTHER_MEANING, *_OF_NO_MEANING}}
     if not isinstance(rest.get("learning_rate"), float):
         rest.pop("learning_rate", None)
-    return stored_options(dialect, rest, where=where)
+    return options_in(dialect, rest, where=where)
 
 
 def _h5py() -> Any:

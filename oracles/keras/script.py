@@ -94,7 +94,7 @@ def _keras_style(deviation: Counterexample) -> Style:
         held = param if role in ("param", "grad") else f"{kept}[{position}]"
         return f'keras.ops.convert_to_numpy({held}).astype("float64").reshape(-1)'
 
-    return Style([*imports, *head], variable, dense, create, step, change, save, load, edit, read, sparse)
+    return Style([*imports, *head], variable, dense, create, step, change, read, save, load, edit, sparse)
 
 
 def _named(optimizer: str, ending: str) -> str:
@@ -128,4 +128,4 @@ def _legacy_style(deviation: Counterexample) -> Style:
         return [f"{call.slot} = [w if i != 1 else w.reshape(-1).repeat(2) for i, w in enumerate({call.slot})]"]
 
     head = ["import tensorflow as tf", "import tf_keras"]
-    return Style(head, v1.variable, v1.dense, create, v1.step, change, save, load, edit, v1.read, v1.sparse)
+    return Style(head, v1.variable, v1.dense, create, v1.step, change, v1.read, save, load, edit, v1.sparse)

@@ -13,7 +13,7 @@ from rmspec.oracles.program.program import (
 )
 from rmspec.oracles.scripting.applied import applied_statements
 from rmspec.oracles.scripting.counterexample import Counterexample
-from rmspec.oracles.scripting.style import Script, Style, keywords, listed, subject_of, unsaved
+from rmspec.oracles.scripting.style import Script, Style, keywords, listed, subject_of
 
 __all__ = ["statements"]
 
@@ -73,4 +73,4 @@ def _style(deviation: Counterexample) -> Style:
         found = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf={lines})'
         return f'{sign}{found} if hasattr(s, "_fields")][0].{name}.reshape(-1)'
 
-    return Style([*imports, *head], variable, dense, create, step, change, unsaved, unsaved, unsaved, read)
+    return Style([*imports, *head], variable, dense, create, step, change, read)

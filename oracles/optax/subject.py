@@ -21,8 +21,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.optax.descriptor import FRAMEWORK
-from rmspec.oracles.program.program import EditState, Via
-from rmspec.oracles.session.applied import AppliedSubject, Driven
+from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import FEATURES, Capabilities
 
@@ -58,7 +57,7 @@ class _Held:
         self.array = jax.numpy.asarray(values)
 
 
-class _Place:
+class _Place(Place):
     """JAX arrays, and transformations that ``factory`` makes."""
 
     def __init__(self, factory: Callable[..., Any]) -> None:
@@ -72,10 +71,6 @@ class _Place:
         """An array."""
         return jax.numpy.asarray(values)
 
-    def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-        """Never asked for: there is no such gradient."""
-        raise NotImplementedError("optax takes no row-sparse gradients")
-
     def read(self, held: Any) -> Array:
         """The values."""
         return np.array(held.array if isinstance(held, _Held) else held)
@@ -85,7 +80,7 @@ class _Place:
         return _Transformation(self._factory, variables, options)
 
 
-class _Transformation:
+class _Transformation(Driven):
     """A transformation with a state for each parameter."""
 
     def __init__(
@@ -116,15 +111,6 @@ class _Transformation:
 
     def state(self) -> Sequence[Mapping[str, Array]]:
         return [_roles(state) for state in self._states]
-
-    def save(self, via: Via) -> Any:
-        raise NotImplementedError("the caller owns the state of a transformation")
-
-    def load(self, saved: Any) -> None:
-        raise NotImplementedError("the caller owns the state of a transformation")
-
-    def edited(self, saved: Any, edit: EditState) -> Any:
-        raise NotImplementedError("the caller owns the state of a transformation")
 
 
 def _roles(state: Any) -> dict[str, Array]:

@@ -24,7 +24,7 @@ from rmspec.oracles.registry import registered_names
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import number
 
-__all__ = ["Script", "Style", "keywords", "listed", "pairs", "plain", "subject_of", "unsaved"]
+__all__ = ["Script", "Style", "keywords", "listed", "pairs", "plain", "subject_of"]
 
 
 @dataclass(slots=True)
@@ -46,10 +46,15 @@ class Script:
         return any(isinstance(call, SetOption) and call.optimizer == optimizer for call in self.program.calls)
 
 
+def _unsaved(script: Script, call: object) -> list[str]:
+    raise AssertionError(f"the caller owns the state: {call!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How one interface is written. Every function returns Python source.
 
+    ``save``, ``load`` and ``edit`` are left out where the caller owns the state, so that no program has these calls.
     ``sparse`` writes a row-sparse gradient, from the source of its values and the rows that it names.
     """
 
@@ -59,16 +64,11 @@ class Style:
     create: Callable[[Script, Create], list[str]]
     step: Callable[[Script, str], list[str]]
     change: Callable[[Script, SetOption], list[str]]
-    save: Callable[[Script, Save], list[str]]
-    load: Callable[[Script, Load], list[str]]
-    edit: Callable[[Script, EditState], list[str]]
     read: Callable[[Script, str, str], str]
+    save: Callable[[Script, Save], list[str]] = _unsaved
+    load: Callable[[Script, Load], list[str]] = _unsaved
+    edit: Callable[[Script, EditState], list[str]] = _unsaved
     sparse: Callable[[Param, str, tuple[int, ...]], str] | None = None
-
-
-def unsaved(script: Script, call: object) -> list[str]:
-    """In place of ``save``, ``load`` and ``edit`` where the caller owns the state, so that no program has these calls."""
-    raise AssertionError(f"the caller owns the state: {call!r}")
 
 
 def subject_of(program: Program, registered: str) -> tuple[list[str], str]:

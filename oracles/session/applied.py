@@ -41,7 +41,7 @@ Array = NDArray[Any]
 
 
 class Driven(Protocol):
-    """One optimizer over a list of variables."""
+    """One optimizer over a list of variables. Who derives from it need not write what is never asked of its subject."""
 
     def step(self, gradients: Sequence[Any]) -> None:
         """One step: a gradient for each variable, ``None`` for none."""
@@ -56,16 +56,16 @@ class Driven(Protocol):
         ...
 
     def save(self, via: Via) -> Any:
-        """The state, by the API's own means."""
-        ...
+        """The state, by the API's own means. Never asked of a subject without ``state_dict``; nor is ``load``."""
+        raise SubjectFailed("the caller owns the state")
 
     def load(self, saved: Any) -> None:
         """Restore what ``save`` returned; the variables themselves stay."""
-        ...
+        raise SubjectFailed("the caller owns the state")
 
     def edited(self, saved: Any, edit: EditState) -> Any:
         """A copy of a saved state with one edit, of those that the subject's capabilities name."""
-        ...
+        raise SubjectFailed("a saved state is not edited")
 
 
 class Place(Protocol):
@@ -80,8 +80,8 @@ class Place(Protocol):
         ...
 
     def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-        """A row-sparse gradient: ``values`` of shape ``(len(rows), *shape[1:])``."""
-        ...
+        """A row-sparse gradient: ``values`` of shape ``(len(rows), *shape[1:])``. Never asked of a subject without ``sparse``."""
+        raise SubjectFailed("it takes no row-sparse gradients")
 
     def read(self, held: Any) -> Array:
         """The values of a variable or a gradient, dense, as a copy."""

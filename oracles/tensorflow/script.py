@@ -5,7 +5,6 @@ from __future__ import annotations
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.program.program import (
     Create,
-    EditState,
     Load,
     Param,
     Save,
@@ -14,7 +13,7 @@ from rmspec.oracles.program.program import (
 )
 from rmspec.oracles.scripting.applied import applied_statements
 from rmspec.oracles.scripting.counterexample import Counterexample
-from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of, unsaved
+from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of
 from rmspec.oracles.tensorflow.descriptor import FRAMEWORK
 
 __all__ = ["sparse", "statements", "v1_style"]
@@ -76,9 +75,7 @@ def _raw_style(deviation: Counterexample) -> Style:
         held = param if role in ("param", "grad") else f"{param}_{_SLOTS[role]}"
         return f'{held}.numpy().astype("float64").reshape(-1)'
 
-    return Style(
-        ["import tensorflow as tf"], variable, _tensor, create, step, change, unsaved, unsaved, unsaved, read, sparse
-    )
+    return Style(["import tensorflow as tf"], variable, _tensor, create, step, change, read, sparse=sparse)
 
 
 def v1_style(deviation: Counterexample) -> Style:
@@ -134,16 +131,13 @@ def v1_style(deviation: Counterexample) -> Style:
             f"{checkpoint(script, call.optimizer)}.read({call.slot}).expect_partial()",
         ]
 
-    def edit(script: Script, call: EditState) -> list[str]:
-        raise AssertionError("a checkpoint of TensorFlow is not edited")
-
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
         held = param if role in ("param", "grad") else f'{optimizer}.get_slot({param}, "{script.deviation.state_name}")'
         return f'{held}.numpy().astype("float64").reshape(-1)'
 
     imports = ["import tempfile", "import tensorflow as tf"] if checkpoints else ["import tensorflow as tf"]
-    return Style([*imports, *head], _variable, _tensor, create, step, change, save, load, edit, read, sparse)
+    return Style([*imports, *head], _variable, _tensor, create, step, change, read, save, load, sparse=sparse)
 
 
 def _tensor(param: Param, values: str, shape: tuple[int, ...]) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
-from rmspec.oracles.program.program import EditState, Via
+from rmspec.oracles.program.program import Via
 from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import FEATURES, Capabilities
@@ -101,7 +101,7 @@ class _RawPlace(Variables):
         return _RawOps(variables, options, function=self._function)
 
 
-class _RawOps:
+class _RawOps(Driven):
     """The raw operations with the variables that their caller owns."""
 
     def __init__(self, variables: Sequence[Any], options: Mapping[str, float | bool], *, function: bool) -> None:
@@ -150,15 +150,6 @@ class _RawOps:
     def state(self) -> Sequence[Mapping[str, Array]]:
         return [{role: copied(held) for role, held in state.items()} for state in self._state]
 
-    def save(self, via: Via) -> Any:
-        raise NotImplementedError("the caller owns the state of a raw operation")
-
-    def load(self, saved: Any) -> None:
-        raise NotImplementedError("the caller owns the state of a raw operation")
-
-    def edited(self, saved: Any, edit: EditState) -> Any:
-        raise NotImplementedError("the caller owns the state of a raw operation")
-
 
 class LegacyPlace(Variables):
     """TensorFlow variables under an optimizer that ``make`` makes of them and of options by the page's names."""
@@ -180,7 +171,7 @@ class _V1Place(Variables):
         return _V1(self._factory, variables, options, function=self._function)
 
 
-class _V1:
+class _V1(Driven):
     """A v1 optimizer in eager mode, its numbers given as callables so that they can change; or under ``tf.function``,
     given as variables."""
 
@@ -258,9 +249,6 @@ class _V1:
         # A checkpoint restores the variables that the slots belong to as well.
         for variable, values in zip(self._variables, kept, strict=True):
             variable.assign(values)
-
-    def edited(self, saved: Any, edit: EditState) -> Any:
-        raise NotImplementedError("a checkpoint of TensorFlow is not edited")
 
     def _checkpointed(self) -> Any:
         if self._checkpoint is None:

@@ -16,7 +16,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import OPTIONS, SPECIFICATION, Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.arrays import reason
-from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, resolved, stored_options
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
 
 __all__ = ["torch_bytes", "torch_file"]
@@ -184,8 +184,8 @@ def _options(entry: Mapping[str, Any], dialect: Dialect, given: Given, place: st
     table = {name: value for name, value in values.items() if name not in (*_BESIDE, *_PATHS)}
     if "maximize" not in dialect.constructor.switches and not table.get("maximize"):
         table.pop("maximize", None)
-    stored = stored_options(dialect, table, where=place)
-    new, hyper = resolved(dialect, stored, given, where=place)
+    stored = options_in(dialect, table, where=place)
+    new, hyper = resolve_options(dialect, stored, given, where=place)
     changed = isinstance(initial, int | float) and initial != hyper.lr
     return new, hyper, f"initial_lr is {initial!r}, lr is {hyper.lr!r}" if changed else ""
 

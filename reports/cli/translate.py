@@ -14,7 +14,7 @@ from rmspec.impl.translation.order import arranged
 from rmspec.impl.translation.saved import Saved, SavedGroup
 from rmspec.impl.translation.translate import translate as translated
 from rmspec.oracles.checkpoints.files import check_ending, checkpoint_bytes, loading, read_checkpoint
-from rmspec.oracles.checkpoints.hyperparameters import Given, resolved
+from rmspec.oracles.checkpoints.hyperparameters import Given, resolve_options
 from rmspec.oracles.dialects import dialect_named, dialects
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write, write_bytes
@@ -183,5 +183,5 @@ def _numbers(option: str, text: str) -> list[int]:
 def _source(options: TranslateOptions, source: Dialect, given: Given) -> Saved:
     if options.file is not None:
         return read_checkpoint(options.file, source, given)
-    dialect, hyper = resolved(source, {}, given, where="the command line")
+    dialect, hyper = resolve_options(source, {}, given, where="the command line")
     return Saved((SavedGroup(dialect, hyper),))
