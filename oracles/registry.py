@@ -71,9 +71,9 @@ def registered_names() -> Mapping[str, Framework]:
 def _discover() -> tuple[tuple[Framework, ...], tuple[LeftOut, ...]]:
     accepted = sorted(_own(), key=lambda each: (each.order, each.name))
     refused: list[LeftOut] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.value)):
+    for entry in sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.dist.name if each.dist else "")):
         found = _import(entry)
-        reason = found if isinstance(found, str) else _objection(found, accepted)
+        reason = found if isinstance(found, str) else _objection(entry, found, accepted)
         if isinstance(found, Framework) and not reason:
             accepted.append(found)
         else:
@@ -101,8 +101,10 @@ def _import(entry: EntryPoint) -> Framework | str:
     return found
 
 
-def _objection(new: Framework, others: list[Framework]) -> str:
+def _objection(entry: EntryPoint, new: Framework, others: list[Framework]) -> str:
     """Why a descriptor cannot stand beside the others; empty where it can."""
+    if new.name != entry.name:
+        return f"it is called {new.name!r}, so must its entry point be"
     try:
         return _clash(new, others)
     except (AttributeError, TypeError) as error:

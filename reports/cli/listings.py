@@ -32,7 +32,7 @@ def subjects(*, as_json: bool = False) -> str:
         installed = _installed(framework.requires)
         state = "installed" if installed else f"not installed; {framework.install}"
         lines += [f"{framework.name} ({state})"]
-        width = max(len(name) for name in framework.subjects) + 2
+        width = max(map(len, framework.subjects), default=0) + 2
         for name, subject in framework.subjects.items():
             first, *rest = wrapped(subject.title, width=WIDTH - width - 2)
             lines += [f"  {name.ljust(width)}{first}", *(f"  {' ' * width}{line}" for line in rest)]

@@ -36,6 +36,14 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` where no arguments are given) and return the exit code."""
+    code = _run(arguments)
+    registry = sys.modules.get("rmspec.oracles.registry")
+    for framework in registry.left_out() if registry is not None else ():
+        print(f"rmspec: {framework}", file=sys.stderr)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -292,21 +300,38 @@ def _log(file: str) -> int:
     return ExitCode.CONFORMS
 
 
-def _spelled(*names: str, help: str) -> Callable[[_Command], _Command]:
-    """A number that goes by several names. It may be said again, but not differently: the last would win in silence."""
+class _TranslateCommand(click.Command):
+    """A command that takes each hyperparameter by every name that the constructor of a dialect has for it."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        from rmspec.oracles.dialects import dialects
+
+        params = super().get_params(ctx)
+        taken = {flag for param in params for flag in param.opts}
+        for dialect in dialects().values():
+            flags = {name: "--" + theirs.replace("_", "-") for name, theirs in dialect.constructor.names.items()}
+            for param in params:
+                flag = flags.get(param.name or "")
+                if flag is not None and flag not in taken:
+                    param.opts.append(flag)
+                    taken.add(flag)
+        return params
+
+
+def _number_option(flag: str, *, help: str) -> Callable[[_Command], _Command]:
+    """A number with several names. It may be said again, but not differently: the last would win in silence."""
 
     def one(ctx: click.Context, param: click.Parameter, values: tuple[float, ...]) -> float | None:
         different = list(dict.fromkeys(values))
         if len(different) > 1:
             raise BadOption(
-                f"{' or '.join(names)} is {' and '.join(map(repr, different))}",
+                f"{' or '.join(param.opts)} is {' and '.join(map(repr, different))}",
                 "they are names of one option, and it has one value",
                 "leave one of them out",
             )
         return values[0] if values else None
 
-    name = names[0].removeprefix("--")
-    return click.option(*names, name, type=float, multiple=True, callback=one, metavar="X", help=help)
+    return click.option(flag, type=float, multiple=True, callback=one, metavar="X", help=help)
 
 
 def _translate_options(command: _Command) -> _Command:
@@ -318,11 +343,11 @@ def _translate_options(command: _Command) -> _Command:
             click.option("--out", metavar="FILE", help="Write the translated state there; the ending says how."),
             click.option("--force", is_flag=True, help="Replace a file that is there."),
             click.option("--json", metavar="FILE", help="Write the report as JSON; - is standard output."),
-            _spelled("--lr", "--learning-rate", help="Learning rate of the source."),
-            _spelled("--alpha", "--rho", "--decay", help="Its smoothing constant."),
-            _spelled("--eps", "--epsilon", help="Its eps."),
-            click.option("--weight-decay", type=float, metavar="X", help="Its weight decay."),
-            click.option("--momentum", type=float, metavar="X", help="Its momentum factor."),
+            _number_option("--lr", help="Learning rate of the source."),
+            _number_option("--alpha", help="Its smoothing constant."),
+            _number_option("--eps", help="Its eps."),
+            _number_option("--weight-decay", help="Its weight decay."),
+            _number_option("--momentum", help="Its momentum factor."),
             click.option("--centered/--no-centered", default=None, help="Whether it is centered."),
             click.option("--maximize/--no-maximize", default=None, help="Whether it maximizes (torch)."),
             click.option("--nesterov/--no-nesterov", default=None, help="Whether its momentum is Nesterov's (optax)."),
@@ -357,7 +382,7 @@ def _translate_options(command: _Command) -> _Command:
     )
 
 
-@_group.command("translate")
+@_group.command("translate", cls=_TranslateCommand)
 @click.argument("file", required=False)
 @_translate_options
 def _translate(**given: Any) -> int:
