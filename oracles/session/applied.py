@@ -41,7 +41,10 @@ Array = NDArray[Any]
 
 
 class Driven(Protocol):
-    """One optimizer over a list of variables. Who derives from it need not write what is never asked of its subject."""
+    """One optimizer over a list of variables.
+
+    A class that derives from it leaves out the methods that its subject is never asked for.
+    """
 
     def step(self, gradients: Sequence[Any]) -> None:
         """One step: a gradient for each variable, ``None`` for none."""

@@ -307,14 +307,14 @@ class _TranslateCommand(click.Command):
         from rmspec.oracles.dialects import dialects
 
         params = super().get_params(ctx)
-        taken = {flag for param in params for flag in param.opts}
+        reserved = {flag for param in params for flag in param.opts}
         for dialect in dialects().values():
             flags = {name: "--" + theirs.replace("_", "-") for name, theirs in dialect.constructor.names.items()}
             for param in params:
                 flag = flags.get(param.name or "")
-                if flag is not None and flag not in taken:
+                if flag is not None and flag not in reserved:
                     param.opts.append(flag)
-                    taken.add(flag)
+                    reserved.add(flag)
         return params
 
 
@@ -388,7 +388,7 @@ def _translate_options(command: _Command) -> _Command:
 def _translate(**given: Any) -> int:
     """Turn hyperparameters and saved state of one dialect into another's.
 
-    With FILE (.pt, .npz, .safetensors, .keras, .h5) the state in it, without it the options alone. Options are taken by
+    With FILE (.pt, .npz, .safetensors, .keras, .h5) the state in it, without it the options alone. Options are reserved by
     the names of either dialect. What is not exact is bounded, and what is neither is refused.
     """
     from rmspec.reports.cli.translate import TranslateOptions, translate
