@@ -34,10 +34,6 @@ class Constructor:
     )
     negated: frozenset[str] = frozenset()
 
-    def keywords(self, options: Mapping[str, object]) -> dict[str, object]:
-        """Options by our names as keyword arguments of the constructor; a name that it lacks stays as it is."""
-        return {self.names.get(name, name): value for name, value in options.items()}
-
 
 PAGE = Constructor(
     "RMSprop",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
-from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.impl.spec.dialect import SPECIFICATION, Hyperparameters
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import (
     Create,
@@ -139,7 +139,9 @@ def _check(script: Script, style: Style) -> tuple[list[str], list[str]]:
         if _restorable(deviation) is not None:
             expected = "saved"
         else:
-            expected = repr(dialect_named(script.program.dialect or "torch").initial(deviation.role, Hyperparameters()))
+            expected = repr(
+                dialect_named(script.program.dialect or SPECIFICATION.name).initial(deviation.role, Hyperparameters())
+            )
         return [], [
             f"loaded = {read}",
             f'print("expected", {expected}, "loaded", loaded)',

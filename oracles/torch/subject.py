@@ -303,10 +303,10 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> TorchSu
             hint="name a class or a factory that is called like torch.optim.RMSprop",
         )
     derived = inspect.isclass(factory) and issubclass(factory, torch.optim.Optimizer)
-    subject = TorchSubject(name, factory, device=device, baselines=("torch",))
+    subject = TorchSubject(name, factory, device=device, baselines=(FRAMEWORK.baseline,))
     if subject.uses_foreach():
         # It inherits what torch._foreach_* operations do, too.
-        subject.baselines = ("torch", "torch:foreach") if derived else ("torch:foreach",)
+        subject.baselines = (FRAMEWORK.baseline, "torch:foreach") if derived else ("torch:foreach",)
     elif not derived and inspect.isclass(factory):
         subject.baselines = ()
     return subject

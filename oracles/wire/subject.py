@@ -56,7 +56,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.spec.dialect import UnknownDialect
+from rmspec.impl.spec.dialect import SPECIFICATION, UnknownDialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import (
     SubjectFailed,
@@ -177,7 +177,7 @@ class ProcessSubject:
             self._process = WireProcess(self.name, self.command, self.variables)
             self._hello = self._process.hello(self.timeout)
             if not self._dialect:
-                announced = self._hello.get("dialect", "torch")
+                announced = self._hello.get("dialect", SPECIFICATION.name)
                 try:
                     dialect_named(announced)
                 except UnknownDialect as error:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.arithmetic.policy import STRICT, Policy
-from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, SetOption, Step
 from rmspec.oracles.recordings.reader import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar
@@ -158,7 +158,7 @@ class _Verification:
         source = recording.source
         self.recording = recording
         self.given = dialect
-        self.dialect = dialect_named(dialect or "torch")
+        self.dialect = dialect_named(dialect or SPECIFICATION.name)
         self.policy = policy
         self.roles = state_roles(recording, self.dialect)
         self.names = {role: key for key, role in self.roles.items()}

@@ -151,7 +151,7 @@ class _Service:
                 )
             except KeyboardInterrupt:
                 # Its own: a Ctrl-C at the terminal does not get here.
-                hint = "mend the file; python runs it as it is"
+                hint = "take out what raises it while the file is imported"
                 raise CannotImport(f"{name} does not import: it raises KeyboardInterrupt", hint=hint) from None
             self._subjects[name] = WatchedSubject(name, loaded, lambda: self._connection.send(Beat()))
         return self._subjects[name]

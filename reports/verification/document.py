@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.dialects import statement
 from rmspec.reports.verification.blindspots import blind_spots
 from rmspec.reports.verification.figures import figures
@@ -101,7 +102,9 @@ def _sentence(document: Mapping[str, Any], counts: Mapping[str, int], totals: Ma
     told = "; ".join(f"{counts[name]:,} {one if counts[name] == 1 else many}" for name, (one, many) in _WORDS.items())
     cut = "" if document["complete"] else ", in a run that was interrupted before its end,"
     whom = "the subject" if len(subjects) == 1 else f"each of the {len(subjects)} subjects"
-    spoken = [f"{each['dialect']} for {each['name']}" for each in subjects if each["dialect"] not in ("", "torch")]
+    spoken = [
+        f"{each['dialect']} for {each['name']}" for each in subjects if each["dialect"] not in ("", SPECIFICATION.name)
+    ]
     stated = f" as these dialects state it ({_listed(spoken)})" if spoken else ""
     return (
         f"rmspec {document['environment']['rmspec']} compared {whom} {names}{cut} with the {len(CLAUSES)} clauses of the RMSprop "
