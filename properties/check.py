@@ -152,7 +152,7 @@ class _Examination:
         self._reductions: dict[object, int] = {}
         self._looks: dict[object, int] = {}
         self._start = time.monotonic()
-        self._machine: tuple[Program, ...] = ()
+        self._planned = 1
         self._fingerprint = ""
         self._search = ""
         self._listing: dict[str, tuple[Known, ...]] = {}
@@ -177,6 +177,7 @@ class _Examination:
             "",
         )
         stopped = False
+        count = 0
         told = time.monotonic() + _TOLD
         if self.capabilities.formats:
             for phase, planned, programs in self._phases():
@@ -185,7 +186,8 @@ class _Examination:
                         self._search = f"stopped by the time budget in the {phase}"
                         stopped = True
                         break
-                    yield Progress(self.subject.name, phase, done, planned)
+                    yield Progress(self.subject.name, phase, done, planned, self._share(count))
+                    count += 1
                     if time.monotonic() > told:
                         before = time.monotonic()
                         yield Standing(self._result(()))
@@ -208,14 +210,23 @@ class _Examination:
         budget = self.settings.time_budget
         return budget is not None and time.monotonic() - self._start > budget
 
+    def _share(self, count: int) -> float:
+        """The share of the check already done after so many programs; of its time, if it is used up first."""
+        budget = self.settings.time_budget
+        spent = 0.0 if budget is None else (time.monotonic() - self._start) / budget
+        endless = budget is not None and PROFILES[self.settings.profile].endless
+        return min(spent if endless else max(spent, count / self._planned), 1.0)
+
     def _phases(self) -> Iterator[tuple[str, int | None, Iterator[Program]]]:
         from rmspec.properties.search.sweeps import sweep
 
         profile = PROFILES[self.settings.profile]
         seed = self.settings.seed
         stored = ordered(corpus(), self.capabilities.formats, every=profile.every)
-        yield "corpus", len(stored), iter(stored)
         pairs = tuple(differential(self.capabilities.formats))
+        machine_size = profile.programs if self.settings.programs is None else len(self.settings.programs)
+        self._planned = len(stored) + len(pairs) + machine_size + profile.sweeps
+        yield "corpus", len(stored), iter(stored)
         yield "differential", len(pairs), iter(pairs)
         machine = self.settings.programs
         if machine is None:

@@ -140,12 +140,17 @@ class SubjectStarted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the check of a subject is: programs done of those planned (``None``: until the time is up)."""
+    """How far the check of a subject is: programs done of those planned in a phase (``None``: until the time is up).
+
+    ``of_subject`` is the share of the whole check of the subject, ``of_run`` that of the run over all subjects, from 0 to 1.
+    """
 
     name: str
     phase: str
     done: int
     planned: int | None
+    of_subject: float = 0.0
+    of_run: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

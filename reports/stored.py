@@ -17,7 +17,10 @@ from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse, to_json
 from rmspec.properties.events import Deviation, RunStarted
 
-__all__ = ["FOLDERS", "file_commands", "program_file", "program_text", "read_program", "repro_commands"]
+__all__ = ["FOLDERS", "PROGRAMS", "file_commands", "program_file", "program_text", "read_program", "repro_commands"]
+
+PROGRAMS = "repro"
+"""The folder of stored programs, where nobody names another."""
 
 FOLDERS = ("known", "inherited", "hazards")
 """The folders below that of the new deviations."""
@@ -60,7 +63,7 @@ def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list
 
     Where the run stores no programs, the first command does: with the same settings it finds the same deviation again.
     """
-    file = program_file(started.repro_dir or "repro", started.subjects, name, deviation)
+    file = program_file(started.repro_dir or PROGRAMS, started.subjects, name, deviation)
     store = [] if started.repro_dir else [_check_again(name, started.environment)]
     return [*store, *file_commands(file)]
 
@@ -71,7 +74,7 @@ def _check_again(name: str, environment: Mapping[str, str]) -> str:
         value = environment.get(key, default)
         if value != default:
             words.append(f"--{key.replace('_', '-')} {shlex.quote(value)}")
-    return " ".join([*words, "--repro-dir repro"])
+    return " ".join([*words, f"--repro-dir {PROGRAMS}"])
 
 
 _OPTIONS = {

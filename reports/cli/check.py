@@ -31,7 +31,8 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
     except InputProblem as problem:
         raise locate(problem, options, set(read_config(folder)) - set(typed)) from None
     recorder = Recorder()
-    with terminated_as_interrupted(), Terminal(console(error=_to_stdout(options)), quiet=options.quiet) as terminal:
+    out = console(error=_to_stdout(options))
+    with terminated_as_interrupted(), Terminal(out, quiet=options.quiet, verbose=options.verbose) as terminal:
         outcome = Checking(
             options.subjects,
             settings,

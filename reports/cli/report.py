@@ -17,7 +17,7 @@ from rmspec.reports.gate import decide
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import deviation_of, merged, read, result_of
 from rmspec.reports.record import Document
-from rmspec.reports.stored import program_file, program_text
+from rmspec.reports.stored import PROGRAMS, file_commands, program_file, program_text
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.table import verdict_lines
 from rmspec.reports.text import plain
@@ -58,7 +58,14 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
     if not typed.get("quiet"):
         sentence = json.loads(found["report.json"])["verification"]["summary"]["sentence"]
         print("\n".join([*wrapped(plain(sentence)), ""]))
-    print("\n".join(line for line, _ in verdict_lines(results)))
+    names = [result.name for result in results]
+    programs = str(Path(place) / PROGRAMS)
+    lines = verdict_lines(
+        results,
+        lambda name, new: file_commands(program_file(programs, names, name, new)),
+        fail_on_hazards=gate.fail_on_hazards,
+    )
+    print("\n".join(line for line, _ in lines))
     print(f"report: {Path(place) / 'report.html'}")
     return gate.code
 
@@ -81,7 +88,7 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
         for kind in ("deviations", "hazards"):
             for each in subject[kind]:
                 deviation = deviation_of(each, hazard=kind == "hazards")
-                name = program_file(page.PROGRAMS, names, subject["name"], deviation)
+                name = program_file(PROGRAMS, names, subject["name"], deviation)
                 found[Path(name).as_posix()] = program_text(deviation.program)
     return found
 

@@ -60,12 +60,13 @@ KEYS: dict[str, Key] = {
         Key(
             "call-timeout",
             "number",
-            "A call that takes longer hangs; loading has 120 s at least.",
+            "End a call that takes longer than this; loading may take 120 s.",
             default=60.0,
             metavar="SECONDS",
         ),
         *(Key(row.option, "path", row.help, metavar=row.place) for row in FORMATS.values()),
         Key("quiet", "switch", "Print the verdicts alone.", short="-q"),
+        Key("verbose", "switch", "Print known deviations, hazards and observations whole.", short="-v"),
     )
 }
 """Every option by its name, in the order of ``rmspec check --help``."""

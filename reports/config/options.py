@@ -40,6 +40,7 @@ class CheckOptions:
     call_timeout: float = 60.0
     reports: tuple[tuple[str, str], ...] = ()
     quiet: bool = False
+    verbose: bool = False
 
     def value(self, key: str) -> object:
         """The value of an option by its name in the configuration."""
@@ -89,6 +90,8 @@ def resolve(options: CheckOptions) -> Settings:
         call_timeout=options.call_timeout,
         spelling=COMMAND_LINE,
     )
+    if options.quiet and options.verbose:
+        raise BadOption("--quiet and --verbose exclude each other", hint="leave one of them out")
     _outputs(options)
     return settings
 

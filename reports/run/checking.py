@@ -171,7 +171,8 @@ class Checking:
                 current.standing = answer.result
             case Progress():
                 current.programs += 1
-                self._publish(answer)
+                share = 0.0 if self._ahead is None else self._ahead.share
+                self._publish(replace(answer, of_run=share))
             case Failed():
                 self._finish(self._failed(current, answer))
 

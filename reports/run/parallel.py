@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from rmspec.properties.events import Progress
 from rmspec.properties.settings import Settings
 from rmspec.reports.run.jobs import Answer, Check, Failed, Job, Load
 from rmspec.reports.run.parent import Overseer, WorkerLost
@@ -39,6 +40,7 @@ class Ahead:
         self._answers: dict[str, queue.SimpleQueue[Answer | BaseException | None]] = {
             name: queue.SimpleQueue() for name in names
         }
+        self._shares = dict.fromkeys(names, 0.0)
         for overseer in overseers[: len(names)]:
             threading.Thread(target=self._lane, args=(overseer,), name="rmspec-ahead", daemon=True).start()
 
@@ -55,15 +57,23 @@ class Ahead:
                 # Told to whoever reads: a lost worker, or the end of the run.
                 answers.put(error)
             finally:
+                self._shares[name] = 1.0
                 answers.put(None)
 
     def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
         jobs: tuple[Job, Job] = (Load(name, self._settings), Check(name, self._settings))
         for job, limit in zip(jobs, self._limits, strict=True):
             for answer in overseer.ask(job, patience=limit):
+                if isinstance(answer, Progress):
+                    self._shares[name] = answer.of_subject
                 answers.put(answer)
                 if isinstance(answer, Failed):
                     return
+
+    @property
+    def share(self) -> float:
+        """The share of all checks already done, read or not."""
+        return sum(self._shares.values()) / max(len(self._shares), 1)
 
     def stop(self) -> None:
         """Begin no further check: those that are under way end with their overseers."""

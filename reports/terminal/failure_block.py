@@ -12,7 +12,7 @@ from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
 from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
 
-__all__ = ["WIDTH", "block", "count", "short", "wrapped"]
+__all__ = ["WIDTH", "back_reference", "block", "count", "wrapped"]
 
 WIDTH = 80
 
@@ -20,13 +20,6 @@ WIDTH = 80
 def count(number: int, word: str, plural: str = "") -> str:
     """A number with its noun: ``1 call``, ``2,000 calls``."""
     return f"{number:,} {word if number == 1 else plural or word + 's'}"
-
-
-def short(deviation: Deviation, *, width: int = WIDTH) -> list[str]:
-    """A known deviation or a hazard in few lines: its clause, and why it is listed where it is."""
-    known = f" ({deviation.known})" if deviation.known and not deviation.known.startswith("inherited:") else ""
-    text = plain(f"{deviation.clause}{known}: {deviation.reason or deviation.summary}")
-    return wrapped(text, width=width, indent=4, hang=6)
 
 
 def wrapped(text: str, *, width: int = WIDTH, indent: int = 0, hang: int | None = None) -> list[str]:
@@ -46,8 +39,12 @@ def wrapped(text: str, *, width: int = WIDTH, indent: int = 0, hang: int | None 
 
 
 def block(deviation: Deviation, commands: list[str]) -> list[str]:
-    """A deviation in full, from its clause to how it is reproduced; ``commands`` are those that replay it."""
+    """Format a deviation in full, from its clause to the ways to reproduce it.
+
+    ``commands`` are those of ``repro_commands``; the last, which prints the script, is left out: the script stands here.
+    """
     program = deviation.program
+    *replay, _ = commands
     formats = ", ".join(dict.fromkeys(param.dtype for param in program.params))
     lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, program.dialect)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2), *wrapped(f"({spot(deviation)})", indent=2), ""]
@@ -61,9 +58,27 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
         lines.append("")
     lines.append(f"  program ({formats}; {count(len(program.calls), 'call')}):")
     lines += [line for call in program_lines(program, mark=deviation.call) for line in _code(call)]
-    lines += ["", "  reproduce it with:", *(f"    {command}" for command in commands)]
-    lines += ["", *_script(deviation)]
+    lines += ["", "  reproduce it with:", *(f"    {command}" for command in replay)]
+    lines += [
+        "",
+        *_script(deviation),
+        "",
+        f"  what the clause says, and what mends it: rmspec clauses {deviation.clause}",
+    ]
     return lines
+
+
+def back_reference(deviation: Deviation, owner: str, commands: list[str]) -> list[str]:
+    """Format a deviation that the subject ``owner`` has as well, in the same program and with the same numbers."""
+    title = f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}"
+    same = f"(the same program and the same numbers as of {owner}, above)"
+    return [
+        *wrapped(title, indent=2),
+        *wrapped(same, indent=2),
+        "",
+        "  reproduce it with:",
+        *(f"    {command}" for command in commands),
+    ]
 
 
 def _field(name: str, values: list[str]) -> list[str]:

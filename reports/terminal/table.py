@@ -1,69 +1,117 @@
-"""The verdict table: what came out for each subject, and what that rests on."""
+"""The closing block of a run: the verdict on each subject, its evidence, and the commands for its new deviations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rmspec.properties.events import SubjectResult
+from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import plain
 
-__all__ = ["tallies", "verdict_lines"]
+__all__ = ["clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phrase"]
 
-_HEADINGS = ("subject", "verdict", "dialect", "policy", "seconds")
+Commands = Callable[[str, Deviation], Sequence[str]]
+"""The commands to replay a deviation of a subject, by its name: the last but one replays its file, those before store it."""
+
+_SUM = {
+    "conforms": "{} conform",
+    "deviates": "{} deviate",
+    "known": "{} known",
+    "inconclusive": "{} inconclusive",
+    "observed": "{} observed only",
+    "not-checked": "{} not checked",
+}
 
 
 def tallies(result: SubjectResult) -> dict[str, int]:
-    """How many deviations a result has that are ``new``, ``known`` and ``inherited``, and how many ``hazards``."""
-    inherited = sum((each.known or "").startswith("inherited:") for each in result.deviations)
-    new = sum(each.known is None for each in result.deviations)
-    known = len(result.deviations) - new - inherited
-    return {"new": new, "known": known, "inherited": inherited, "hazards": len(result.hazards)}
+    """Count the deviations of a result that are ``new``, ``known`` and ``inherited``, and its ``hazards``."""
+    new = sum(deviation.known is None for deviation in result.deviations)
+    from_baseline = sum(inherited(deviation) for deviation in result.deviations)
+    known = len(result.deviations) - new - from_baseline
+    return {"new": new, "known": known, "inherited": from_baseline, "hazards": len(result.hazards)}
 
 
-def verdict_lines(results: Sequence[SubjectResult]) -> list[tuple[str, str]]:
-    """The table's lines, each with the verdict that it tells (or nothing); 80 columns where the names allow it."""
-    rows = [
-        (plain(each.name), each.verdict, each.dialect or "-", each.policy, f"{each.seconds:.1f}") for each in results
-    ]
-    widths = [max(len(row[i]) for row in [_HEADINGS, *rows]) for i in range(len(_HEADINGS))]
-    # A long path keeps its own line, so that the columns stay within the page.
-    widths[0] = min(widths[0], 78 - sum(widths[1:]) - 8)
-    lines = [(_row(_HEADINGS, widths), "")]
-    for row, result in zip(rows, results, strict=True):
-        if len(row[0]) > widths[0]:
-            lines.append((row[0], result.verdict))
-            row = ("", *row[1:])
-        lines.append((_row(row, widths), result.verdict))
-        lines += [(line, "") for line in _below(result)]
+def inherited(deviation: Deviation) -> bool:
+    """Whether the baseline of the subject deviates likewise."""
+    return (deviation.known or "").startswith("inherited:")
+
+
+def verdict_phrase(result: SubjectResult) -> str:
+    """Say a verdict and what holds: ``conforms (55 of 62 clauses checked, 6 known deviations)``."""
+    counts = tallies(result)
+    facts = []
+    if result.clauses:
+        checked = sum(clause.verdict in ("conforms", "known", "deviates") for clause in result.clauses)
+        facts.append(f"{checked} of {len(result.clauses)} clauses checked")
+    facts += [f"{count(counts[kind], f'{kind} deviation')}" for kind in ("known", "inherited") if counts[kind]]
+    verdict = {"known": "conforms"}.get(result.verdict, result.verdict)
+    if result.verdict == "deviates":
+        verdict = f"deviates from {count(len({d.clause for d in result.deviations if d.known is None}), 'clause')}"
+    return f"{verdict} ({', '.join(facts)})" if facts else verdict
+
+
+def clause_sum(result: SubjectResult) -> str:
+    """Add the verdicts on clauses up: ``52 conform + 6 known + 4 not checked = 62 clauses``."""
+    verdicts = [clause.verdict for clause in result.clauses]
+    parts = [phrase.format(verdicts.count(name)) for name, phrase in _SUM.items() if name in verdicts]  # type: ignore[comparison-overlap]
+    return f"{' + '.join(parts)} = {count(len(verdicts), 'clause')}"
+
+
+def verdict_lines(
+    results: Sequence[SubjectResult], commands: Commands, *, fail_on_hazards: bool = False
+) -> list[tuple[str, str]]:
+    """Format the closing block: each line with the verdict that it says, or nothing.
+
+    80 columns, but for names and commands, which are never broken.
+    """
+    lines: list[tuple[str, str]] = []
+    for result in results:
+        lines += [(line, result.verdict) for line in wrapped(plain(f"{result.name}: {verdict_phrase(result)}"), hang=2)]
+        lines += [(line, "") for line in _evidence(result)]
+        lines += [(line, "") for line in _failing(result, commands, fail_on_hazards)]
     return lines
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    *left, last = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-    return "  ".join([*left, cells[-1].rjust(widths[-1]) if last else ""]).rstrip()
-
-
-def _below(result: SubjectResult) -> list[str]:
+def _evidence(result: SubjectResult) -> list[str]:
     lines: list[str] = []
-    if result.message:
-        lines += wrapped(plain(result.message), indent=2, hang=4)
-    if result.hint:
-        lines += wrapped(plain(result.hint), indent=2, hang=4)
+    for text in (result.message, result.hint):
+        lines += wrapped(plain(text), indent=2, hang=4) if text else []
+    if result.clauses:
+        lines += wrapped(clause_sum(result), indent=2, hang=4)
     if result.programs:
-        found = tallies(result)
-        parts = [
-            f"deviations: {found['new']} new, {found['known']} known, {found['inherited']} inherited",
-            count(found["hazards"], "hazard"),
-        ]
-        lines += wrapped("; ".join(parts), indent=2, hang=4)
-        checks = [count(result.programs, "program")]
+        facts = [count(result.programs, "program")]
         if result.steps:
-            checks += [count(result.steps, "step"), count(result.element_checks, "element check")]
-            checks.append(f"{result.inconclusive_checks:,} inconclusive")
-        lines += wrapped(", ".join(checks), indent=2, hang=4)
+            facts += [count(result.steps, "step"), count(result.element_checks, "element check")]
+        facts += [count(len(result.hazards), "hazard"), f"{result.seconds:.1f} s"]
+        against = f"against the dialect {result.dialect}, policy {result.policy}: " if result.dialect else ""
+        lines += wrapped(plain(against + ", ".join(facts)), indent=2, hang=4)
+    lines += _inconclusive(result)
     if result.stale:
-        lines += wrapped(
-            f"stale known deviations: {', '.join(each.split(':')[0] for each in result.stale)}", indent=2, hang=4
-        )
+        ids = ", ".join(entry.split(":")[0] for entry in result.stale)
+        lines += wrapped(plain(f"stale known deviations: {ids}"), indent=2, hang=4)
     return lines
+
+
+def _inconclusive(result: SubjectResult) -> list[str]:
+    if not result.inconclusive_checks:
+        return []
+    share = 100 * result.inconclusive_checks / max(result.element_checks, 1)
+    reasons = [f"{reason} ({number:,})" for reason, number in result.inconclusive_reasons.items()]
+    because = f": {'; '.join(reasons)}" if reasons else ""
+    text = f"{count(result.inconclusive_checks, 'element check')} inconclusive ({share:.1f} %){because}"
+    return wrapped(text, indent=2, hang=4)
+
+
+def _failing(result: SubjectResult, commands: Commands, fail_on_hazards: bool) -> list[str]:
+    gate = Gate(fail_on_hazards=fail_on_hazards)
+    failing = [deviation for deviation in (*result.deviations, *result.hazards) if gate.fails(deviation)]
+    if not failing:
+        return []
+    failing.sort(key=lambda deviation: (deviation.hazard, len(deviation.program.calls), deviation.clause))
+    labels = [f"{deviation.clause}{' (hazard)' if deviation.hazard else ''}" for deviation in failing]
+    lines = ["  new deviations, the shortest program first:"]
+    for label, deviation in zip(labels, failing, strict=True):
+        *store, replay, _ = commands(result.name, deviation)
+        lines.append(f"    {label.ljust(max(map(len, labels)))}  {replay}")
+    return lines + [f"    (first store the programs: {command})" for command in store]

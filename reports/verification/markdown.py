@@ -7,11 +7,11 @@ from typing import Any
 
 from rmspec.reports.files.markdown import fence, inline, table, told
 from rmspec.reports.readers.json_reader import deviation_of, result_of
-from rmspec.reports.stored import file_commands, program_file
+from rmspec.reports.stored import PROGRAMS, file_commands, program_file
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.verification.captions import PLOTS
-from rmspec.reports.verification.page import MARKS, PROGRAMS, TILES, number
+from rmspec.reports.verification.page import MARKS, TILES, number
 
 __all__ = ["render"]
 

@@ -21,19 +21,16 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.events import Deviation
 from rmspec.reports.files.html import page_environment
 from rmspec.reports.readers.json_reader import deviation_of, result_of
-from rmspec.reports.stored import file_commands, program_file
+from rmspec.reports.stored import PROGRAMS, file_commands, program_file
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.text import hexadecimal
 from rmspec.reports.verification.captions import PLOTS
 from rmspec.reports.verification.pseudocode_lines import LINES, mathml
 from rmspec.reports.verification.svg import DRAWINGS, draw
 
-__all__ = ["MARKS", "PROGRAMS", "TILES", "at", "number", "render"]
+__all__ = ["MARKS", "TILES", "at", "number", "render"]
 
 Data = dict[str, Any]
-
-PROGRAMS = "repro"
-"""The folder of the stored programs, beside the page."""
 
 MARKS = {
     "conforms": "✓",

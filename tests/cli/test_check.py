@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,8 +135,7 @@ def test_the_terminal_report_fits_the_page_and_has_no_colour(
         assert lines_over(ran.out, 80) == []
         assert ran.out.startswith("rmspec ")
         assert "profile smoke, seed 0, policy strict, device cpu" in ran.out
-        assert "\nsubject  " in ran.out
-        assert "verdict   dialect  policy  seconds\n" in ran.out
+        assert re.search(r"\n\S+: (deviates from \d+ clauses?|conforms|errored)", ran.out)
 
 
 def test_every_report_is_written(folder: Path, deviating: tuple[Ran, dict[str, Any]]) -> None:

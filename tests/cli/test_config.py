@@ -45,6 +45,7 @@ EVERY = {
     "markdown": "r.md",
     "repro-dir": "repro",
     "quiet": True,
+    "verbose": True,
 }
 
 

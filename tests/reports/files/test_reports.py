@@ -68,6 +68,7 @@ RESULT = SubjectResult(
     steps=20,
     element_checks=1234567,
     inconclusive_checks=5,
+    inconclusive_reasons={"the hidden state may be any number by then": 5},
     clauses=CLAUSES,
     deviations=(NEW, KNOWN, INHERITED),
     hazards=(HAZARD,),
@@ -140,23 +141,30 @@ class TestTerminal:
         assert "  observed  0.5 = 0x1.0000000000000p-1\n" in text
         assert "  allowed   from 0.25 = 0x1.0000000000000p-2\n            to   0.375 = 0x1.8000000000000p-2\n" in text
         for line in (
-            "  known deviations:\n    option-change (torch-42): as ever\n",
-            "  inherited (torch does the same):\n    hooks: ",
-            "  hazards (the formula itself admits them):\n    centered-variance: ",
-            "  observed, where the page promises nothing:\n    failed-step: has stepped no parameter (2)\n",
-            "  not checked:\n    hooks: the subject has no hooks\n",
-            "  stale known deviations:\n    old-one: its witness no longer deviates\n",
+            "  known deviations (1): option-change\n",
+            "  inherited from torch (1): hooks\n",
+            "  hazards of the formula (1): centered-variance\n",
+            "  observed only, as the page promises nothing (1): failed-step\n",
+            "  not checked (1):\n    hooks: the subject has no hooks\n",
+            "  stale known deviations (1):\n    old-one: its witness no longer deviates\n",
         ):
             assert line in text
 
-    def test_the_verdict_table_tells_what_it_rests_on(self) -> None:
-        """Verdict, dialect, policy and time in a row, and under it the counts."""
-        text = printed(RESULT, quiet=True)
-        assert text.splitlines()[:4] == [
-            "subject  verdict   dialect  policy  seconds",
-            "torch    deviates  torch    strict      1.2",
-            "  deviations: 1 new, 1 known, 1 inherited; 1 hazard",
-            "  7 programs, 20 steps, 1,234,567 element checks, 5 inconclusive",
+    def test_the_verdict_says_what_it_rests_on(self) -> None:
+        """Quiet, the verdict with what was checked, its sum, the counts, and the commands for what is new are left."""
+        text = printed(RESULT, quiet=True, repro_dir="out")
+        assert text.splitlines() == [
+            "torch: deviates from 1 clause (2 of 5 clauses checked, 1 known deviation, 1",
+            "  inherited deviation)",
+            "  1 deviate + 1 known + 1 inconclusive + 1 observed only + 1 not checked = 5",
+            "    clauses",
+            "  against the dialect torch, policy strict: 7 programs, 20 steps, 1,234,567",
+            "    element checks, 1 hazard, 1.2 s",
+            "  5 element checks inconclusive (0.0 %): the hidden state may be any number by",
+            "    then (5)",
+            "  stale known deviations: old-one",
+            "  new deviations, the shortest program first:",
+            "    eps-placement  rmspec repro out/torch-eps-placement.json",
         ]
 
     def test_text_from_outside_cannot_garble_the_terminal(self) -> None:
@@ -171,12 +179,12 @@ class TestTerminal:
         assert "    rmspec repro out/torch-eps-placement.json\n" in printed(RESULT, repro_dir="out")
         assert "    rmspec check torch --repro-dir repro\n    rmspec repro repro/" in printed(RESULT)
 
-    def test_a_long_name_keeps_the_table_within_the_page(self) -> None:
-        """A path that is longer than the column gets a line of its own."""
+    def test_a_long_name_keeps_the_verdict_within_the_page(self) -> None:
+        """A path without a space is never broken; what follows it goes to the next line."""
         long = replace(RESULT, name="a/very/long/path/to/some/file/of/the/user/optimizers.py:RMSprop")
-        lines = printed(long, quiet=True).splitlines()
-        assert lines[1] == long.name
-        assert max(len(line) for line in lines) <= 80
+        lines = printed(long, quiet=True, repro_dir="out").splitlines()
+        assert lines[0].startswith(long.name)
+        assert max(len(line) for line in lines if "rmspec repro" not in line) <= 80
 
 
 class TestJson:
