@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 FLOORS = ("impl", "oracles", "properties", "reports")
-FRAMEWORKS = {"jax", "jaxlib", "keras", "optax", "tensorflow", "tf_keras", "torch"}
+FRAMEWORKS = {path.parent.name for path in ROOT.glob("oracles/*/descriptor.py")} - {"numpy"} | {
+    "jax",
+    "jaxlib",
+    "tf_keras",
+}
+"""The folders of frameworks, and what those bring along; NumPy is there without any."""
+
 IMPL_MAY_IMPORT = {"array_api_compat", "ml_dtypes", "numpy", "rmspec"} | sys.stdlib_module_names
 MODULES = sorted(path.relative_to(ROOT) for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -25,6 +24,9 @@ def sources_of(package: str) -> set[str]:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+ALL = sorted(name for package in PACKAGES for name in sources_of(package))
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +120,8 @@ def test_the_sdist_holds_all_that_the_wheel_is_made_of(built: dict[str, Path]) -
     """Whoever builds from the sdist needs no clone: sources, data, metadata, and the pages that they refer to."""
     with tarfile.open(built["sdist"]) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    sources = {name.removeprefix("rmspec/") for package in PACKAGES for name in sources_of(package)}
-    assert sources | {"pyproject.toml", "README.md", "LICENSE"} <= inside
+    sources = {name.removeprefix("rmspec/") for name in ALL}
+    assert sources | {"pyproject.toml", "setup.py", "README.md", "LICENSE"} <= inside
 
 
 KINDS = {
@@ -156,7 +158,7 @@ def installed(
 def test_every_package_is_imported_from_the_install(installed: tuple[Path, Path], tmp_path: Path) -> None:
     """Each room, from where it was installed, with its marker of types."""
     python, folder = installed
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    packages = [name.removesuffix("/__init__.py").replace("/", ".") for name in ALL if name.endswith("/__init__.py")]
     code = (
         "import importlib, importlib.resources, sys\n"
         "for name in sys.argv[1:]:\n"
@@ -173,7 +175,7 @@ def test_every_package_is_imported_from_the_install(installed: tuple[Path, Path]
 def test_every_data_file_is_found_by_the_name_of_its_package(installed: tuple[Path, Path], tmp_path: Path) -> None:
     """``importlib.resources`` reads schemas, programs, lists and templates, however rmspec was installed."""
     python, _ = installed
-    data = [name for package in PACKAGES for name in sorted(sources_of(package)) if not name.endswith(".py")]
+    data = [name for name in ALL if not name.endswith(".py")]
     code = (
         "import importlib.resources, sys\n"
         "for name in sys.argv[1:]:\n"
