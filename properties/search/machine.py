@@ -8,21 +8,18 @@ Source: DESIGN 2.2; measured facts about Hypothesis.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Program, to_json
 from rmspec.properties.search.builder import Builder
+from rmspec.properties.search.provider import sealed
 
 __all__ = ["ProgramMachine", "fingerprint", "generate"]
 
@@ -138,7 +135,7 @@ def generate(root_seed: int, count: int, *, calls: int = 14) -> tuple[Program, .
         verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
-    with _sealed():
+    with sealed():
         # ``seed`` sets an attribute that Hypothesis reads from the class.
         run_state_machine_as_test(seed(root_seed)(Collecting), settings=limits)
     return tuple(programs[:count])
@@ -150,17 +147,3 @@ def fingerprint(programs: tuple[Program, ...]) -> str:
     for program in programs:
         digest.update(json.dumps(to_json(program), sort_keys=True).encode())
     return digest.hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _sealed() -> Iterator[None]:
-    """Keep Hypothesis from drawing constants out of whatever modules happen to be imported."""
-    original = providers._get_local_constants
-    nothing = Constants()
-    providers._get_local_constants = lambda: nothing
-    providers.CONSTANTS_CACHE.cache.clear()
-    try:
-        yield
-    finally:
-        providers._get_local_constants = original
-        providers.CONSTANTS_CACHE.cache.clear()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 import xmlschema
-from commandline import COMMAND, SUBJECTS, report
+from commandline import COMMAND, SUBJECTS, heed_interrupts, report
 
 from rmspec.reports.files.json import schema
 from rmspec.reports.files.ndjson import MissingFooter, read_log
@@ -47,7 +47,12 @@ def started(folder: Path, number: signal.Signals) -> None:
     with (
         (folder / "out").open("w") as out,
         subprocess.Popen(
-            [*COMMAND, "check", *NAMES, *options], cwd=folder, stdout=out, stderr=out, env=environment
+            [*COMMAND, "check", *NAMES, *options],
+            cwd=folder,
+            stdout=out,
+            stderr=out,
+            env=environment,
+            preexec_fn=heed_interrupts,
         ) as process,
     ):
         log = folder / "r.ndjson"

@@ -127,6 +127,14 @@ def rmspec(folder: Path, *arguments: str, **variables: str) -> Ran:
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+def heed_interrupts() -> None:
+    """Let SIGINT end the process, whatever it inherits: what a shell starts in the background ignores it.
+
+    For ``preexec_fn`` of a process that is to be interrupted.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupt(folder: Path, *arguments: str, at: str, later: float = 0.0) -> Ran:
     """Run ``rmspec``, and press Ctrl-C as often as a terminal does, ``later`` seconds behind a line that starts with ``at``.
 
@@ -138,6 +146,7 @@ def interrupt(folder: Path, *arguments: str, at: str, later: float = 0.0) -> Ran
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         text=True,
     ) as process:

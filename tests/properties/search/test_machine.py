@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
+from packaging.requirements import Requirement
 
+from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.program.program import _OPS, from_json, op, to_json
 from rmspec.properties.search.machine import fingerprint, generate
 
@@ -38,7 +43,7 @@ def test_one_seed_gives_the_same_programs(programs) -> None:
 def test_what_is_imported_changes_no_program(tmp_path: Path) -> None:
     """Local modules full of constants, imported before, are not drawn from: another process has the same cases."""
     (tmp_path / "constants_of_mine.py").write_text(
-        "\n".join(f"C{n} = {n}.0625 + {n * 7919}" for n in range(200)) + "\nTEXT = 'momentum'\n", encoding="utf-8"
+        "\n".join(f"C{n}, F{n} = {n}, {n}.0625" for n in range(100, 300)) + "\nTEXT = 'momentum'\n", encoding="utf-8"
     )
     imports = ["import sys", f"sys.path.append({str(tmp_path)!r})", "import constants_of_mine, decimal, fractions"]
     here = fingerprint(generate(3, 12))
@@ -76,10 +81,36 @@ def test_a_fingerprint_tells_programs_apart(programs) -> None:
     assert len(fingerprint(programs)) == 16
 
 
-def test_generating_leaves_hypothesis_as_it_was(programs) -> None:
-    """The seal on local constants is lifted again."""
-    from hypothesis.internal.conjecture import providers
+def test_no_constant_of_a_module_is_looked_for(programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for a new program nor for the beginning of one that differs from those before; afterwards they are again."""
+    looked = []
+    monkeypatch.setattr(providers, "_get_local_constants", lambda: looked.append(1))
+    assert generate(3, 40) == programs
+    assert looked == []
+    assert providers.HypothesisProvider(None)._local_constants is None
+    assert looked == [1]
 
-    before = providers._get_local_constants
-    generate(0, 2)
-    assert providers._get_local_constants is before
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        (providers.HypothesisProvider, "_local_constants"),
+        (providers, "CONSTANTS_CACHE"),
+        (providers, "HypothesisProvider"),
+    ],
+)
+def test_an_unknown_hypothesis_is_refused(thing: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its constants are kept otherwise, no program is made that an import could change."""
+    monkeypatch.delattr(thing, name)
+    with pytest.raises(Unsupported, match=f"does not know Hypothesis {hypothesis.__version__}"):
+        generate(0, 2)
+
+
+def test_the_oldest_supported_hypothesis_is_tested() -> None:
+    """An environment of tox has the lowest version that pyproject.toml allows; the version here is allowed, too."""
+    root = Path(__file__).parents[3]
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    [required] = [Requirement(each) for each in dependencies if each.startswith("hypothesis")]
+    assert required.specifier.contains(hypothesis.__version__)
+    [oldest] = [bound.version for bound in required.specifier if bound.operator == ">="]
+    assert f"hypothesis=={oldest}" in (root / "tox.ini").read_text("utf-8").split()
