@@ -22,6 +22,7 @@ from typing import Any
 from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose
 from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.registry import frameworks, left_out, registered_names
+from rmspec.oracles.session.surroundings import PlacedSubject, search_path
 from rmspec.oracles.subject import CALL_TIMEOUT, Subject
 
 __all__ = ["check_name", "load"]
@@ -96,6 +97,20 @@ def load(
         return subject
     if name.startswith("process:"):
         return ProcessSubject(name, timeout=call_timeout)
+    folders = _folders(name)
+    with search_path(folders):
+        return PlacedSubject(_own(name, framework, device), folders)
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    """The folders where the modules of a user's subject are looked for: beside its file, and the current one."""
+    place = name.rpartition(":")[0]
+    beside = (str(Path(place).resolve().parent),) if place.endswith(".py") else ()
+    return (*beside, os.getcwd())
+
+
+def _own(name: str, framework: str | None, device: str) -> Subject:
+    """The subject of a class, a factory or an object of the user's."""
     attribute = _attribute(name)
     if isinstance(attribute, Subject) and not inspect.isclass(attribute):
         return attribute
@@ -168,9 +183,6 @@ def _attribute(name: str) -> Any:
 
 
 def _import(place: str) -> ModuleType:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.append(here)
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -198,10 +210,6 @@ def _file(place: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Registered, so that dataclasses and pickles of the file's classes find their module.
     sys.modules[module_name] = module
-    # Last, so that a file of the user's never shadows a module that rmspec or its framework needs.
-    for folder in (str(path.resolve().parent), os.getcwd()):
-        if folder not in sys.path:
-            sys.path.append(folder)
     try:
         spec.loader.exec_module(module)
     except Exception as error:

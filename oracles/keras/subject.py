@@ -15,7 +15,9 @@ import inspect
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,9 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.keras.descriptor import FRAMEWORK
 from rmspec.oracles.keras.drivers import LEGACY_SLOTS, NAMES, VARIABLES, Keras3, Legacy, reader
-from rmspec.oracles.program.program import Param
-from rmspec.oracles.session.applied import AppliedSession, AppliedSubject, Driven
+from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.surroundings import Surroundings
 from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.oracles.wire.subject import ProcessSubject
 
@@ -87,15 +89,13 @@ class KerasSubject(AppliedSubject):
 
     framework = "keras"
 
-    def session(self, params: tuple[Param, ...]) -> AppliedSession:
-        """Make the parameters of a program, and let Keras name optimizers as in a fresh process.
+    def surroundings(self) -> Surroundings:
+        """Let Keras name optimizers as in a fresh process, and count its own names on afterwards.
 
         TensorFlow prepares an operation anew for each name of a variable, which is most of what an optimizer costs.
         """
-        from keras.src.utils.naming import reset_uids
-
-        reset_uids()
-        return super().session(params)
+        counted: dict[str, int] = defaultdict(int)
+        return lambda: names_counted_in(counted)
 
     def versions(self) -> Mapping[str, str]:
         """The versions of Keras and of its backend."""
@@ -121,6 +121,19 @@ class KerasProcess(ProcessSubject):
         self.name = name
 
 
+@contextmanager
+def names_counted_in(counted: dict[str, int]) -> Iterator[None]:
+    """Let Keras count how often it has used a name in this table, not in that of the process."""
+    from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
+
+    before = get_global_attribute("object_name_uids")
+    try:
+        set_global_attribute("object_name_uids", counted)
+        yield
+    finally:
+        set_global_attribute("object_name_uids", before)
+
+
 def registered(name: str, device: str) -> KerasSubject | KerasProcess:
     """The subject of a registered name. Raises ``Unsupported`` where its backend, or tf_keras, is missing."""
     if device != "cpu":
@@ -141,14 +154,23 @@ def registered(name: str, device: str) -> KerasSubject | KerasProcess:
 
 
 def _backend_is(backend: str) -> bool:
-    """Whether Keras has this backend in this process; where that is still open, it is settled."""
-    if "keras" in sys.modules:
-        return str(sys.modules["keras"].backend.backend()) == backend
-    asked = os.environ.get("KERAS_BACKEND")
-    if asked is None and backend == "tensorflow":
-        os.environ["KERAS_BACKEND"] = backend
-        return True
-    return asked == backend
+    """Whether Keras has this backend in this process; where that is still open, it is settled by importing Keras.
+
+    Keras reads the environment once, when it is imported: it is as it was afterwards.
+    """
+    if "keras" not in sys.modules:
+        asked = os.environ.get("KERAS_BACKEND")
+        if asked is None and backend == "tensorflow":
+            os.environ["KERAS_BACKEND"] = backend
+            try:
+                importlib.import_module("keras")
+            finally:
+                del os.environ["KERAS_BACKEND"]
+        elif asked != backend:
+            return False
+    import keras
+
+    return str(keras.backend.backend()) == backend
 
 
 def _keras3(
@@ -237,7 +259,8 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     baseline = of_backend if of_backend in FRAMEWORK.subjects else FRAMEWORK.baseline
     options = _options(factory)
     probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
-    outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
+    with names_counted_in(defaultdict(int)):
+        outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
     if outcome.raised:
         raise CannotStart(
             f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
@@ -248,7 +271,8 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     full = {**probe, **{option: value for option, value in kept.items() if option in options}}
     shown: list[dict[str, str]] = []
     # An option that it refuses is found out in the check.
-    performed(lambda: shown.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
+    with names_counted_in(defaultdict(int)):
+        performed(lambda: shown.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
     baselines = (baseline,) if inspect.isclass(factory) else ()
     return _keras3(name, factory, baselines=baselines, names=shown[0] if shown else None)
 

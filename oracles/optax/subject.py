@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.optax.descriptor import FRAMEWORK
 from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.surroundings import Surroundings
 from rmspec.oracles.subject import FEATURES, Capabilities
 
 __all__ = ["OptaxSubject", "registered", "user_subject"]
@@ -168,13 +170,26 @@ class OptaxSubject(AppliedSubject):
             state_names=_CONSTRUCTOR.state_names,
             baselines=baselines,
         )
-        # float64 is float32 to JAX until it is told otherwise.
-        config: Any = jax.config  # typed where JAX is installed, and not where it is absent
-        config.update("jax_enable_x64", True)
+
+    def surroundings(self) -> Surroundings:
+        """Let JAX calculate in float64 where a program says so."""
+        return double_precision
 
     def versions(self) -> Mapping[str, str]:
         """The versions of optax and JAX."""
         return {"optax": optax.__version__, "jax": jax.__version__, "python": platform.python_version()}
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Let JAX take float64 for what it is: it is float32 there until it is told otherwise."""
+    config: Any = jax.config  # typed where JAX is installed, and not where it is absent
+    before = config.jax_enable_x64
+    try:
+        config.update("jax_enable_x64", True)
+        yield
+    finally:
+        config.update("jax_enable_x64", before)
 
 
 def registered(name: str, device: str) -> OptaxSubject:
@@ -191,7 +206,8 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
     subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,))
     options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
     made: list[Any] = []
-    outcome = performed(lambda: made.append(factory(**{NAMES[key]: value for key, value in options.items()})))
+    with double_precision():
+        outcome = performed(lambda: made.append(factory(**{NAMES[key]: value for key, value in options.items()})))
     if outcome.raised:
         raise CannotStart(
             f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
@@ -207,9 +223,10 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
     full = {**options, **{key: value for key, value in kept.items() if key in subject.capabilities().options}}
     shown: list[Mapping[str, Array]] = []
     # An option that it refuses is found out in the check.
-    performed(
-        lambda: shown.append(
-            _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
+    with double_precision():
+        performed(
+            lambda: shown.append(
+                _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
+            )
         )
-    )
     return OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), roles=frozenset(shown[0])) if shown else subject

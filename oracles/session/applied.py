@@ -8,6 +8,7 @@ a program is to them is the same for all, and is here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -33,6 +34,7 @@ from rmspec.oracles.program.program import (
     plain_number,
 )
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.surroundings import Surroundings, surrounded
 from rmspec.oracles.subject import Capabilities, Observation, Outcome
 
 __all__ = ["AppliedSession", "AppliedSubject", "Driven", "Place", "plain_options"]
@@ -98,18 +100,22 @@ class Place(Protocol):
 class AppliedSession:
     """A program's parameters as variables of a framework, and the optimizers that step them."""
 
-    def __init__(self, params: tuple[Param, ...], place: Place) -> None:
+    def __init__(self, params: tuple[Param, ...], place: Place, surroundings: Surroundings = nullcontext) -> None:
+        self.surroundings = surroundings
         self._place = place
         self._declared = {param.name: param for param in params}
-        self._variables = {
-            param.name: place.variable(param.name, elements(param.values, param.dtype, param.shape)) for param in params
-        }
+        with surroundings():
+            self._variables = {
+                param.name: place.variable(param.name, elements(param.values, param.dtype, param.shape))
+                for param in params
+            }
         self._grads: dict[str, Any] = dict.fromkeys(self._declared)
         self._bad: dict[str, Any] = {}
         self._optimizers: dict[str, tuple[tuple[str, ...], Driven]] = {}
         self._slots: dict[str, Any] = {}
         self._seen: Observation | None = None
 
+    @surrounded
     def perform(self, call: Call) -> Outcome:
         """Perform one call; see ``Session``."""
         if not isinstance(call, SetGrad | Freeze):
@@ -164,6 +170,7 @@ class AppliedSession:
         whole = elements(call.values or (), declared.dtype, declared.shape)
         return self._place.sparse(whole[list(rows)], rows, declared.shape)
 
+    @surrounded
     def observe(self) -> Observation:
         """What there is to see now; see ``Session``.
 
@@ -226,7 +233,11 @@ class AppliedSubject:
 
     def session(self, params: tuple[Param, ...]) -> AppliedSession:
         """Make the parameters of a program."""
-        return AppliedSession(params, self._place)
+        return AppliedSession(params, self._place, self.surroundings())
+
+    def surroundings(self) -> Surroundings:
+        """Make the context in which the calls of one session run."""
+        return nullcontext
 
 
 def plain_options(options: Mapping[str, OptionValue]) -> dict[str, float | bool]:

@@ -7,11 +7,13 @@ import io
 import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.deterministic
 from numpy.typing import NDArray
 
 from rmspec.oracles.errors import ClosureFailed, SubjectFailed
@@ -34,10 +36,27 @@ from rmspec.oracles.program.program import (
 )
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
 
-__all__ = ["TorchSession", "option_value"]
+__all__ = ["TorchSession", "deterministic", "option_value"]
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Fill memory that is taken and not written, which must not pass for state, and let equal calls give equal bits."""
+    mode = torch.get_deterministic_debug_mode()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    try:
+        memory.fill_uninitialized_memory = True
+        # What torch.use_deterministic_algorithms sets, without the compiler, which that imports.
+        torch.set_deterministic_debug_mode("warn")
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        memory.fill_uninitialized_memory = filled
 
 
 class TorchSession:
@@ -68,17 +87,26 @@ class TorchSession:
         self._slots: dict[str, tuple[str, Any]] = {}
         self._params: dict[str, torch.Tensor] = {}
         self._shapes = {param.name: param.shape for param in params}
+        with self.surroundings():
+            self._declare(params, differentiable)
+        self._names = {id(tensor): name for name, tensor in self._params.items()}
+
+    def surroundings(self) -> AbstractContextManager[None]:
+        """The context of every call. A compiled step has none: the compiler would look for deterministic kernels."""
+        return nullcontext() if self._compiled else deterministic()
+
+    def _declare(self, params: tuple[Param, ...], differentiable: bool) -> None:
         for param in params:
             values = elements(param.values, param.dtype, param.shape)
-            tensor = to_tensor(values, param.layout, device).requires_grad_()
+            tensor = to_tensor(values, param.layout, self._device).requires_grad_()
             if differentiable:
                 tensor = tensor.clone()
                 tensor.retain_grad()
             self._params[param.name] = tensor
-        self._names = {id(tensor): name for name, tensor in self._params.items()}
 
     # -- calls
 
+    @surrounded
     def perform(self, call: Call) -> Outcome:
         """Perform one call; see ``Session``."""
         if isinstance(call, Step):
@@ -207,6 +235,7 @@ class TorchSession:
 
     # -- what there is to see
 
+    @surrounded
     def observe(self) -> Observation:
         """What there is to see now; see ``Session``."""
         state: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.utils.deterministic
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rmspec.impl.arithmetic.formats import FORMATS
@@ -61,10 +60,6 @@ class TorchSubject:
         self._capabilities: Capabilities | None = None
         if device != "cpu":
             _require(device)
-        # Memory that an optimizer takes with torch.empty and does not write must not pass for state.
-        if path != "compiled":
-            torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]  # set by torch itself
-            torch.use_deterministic_algorithms(True, warn_only=True)
 
     def versions(self) -> Mapping[str, str]:
         """The version of torch."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.program.program import Call, Param, op
+from rmspec.oracles.session.surroundings import PlacedSubject
 from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
 
 __all__ = ["WatchedSubject"]
@@ -31,7 +32,8 @@ class WatchedSubject:
         self._subject = subject
         self._beat = beat
         self._last = 0.0
-        self._foreign = not type(subject).__module__.startswith("rmspec.")
+        whole = subject.whole if isinstance(subject, PlacedSubject) else subject
+        self._foreign = not type(whole).__module__.startswith("rmspec.")
 
     def capabilities(self) -> Capabilities:
         """See ``Subject``."""

@@ -1,0 +1,128 @@
+"""What a subject needs of its process: set while it is called, and restored after each call.
+
+Loading a subject, and checking it, leave the process of whoever does so as it was: what else runs there is not rmspec's to
+change. An interrupt restores as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from rmspec.oracles.program.program import Call, Param
+from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
+
+__all__ = ["PlacedSubject", "Surroundings", "search_path", "surrounded"]
+
+Surroundings = Callable[[], AbstractContextManager[None]]
+"""Makes the context in which a subject is called."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Surrounded(Protocol):
+    @property
+    def surroundings(self) -> Surroundings: ...
+
+
+_S = TypeVar("_S", bound=_Surrounded)
+
+
+def surrounded(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenate[_S, _P], _T]:
+    """Run a method in the ``surroundings`` of its object."""
+
+    @wraps(method)
+    def run(self: _S, /, *args: _P.args, **given: _P.kwargs) -> _T:
+        with self.surroundings():
+            return method(self, *args, **given)
+
+    return run
+
+
+@contextmanager
+def search_path(folders: Sequence[str]) -> Iterator[None]:
+    """Search these folders for modules as well, last, so that none shadows a module that is needed here."""
+    added: list[str] = []
+    try:
+        for folder in folders:
+            if folder not in sys.path:
+                sys.path.append(folder)
+                added.append(folder)
+        yield
+    finally:
+        for folder in added:
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+
+class PlacedSubject:
+    """A subject of the user's, whose code may import from ``folders`` whenever it is called; ``whole`` is the subject itself."""
+
+    def __init__(self, whole: Subject, folders: Sequence[str]) -> None:
+        self.whole = whole
+        self.name = whole.name
+        self.framework = whole.framework
+        self.baselines = whole.baselines
+        self._folders = tuple(folders)
+
+    def surroundings(self) -> AbstractContextManager[None]:
+        """The context in which the subject is called."""
+        return search_path(self._folders)
+
+    @property
+    def dialect(self) -> str:
+        """See ``Subject``."""
+        return self.whole.dialect
+
+    @dialect.setter
+    def dialect(self, name: str) -> None:
+        self.whole.dialect = name
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever the subject has beyond the protocol."""
+        return getattr(self.whole, name)
+
+    @surrounded
+    def capabilities(self) -> Capabilities:
+        """See ``Subject``."""
+        return self.whole.capabilities()
+
+    @surrounded
+    def versions(self) -> Mapping[str, str]:
+        """See ``Subject``."""
+        return self.whole.versions()
+
+    @surrounded
+    def state_names(self) -> Mapping[str, str]:
+        """See ``Subject``."""
+        return self.whole.state_names()
+
+    @surrounded
+    def session(self, params: tuple[Param, ...]) -> Session:
+        """See ``Subject``."""
+        return _PlacedSession(self.whole.session(params), self.surroundings)
+
+
+class _PlacedSession:
+    def __init__(self, session: Session, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self._session = session
+
+    @surrounded
+    def perform(self, call: Call) -> Outcome:
+        """See ``Session``."""
+        return self._session.perform(call)
+
+    @surrounded
+    def observe(self) -> Observation:
+        """See ``Session``."""
+        return self._session.observe()
+
+    @surrounded
+    def close(self) -> None:
+        """See ``Session``."""
+        self._session.close()
