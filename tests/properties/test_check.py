@@ -99,7 +99,7 @@ def test_the_reference_conforms(programs: tuple[Program, ...]) -> None:
 
 def test_the_function_for_programs_gives_the_result() -> None:
     """By name or as an object, and a name that leads nowhere is refused."""
-    assert check("reference", profile="smoke", formats=FLOAT32, time_budget=0.0).name == "reference"
+    assert check("reference", profile="smoke", formats=FLOAT32, time_budget=1e-9).name == "reference"
     assert check(ReferenceSubject(), profile="smoke", fail_fast=True, formats=FLOAT32).verdict == "conforms"
     with pytest.raises(UnknownSubject):
         check("refrence")
@@ -157,7 +157,7 @@ def test_failing_fast_does_not_end_with_a_hazard_or_a_known_one(programs: tuple[
 
 def test_a_spent_time_budget_ends_the_search() -> None:
     """Nothing was checked then, which is no pass."""
-    verdict = result(ReferenceSubject(), time_budget=-1.0)
+    verdict = result(ReferenceSubject(), time_budget=1e-9)
     assert (verdict.verdict, verdict.programs) == ("inconclusive", 0)
     assert verdict.search == "stopped by the time budget in the corpus"
 
@@ -335,8 +335,8 @@ class Inherited(Spoilt):
 @pytest.fixture
 def baselines(monkeypatch: pytest.MonkeyPatch) -> None:
     subjects = {
-        "alike": Spoilt(after_a_load, name="alike"),
-        "correct": Spoilt(name="correct"),
+        "mine:alike": Spoilt(after_a_load, name="mine:alike"),
+        "mine:correct": Spoilt(name="mine:correct"),
         "worse": Spoilt(moving, name="worse"),
     }
     monkeypatch.setattr(module, "load", lambda name, **_: subjects[name])
@@ -345,16 +345,16 @@ def baselines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("baselines", "few")
 def test_what_the_baseline_does_too_is_inherited() -> None:
     """The same clause at the same place of the same program is named after the baseline, and does not fail."""
-    verdict = result(Inherited(after_a_load, "alike"), formats=FLOAT32)
+    verdict = result(Inherited(after_a_load, "mine:alike"), formats=FLOAT32)
     assert verdict.verdict == "known"
-    assert {each.known for each in verdict.deviations} == {"inherited:alike"}
+    assert {each.known for each in verdict.deviations} == {"inherited:mine:alike"}
 
 
 @pytest.mark.usefixtures("baselines")
 def test_what_the_baseline_does_not_do_is_the_subjects_own() -> None:
     """A baseline that is correct, or none at all, leaves the deviation a deviation."""
-    for settings in ({}, {"baseline": "none"}, {"baseline": "correct"}):
-        subject = Inherited(after_a_load, "alike" if settings else "correct")
+    for settings in ({}, {"baseline": "none"}, {"baseline": "mine:correct"}):
+        subject = Inherited(after_a_load, "mine:alike" if settings else "mine:correct")
         verdict = result(subject, formats=FLOAT32, fail_fast=True, **settings)
         assert verdict.verdict == "deviates", settings
         assert [each.known for each in verdict.deviations] == [None]
@@ -363,7 +363,7 @@ def test_what_the_baseline_does_not_do_is_the_subjects_own() -> None:
 @pytest.mark.usefixtures("baselines", "few")
 def test_a_named_baseline_replaces_the_subjects_own() -> None:
     """--baseline wins."""
-    assert result(Inherited(after_a_load, "correct"), formats=FLOAT32, baseline="alike").verdict == "known"
+    assert result(Inherited(after_a_load, "mine:correct"), formats=FLOAT32, baseline="mine:alike").verdict == "known"
 
 
 @pytest.mark.usefixtures("baselines", "few")
@@ -376,7 +376,7 @@ def test_a_fault_beside_an_inherited_one_is_found() -> None:
             for parameter in session._params.values():
                 parameter.data += 1
 
-    found = own(Inherited(both, "alike"), formats=FLOAT32)
+    found = own(Inherited(both, "mine:alike"), formats=FLOAT32)
     assert {each.clause for each in found} & {"zero-grad-none", "zero-grad-zero", "frame"}
 
 
