@@ -16,14 +16,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.impl.spec.dialect import DIALECTS, Defaults, Dialect
+from rmspec.impl.spec.dialect import DIALECTS, Defaults
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.registry import frameworks
 from rmspec.reports.cli.main import _group
 from rmspec.reports.config.schema import config_schema
@@ -97,12 +97,12 @@ def dialects() -> str:
     parts = []
     for each in DIALECTS.values():
         switches = [
-            (f"`{name}`", f"`{_value(value)}`")
-            for name, value in _switches(each)
-            if each is plain or value != getattr(plain, name)
+            (f"`{name}`", f"`{_value(row.value(each))}`", _plain(row.position(row.value(each)).words))
+            for name, row in SWITCHES.items()
+            if each is plain or row.differs(each)
         ]
         defaults = [(f"`{it.name}`", _known(getattr(each.defaults, it.name))) for it in fields(Defaults)]
-        shown = _table(("switch", "position"), switches) if switches else "No switch differs."
+        shown = _table(("switch", "position", "what the dialect does"), switches) if switches else "No switch differs."
         parts += [f"## {each.name}", f"{_plain(each.title)}.", shown, _table(("default of", "is"), defaults)]
     return "\n\n".join(parts)
 
@@ -241,12 +241,6 @@ def _spelled(option: click.Option, context: click.Context) -> str:
 
 def _default(option: click.Option) -> str:
     return f"`{option.default}`" if option.show_default else ""
-
-
-def _switches(dialect: Dialect) -> Iterator[tuple[str, Any]]:
-    for each in fields(Dialect):
-        if each.name not in ("name", "title", "defaults", "constructor"):
-            yield each.name, getattr(dialect, each.name)
 
 
 def _value(value: object) -> str:

@@ -21,6 +21,7 @@ from rmspec.impl.arithmetic.intervals import Arithmetic, Interval, Scalars
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
+from rmspec.impl.spec.switches import has_filter
 
 __all__ = ["ROLES", "STATE_ROLES", "Before", "accepted", "envelope"]
 
@@ -122,7 +123,7 @@ def accepted(
     some order of evaluation might overflow. Never true where the envelope is unbounded.
     """
     hidden = any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
-    if hidden or fmt.unit_roundoff < 2.0**-24 or dialect.bias_correction or dialect.eps_place == "none":
+    if hidden or fmt.unit_roundoff < 2.0**-24 or not has_filter(dialect):
         return None
     xp = array_namespace(before.param)
     n = before.param.shape[0]

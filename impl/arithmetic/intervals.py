@@ -28,6 +28,7 @@ from array_api_compat import array_namespace, device
 
 from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.policy import STRICT, Policy
+from rmspec.impl.spec.switches import ROUNDINGS
 
 __all__ = ["Arithmetic", "Coefficient", "Interval", "Product", "Scalars"]
 
@@ -50,7 +51,7 @@ class Arithmetic:
     def __init__(self, fmt: Format, like: Array, *, policy: Policy = STRICT, scalars: Scalars = "double") -> None:
         self.fmt = fmt.part
         self.policy = policy
-        self.scalars = scalars
+        self._rounding = ROUNDINGS[scalars]
         self.xp = array_namespace(like)
         self.device = device(like)
         self._down = self.xp.asarray(-math.inf, dtype=self.xp.float64, device=self.device)
@@ -84,20 +85,18 @@ class Arithmetic:
         values = {nearest, *self._roundings(nearest)}
         values |= {math.nextafter(nearest, -math.inf)} if Fraction(nearest) > exact else set()
         values |= {math.nextafter(nearest, math.inf)} if Fraction(nearest) < exact else set()
-        single = float(np.float32(of.value))
-        if self.scalars in ("storage", "float32-storage"):
+        single, rounding = float(np.float32(of.value)), self._rounding
+        if rounding.stored and rounding.to_format:
             values |= {self.fmt.round(1 - self.fmt.round(of.value)), self.fmt.round(1 - self.fmt.round(single))}
-        if self.scalars in ("float32", "float32-storage") or not (self._double or self.scalars in ("double", "cast")):
+        if rounding.stored and (rounding.single or not self._double):
             values |= {float(np.float32(1 - single)), 1 - single}
         return self._coefficient(values, nearest, of)
 
     def _roundings(self, value: float) -> set[float]:
-        single = float(np.float32(value))
-        if self.scalars in ("cast", "storage") and not self._double:
-            return {value, single, self.fmt.round(value)}
-        if self.scalars == "float32-storage":
-            return {value, single, self.fmt.round(value), self.fmt.round(single)}
-        return {value} if self._double and self.scalars != "float32" else {value, single}
+        held = {value, float(np.float32(value))} if self._rounding.single or not self._double else {value}
+        if not self._rounding.to_format:
+            return held
+        return held | {self.fmt.round(number) for number in (held if self._rounding.single else {value})}
 
     def _coefficient(self, values: set[float], value: float, of: Coefficient | None) -> Coefficient:
         def array(number: float) -> Array:

@@ -1,70 +1,34 @@
-"""What a clause states in a dialect: the page's sentence, or what stands in its place where the dialect differs."""
+"""Statements: the sentence of a clause in a dialect, the page's own or the one of the switches in which the dialect differs."""
 
 from __future__ import annotations
 
-from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
+from rmspec.impl.spec.formulas import formula
+from rmspec.impl.spec.switches import SWITCHES
 
 __all__ = ["statement"]
 
-_PLACES = {
-    "outside": "eps is added outside the square root",
-    "inside": "eps is added inside the square root",
-    "none": "there is no eps",
-    "moves": "eps is added outside the square root without momentum, inside with it",
-}
-_DENOMINATORS = {"outside": "(sqrt(v~_t) + eps)", "inside": "sqrt(v~_t + eps)", "none": "sqrt(v~_t)"}
-_DECAYS = {
-    "decoupled-lr": "weight decay multiplies the parameter by 1 - gamma * lambda",
-    "decoupled": "weight decay multiplies the parameter by 1 - lambda",
-    "none": "there is no weight decay",
-}
-
 
 def statement(id: str, dialect: Dialect = SPECIFICATION) -> str:
-    """The title of a clause; where the dialect states something else, that, and the dialect's name.
+    """The title of a clause; in a dialect with another statement, the other one and the dialect's name in parentheses.
 
-    Nothing for an id that there is not.
+    Returns an empty string for an id that no clause has.
     """
-    if id not in CLAUSES:
+    row = CLAUSES.get(id)
+    if row is None:
         return ""
-    told = _told(id, dialect)
-    return CLAUSES[id].title if told in ("", _told(id, SPECIFICATION)) else f"{told} ({dialect.name})"
+    words = _describe(row, dialect)
+    return row.title if words in ("", row.title) else f"{words} ({dialect.name})"
 
 
-def _told(id: str, dialect: Dialect) -> str:
-    inside = dialect.lr_place == "inside"
-    gamma = "gamma " if inside else ""
-    match id:
-        case "eps-placement":
-            return _PLACES[dialect.eps_place]
-        case "init-square-avg":
-            return f"v_0 = {dialect.initial_square_avg:g}" if dialect.initial_square_avg != "eps" else "v_0 = eps"
-        case "weight-decay":
-            return _DECAYS.get(dialect.decay, "")
-        case "descent":
-            return "the step goes with the gradient" if dialect.maximize else ""
-        case "momentum-lr":
-            return "the learning rate is inside the buffer" if inside else ""
-        case "momentum-buffer":
-            return f"b_t = mu b_{{t-1}} + {gamma}g_t / {_denominator(dialect, moved=True)}"
-        case "momentum-update":
-            move = f"(mu b_t + {gamma}g_t / {_denominator(dialect, moved=True)})" if dialect.nesterov else "b_t"
-            return f"theta_t = theta_{{t-1}} - {'' if inside else 'gamma '}{move}"
-        case "update":
-            return f"theta_t = theta_{{t-1}} - gamma g_t / {_denominator(dialect)}"
-        case _ if id.startswith("default-"):
-            return _default(id, dialect)
-    return ""
-
-
-def _denominator(dialect: Dialect, *, moved: bool = False) -> str:
-    if dialect.eps_place == "moves":
-        return _DENOMINATORS["inside" if moved else "outside"]
-    return _DENOMINATORS[dialect.eps_place]
-
-
-def _default(id: str, dialect: Dialect) -> str:
-    name = id.removeprefix("default-").replace("-", "_")
-    value = getattr(dialect.defaults, name)
-    return "" if value is None else f"{name} is {value!r} when it is not given"
+def _describe(row: Clause, dialect: Dialect) -> str:
+    """Words of a dialect for what a clause states: its formula, its default, or its switches off the page's positions."""
+    if row.formula:
+        return formula(row.formula, dialect)
+    if row.option:
+        value = getattr(dialect.defaults, row.option)
+        documented = value is not None and value != getattr(SPECIFICATION.defaults, row.option)
+        return f"{row.option} is {value!r} when it is not given" if documented else ""
+    switches = [switch for switch in SWITCHES.values() if switch.clause == row.id and switch.differs(dialect)]
+    return "; ".join(switch.position(switch.value(dialect)).words for switch in switches)

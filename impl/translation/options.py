@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.switches import ROUNDINGS, SWITCHES
 from rmspec.impl.translation.eps_placement import EpsChoice, choices, nearer
 from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
 from rmspec.impl.translation.saved import SavedGroup
@@ -47,7 +48,7 @@ def switched(
     _check_structure(pair, terms)
     hyper = group.hyper
     coarse = any(_precision(target, fmt, "lr").name != "float64" for fmt in pair.formats)
-    single = target.scalars in ("float32", "float32-storage", "storage") or "lr" in target.single
+    single = ROUNDINGS[target.scalars].stored or "lr" in target.single
     lr = float(np.float32(hyper.lr)) if single and coarse else hyper.lr
     if hyper.lr > 0 and not 0 < lr < math.inf:
         raise CannotTranslate(
@@ -69,7 +70,7 @@ def switched(
 def _maximize(pair: _Pair) -> list[Line]:
     if pair.source.maximize == pair.target.maximize:
         return []
-    old, new = ("maximizes" if each.maximize else "minimizes" for each in (pair.source, pair.target))
+    old, new = _briefly(pair, "maximize")
     note = "either negates one of gradient and loss, which is exact"
     condition = "the target is given the negative of the source's loss"
     return [Line(pair.group, "maximize", "exact", old, new, note=note, condition=condition)]
@@ -78,48 +79,29 @@ def _maximize(pair: _Pair) -> list[Line]:
 def _lr_place(pair: _Pair, lr: float) -> list[Line]:
     if pair.source.lr_place == pair.target.lr_place:
         return []
-    places = {"outside": "param -= lr * buffer", "inside": "buffer += lr * g/d"}
-    old, new = (places[each.lr_place] for each in (pair.source, pair.target))
+    old, new = _briefly(pair, "lr_place")
     note = "the buffers differ by the factor lr"
     condition = f"the learning rate stays {lr!r}; when it changes, the dialects part"
     return [Line(pair.group, "lr place", "exact", old, new, note=note, condition=condition)]
 
 
+def _briefly(pair: _Pair, switch: str) -> tuple[str, str]:
+    """The positions of a switch in the source and in the target, in a few words."""
+    row = SWITCHES[switch]
+    return row.position(row.value(pair.source)).brief, row.position(row.value(pair.target)).brief
+
+
 def _check_structure(pair: _Pair, terms: Terms) -> None:
-    source, target, hyper = pair.source, pair.target, pair.hyper
-    if source.maximize != target.maximize and not terms.loss_negated:
-        raise CannotTranslate(
-            f"{source.name} {'maximizes' if source.maximize else 'minimizes'}, "
-            f"{target.name} {'maximizes' if target.maximize else 'minimizes'}",
-            "the same gradients would move the parameters the other way",
-            "negate the loss, and say --loss-negated",
-        )
-    if source.reads_momentum(hyper) and source.nesterov != target.nesterov:
-        raise CannotTranslate(
-            f"{source.name} has {'Nesterov' if source.nesterov else 'plain'} momentum, and {target.name} does not",
-            "no choice of options makes one the other",
-            "switch momentum off, or stay with the dialect",
-        )
-    if source.bias_correction != target.bias_correction:
-        raise CannotTranslate(
-            f"{source.name if source.bias_correction else target.name} corrects the bias of its averages, the other does not",
-            "the correction changes with every step, and no state makes up for it",
-            "translate once 1 - alpha^t is 1 in the format of the state, naming the source without bias correction",
-        )
-    if source.centered(hyper) and target.centered_form == "never":
-        raise CannotTranslate(
-            f"the source is centered, {target.name} never is", "the denominators differ without bound"
-        )
-    if not source.centered(hyper) and target.centered_form == "always":
-        raise CannotTranslate(
-            f"{target.name} is always centered, the source is not", "the denominators differ without bound"
-        )
-    if source.reads_momentum(hyper) and target.momentum_form == "never":
-        raise CannotTranslate(
-            f"the source has momentum {hyper.momentum!r}, {target.name} has none",
-            "a target without momentum would drop what is in the buffer",
-            "switch momentum off in the source first",
-        )
+    """Refuse a target with a switch in another position, for which no rule makes up. Raises ``CannotTranslate``."""
+    source, hyper = pair.source, pair.hyper
+    momentum = hyper.momentum if source.reads_momentum(hyper) else 0.0
+    settled = replace(hyper, momentum=momentum, centered=source.centered(hyper))
+    for row in SWITCHES.values():
+        if row.term and getattr(terms, row.term):
+            continue
+        refusal = row.refusal(source, pair.target, settled)
+        if refusal:
+            raise CannotTranslate(refusal, row.why, row.hint)
     if not hyper.lr >= 0 or not math.isfinite(hyper.lr):
         raise CannotTranslate(f"the learning rate is {hyper.lr!r}", "it must be finite, and 0 or larger")
 
@@ -254,9 +236,9 @@ def _decay(pair: _Pair, lr: float, terms: Terms) -> tuple[float, list[Line]]:
                 condition=f"the learning rate stays {lr!r}",
             )
         ]
-    half = decay / 2
+    half, words = decay / 2, _briefly(pair, "decay")
     raise CannotTranslate(
-        f"weight decay {decay!r} is {_DECAYS[old]}, and {pair.target.name} has {_DECAYS[new]}",
+        f"weight decay {decay!r} is {words[0]}, and {pair.target.name} has {words[1]}",
         "the two move the parameters differently, and nothing bounds the difference",
         f"add {half!r} * sum(param^2) to the loss and say --decay-in-loss (in Keras: keras.regularizers.L2({half!r}))"
         if old == "l2"
@@ -264,26 +246,15 @@ def _decay(pair: _Pair, lr: float, terms: Terms) -> tuple[float, list[Line]]:
     )
 
 
-_DECAYS = {
-    "l2": "added to the gradient (L2)",
-    "decoupled": "decoupled",
-    "decoupled-lr": "decoupled, times lr",
-    "none": "no weight decay",
-}
-
-
 # -- the precision in which hyperparameters are held
-
-
-_AFTER = ("float32", "storage", "float32-storage")
-"""The roundings with which 1 - alpha may be formed after alpha was rounded."""
 
 
 def _precision(dialect: Dialect, fmt: Format, option: str) -> Format:
     half = fmt.unit_roundoff > FORMATS["float32"].unit_roundoff
-    if half and dialect.scalars in ("cast", "storage", "float32-storage"):
+    rounding = ROUNDINGS[dialect.scalars]
+    if half and rounding.to_format:
         return fmt.part
-    wide = dialect.scalars in ("double", "cast", "storage") and option not in dialect.single
+    wide = not rounding.single and option not in dialect.single
     return FORMATS["float64" if wide and fmt.part.name == "float64" else "float32"]
 
 
@@ -329,7 +300,7 @@ def _alpha(pair: _Pair) -> Line:
     error = _errors(pair, alpha, "alpha")
     narrow = _narrow(pair, "alpha")
     held = Fraction(narrow.round(alpha))
-    after = any(each.scalars in _AFTER for each in (pair.source, pair.target))
+    after = any(ROUNDINGS[dialect.scalars].stored for dialect in (pair.source, pair.target))
     if after and pair.source.scalars != pair.target.scalars and held != Fraction(alpha) != 1:
         formed, exact = Fraction(narrow.round(float(1 - held))), 1 - Fraction(alpha)
         error = max(error, float(abs(formed - exact) / abs(exact)) + narrow.unit_roundoff)

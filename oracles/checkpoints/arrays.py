@@ -20,6 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
@@ -216,8 +217,7 @@ def options_of(dialect: Dialect, hyper: Hyperparameters) -> dict[str, Any]:
     made = dialect.constructor
     options: dict[str, Any] = {theirs: hyper.option(name) for name, theirs in made.names.items()}
     for theirs, name in made.switches.items():
-        value = getattr(dialect, name)
-        options[theirs] = value == "inside" if name == "eps_place" else value
+        options[theirs] = SWITCHES[name].keyword_value(getattr(dialect, name))
     return options
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rmspec.impl.spec.dialect import OPTIONS, Dialect, Hyperparameters
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.errors import InputProblem
 
@@ -111,10 +112,8 @@ def options_in(dialect: Dialect, table: Mapping[str, object], *, where: str) -> 
                 "it is not a number",
                 "a schedule has to be given as the number in use now",
             )
-        if ours[name] == "eps_place":
-            found["eps_place"] = "inside" if value else "outside"  # type: ignore[assignment]
-        else:
-            found[ours[name]] = value
+        switch = SWITCHES.get(ours[name])
+        found[ours[name]] = switch.position_of(value) if switch else value  # type: ignore[assignment]
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.intervals import Scalars
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.switches import SWITCHES as ROWS
 from rmspec.properties.identify.probes import Moment, Trace
 
 __all__ = [
@@ -34,19 +35,8 @@ __all__ = [
 Value = str | float | bool
 """One position of a switch."""
 
-SWITCHES = (
-    "eps_place",
-    "initial_square_avg",
-    "maximize",
-    "bias_correction",
-    "centered_form",
-    "decay",
-    "momentum_form",
-    "nesterov",
-    "lr_place",
-    "scalars",
-)
-"""The switches of ``Dialect`` that can be told from observations, in the order in which they are found out."""
+SWITCHES = tuple(row.name for row in ROWS.values() if row.asked)
+"""The switches of ``Dialect`` that observations tell apart, in the order in which they are found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +87,10 @@ class Prediction:
 WIDEST: Scalars = "float32-storage"
 """The rounding of hyperparameters that allows all that any other does."""
 
-_TOLD: Mapping[str, tuple[Value, ...]] = {
-    # That eps moves with momentum is asked where it stays in neither place.
-    "eps_place": ("outside", "inside", "none"),
-    "initial_square_avg": (0.0, 1.0, "eps"),
-    # A buffer that is kept although momentum is 0 moves nothing: parameters do not tell it from none.
-    "momentum_form": ("option", "never"),
-    # What is rounded in float64, and what in float32; further rounding in the halves is not asked for.
-    "scalars": ("double", "storage", "float32"),
-}
-
 
 def alternatives(switch: str) -> tuple[Value, ...]:
-    """The positions of a switch that can be told apart: those that ``Dialect`` declares, but for a few switches."""
-    if switch in _TOLD:
-        return _TOLD[switch]
-    declared = get_type_hints(Dialect)[switch]
-    return (False, True) if declared is bool else tuple(get_args(declared))
+    """The positions of a switch that observations tell apart."""
+    return ROWS[switch].asked  # type: ignore[return-value]
 
 
 def expand(hypotheses: Iterable[Hypothesis], switch: str, values: Iterable[Value] | None = None) -> list[Hypothesis]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.impl.spec.switches import SWITCHES as ROWS
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities, Subject
 from rmspec.properties.identify import families
@@ -25,13 +26,6 @@ __all__ = ["identify", "told"]
 
 _ORDER = ("double", "storage", "float32")
 """How far scalars are rounded: not at all; in float32, where ``1 - alpha`` is formed after; in float64 as well."""
-
-_CLAUSES = {
-    "decay": "weight-decay",
-    "centered_form": "centered-variance",
-    "momentum_form": "momentum-buffer",
-    "scalars": "scalar-precision",
-}
 
 
 def identify(
@@ -145,7 +139,7 @@ def _answered(subject: Subject, elimination: Elimination) -> Identification:
     switches = tuple(separation.switch(name) for name in SWITCHES)
     named, nearest = _neighbours(switches)
     contradictions = [
-        _contradiction(each, _CLAUSES.get(each.switches[0], "update") if each.switches else "update")
+        _contradiction(each, ROWS[each.switches[0]].clause if each.switches else "update")
         for each in elimination.problems
     ]
     contradictions += [_pardoned(elimination, name, value) for name, value in elimination.ignored.items()]
@@ -221,13 +215,10 @@ def told(dialect: Dialect, switch: str, moving: bool = True) -> Value:
     value: Value = getattr(dialect, switch)
     if switch == "eps_place" and value == "moves" and not moving:
         return "outside"
-    if switch == "momentum_form":
-        return "option" if value == "always" else value
-    if switch == "scalars":
-        if value in ("float32", "float32-storage") or "lr" in dialect.single:
-            return "float32"
-        return "storage" if value == "storage" else "double"
-    return value
+    if switch == "scalars" and "lr" in dialect.single:
+        return "float32"
+    resembles = ROWS[switch].position(value).resembles
+    return value if resembles is None else resembles  # type: ignore[return-value]
 
 
 def _agrees(switch: Switch, value: Value) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.intervals import Scalars
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.properties.identify.answer import Evidence, Switch
 from rmspec.properties.identify.elimination import Elimination
 from rmspec.properties.identify.explanation import WIDEST, Hypothesis, Prediction, Value, alternatives, predictions
@@ -99,16 +100,10 @@ class Separation:
 
 
 def _remark(name: str, left: tuple[Value, ...]) -> str:
-    option = {"momentum_form": "momentum", "centered_form": "centered", "decay": "weight_decay"}.get(name)
-    if option and left in (("never",), ("none",)):
-        return f"it takes the option {option} and ignores it"
-    if name == "initial_square_avg" and left[0] not in alternatives(name):
-        return "a number of its own, found from the steps"
-    if name == "eps_place" and left == ("moves",):
-        return "outside the root without momentum, inside with it"
-    if name == "scalars" and left == ("double",):
-        return "as exact as the specification asks"
-    return ""
+    row = SWITCHES[name]
+    if row.remark and left[0] not in row.asked:
+        return row.remark
+    return row.position(left[0]).remark if len(left) == 1 else ""
 
 
 def _single(moment: Moment) -> Moment:

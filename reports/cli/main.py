@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import click
 
 from rmspec.impl.errors import RmspecError
+from rmspec.impl.spec.dialect import SPECIFICATION
+from rmspec.impl.spec.switches import SWITCHES, Switch
 from rmspec.reports.cli.known import known
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.environment import version
@@ -334,6 +336,14 @@ def _number_option(flag: str, *, help: str) -> Callable[[_Command], _Command]:
     return click.option(flag, type=float, multiple=True, callback=one, metavar="X", help=help)
 
 
+def _switch_option(row: Switch) -> Callable[[_Command], _Command]:
+    """The option of ``translate`` that sets a switch, as constructors do."""
+    name = row.keyword.replace("_", "-")
+    if isinstance(row.value(SPECIFICATION), float):
+        return click.option(f"--{name}", type=float, metavar="X", help=row.question)
+    return click.option(f"--{name}/--no-{name}", default=None, help=row.question)
+
+
 def _translate_options(command: _Command) -> _Command:
     return _with(
         command,
@@ -349,13 +359,7 @@ def _translate_options(command: _Command) -> _Command:
             _number_option("--weight-decay", help="Its weight decay."),
             _number_option("--momentum", help="Its momentum factor."),
             click.option("--centered/--no-centered", default=None, help="Whether it is centered."),
-            click.option("--maximize/--no-maximize", default=None, help="Whether it maximizes (torch)."),
-            click.option("--nesterov/--no-nesterov", default=None, help="Whether its momentum is Nesterov's (optax)."),
-            click.option("--eps-in-sqrt/--no-eps-in-sqrt", default=None, help="Where its eps is (optax)."),
-            click.option("--initial-scale", type=float, metavar="X", help="Where its average starts (optax)."),
-            click.option(
-                "--bias-correction/--no-bias-correction", default=None, help="Whether it corrects bias (optax)."
-            ),
+            *(_switch_option(row) for row in SWITCHES.values() if row.keyword),
             click.option("--defaults", is_flag=True, help="Let documented defaults stand for what FILE does not say."),
             click.option("--key", metavar="NAME", help="Where in a torch file the optimizer's state is."),
             click.option(
@@ -393,7 +397,9 @@ def _translate(**given: Any) -> int:
     """
     from rmspec.reports.cli.translate import TranslateOptions, translate
 
-    return translate(TranslateOptions(**given))
+    keywords = {row.name: given.pop(row.keyword) for row in SWITCHES.values() if row.keyword}
+    switches = {name: SWITCHES[name].position_of(typed) for name, typed in keywords.items() if typed is not None}
+    return translate(TranslateOptions(**given, switches=switches))
 
 
 @_group.command("subjects")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -40,11 +41,7 @@ class TranslateOptions:
     weight_decay: float | None = None
     momentum: float | None = None
     centered: bool | None = None
-    maximize: bool | None = None
-    nesterov: bool | None = None
-    eps_in_sqrt: bool | None = None
-    initial_scale: float | None = None
-    bias_correction: bool | None = None
+    switches: Mapping[str, Any] = field(default_factory=dict)
     defaults: bool = False
     key: str | None = None
     group: int | None = None
@@ -138,16 +135,9 @@ def _given(options: TranslateOptions) -> Given:
     for name, value in values.items():
         if name != "centered" and not (value >= 0 and math.isfinite(value)):
             raise BadOption(f"--{name.replace('_', '-')} {value!r} is not a number, 0 or larger", hint="correct it")
-    switches: dict[str, Any] = {
-        "maximize": options.maximize,
-        "nesterov": options.nesterov,
-        "bias_correction": options.bias_correction,
-        "initial_square_avg": options.initial_scale,
-        "eps_place": None if options.eps_in_sqrt is None else "inside" if options.eps_in_sqrt else "outside",
-    }
     return Given(
         options=values,
-        switches={name: value for name, value in switches.items() if value is not None},
+        switches=options.switches,
         defaults=options.defaults,
         constructs=options.file is None,
         key=options.key,

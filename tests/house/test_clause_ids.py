@@ -19,7 +19,6 @@ HOMONYMS = {"closure", "frame", "hooks", "layout", "maximize", "params", "step",
 """Ids that are also words for features, options or kinds of findings: they count where something called a clause is compared."""
 
 EXCEPTIONS = {
-    "impl/spec/wording.py": "the words of a dialect follow in the next change",
     "properties/counterexamples/attribution.py": "replaced by amendments (DESIGN 2.4), and asks one hypothesis of each clause",
     "properties/identify/update.py": "identification, replaced by the same mechanism",
     "properties/check.py": "asks attribution again about the one hypothesis that another optimizer makes true by chance",
