@@ -27,6 +27,7 @@ from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.registry import frameworks
 from rmspec.reports.cli.main import _group
 from rmspec.reports.config.schema import config_schema
+from rmspec.reports.files.formats import FORMATS as REPORT_FORMATS
 from rmspec.reports.verification.blindspots import blind_spots
 
 ROOT = Path(__file__).parents[1]
@@ -194,6 +195,16 @@ def python() -> str:
     return "\n\n".join(parts)
 
 
+def report_formats() -> str:
+    """A table of the formats that a check writes."""
+    rows = []
+    for row in REPORT_FORMATS.values():
+        schema = f"<{row.schema}>" if row.schema.startswith("https:") else f"`{row.schema}`" if row.schema else ""
+        dash = " or -" if row.stdout else ""
+        rows.append((f"`--{row.option} {row.place}{dash}`", _plain(row.help), schema))
+    return _table(("option", "what it does", "follows"), rows)
+
+
 def declared_blind_spots() -> str:
     """A list of the declared blind spots."""
     *spots, last = map(_plain, blind_spots())
@@ -210,6 +221,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "schemas": schemas,
     "python": python,
+    "report-formats": report_formats,
     "blind-spots": declared_blind_spots,
 }
 """What can be asked for by name."""

@@ -21,6 +21,7 @@ import rmspec.reports
 from rmspec.impl import CLAUSES, DIALECTS, FORMATS, POLICIES, Dialect
 from rmspec.oracles import registered_names
 from rmspec.reports.config.keys import KEYS
+from rmspec.reports.files.formats import FORMATS as REPORT_FORMATS
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +92,13 @@ def test_every_command_and_option_has_a_row(generated: ModuleType) -> None:
 
 
 def test_the_other_tables_are_complete(generated: ModuleType) -> None:
-    """Keys, subjects, formats, policies, schemas, public names."""
+    """Keys, subjects, formats of numbers and of reports, policies, schemas, public names."""
     assert first_cells(generated.configuration()) == list(KEYS)
     assert sorted(first_cells(generated.subjects())) == sorted(registered_names())
     assert first_cells(generated.formats()) == list(FORMATS)
     assert first_cells(generated.policies()) == list(POLICIES)
+    options = re.findall(r"^\| `--([\w-]+) ", generated.report_formats(), re.M)
+    assert options == list(REPORT_FORMATS)
     assert first_cells(generated.schemas()) == sorted(
         path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/schemas/*.json")
     )

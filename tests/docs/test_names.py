@@ -13,6 +13,7 @@ from rmspec.impl import CLAUSES, DIALECTS, POLICIES
 from rmspec.oracles import FEATURES, registered_names
 from rmspec.properties import PROFILES, shipped
 from rmspec.properties.known import _CONDITIONS, _KEYS
+from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports import ExitCode
 
 FOREIGN = {"--help", "--strict", "--no-index", "--no-deps", "--no-build-isolation", "--wheel"}
@@ -97,6 +98,12 @@ def test_the_table_of_exit_codes_is_complete() -> None:
     """Code by code, in order."""
     codes = re.findall(r"^\| (\d+) \|", PAGES["reference/exit-codes.md"], re.M)
     assert [int(code) for code in codes] == [int(code) for code in ExitCode]
+
+
+def test_the_table_of_verdicts_is_complete() -> None:
+    """Those that a subject can have."""
+    rows = re.findall(r"^\| `([\w-]+)` \|", section("reference/glossary.md", "Verdicts of a subject"), re.M)
+    assert sorted(rows) == sorted(row.word for row in VERDICTS.values() if "subject" in row.of)
 
 
 def test_the_table_of_profiles_is_true() -> None:

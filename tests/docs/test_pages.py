@@ -12,7 +12,7 @@ from pages import PAGES, ROOT, Block, blocks_of
 
 FOLLOWED = {"run", "transcript", "file", "edit", "python"}
 """What a reader does, or sees; ``test_snippets.py`` looks at the other kinds."""
-KINDS = FOLLOWED | {"install", "config", "known", "yaml", "formula"}
+KINDS = FOLLOWED | {"install", "config", "known", "yaml", "excerpt", "formula"}
 
 
 def pages_to_follow() -> list[object]:

@@ -72,6 +72,12 @@ def test_the_first_command_installs_and_checks(tmp_path: Path) -> None:
     assert all(entry.id in done.stdout for entry in shipped() if entry.subject == "torch*")
 
 
+@pytest.mark.parametrize("block", by_line("excerpt"))
+def test_an_excerpt_is_what_the_file_says(block: Block) -> None:
+    """Word for word."""
+    assert block.text in (ROOT / block.name).read_text("utf-8")
+
+
 @pytest.mark.parametrize("block", by_line("yaml"))
 def test_a_job_is_one_that_the_ci_takes(block: Block) -> None:
     """By the schema of that CI; what it says of the action's inputs and outputs, and of rmspec's options, there is."""

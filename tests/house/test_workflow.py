@@ -55,10 +55,10 @@ def test_the_local_hook_runs_tests_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
 def test_paths_that_a_page_names_exist(name: str) -> None:
-    """A file or a folder in backquotes is there; so is the target of a link."""
+    """A file or a folder in backquotes is there, unless it is about to be written; so is the target of a link."""
     text = (ROOT / name).read_text("utf-8")
     for path in re.findall(r"`((?:tests|impl|oracles|properties|reports|docs)/[\w./-]*)`", text):
-        assert (ROOT / path).exists(), path
+        assert "NAME" in path or (ROOT / path).exists(), path
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
         assert (ROOT / target).exists(), target
 
