@@ -13,6 +13,7 @@ LINES_IN_A_MODULE = 400
 LONG_MODULES = {
     "impl/arithmetic/intervals.py": "one arithmetic, whose operations share their rounding and are proved together",
     "impl/spec/clauses.py": "a table: one row a clause",
+    "impl/spec/switches.py": "a table: one row a switch",
     "oracles/program/program.py": "one vocabulary: every call beside its JSON form",
     "oracles/torch/script.py": "one script: every call as a line of torch",
     "properties/check.py": "the examination is being cut into planning, triage and bookkeeping",
