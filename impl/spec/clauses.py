@@ -82,7 +82,7 @@ class Clause:
     must be there after the call (``none``: no gradient; ``initial``: the initial value), and ``compares`` what a script
     compares before and after it (``element``: one element; ``saved``: the state dict taken earlier). ``circumstance`` ends
     the summary of a change that the call must not make, ``cause`` that of a value out of its bounds. ``decided`` says that
-    the judge names the clause for good: no search for a cause renames the finding.
+    the judge names the clause for good: no search for a cause renames the finding. ``mend`` is what usually mends one.
     """
 
     id: str
@@ -108,6 +108,7 @@ class Clause:
     circumstance: str = "in a call that is not for it"
     cause: str = ""
     decided: bool = False
+    mend: str = ""
 
 
 class UnknownClause(RmspecError, KeyError):
@@ -133,6 +134,7 @@ def _default(name: str, value: str, feature: str | None = None) -> Clause:
         feature,
         lines=("input",),
         option=name,
+        mend=f"Make {value} the default of {name} in the constructor, and write it in no second place.",
     )
 
 
@@ -148,6 +150,7 @@ _ALL = (
         "theta_0 is the input: creating an optimizer changes neither a parameter nor a gradient.",
         "pseudocode, input",
         lines=("input",),
+        mend="Do not write to a parameter or a gradient in the constructor; make state in tensors of its own.",
     ),
     Clause(
         "init-square-avg",
@@ -158,6 +161,7 @@ _ALL = (
         lines=("initialize",),
         starts="square_avg",
         counted_by="init-params",
+        mend="Make the square average with zeros_like at the first step of each parameter, also of one that joins later.",
     ),
     Clause(
         "init-momentum-buffer",
@@ -169,6 +173,7 @@ _ALL = (
         lines=("initialize",),
         starts="momentum_buffer",
         counted_by="init-params",
+        mend="Make the buffer with zeros_like; a buffer that starts as the first update counts that update twice or not at all.",
     ),
     Clause(
         "init-grad-avg",
@@ -180,6 +185,7 @@ _ALL = (
         lines=("initialize",),
         starts="grad_avg",
         counted_by="init-params",
+        mend="Make the gradient average with zeros_like, not as a copy of the first gradient.",
     ),
     Clause(
         "descent",
@@ -188,6 +194,7 @@ _ALL = (
         "g_t is the gradient of the objective at theta_{t-1}, and the update is subtracted.",
         "pseudocode, g_t <- grad f_t(theta_{t-1})",
         lines=("gradient",),
+        mend="Subtract the update: theta - lr * g / (sqrt(v) + eps). Look for a sign that is turned twice.",
     ),
     Clause(
         "weight-decay",
@@ -197,6 +204,7 @@ _ALL = (
         "pseudocode, if lambda != 0: g_t <- g_t + lambda theta_{t-1}",
         "weight_decay",
         lines=("if decay", "decay"),
+        mend="Add weight_decay * theta to the gradient first of all, and leave the parameter itself alone (that is AdamW's form).",
     ),
     Clause(
         "square-avg",
@@ -208,6 +216,7 @@ _ALL = (
         formula="v",
         computes="square_avg",
         shown="square_avg",
+        mend="Write v = alpha * v + (1 - alpha) * g * g, with the gradient after weight decay, and store the result.",
     ),
     Clause(
         "grad-avg",
@@ -219,6 +228,7 @@ _ALL = (
         lines=("gradient average",),
         computes="grad_avg",
         shown="grad_avg",
+        mend="Write g_ave = alpha * g_ave + (1 - alpha) * g, with the alpha of v and the gradient after weight decay.",
     ),
     Clause(
         "centered-variance",
@@ -228,6 +238,7 @@ _ALL = (
         "pseudocode, v~_t <- v~_t - (g_ave_t)^2",
         "centered",
         lines=("if centered", "centered variance"),
+        mend="Subtract the square of the new g_ave from the new v, into a temporary: v itself must not change.",
     ),
     Clause(
         "momentum-buffer",
@@ -240,6 +251,7 @@ _ALL = (
         formula="b",
         computes="momentum_buffer",
         shown="momentum_buffer",
+        mend="Write b = momentum * b + g / (sqrt(v) + eps): no dampening, no factor 1 - momentum, no learning rate.",
     ),
     Clause(
         "momentum-lr",
@@ -249,6 +261,7 @@ _ALL = (
         "pseudocode, b_t <- mu b_{t-1} + g_t / (...); theta_t <- theta_{t-1} - gamma b_t",
         "momentum",
         lines=("update by buffer",),
+        mend="Take lr out of the buffer, and apply it with the buffer: theta - lr * b. A constant lr hides the mistake.",
     ),
     Clause(
         "momentum-update",
@@ -259,6 +272,7 @@ _ALL = (
         "momentum",
         lines=("update by buffer", "return"),
         formula="theta with b",
+        mend="Subtract lr times the new buffer, not the old one, and not momentum times it once more (that is Nesterov's form).",
     ),
     Clause(
         "update",
@@ -268,6 +282,7 @@ _ALL = (
         "pseudocode, else: theta_t <- theta_{t-1} - gamma g_t / (sqrt(v~_t) + eps)",
         lines=("else", "update", "return"),
         formula="theta",
+        mend="Without momentum subtract lr * g / (sqrt(v) + eps), with the new v; check that lr is applied once.",
     ),
     # --- the notes under the pseudocode
     Clause(
@@ -277,6 +292,7 @@ _ALL = (
         "The square root is taken before eps is added: the denominator is sqrt(v) + eps, not sqrt(v + eps).",
         "note: takes the square root of the gradient average before adding epsilon",
         lines=("buffer", "update"),
+        mend="Take the root first, then add eps: sqrt(v) + eps.",
     ),
     Clause(
         "scheduled-lr",
@@ -286,6 +302,7 @@ _ALL = (
         "note: gamma is the scheduled learning rate",
         "schedule",
         lines=("update by buffer", "update"),
+        mend="Read lr from the group at each step; do not copy it in the constructor or compile it into a kernel.",
     ),
     # --- defaults
     _default("lr", "1e-2"),
@@ -302,6 +319,7 @@ _ALL = (
         "The constructor takes a list, a generator, or dicts that define groups, and optimizes every parameter named.",
         "parameters, params",
         lines=("input",),
+        mend="Hand params to the base class as they come; turn a generator into a list before it is read twice.",
     ),
     Clause(
         "step",
@@ -310,6 +328,7 @@ _ALL = (
         "A call of step performs exactly one iteration for every parameter that has a gradient, and raises nothing.",
         "step",
         lines=("loop",),
+        mend="Step every parameter with a gradient exactly once, and raise nothing; look at early returns in the loop.",
     ),
     Clause(
         "closure",
@@ -319,6 +338,7 @@ _ALL = (
         "step, closure",
         "closure",
         lines=("gradient",),
+        mend="Call the closure once, under enable_grad, before the gradients are read, and return its loss.",
     ),
     Clause(
         "closure-failure",
@@ -327,6 +347,7 @@ _ALL = (
         "An exception of the closure reaches the caller, and no parameter and no state has changed.",
         "step, closure",
         "closure",
+        mend="Call the closure before anything is changed, and let its exception pass.",
     ),
     Clause(
         "grad-none",
@@ -336,6 +357,7 @@ _ALL = (
         "zero_grad, set_to_none, 3",
         lines=("gradient",),
         circumstance="in step, although its gradient is None",
+        mend="Skip a parameter whose gradient is None before its state is made or decayed.",
     ),
     Clause(
         "grad-zero",
@@ -344,6 +366,7 @@ _ALL = (
         "With a gradient of 0 the step is done: averages decay and momentum moves the parameter.",
         "zero_grad, set_to_none, 3",
         lines=("gradient",),
+        mend="Test for None, not for truth or a norm: a gradient of 0 still decays the averages.",
     ),
     Clause(
         "zero-grad-none",
@@ -353,6 +376,7 @@ _ALL = (
         "zero_grad, set_to_none",
         "zero_grad",
         expects="none",
+        mend="Let zero_grad set p.grad = None by default.",
     ),
     Clause(
         "zero-grad-zero",
@@ -361,6 +385,7 @@ _ALL = (
         "Every gradient there is becomes a tensor of zeros, one that is None stays None; parameters and state stay.",
         "zero_grad",
         "zero_grad",
+        mend="With set_to_none=False fill the gradients with 0 in place, and leave those that are None.",
     ),
     Clause(
         "add-param-group",
@@ -369,6 +394,7 @@ _ALL = (
         "After the call the new group is optimized with its own options; the other groups and all state stay.",
         "add_param_group",
         "groups",
+        mend="Fill in the defaults for options that the new group lacks, and do not touch the state of the other groups.",
     ),
     Clause(
         "group-options",
@@ -378,6 +404,7 @@ _ALL = (
         "params; add_param_group, param_group",
         "groups",
         option_sources=("group", "changed"),
+        mend="Read every option from the group of the parameter, not from self.defaults or the first group.",
     ),
     Clause(
         "group-defaults",
@@ -387,6 +414,7 @@ _ALL = (
         "params; add_param_group, param_group",
         "groups",
         option_sources=("constructor",),
+        mend="Fill an option that a group lacks from the constructor's arguments, not from the signature's defaults.",
     ),
     Clause(
         "state-dict",
@@ -395,6 +423,7 @@ _ALL = (
         "It returns a dict with the entries state and param_groups; taking it changes nothing.",
         "state_dict",
         "state_dict",
+        mend="Return state and param_groups from state_dict, and change nothing in it.",
     ),
     Clause(
         "load-state-dict",
@@ -403,6 +432,7 @@ _ALL = (
         "After loading, the state of every parameter is what was saved, and the parameters themselves stay.",
         "load_state_dict",
         "state_dict",
+        mend="Put the saved tensors into the state of the parameters at the same positions, and leave the parameters alone.",
     ),
     Clause(
         "load-options",
@@ -412,6 +442,7 @@ _ALL = (
         "state_dict, param_groups; load_state_dict",
         "state_dict",
         option_sources=("loaded",),
+        mend="Take the options of every group from the saved param_groups, also those that the constructor was given otherwise.",
     ),
     Clause(
         "load-mismatch",
@@ -421,6 +452,7 @@ _ALL = (
         "load_state_dict: should be an object returned from a call to state_dict()",
         "state_dict",
         refusal=_REFUSAL,
+        mend="Compare the number of groups and of parameters in each before anything is loaded, and raise ValueError.",
     ),
     # --- what must stay: the frame
     Clause(
@@ -430,6 +462,7 @@ _ALL = (
         "A step reads the gradients and changes none of them, bit for bit.",
         "step",
         lines=("gradient",),
+        mend="Work on a copy of the gradient: g = g.add(...) and not g.add_(...).",
     ),
     Clause(
         "frame",
@@ -438,6 +471,7 @@ _ALL = (
         "Parameters, state and options that a call is not about are bit-identical after it, and before the next call.",
         "step, state_dict, add_param_group",
         lines=("loop",),
+        mend="Look for an operation in place on a tensor that is also kept elsewhere, or for a loop that writes too much.",
     ),
     Clause(
         "isolation",
@@ -446,6 +480,7 @@ _ALL = (
         "A call on one optimizer changes neither the state nor the groups nor the parameters of another.",
         "state_dict, load_state_dict",
         circumstance="in a call on another one",
+        mend="Keep state and options on the instance: no module global, no mutable default argument, no attribute of the class.",
     ),
     # --- interpretations: what the page leaves open
     Clause(
@@ -456,6 +491,7 @@ _ALL = (
         "silent; read as: two optimizers are two optimizers",
         "state_dict",
         circumstance="in a call on the one that it shares a loaded state with",
+        mend="Copy the tensors of the saved state when it is loaded.",
     ),
     Clause(
         "state-dict-snapshot",
@@ -466,6 +502,7 @@ _ALL = (
         "state_dict",
         shown="any",
         compares="saved",
+        mend="Return copies of the state's tensors from state_dict, not the tensors themselves.",
     ),
     Clause(
         "load-shape",
@@ -476,6 +513,7 @@ _ALL = (
         "state_dict",
         refusal=_REFUSAL,
         shown="any",
+        mend="Compare the shape of each saved tensor with its parameter in load_state_dict, and raise ValueError.",
     ),
     Clause(
         "load-partial",
@@ -485,6 +523,7 @@ _ALL = (
         "silent; read as: initialize",
         "state_dict",
         expects="initial",
+        mend="Make initial state for a parameter without a saved entry, at the latest at its next step.",
     ),
     Clause(
         "option-change",
@@ -493,6 +532,7 @@ _ALL = (
         "alpha, eps, weight_decay, momentum and centered are read at each step; state that a branch has not used is still initial.",
         "silent; read as for lr",
         "schedule",
+        mend="Read all options at each step, and make state that a branch needs when it is missing, not at the first step alone.",
     ),
     Clause(
         "scalar-precision",
@@ -503,6 +543,7 @@ _ALL = (
         "silent; read as: the page's symbols are real numbers",
         lines=("square average",),
         cause="it fits hyperparameters that were rounded too early",
+        mend="Keep hyperparameters as Python numbers, and form 1 - alpha of them before anything is cast to the tensor's format.",
     ),
     Clause(
         "subnormals",
@@ -511,6 +552,7 @@ _ALL = (
         "Numbers below the smallest normal one of the tensor's format are calculated with, not replaced by 0.",
         "silent; read as: the page's symbols are real numbers",
         counted_by="step",
+        mend="Do not set flush-to-zero, in the process or in a kernel's compiler flags.",
     ),
     Clause(
         "elementwise",
@@ -520,6 +562,7 @@ _ALL = (
         "silent; read as: the pseudocode is elementwise",
         lines=("loop",),
         counted_by="step",
+        mend="Look at the ends of blocks and vectors in a kernel, at norms, means and broadcasts: no element may see another.",
     ),
     Clause(
         "layout",
@@ -528,6 +571,7 @@ _ALL = (
         "Transposed, strided or expanded tensors give the results of contiguous ones.",
         "silent; read as: the pseudocode knows values only",
         "layout",
+        mend="Index by the strides of each tensor, or make both contiguous and copy the result back.",
     ),
     Clause(
         "complex-pairs",
@@ -536,6 +580,7 @@ _ALL = (
         "A complex parameter is optimized as its real and imaginary parts, each by itself.",
         "silent; read as: view_as_real",
         "complex",
+        mend="Work on view_as_real of parameter, gradient and state; |g| squared or a complex square is another formula.",
     ),
     Clause(
         "duplicate-across-groups",
@@ -545,6 +590,7 @@ _ALL = (
         "silent; read as: which options would hold is undefined",
         "duplicates",
         refusal=_REFUSAL,
+        mend="Look each new parameter up in the groups there are, and raise ValueError before anything changes.",
     ),
     Clause(
         "duplicate-in-group",
@@ -554,6 +600,7 @@ _ALL = (
         "silent; read as: one step is one iteration",
         "duplicates",
         decided=True,
+        mend="Refuse a parameter that is listed twice, or keep it once.",
     ),
     Clause(
         "sparse-rows",
@@ -564,6 +611,7 @@ _ALL = (
         "silent on this page; the sparse operations of TensorFlow",
         "sparse",
         compares="element",
+        mend="Gather the rows that the gradient names, sum those named twice, step these, and scatter them back.",
     ),
     Clause(
         "maximize",
@@ -574,6 +622,7 @@ _ALL = (
         "maximize",
         switch="maximize",
         absent="does not maximize",
+        mend="Negate the gradient first, before weight decay is added.",
     ),
     Clause(
         "hooks",
@@ -582,6 +631,7 @@ _ALL = (
         "A registered pre-hook and post-hook of step are each called once for one call of step.",
         "silent on this page; the Optimizer base class",
         "hooks",
+        mend="Let step be wrapped once: do not call the base class's step, or the hooks, a second time.",
     ),
     # --- how two dialects that differ in one switch are related
     Clause(
@@ -591,6 +641,7 @@ _ALL = (
         "Where eps is 0 and v above 0, sqrt(v) + eps and sqrt(v + eps) are one number: a step lies in the envelope of the "
         "other order as well.",
         _RELATION,
+        mend="Look for an eps that is added although it is 0, or for a constant in its place.",
     ),
     Clause(
         "order-within-bound",
@@ -598,14 +649,16 @@ _ALL = (
         "differential",
         "For every v and eps the difference (sqrt(v) + eps) - sqrt(v + eps) lies from eps - sqrt(eps), at v = 0, up to eps.",
         _RELATION,
+        mend="Look at the denominator: sqrt(v) + eps or sqrt(v + eps), with nothing else in it.",
     ),
     Clause(
         "lr-place-unseen",
-        "while lr is constant its place cannot be seen",
+        "with a constant lr, its place makes no difference",
         "differential",
         "Inside the momentum buffer or outside it, a constant learning rate gives the same parameters.",
         _RELATION,
         "momentum",
+        mend="Look at where lr meets the buffer: it must be applied exactly once.",
     ),
     Clause(
         "lr-place-seen",
@@ -614,6 +667,7 @@ _ALL = (
         "After lr has changed, a buffer that holds it moves the parameter by other amounts than one that does not.",
         _RELATION,
         "momentum",
+        mend="Read lr at each step, and apply it where the dialect does: inside the buffer, or when the buffer is used.",
     ),
     Clause(
         "first-average",
@@ -622,6 +676,7 @@ _ALL = (
         "Optimizers that start their square average at v_0 and at v_0' have averages that differ by alpha (v_0 - v_0') after "
         "the first step.",
         _RELATION,
+        mend="Look at the initial value of the square average, and at the weight of the first gradient.",
     ),
     # --- observed, never failing: the page promises nothing
     Clause(
@@ -631,6 +686,7 @@ _ALL = (
         "A negative lr, alpha, eps, momentum or weight_decay, or a NaN, raises at every door.",
         "silent; every oracle's behaviour is shown",
         gates=False,
+        mend="Check options in one function, and call it from the constructor and from add_param_group.",
     ),
     Clause(
         "caller-dict",
@@ -640,6 +696,7 @@ _ALL = (
         "silent; every oracle's behaviour is shown",
         "groups",
         gates=False,
+        mend="Copy the dict that add_param_group is given before filling in defaults.",
     ),
     Clause(
         "failed-step",
@@ -648,6 +705,7 @@ _ALL = (
         "When one gradient is of a kind that is refused, no parameter has been stepped.",
         "silent; every oracle's behaviour is shown",
         gates=False,
+        mend="Check all gradients before the first parameter is stepped.",
     ),
 )
 

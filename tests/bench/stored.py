@@ -1,8 +1,9 @@
-"""Makes the data that the verification report ships: ``python tests/bench/stored.py strength``, or ``oracles``.
+"""Makes the data that the reports ship: ``python tests/bench/stored.py strength``, ``oracles`` or ``examples``.
 
 ``strength`` checks each faulty optimizer once and writes ``reports/data/strength.json`` (minutes); ``oracles`` checks the
 registered optimizers that can run here and writes ``reports/data/oracles.json``, what each does about the clauses that are
-interpretations (minutes). Both say with which versions, where and when it was.
+interpretations (minutes); ``examples`` finds for each clause a fault that breaks it and writes ``reports/data/examples.json``,
+which ``rmspec clauses ID`` prints (minutes). All say with which versions, where and when it was.
 """
 
 import datetime
@@ -12,12 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles import load
-from rmspec.oracles.faults import FAULTS
+from rmspec.oracles.faults import FAULTS, Fault
+from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties import Settings, examine
 from rmspec.properties.check import generated
 from rmspec.properties.events import DeviationFound
@@ -124,9 +128,35 @@ def oracles() -> None:
     _write("oracles", {"provenance": told, "oracles": condensed(report["subjects"])})
 
 
+def examples() -> None:
+    """Find, for each clause, the fault with the shortest program that breaks it, and store the script of that program."""
+    rows = json.loads((DATA / "strength.json").read_text("utf-8"))["faults"]
+    calls = {row["id"]: row["calls"] for row in rows if row["named"]}
+    settings = Settings(profile="smoke", programs=generated(Settings(profile="smoke")))
+    scripts = {}
+    for clause in CLAUSES:
+        faults = [fault for fault in FAULTS if fault.clauses[0] == clause and fault.id in calls]
+        for fault in sorted(faults, key=lambda fault: (fault.inherited, calls[fault.id], fault.id)):
+            if script := _script_of(fault, clause, settings):
+                scripts[clause] = {"fault": fault.id, "script": script}
+                break
+    command = "python tests/bench/stored.py examples"
+    _write("examples", {"provenance": provenance(settings, command, ("torch",)), "examples": scripts})
+
+
+def _script_of(fault: Fault, clause: str, settings: Settings) -> str | None:
+    """Find the script of the first deviation of a fault from a clause."""
+    baseline = "none" if fault.inherited else None
+    subject = load(fault.subject)
+    for event in examine(subject, replace(settings, dialect=fault.dialect, baseline=baseline, known=())):
+        if isinstance(event, DeviationFound) and event.deviation.clause == clause and not event.deviation.hazard:
+            return standalone_script(event.deviation)
+    return None
+
+
 def _write(name: str, data: Mapping[str, object]) -> None:
     (DATA / f"{name}.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    {"strength": strength, "oracles": oracles}[sys.argv[1]]()
+    {"strength": strength, "oracles": oracles, "examples": examples}[sys.argv[1]]()

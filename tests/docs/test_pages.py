@@ -25,9 +25,10 @@ def pages_to_follow() -> list[object]:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """The lines of an output with its seconds made equal."""
+    """List the lines of an output, with its seconds and the clauses that it had time for made equal."""
     for line in text.splitlines():
-        yield re.sub(r" +\d+\.\d$", "  SECONDS", line.rstrip())
+        line = re.sub(r"\(\d+ of (\d+ clauses checked)", r"(N of \1", line.rstrip())
+        yield re.sub(r" +\d+\.\d$", "  SECONDS", line)
 
 
 class Desk:
