@@ -37,7 +37,7 @@ from rmspec.properties.events import (
 from rmspec.properties.judge.differential import programs as differential
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import run
-from rmspec.properties.known import Known, applies, expired, matches, shipped
+from rmspec.properties.known import Known, applies, expired, matches, placed, shipped
 from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fitting import admit, restrict
 from rmspec.properties.settings import PROFILES, KnownLists, Settings, check_subject, load_subject, make_settings
@@ -446,7 +446,9 @@ class _Examination:
         if subject.name not in self._listing:
             versions = subject.versions()
             self._listing[subject.name] = tuple(
-                entry for entry in self._all_entries() if not expired(entry) and applies(entry, subject.name, versions)
+                placed(entry, versions)
+                for entry in self._all_entries()
+                if not expired(entry) and applies(entry, subject.name, versions)
             )
         return self._listing[subject.name]
 
@@ -480,11 +482,11 @@ class _Examination:
                 stale.append(f"{entry.id}: there is no clause {entry.clause!r}{meant}")
                 continue
             if entry.witness is None:
-                if not any(deviation.known == entry.id for deviation in self.found.values()):
+                if not entry.untested and not any(deviation.known == entry.id for deviation in self.found.values()):
                     stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
                 continue
             admitted = self._admitted_witness(entry)
-            if admitted is not None and not self._witnessed(entry, admitted):
+            if admitted is not None and not self._witnessed(entry, admitted) and not entry.untested:
                 stale.append(f"{entry.id}: its witness no longer deviates")
         return tuple(stale)
 

@@ -6,6 +6,9 @@ TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a patte
 ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit), ``expires`` (a date, the last day on which the entry counts,
 in UTC). An entry whose witness no longer deviates, or that names no clause, is stale, and so is one that has expired.
+
+``tested``, a table of package name to versions beside the entries, names the versions on which the list was seen to hold
+(``"2.13"`` is each 2.13.x). On any other version that an entry names it counts as well, is "untested here", and is never stale.
 Source: DESIGN 4.5.
 """
 
@@ -15,7 +18,7 @@ import difflib
 import fnmatch
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
@@ -35,7 +38,7 @@ from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Kind
 
-__all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "read_known", "shipped", "speaks_of"]
+__all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "placed", "read_known", "shipped", "speaks_of"]
 
 _KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable", "expires"}
 _CONDITIONS = {"kind", "role", "formats", "message", "call", "options"}
@@ -48,7 +51,10 @@ class BadKnownList(InputProblem):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One known deviation. ``when`` maps conditions to what the deviation must have; ``witness`` is a program that shows it."""
+    """One known deviation. ``when`` maps conditions to what the deviation must have; ``witness`` is a program that shows it.
+
+    ``tested`` are the versions on which it was seen, by package; ``untested`` names the version here that is none of them.
+    """
 
     id: str
     clause: str
@@ -61,6 +67,8 @@ class Known:
     origin: str = ""
     inheritable: bool = False
     expires: date | None = None
+    tested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    untested: str = ""
 
     @property
     def matches_no_clause(self) -> bool:
@@ -127,6 +135,18 @@ def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
     return True
 
 
+def placed(entry: Known, versions: Mapping[str, str]) -> Known:
+    """An entry that applies at these versions, which says so where it was seen on none of them: untested here."""
+    for package, tested in entry.tested.items():
+        here = versions.get(package, "")
+        if package not in entry.versions or any(f"{here}.".startswith(f"{each}.") for each in tested):
+            continue
+        untested = f"{package} {here}"
+        seen = f"untested here: it was seen with {package} {' and '.join(tested)}, and this is {here}"
+        return replace(entry, untested=untested, reason=f"{entry.reason.rstrip('.')} ({seen}).")
+    return entry
+
+
 def expired(entry: Known, today: date | None = None) -> bool:
     """Whether the last day on which an entry counts is over; ``today`` is that of UTC, everywhere the same."""
     return entry.expires is not None and entry.expires < (today or datetime.now(UTC).date())
@@ -183,10 +203,11 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
     except tomllib.TOMLDecodeError as error:
         raise BadKnownList(f"{where} is not TOML: {error}", hint="mend the file") from None
     tables = data.get("known", [])
-    if set(data) - {"known"} or not isinstance(tables, list):
+    if set(data) - {"known", "tested"} or not isinstance(tables, list):
         raise BadKnownList(
-            f"{where} must hold [[known]] tables and nothing else", hint="see the README, known deviations"
+            f"{where} must hold [[known]] tables and nothing else", hint="rmspec known add writes such a list"
         )
+    tested = _tested(where, data.get("tested", {}))
     seen: set[str] = set()
     for number, table in enumerate(tables, 1):
         if not isinstance(table, dict):
@@ -246,7 +267,20 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
             where,
             bool(table.get("inheritable", False)),
             table.get("expires"),
+            tested,
         )
+
+
+def _tested(where: str, table: Any) -> Mapping[str, tuple[str, ...]]:
+    """The versions on which a list was seen to hold, by package."""
+    if not isinstance(table, dict):
+        raise BadKnownList(f"{where}: tested is not a table", hint='write tested = { torch = ["2.13"] }')
+    for package, versions in table.items():
+        if not isinstance(versions, list) or not versions or not all(isinstance(each, str) for each in versions):
+            raise BadKnownList(
+                f"{where}: tested.{package} is no list of versions", hint=f'write tested = {{ {package} = ["2.13"] }}'
+            )
+    return {package: tuple(versions) for package, versions in table.items()}
 
 
 def _check_values(name: str, table: Mapping[str, Any]) -> None:

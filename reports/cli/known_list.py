@@ -180,12 +180,16 @@ def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool
 
 def _entry_lines(entry: Known) -> Iterator[str]:
     yield from wrapped(plain(f"{entry.id}: {entry.clause} of {entry.subject} ({_state(entry)})"), hang=2)
-    conditions = [f"{name} {wanted}" for name, wanted in entry.versions.items()]
+    conditions = [f"{name} {wanted}{_tested(entry, name)}" for name, wanted in entry.versions.items()]
     conditions += [f"{name} = {json.dumps(wanted)}" for name, wanted in entry.when.items()]
     if conditions:
         yield from wrapped(plain("; ".join(conditions)), indent=4)
     yield from wrapped(plain(entry.reason), indent=4)
     yield from wrapped(plain(f"in {entry.origin}"), indent=4)
+
+
+def _tested(entry: Known, package: str) -> str:
+    return f" (tested: {', '.join(entry.tested[package])})" if package in entry.tested else ""
 
 
 def _state(entry: Known) -> str:
@@ -204,6 +208,7 @@ def _document(entry: Known) -> dict[str, Any]:
         "clause": entry.clause,
         "subject": entry.subject,
         "versions": dict(entry.versions),
+        "tested": {name: list(versions) for name, versions in entry.tested.items() if name in entry.versions},
         "when": dict(entry.when),
         "reason": entry.reason,
         "link": entry.link,

@@ -17,8 +17,19 @@ from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import Call, Program, SetOption, Step, to_json
 from rmspec.oracles.registry import registered_names
 from rmspec.properties.events import Deviation
-from rmspec.properties.known import BadKnownList, Known, applies, expired, matches, read_known, shipped, speaks_of
+from rmspec.properties.known import (
+    BadKnownList,
+    Known,
+    applies,
+    expired,
+    matches,
+    placed,
+    read_known,
+    shipped,
+    speaks_of,
+)
 
+ROOT = Path(__file__).parents[2]
 WITNESS = program(create(lr=0.5), step(p=2.0), note="a witness")
 
 
@@ -366,3 +377,97 @@ def test_a_typing_error_is_refused_with_the_closest_name(tmp_path: Path, text: s
     with pytest.raises(BadKnownList) as caught:
         read_known(written(tmp_path, text, WITNESS))
     assert said in caught.value.what
+
+
+# -- the versions on which a list was seen to hold
+
+TESTED = {"spoilt": ("1.1", "1.3")}
+
+
+@pytest.mark.parametrize(
+    ("version", "untested"),
+    [
+        ("1.1", ""),
+        ("1.3.4", ""),
+        ("1.3.0+cpu", ""),
+        ("1.2", "spoilt 1.2"),
+        ("1.30", "spoilt 1.30"),
+        ("1", "spoilt 1"),
+    ],
+)
+def test_an_entry_says_where_it_is_untested(version: str, untested: str) -> None:
+    """A version counts with all that follows it; the reason names those that ran, and the one that is here."""
+    one = placed(entry(versions={"spoilt": ">=1,<2"}, tested=TESTED), {"spoilt": version})
+    assert one.untested == untested
+    if untested:
+        said = f"untested here: it was seen with spoilt 1.1 and 1.3, and this is {version}"
+        assert one.reason == f"because ({said})."
+    else:
+        assert one.reason == "because"
+
+
+def test_a_package_that_an_entry_does_not_name_says_nothing_of_it() -> None:
+    """A list may be of several packages: those of the other entries are theirs."""
+    one = entry(versions={"other": ">=1"}, tested=TESTED)
+    assert placed(one, {"spoilt": "7", "other": "1"}) == one
+
+
+def test_an_untested_entry_is_known_and_says_so() -> None:
+    """It counts as on any other version, so that a new version of a framework does not fail a gate by being new."""
+    found = checked(entry(versions={"spoilt": ">=0"}, tested={"spoilt": ("0.1",)}))
+    assert found.verdict == "known"
+    assert found.stale == ()
+    assert any("untested here" in each.reason for each in found.deviations if each.known == "mine")
+
+
+@pytest.mark.parametrize("witness", [WITNESS, None])
+def test_an_untested_entry_is_never_stale(witness: Program | None) -> None:
+    """That it was mended in a version that nobody tried does not make the list wrong."""
+    odd = entry(versions={"spoilt": ">=0"}, witness=witness)
+    assert checked(odd, subject=Spoilt()).stale
+    assert checked(replace(odd, tested={"spoilt": ("0.1",)}), subject=Spoilt()).stale == ()
+
+
+def test_an_untested_entry_that_names_no_clause_is_stale() -> None:
+    """That is a fault of the list on every version."""
+    odd = entry(clause="upate", versions={"spoilt": ">=0"}, tested={"spoilt": ("0.1",)})
+    assert "there is no clause" in checked(odd).stale[0]
+
+
+def test_a_list_names_the_versions_on_which_it_was_seen(tmp_path: Path) -> None:
+    """Once for the whole list, by package."""
+    file = tmp_path / "list.toml"
+    head = 'tested = { torch = ["2.11", "2.13"] }\n'
+    body = '[[known]]\nid = "a"\nclause = "step"\nsubject = "torch"\nreason = "r"\n'
+    file.write_text(head + body)
+    assert read_known(file)[0].tested == {"torch": ("2.11", "2.13")}
+    file.write_text(body)
+    assert read_known(file)[0].tested == {}
+
+
+@pytest.mark.parametrize("value", ['"2.13"', "[2.13]", "[]", "2"])
+def test_versions_that_are_no_list_of_strings_are_refused(tmp_path: Path, value: str) -> None:
+    """A number would lose its last zero: 2.10 is 2.1."""
+    file = tmp_path / "list.toml"
+    file.write_text(f"tested = {{ torch = {value} }}\n")
+    with pytest.raises(BadKnownList, match=r"tested\.torch is no list of versions"):
+        read_known(file)
+    file.write_text("tested = 3\n")
+    with pytest.raises(BadKnownList, match="tested is not a table"):
+        read_known(file)
+
+
+def test_the_shipped_lists_claim_only_versions_that_ran() -> None:
+    """Those of constraints.txt, which the tests run with, and what was run by hand on another machine."""
+    by_hand = {("torch", "2.11")}
+    pinned = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line
+    )
+    entries = [each for each in shipped() if not each.origin.startswith("lists")]
+    assert entries
+    for each in entries:
+        assert set(each.versions) <= set(each.tested), each.id
+        for package in each.versions:
+            name = {"tensorflow": "tensorflow-cpu"}.get(package, package)
+            for version in each.tested[package]:
+                assert f"{pinned[name]}.".startswith(f"{version}.") or (package, version) in by_hand, each.id
