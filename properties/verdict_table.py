@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CLAUSE_VERDICTS", "VERDICTS", "Case", "Tone", "VerdictRow", "first_verdict"]
+__all__ = ["CLAUSE_VERDICTS", "READING_ORDER", "VERDICTS", "Case", "Tone", "VerdictRow", "first_verdict"]
 
 Tone = Literal["good", "bad", "fair", "calm", "mute"]
 """How a verdict looks: ``good`` needs nobody, ``bad`` fails, ``fair`` wants a look, ``calm`` informs, ``mute`` is empty."""
@@ -22,16 +22,17 @@ Case = Literal["pass", "fail", "known", "skip", "error"]
 class VerdictRow:
     """A verdict: its ``word`` in JSON, its looks, its words in a report, and its consequences.
 
-    ``mark`` stands beside the colour for those who cannot tell colours apart; ``label`` names a count of it; ``one`` and
-    ``many`` are predicates of clauses. ``exit_code`` is what the gate makes of a subject with it (0: nothing); ``optional``
-    says that it makes nothing of it where another subject was checked, and that pytest skips it. ``checked`` tells whether
-    anything was verified.
+    ``mark`` stands beside the colour for those who cannot tell colours apart; ``label`` names a count of it, ``tally``
+    follows a number in a sum, ``one`` and ``many`` in a sentence on clauses. ``exit_code`` is what the gate makes of a
+    subject with it (0: nothing); ``optional`` says that it makes nothing of it where another subject was checked, and that
+    pytest skips it. ``checked`` tells whether anything was verified.
     """
 
     word: str
     tone: Tone
     mark: str
     label: str
+    tally: str
     one: str
     many: str
     case: Case
@@ -47,6 +48,7 @@ _ROWS = (
         tone="bad",
         mark="✗",
         label="deviating",
+        tally="deviate",
         one="deviates",
         many="deviate",
         case="fail",
@@ -59,6 +61,7 @@ _ROWS = (
         tone="bad",
         mark="!",
         label="could not be checked",
+        tally="could not be checked",
         one="could not be checked",
         many="could not be checked",
         case="error",
@@ -71,8 +74,9 @@ _ROWS = (
         tone="fair",
         mark="≈",
         label="known or inherited",
-        one="deviates as a list of known deviations or a baseline says",
-        many="deviate as a list of known deviations or a baseline says",
+        tally="known",
+        one="has known or inherited deviations alone",
+        many="have known or inherited deviations alone",
         case="known",
         exit_code=0,
         checked=True,
@@ -83,6 +87,7 @@ _ROWS = (
         tone="fair",
         mark="?",
         label="inconclusive",
+        tally="inconclusive",
         one="is inconclusive",
         many="are inconclusive",
         case="skip",
@@ -95,6 +100,7 @@ _ROWS = (
         tone="good",
         mark="✓",
         label="verified: checked, and no deviation found",
+        tally="conform",
         one="is verified: it was checked and no deviation was found",
         many="are verified: they were checked and no deviation was found",
         case="pass",
@@ -107,6 +113,7 @@ _ROWS = (
         tone="fair",
         mark="-",
         label="unsupported here",
+        tally="unsupported",
         one="is not supported here",
         many="are not supported here",
         case="skip",
@@ -120,6 +127,7 @@ _ROWS = (
         tone="mute",
         mark="-",
         label="not checked",
+        tally="not checked",
         one="was not checked",
         many="were not checked",
         case="skip",
@@ -132,8 +140,9 @@ _ROWS = (
         tone="calm",
         mark="○",
         label="observed only",
-        one="was observed, the page promising nothing",
-        many="were observed, the page promising nothing",
+        tally="observed only",
+        one="was only observed, since the page promises nothing about it",
+        many="were only observed, since the page promises nothing about them",
         case="pass",
         exit_code=0,
         checked=False,
@@ -146,6 +155,9 @@ VERDICTS: dict[str, VerdictRow] = {row.word: row for row in _ROWS}
 
 CLAUSE_VERDICTS: tuple[str, ...] = tuple(row.word for row in _ROWS if "clause" in row.of)
 """The verdicts on a clause, in the order of precedence."""
+
+READING_ORDER: tuple[str, ...] = ("conforms", "deviates", "known", "inconclusive", "observed", "not-checked")
+"""The verdicts on a clause in the order of a sentence that counts them."""
 
 
 def first_verdict(words: Iterable[str], default: str = "not-checked") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES
@@ -14,7 +15,7 @@ from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.stepcheck import exact_usage
 from rmspec.properties.judge.usage import used_element
 
-__all__ = ["ClauseVerdicts", "inconclusive_reasons", "subject_verdict"]
+__all__ = ["ClauseVerdicts", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,7 @@ class ClauseVerdicts:
         fraction = None if worst is None else exact_usage(worst, self.dialect, self.policy)
         element = None if worst is None else used_element(worst, self.dialect, self.policy)
         if broken:
-            verdict = "deviates" if any(each.known is None for each in broken) else "known"
-            return ClauseResult(id, max(checks, 1), inconclusive, verdict, fraction, "", element)  # type: ignore[arg-type]
+            return ClauseResult(id, max(checks, 1), inconclusive, broken_verdict(broken), fraction, "", element)
         if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
             # What a program without the feature happens to touch is no check of it.
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
@@ -83,9 +83,14 @@ def inconclusive_reasons(tally: Tally) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
+def broken_verdict(deviations: Sequence[Deviation]) -> Literal["deviates", "known"]:
+    """The verdict on a clause or a subject with these deviations."""
+    return "deviates" if any(deviation.known is None for deviation in deviations) else "known"
+
+
 def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:
     """The verdict on a subject with these deviations, hazards left out."""
-    if any(each.known is None for each in deviations):
+    if deviations and broken_verdict(deviations) == "deviates":
         return "deviates"
     if not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
         return "inconclusive"

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
+from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports.record import Record
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
@@ -31,6 +32,7 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["verdicts"] = VERDICTS
     environment.filters.update(plain=plain, statement=statement, script=standalone_script)
     environment.filters["figures"] = _figures
     environment.filters["program"] = lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call))

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
@@ -26,6 +25,7 @@ from rmspec.properties.events import (
     Verdict,
 )
 from rmspec.properties.settings import Settings
+from rmspec.properties.verdicts import broken_verdict
 from rmspec.reports.environment import environment
 from rmspec.reports.problems import InternalError
 from rmspec.reports.record import Reporter
@@ -292,7 +292,7 @@ def _clause(id: str, deviations: tuple[Deviation, ...], message: str, counted: C
     broken = [each for each in deviations if each.clause == id]
     if not broken:
         return counted or ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
-    verdict: Literal["deviates", "known"] = "deviates" if any(each.known is None for each in broken) else "known"
+    verdict = broken_verdict(broken)
     if counted is not None:
         return replace(counted, checks=max(counted.checks, len(broken)), verdict=verdict)
     return ClauseResult(id, len(broken), 0, verdict)

@@ -6,7 +6,7 @@ document.documentElement.classList.remove("noscript");
 // --- the matrix: filter and sort
 const body = byId("matrix").tBodies[0];
 const rows = [...body.rows];
-const gravity = ["deviates", "known", "inconclusive", "not-checked", "observed", "conforms"];
+const gravity = byId("matrix").dataset.precedence.split(" ");
 const verdicts = (row) => row.dataset.verdicts.split(" ");
 const column = () => byId("by-subject").value;
 const chosen = (row) => (column() === "" ? row.dataset.verdict : verdicts(row)[Number(column())]);

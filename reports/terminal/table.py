@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.verdict_table import READING_ORDER, VERDICTS
 from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import plain
@@ -13,15 +14,6 @@ __all__ = ["clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phras
 
 Commands = Callable[[str, Deviation], Sequence[str]]
 """The commands to replay a deviation of a subject, by its name: the last but one replays its file, those before store it."""
-
-_SUM = {
-    "conforms": "{} conform",
-    "deviates": "{} deviate",
-    "known": "{} known",
-    "inconclusive": "{} inconclusive",
-    "observed": "{} observed only",
-    "not-checked": "{} not checked",
-}
 
 
 def tallies(result: SubjectResult) -> dict[str, int]:
@@ -42,7 +34,7 @@ def verdict_phrase(result: SubjectResult) -> str:
     counts = tallies(result)
     facts = []
     if result.clauses:
-        checked = sum(clause.verdict in ("conforms", "known", "deviates") for clause in result.clauses)
+        checked = sum(VERDICTS[clause.verdict].checked for clause in result.clauses)
         facts.append(f"{checked} of {len(result.clauses)} clauses checked")
     facts += [f"{count(counts[kind], f'{kind} deviation')}" for kind in ("known", "inherited") if counts[kind]]
     verdict = {"known": "conforms"}.get(result.verdict, result.verdict)
@@ -53,8 +45,8 @@ def verdict_phrase(result: SubjectResult) -> str:
 
 def clause_sum(result: SubjectResult) -> str:
     """Add the verdicts on clauses up: ``52 conform + 6 known + 4 not checked = 62 clauses``."""
-    verdicts = [clause.verdict for clause in result.clauses]
-    parts = [phrase.format(verdicts.count(name)) for name, phrase in _SUM.items() if name in verdicts]  # type: ignore[comparison-overlap]
+    verdicts: list[str] = [clause.verdict for clause in result.clauses]
+    parts = [f"{verdicts.count(word)} {VERDICTS[word].tally}" for word in READING_ORDER if word in verdicts]
     return f"{' + '.join(parts)} = {count(len(verdicts), 'clause')}"
 
 

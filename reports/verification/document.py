@@ -12,33 +12,16 @@ from typing import Any
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.dialects import statement
+from rmspec.properties.verdict_table import READING_ORDER, VERDICTS, first_verdict
 from rmspec.reports.verification.blindspots import blind_spots
 from rmspec.reports.verification.figures import figures
 from rmspec.reports.verification.interpretations import interpretations
 from rmspec.reports.verification.pseudocode_lines import LINES
 from rmspec.reports.verification.strength import strength
 
-__all__ = ["VERDICTS", "verified", "worst_of"]
+__all__ = ["verified"]
 
 Data = dict[str, Any]
-
-VERDICTS = ("deviates", "known", "inconclusive", "not-checked", "observed", "conforms")
-"""The verdicts on a clause, the gravest first."""
-
-_WORDS = {
-    "conforms": (
-        "is verified: it was checked and no deviation was found",
-        "are verified: they were checked and no deviation was found",
-    ),
-    "deviates": ("deviates", "deviate"),
-    "known": (
-        "deviates as a list of known deviations or a baseline says",
-        "deviate as a list of known deviations or a baseline says",
-    ),
-    "inconclusive": ("is inconclusive", "are inconclusive"),
-    "not-checked": ("was not checked", "were not checked"),
-    "observed": ("was observed, the page promising nothing", "were observed, the page promising nothing"),
-}
 
 
 def verified(document: Mapping[str, Any]) -> Data:
@@ -55,8 +38,8 @@ def verified(document: Mapping[str, Any]) -> Data:
                     "latex": line.latex,
                     "indent": line.indent,
                     "clauses": list(line.clauses),
-                    "verdict": worst_of([_verdict(each, id) for each in subjects for id in line.clauses]),
-                    "verdicts": [worst_of([_verdict(each, id) for id in line.clauses]) for each in subjects],
+                    "verdict": first_verdict([_verdict(each, id) for each in subjects for id in line.clauses]),
+                    "verdicts": [first_verdict([_verdict(each, id) for id in line.clauses]) for each in subjects],
                 }
                 for line in LINES
             ],
@@ -66,12 +49,6 @@ def verified(document: Mapping[str, Any]) -> Data:
             "strength": strength(),
         },
     }
-
-
-def worst_of(verdicts: Sequence[str]) -> str:
-    """The gravest of several verdicts on clauses; one that was not checked does not outweigh one that was."""
-    checked = [each for each in verdicts if each not in ("not-checked", "observed")]
-    return min(checked or verdicts, key=VERDICTS.index, default="not-checked")
 
 
 def _summary(document: Mapping[str, Any]) -> Data:
@@ -99,7 +76,9 @@ def _summary(document: Mapping[str, Any]) -> Data:
 def _sentence(document: Mapping[str, Any], counts: Mapping[str, int], totals: Mapping[str, int]) -> str:
     subjects = document["subjects"]
     names = _listed([each["name"] for each in subjects])
-    told = "; ".join(f"{counts[name]:,} {one if counts[name] == 1 else many}" for name, (one, many) in _WORDS.items())
+    told = "; ".join(
+        f"{counts[word]:,} {VERDICTS[word].one if counts[word] == 1 else VERDICTS[word].many}" for word in READING_ORDER
+    )
     cut = "" if document["complete"] else ", in a run that was interrupted before its end,"
     whom = "the subject" if len(subjects) == 1 else f"each of the {len(subjects)} subjects"
     spoken = [
@@ -123,7 +102,7 @@ def _clause(id: str, subjects: Sequence[Mapping[str, Any]]) -> Data:
         "text": clause.text,
         "source": clause.source,
         "gates": clause.gates,
-        "verdict": worst_of([_verdict(each, id) for each in subjects]),
+        "verdict": first_verdict([_verdict(each, id) for each in subjects]),
         "verdicts": [_verdict(each, id) for each in subjects],
         # What the clause states in the dialect that the subject is compared with, where that is not what the page states.
         "stated": [_stated(id, each) for each in subjects],
@@ -140,7 +119,7 @@ def _verdict(subject: Mapping[str, Any], id: str) -> str:
 
 
 def _counts(verdicts: Sequence[str]) -> dict[str, int]:
-    return {name: verdicts.count(name) for name in _WORDS}
+    return {word: verdicts.count(word) for word in READING_ORDER}
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rmspec.properties.verdict_table import READING_ORDER, VERDICTS
 from rmspec.reports.files.markdown import fence, inline, table, told
 from rmspec.reports.readers.json_reader import deviation_of, result_of
 from rmspec.reports.stored import PROGRAMS, file_commands, program_file
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.terminal.table import tallies
 from rmspec.reports.verification.captions import PLOTS
-from rmspec.reports.verification.page import MARKS, TILES, number
+from rmspec.reports.verification.page import number
 
 __all__ = ["render"]
 
@@ -26,7 +27,10 @@ def render(document: Data) -> str:
         lines += ["**Incomplete: the run was interrupted. This report holds what was known by then.**", ""]
     lines += [inline(verification["summary"]["sentence"]), ""]
     counts = verification["summary"]["counts"]
-    lines += table(("verdict", "clauses by subjects"), [(f"{MARKS[n]} {TILES[n]}", f"{counts[n]:,}") for n in TILES])
+    lines += table(
+        ("verdict", "clauses by subjects"),
+        [(f"{VERDICTS[n].mark} {VERDICTS[n].label}", f"{counts[n]:,}") for n in READING_ORDER],
+    )
     lines += _subjects(document)
     environment = "; ".join(f"{name} {text}" for name, text in document["environment"].items())
     lines += [inline(environment), "", "A search that finds no deviation is no proof that there is none.", ""]
@@ -94,7 +98,7 @@ def _matrix(document: Data) -> list[str]:
             inline(clause["title"]),
             clause["kind"],
             *(
-                f"{MARKS[verdict]} {verdict}"
+                f"{VERDICTS[verdict].mark} {verdict}"
                 + (f" ({held[clause['id']]:,})" if clause["id"] in held else "")
                 + (f": {inline(stated)}" if stated else "")
                 for verdict, held, stated in zip(clause["verdicts"], checks, clause["stated"], strict=True)
@@ -110,7 +114,7 @@ def _pseudocode(verification: Data) -> list[str]:
     rows: list[tuple[str, ...]] = [
         (
             "&nbsp;" * (4 * line["indent"]) + inline(line["text"]),
-            f"{MARKS[line['verdict']]} {line['verdict']}",
+            f"{VERDICTS[line['verdict']].mark} {line['verdict']}",
             ", ".join(line["clauses"]),
         )
         for line in verification["pseudocode"]

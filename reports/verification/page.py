@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.events import Deviation
+from rmspec.properties.verdict_table import CLAUSE_VERDICTS, READING_ORDER, VERDICTS
 from rmspec.reports.files.html import page_environment
 from rmspec.reports.readers.json_reader import deviation_of, result_of
 from rmspec.reports.stored import PROGRAMS, file_commands, program_file
@@ -28,31 +29,9 @@ from rmspec.reports.verification.captions import PLOTS
 from rmspec.reports.verification.pseudocode_lines import LINES, mathml
 from rmspec.reports.verification.svg import DRAWINGS, draw
 
-__all__ = ["MARKS", "TILES", "at", "number", "render"]
+__all__ = ["at", "number", "render"]
 
 Data = dict[str, Any]
-
-MARKS = {
-    "conforms": "✓",
-    "deviates": "✗",
-    "known": "≈",
-    "inconclusive": "?",
-    "not-checked": "-",
-    "observed": "○",
-    "unsupported": "-",
-    "errored": "!",
-}
-"""A mark beside each verdict, for those who cannot tell the colours."""
-
-TILES = {
-    "conforms": "verified: checked, and no deviation found",
-    "deviates": "deviating",
-    "known": "known or inherited",
-    "inconclusive": "inconclusive",
-    "not-checked": "not checked",
-    "observed": "observed only",
-}
-"""What the counts of the first screen are."""
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -78,8 +57,9 @@ def render(document: Mapping[str, Any]) -> str:
         readings=verification["interpretations"],
         blind_spots=verification["blind_spots"],
         strength=verification["strength"],
-        marks=MARKS,
-        tiles=TILES,
+        precedence=CLAUSE_VERDICTS,
+        marks={word: row.mark for word, row in VERDICTS.items()},
+        tiles={word: VERDICTS[word].label for word in READING_ORDER},
         n=lambda pointer: _figure(document, pointer),
         value=lambda pointer: at(document, pointer),
         commands=lambda subject, deviation: "\n".join(

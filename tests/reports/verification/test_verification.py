@@ -13,10 +13,12 @@ from verifications import NASTY, document, results, whole
 
 from rmspec.impl import CLAUSES
 from rmspec.oracles.faults import FAULTS
+from rmspec.properties.verdict_table import CLAUSE_VERDICTS as VERDICTS
+from rmspec.properties.verdict_table import first_verdict
 from rmspec.reports.files import json as json_report
 from rmspec.reports.readers.json_reader import deviation_of
 from rmspec.reports.stored import program_file
-from rmspec.reports.verification.document import VERDICTS, verified, worst_of
+from rmspec.reports.verification.document import verified
 from rmspec.reports.verification.figures import nan_reach, step_map, trajectories
 from rmspec.reports.verification.interpretations import behaviour
 from rmspec.reports.verification.strength import BUG_CLASSES, strength
@@ -282,14 +284,14 @@ class TestPseudocode:
 
     def test_a_line_is_coloured_by_the_gravest_verdict(self) -> None:
         """Of its clauses, over the subjects and for each; what was not checked does not outweigh what was."""
-        assert worst_of(["conforms", "known", "not-checked"]) == "known"
-        assert worst_of(["conforms", "not-checked"]) == "conforms"
-        assert worst_of([]) == "not-checked"
+        assert first_verdict(["conforms", "known", "not-checked"]) == "known"
+        assert first_verdict(["conforms", "not-checked"]) == "conforms"
+        assert first_verdict([]) == "not-checked"
         by_clause = {each["id"]: each["verdicts"] for each in whole()["verification"]["clauses"]}
         for line in whole()["verification"]["pseudocode"]:
             for index in range(3):
-                assert line["verdicts"][index] == worst_of([by_clause[id][index] for id in line["clauses"]])
-            assert line["verdict"] == worst_of(line["verdicts"])
+                assert line["verdicts"][index] == first_verdict([by_clause[id][index] for id in line["clauses"]])
+            assert line["verdict"] == first_verdict(line["verdicts"])
         assert any(line["verdict"] == "deviates" for line in whole()["verification"]["pseudocode"])
 
     def test_a_line_is_typeset(self) -> None:
