@@ -1,1 +1,1 @@
-"""What a check is asked for: its options, the table `[tool.rmspec]`, and both together."""
+"""The options of a check: their rows, the table ``[tool.rmspec]``, and both together."""
