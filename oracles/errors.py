@@ -27,7 +27,7 @@ class InputProblem(RmspecError):
     """The user's input cannot be used (exit code 2)."""
 
 
-class BadOption(InputProblem, ValueError):
+class BadOption(InputProblem):
     """An argument, an option of the command line or a key of the configuration cannot be used."""
 
 

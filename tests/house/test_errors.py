@@ -70,7 +70,6 @@ def test_the_root_and_what_is_raised_at_the_edge_are_public():
         (UnknownClause("square_avg"), KeyError),
         (UnknownDialect("tensorfow"), ValueError),
         (UnknownFormat("flaot32"), ValueError),
-        (BadOption("seed=-1 is negative", hint="write seed=0"), ValueError),
     ],
 )
 def test_an_error_is_still_caught_as_what_it_was(error, base):
