@@ -1,4 +1,4 @@
-"""The one root of every exception that rmspec raises on purpose, and the closest name to one that was mistyped.
+"""The one root of the exceptions raised by rmspec on purpose, and the closest name to a mistyped one.
 
 An error says what is wrong, why it matters and what to type instead. The three parts ride along as attributes; the command
 line renders them.
@@ -13,7 +13,7 @@ __all__ = ["RmspecError", "closest", "nearest"]
 
 
 class RmspecError(Exception):
-    """What is wrong (``what``), why that matters (``why``) and what to do instead (``hint``); the last two may be empty."""
+    """An error in three parts: the problem (``what``), its consequence (``why``), the way out (``hint``); two may be empty."""
 
     def __init__(self, what: str, why: str = "", hint: str = "") -> None:
         super().__init__(what, why, hint)
@@ -27,7 +27,7 @@ class RmspecError(Exception):
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
-    """The name that resembles ``name`` most, or ``None`` where none does."""
+    """The most similar of ``names``, or ``None`` if none is similar."""
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return near[0] if near else None
 

@@ -74,15 +74,15 @@ class RMSprop:
         self.state: dict[int, dict[str, Any]] = {}
         if isinstance(params, Parameter):
             raise TypeError("params must be an iterable of parameters or dicts, not one parameter: write [param]")
-        given: list[Any] = list(params)
-        if not given:
+        members: list[Any] = list(params)
+        if not members:
             raise ValueError("the optimizer got an empty list of parameters")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        groups = members if isinstance(members[0], dict) else [{"params": members}]
         for group in groups:
             self.add_param_group(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group: ``{"params": parameters, option: value, ...}``; options that it does not name are the defaults.
+        """Add a group: ``{"params": parameters, option: value, ...}``; options left out are the defaults.
 
         The dict is not kept. Raises ``TypeError`` and ``ValueError`` as the constructor does, and then changes nothing.
         """
@@ -108,7 +108,7 @@ class RMSprop:
         self.param_groups.append({"params": params, **options})
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One iteration for every parameter that has a gradient; returns the loss of the closure, if there is one."""
+        """Iterate once for every parameter with a gradient, and return the loss of the closure, if there is one."""
         loss = None if closure is None else closure()
         with np.errstate(all="ignore"):
             for group in self.param_groups:
@@ -119,7 +119,7 @@ class RMSprop:
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set every gradient to ``None``, or with ``set_to_none=False`` fill those that exist with zeros."""
+        """Set every gradient to ``None``, or with ``set_to_none=False`` fill the existing ones with zeros."""
         for param in self._params():
             if set_to_none:
                 param.grad = None
@@ -141,7 +141,7 @@ class RMSprop:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` returned: state in the format of the parameters, and the options of the groups.
+        """Restore a dict returned by ``state_dict``: state in the format of the parameters, and the options of the groups.
 
         A parameter without an entry starts anew. Raises ``ValueError`` for other groups, other sizes or other shapes,
         and ``KeyError`` where an entry is missing, and then changes nothing.
@@ -190,14 +190,14 @@ class RMSprop:
                 for part in _parts(state[role]):
                     part[...] = self.dialect.initial(role, hyper)
         state["step"] += 1
-        kept: Any = ... if param.rows is None or self.dialect.sparse == "dense" else sorted(set(param.rows))
-        held: list[Any] = [param.data, *(state[role] if role in needed else None for role in STATE_ROLES)]
-        used = [None if each is None else each[kept] for each in held]
-        arrays = [used[0], grad[kept], *used[1:]]
-        for theta, g, v, g_ave, b in zip(*(_parts(each, like=used[0]) for each in arrays), strict=True):
+        rows: Any = ... if param.rows is None or self.dialect.sparse == "dense" else sorted(set(param.rows))
+        stored: list[Any] = [param.data, *(state[role] if role in needed else None for role in STATE_ROLES)]
+        used = [None if array is None else array[rows] for array in stored]
+        arrays = [used[0], grad[rows], *used[1:]]
+        for theta, g, v, g_ave, b in zip(*(_parts(array, like=used[0]) for array in arrays), strict=True):
             # Halves are calculated in float32 and rounded when they are stored.
             wide = theta.dtype if theta.dtype.itemsize >= 4 else np.dtype(np.float32)
-            numbers: list[Any] = [np.asarray(each, dtype=wide) for each in (theta, g, v, g_ave, b)]
+            numbers: list[Any] = [np.asarray(array, dtype=wide) for array in (theta, g, v, g_ave, b)]
             symbols: Symbols[Any] = Symbols(hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)
             result = iterate(
                 numbers[0],
@@ -217,15 +217,15 @@ class RMSprop:
                 g_ave[...] = result.g_ave
             if result.b is not None:
                 b[...] = result.b
-        if kept is not ...:
+        if rows is not ...:
             # Rows picked by a list are copies.
-            for array, changed in zip(held, used, strict=True):
+            for array, changed in zip(stored, used, strict=True):
                 if array is not None:
-                    array[kept] = changed
+                    array[rows] = changed
 
 
 def _parts(values: NDArray[Any] | None, like: NDArray[Any] | None = None) -> tuple[NDArray[Any], ...]:
-    """The real array itself, or views of the real and the imaginary part; zeros ``like`` another where there is none."""
+    """The real array itself, or views of the real and the imaginary part; for ``None``, zeros ``like`` another."""
     if values is None:
         assert like is not None
         values = np.zeros_like(like)

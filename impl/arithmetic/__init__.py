@@ -1,1 +1,1 @@
-"""What floating point may make of it: formats, policies, intervals, the envelope and its filter."""
+"""Floating point: formats, policies, intervals, the envelope and its filter."""

@@ -1,4 +1,4 @@
-"""Balls: a fast filter in front of the envelope, which may accept early and never accepts what the intervals refuse.
+"""Balls: a fast filter in front of the envelope. It accepts early, and nothing outside the intervals.
 
 A ``Ball`` is a centre and a radius, in float64, for each element. The pseudocode, run on balls, evaluates each operation
 once, in the order of the page, and carries a radius that is an *inner* bound: every number of the ball lies in the
@@ -54,14 +54,14 @@ class Ball:
         gain += r
         return Ball(c, gain, self.u)
 
-    def __add__(self, other: Ball) -> Ball:
-        return self._rounded_sum(self.c + other.c, other)
+    def __add__(self, operand: Ball) -> Ball:
+        return self._rounded_sum(self.c + operand.c, operand)
 
-    def __sub__(self, other: Ball) -> Ball:
-        return self._rounded_sum(self.c - other.c, other)
+    def __sub__(self, operand: Ball) -> Ball:
+        return self._rounded_sum(self.c - operand.c, operand)
 
-    def _rounded_sum(self, c: Array, other: Ball) -> Ball:
-        r = self.r + other.r
+    def _rounded_sum(self, c: Array, operand: Ball) -> Ball:
+        r = self.r + operand.r
         gain = abs(c) - r
         if isinstance(gain, float):
             return Ball(c, r + self.u * max(gain, 0.0), self.u)
@@ -70,22 +70,22 @@ class Ball:
         gain *= self.u
         return Ball(c, r + gain, self.u)
 
-    def __mul__(self, other: Ball) -> Ball:
-        r = abs(self.c) * other.r + self.r * (abs(other.c) - other.r)
-        return self._rounded(self.c * other.c, r)
+    def __mul__(self, operand: Ball) -> Ball:
+        r = abs(self.c) * operand.r + self.r * (abs(operand.c) - operand.r)
+        return self._rounded(self.c * operand.c, r)
 
-    def __truediv__(self, other: Ball) -> Ball:
-        c = self.c / other.c
-        return self._rounded(c, (self.r + abs(c) * other.r) / (other.c + other.r))
+    def __truediv__(self, operand: Ball) -> Ball:
+        c = self.c / operand.c
+        return self._rounded(c, (self.r + abs(c) * operand.r) / (operand.c + operand.r))
 
     def __neg__(self) -> Ball:
         return Ball(-self.c, self.r, self.u)
 
-    def __rsub__(self, other: int) -> Ball:
-        return Ball(other - self.c, self.r, self.u)
+    def __rsub__(self, operand: int) -> Ball:
+        return Ball(operand - self.c, self.r, self.u)
 
     def sqrt(self) -> Ball:
-        """The square root; NaN, which nothing is inside of, where the ball reaches below zero."""
+        """The square root; NaN for a ball with negative numbers in it: nothing is inside of NaN."""
         xp = array_namespace(self.c)
         c = xp.where(self.c >= self.r, self.c, float("nan"))
         root = xp.sqrt(c)
@@ -95,12 +95,12 @@ class Ball:
 
 
 def shrunk(ball: Ball) -> Array:
-    """The radius less what the float64 rounding of the centre may have cost."""
+    """The radius less the float64 rounding of the centre, an array of the shape of ``ball.r``."""
     return ball.r * _SHRINK
 
 
 def safe(fmt: Format, hyper: Hyperparameters, *, values: float, g: float, d: float) -> bool:
-    """Whether no order of evaluating one iteration can overflow ``fmt``, nor divide by what may be zero.
+    """Whether every order of evaluating one iteration stays finite in ``fmt``, and divides by positive numbers.
 
     ``values`` is the largest magnitude among the elements of parameter and state, ``g`` among the gradients. The bounds are
     outer ones: the gradient with decay is at most ``g + lambda values``, and the denominator at least what eps alone

@@ -1,4 +1,4 @@
-"""The envelope: for one step of every element, all results that some legal evaluation of the pseudocode can produce.
+"""The envelope: for one step of every element, all results of the legal evaluations of the pseudocode.
 
 ``envelope`` runs the pseudocode on intervals; ``accepted`` runs it on balls and says cheaply which observations are
 inside for certain. Both take flat float64 arrays (NumPy, torch, anything of the array API standard) of the values before
@@ -74,7 +74,7 @@ def envelope(
     scalars: Scalars | None = None,
     t: int = 1,
 ) -> Mapping[str, Interval]:
-    """For each role that the step sets, the interval of every element (``ROLES`` names the roles).
+    """The interval of every element after a step, for each role set by the step (``ROLES`` names the roles).
 
     ``scalars`` widens the precision in which hyperparameters may be held (default: the dialect's); ``t`` counts the steps
     from 1, for dialects with bias correction. Elements with a NaN on input have an unbounded interval.
@@ -115,7 +115,7 @@ def envelope(
 def accepted(
     before: Before, after: Mapping[str, Array], fmt: Format, hyper: Hyperparameters, dialect: Dialect = SPECIFICATION
 ) -> Mapping[str, tuple[Array, Array]] | None:
-    """For each role in ``after``: where its values are inside the envelope for certain, and how much of the ball they use.
+    """The elements certainly inside the envelope, and the fraction of the ball they use, for each role in ``after``.
 
     ``after`` maps roles to flat float64 arrays. Boolean and float64 arrays of shape ``(n,)``; the second is the distance
     from the centre over the radius, an upper estimate of the fraction of the envelope used (NaN where nothing is known).
@@ -133,7 +133,7 @@ def accepted(
     used = {role: xp.empty_like(values) for role, values in after.items()}
     for start in range(0, n, _BLOCK):
         block = slice(start, min(n, start + _BLOCK))
-        values = {role: each[block] for role, each in after.items()}
+        values = {role: array[block] for role, array in after.items()}
         part = _accepted_block(before.at(block), values, fmt, hyper, dialect)
         for role in after:
             inside[role][block] = False if part is None else part[role][0]
@@ -166,7 +166,7 @@ def _accepted_block(
         )
 
         def largest(*arrays: Array) -> float:
-            return max(float(xp.max(xp.abs(each))) for each in arrays)
+            return max(float(xp.max(xp.abs(array))) for array in arrays)
 
         if before.param.shape[0] and not safe(
             fmt,
@@ -176,15 +176,15 @@ def _accepted_block(
             d=float(xp.max(xp.where(xp.isnan(result.d.c), 0.0, result.d.c))),
         ):
             return None
-        found: dict[str, tuple[Array, Array]] = {}
+        decided: dict[str, tuple[Array, Array]] = {}
         for role, ball in _roles(result):
             if ball is not None and role in after:
                 distance = abs(after[role] - ball.c)
                 radius = shrunk(ball)
-                found[role] = (distance <= radius, distance / radius)
+                decided[role] = (distance <= radius, distance / radius)
         for role, values in after.items():
-            found.setdefault(role, (xp.zeros_like(values, dtype=xp.bool), xp.full_like(values, float("nan"))))
-    return found
+            decided.setdefault(role, (xp.zeros_like(values, dtype=xp.bool), xp.full_like(values, float("nan"))))
+    return decided
 
 
 def _roles(result: Iterate[Any]) -> tuple[tuple[str, Any], ...]:

@@ -1,4 +1,4 @@
-"""Number formats: the storage formats that an optimizer's tensors can have, as plain data.
+"""Number formats: the storage formats of an optimizer's tensors, as plain data.
 
 Complex formats are pairs of reals: their arithmetic is that of the real format of each part.
 Source: IEEE 754-2019 for binary16/32/64; bfloat16 as in ``ml_dtypes``.
@@ -19,7 +19,7 @@ __all__ = ["FORMATS", "Format", "UnknownFormat", "as_reals", "format_named"]
 
 
 class UnknownFormat(RmspecError, ValueError):
-    """No supported number format has this name; ``closest`` is the one that resembles it most, or ``None``."""
+    """No supported number format has this name; ``closest`` is the most similar one, or ``None``."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -78,8 +78,8 @@ def _format(name: str, dtype: type[np.generic], parts: int = 1) -> Format:
 
 
 FORMATS: dict[str, Format] = {
-    each.name: each
-    for each in (
+    fmt.name: fmt
+    for fmt in (
         _format("float32", np.float32),
         _format("float64", np.float64),
         _format("float16", np.float16),

@@ -1,4 +1,4 @@
-"""Intervals that contain every legal floating-point evaluation of an expression.
+"""Intervals around every legal floating-point evaluation of an expression.
 
 An ``Interval`` holds, for each element, a lower and an upper end in float64 with outward rounding, and whether the value
 may be NaN. Every operation widens its result by what the subject's format may lose in it: the unit roundoff, relatively,
@@ -70,13 +70,13 @@ class Arithmetic:
         return Interval(self, values, values, None)
 
     def between(self, lo: Array, hi: Array, nan: Array | None = None) -> Interval:
-        """The numbers from ``lo`` to ``hi``, and NaN where ``nan`` is true."""
+        """The numbers from ``lo`` to ``hi`` (float64 arrays), and NaN for the elements with ``nan`` true."""
         return Interval(self, lo, hi, nan)
 
     def coefficient(self, value: float, *, single: bool = False) -> Coefficient:
         """The hyperparameter ``value``, as far as it may be rounded; with ``single`` it may be held in float32."""
-        held = {float(np.float32(value))} if single else set()
-        return self._coefficient(self._roundings(value) | held, float(value), None)
+        nearby = {float(np.float32(value))} if single else set()
+        return self._coefficient(self._roundings(value) | nearby, float(value), None)
 
     def complement(self, of: Coefficient) -> Coefficient:
         """``1 - of``, formed before it is rounded (unless the dialect's scalars say otherwise)."""
@@ -93,10 +93,10 @@ class Arithmetic:
         return self._coefficient(values, nearest, of)
 
     def _roundings(self, value: float) -> set[float]:
-        held = {value, float(np.float32(value))} if self._rounding.single or not self._double else {value}
+        nearby = {value, float(np.float32(value))} if self._rounding.single or not self._double else {value}
         if not self._rounding.to_format:
-            return held
-        return held | {self.fmt.round(number) for number in (held if self._rounding.single else {value})}
+            return nearby
+        return nearby | {self.fmt.round(number) for number in (nearby if self._rounding.single else {value})}
 
     def _coefficient(self, values: set[float], value: float, of: Coefficient | None) -> Coefficient:
         def array(number: float) -> Array:
@@ -138,7 +138,7 @@ class Arithmetic:
         ends += [(x.lo, y.hi)] if y.hi is not y.lo else []
         ends += [(x.hi, y.lo)] if x.hi is not x.lo else []
         ends += [(x.hi, y.hi)] if x.hi is not x.lo and y.hi is not y.lo else []
-        corners = [one * other for one, other in ends]
+        corners = [one * operand for one, operand in ends]
         lost = self._lost(corners, ends)
         if not all(self._finite(corner) for corner in corners):
             zero_x, zero_y = (x.lo <= 0) & (x.hi >= 0), (y.lo <= 0) & (y.hi >= 0)
@@ -150,7 +150,7 @@ class Arithmetic:
         return product if lost is None else self._signed(product, x, y)
 
     def divide(self, x: Interval, y: Interval) -> Interval:
-        """x / y, widened, for y that is nowhere negative; division by an interval with 0 is unbounded."""
+        """x / y, widened, for y >= 0; division by an interval with 0 is unbounded."""
         xp = self.xp
         nan = _either(x.nan, y.nan)
         y_lo = xp.abs(y.lo) if y.hi is y.lo else xp.where(y.lo > 0, y.lo, 0.0)
@@ -159,7 +159,7 @@ class Arithmetic:
         ends += [(x.lo, y_hi)] if y_hi is not y_lo else []
         ends += [(x.hi, y_lo)] if x.hi is not x.lo else []
         ends += [(x.hi, y_hi)] if x.hi is not x.lo and y_hi is not y_lo else []
-        corners = [one / other for one, other in ends]
+        corners = [one / operand for one, operand in ends]
         lost = self._lost(corners, [(one,) for one, _ in ends])
         if not all(self._finite(corner) for corner in corners):
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
@@ -175,7 +175,7 @@ class Arithmetic:
         return quotient if lost is None else self._signed(quotient, x, Interval(self, y_lo, y_hi, None))
 
     def root(self, x: Interval) -> Interval:
-        """sqrt(x), widened; NaN is possible where x reaches below zero, and all is where it is wholly below."""
+        """sqrt(x), widened; NaN is possible for x partly below zero, and unbounded for x wholly below."""
         xp = self.xp
         below = x.lo < 0
         nan = x.nan
@@ -189,12 +189,12 @@ class Arithmetic:
         lo = xp.sqrt(x.lo)
         return self._widened(lo, lo if x.hi is x.lo else xp.sqrt(x.hi), nan, ulps=self.policy.sqrt_ulps)
 
-    def hull(self, first: Interval, *others: Interval) -> Interval:
-        """The smallest interval that holds all of these."""
+    def hull(self, first: Interval, *remaining: Interval) -> Interval:
+        """The smallest interval around all of these."""
         xp = self.xp
         lo, hi, nan = first.lo, first.hi, first.nan
-        for each in others:
-            lo, hi, nan = xp.minimum(lo, each.lo), xp.maximum(hi, each.hi), _either(nan, each.nan)
+        for interval in remaining:
+            lo, hi, nan = xp.minimum(lo, interval.lo), xp.maximum(hi, interval.hi), _either(nan, interval.nan)
         return Interval(self, lo, hi, nan)
 
     def mean(self, a: Coefficient, complement: Coefficient, x: Interval, y: Interval, plain: Interval) -> Interval:
@@ -227,7 +227,7 @@ class Arithmetic:
         return (x.hi == math.inf) | (x.lo == -math.inf)
 
     def _lost(self, corners: list[Array], ends: list[tuple[Array, ...]]) -> Array | None:
-        """Where float64 itself lost a product or quotient to zero: only its own format has that problem.
+        """The elements of a float64 product or quotient lost to zero by underflow; ``None`` for narrower formats.
 
         ``ends`` are, for each corner, the numbers that must be zero for the corner to be zero exactly.
         """
@@ -242,7 +242,7 @@ class Arithmetic:
         return lost
 
     def _signed(self, result: Interval, x: Interval, y: Interval) -> Interval:
-        """A product or quotient of numbers that are nowhere negative, without the sign that underflow took from it."""
+        """A product or quotient of numbers >= 0, its lower end moved up to 0 after underflow."""
         positive = (x.lo >= 0) & (y.lo >= 0)
         lo = self.xp.where(positive & (result.lo < 0), 0.0, result.lo)
         return Interval(self, lo, result.hi, result.nan)
@@ -292,7 +292,7 @@ class Arithmetic:
 
 
 class Interval:
-    """For each element: all numbers from ``lo`` to ``hi`` (float64 arrays), and NaN where ``nan`` is true.
+    """All numbers from ``lo`` to ``hi`` (float64 arrays of one shape), and NaN for the elements with ``nan`` true.
 
     ``nan`` is ``None`` where NaN is possible nowhere. ``lo`` and ``hi`` are the same object when the value is exact.
     The operators work on ``Interval`` and ``Product`` alike.
@@ -314,26 +314,30 @@ class Interval:
         """This value as (factors, divisors)."""
         return (self,), ()
 
-    def __add__(self, other: Interval | Product) -> Interval:
-        return _sum(self, other)
+    def __add__(self, operand: Interval | Product) -> Interval:
+        return _sum(self, operand)
 
-    def __sub__(self, other: Interval | Product) -> Interval:
-        plain = self.arithmetic.add(self.settle(), self.arithmetic.negated(other.settle()))
-        if isinstance(other, Product) and not other.factors()[1] and any(each is self for each in other.factors()[0]):
+    def __sub__(self, operand: Interval | Product) -> Interval:
+        plain = self.arithmetic.add(self.settle(), self.arithmetic.negated(operand.settle()))
+        if (
+            isinstance(operand, Product)
+            and not operand.factors()[1]
+            and any(interval is self for interval in operand.factors()[0])
+        ):
             # x - c*x may be written x*(1 - c).
-            return self.arithmetic.hull(plain, self.arithmetic.multiply(self.settle(), 1 - other.without(self)))
+            return self.arithmetic.hull(plain, self.arithmetic.multiply(self.settle(), 1 - operand.without(self)))
         return plain
 
     def __neg__(self) -> Interval:
         return self.arithmetic.negated(self.settle())
 
-    def __mul__(self, other: Interval | Product) -> Product:
-        (a, b), (c, d) = self.factors(), other.factors()
+    def __mul__(self, operand: Interval | Product) -> Product:
+        (a, b), (c, d) = self.factors(), operand.factors()
         return Product(self.arithmetic, a + c, b + d)
 
-    def __truediv__(self, other: Interval | Product) -> Product:
+    def __truediv__(self, operand: Interval | Product) -> Product:
         a, b = self.factors()
-        return Product(self.arithmetic, a, (*b, other.settle()))
+        return Product(self.arithmetic, a, (*b, operand.settle()))
 
     def __rsub__(self, one: int) -> Interval:
         x = self.settle()
@@ -345,20 +349,20 @@ class Interval:
         return self.arithmetic.root(self.settle())
 
     def contains(self, values: Array) -> Array:
-        """Where ``values`` (float64; NaN counts) lie inside. A boolean array."""
+        """A boolean array: the elements with ``values`` (float64; NaN counts) inside."""
         inside = (values >= self.lo) & (values <= self.hi)
         if self.nan is None:
             return inside
         return inside | (self.nan & self.arithmetic.xp.isnan(values))
 
     def bounded(self) -> Array:
-        """Where both ends are finite. A boolean array."""
+        """A boolean array: the elements with two finite ends."""
         xp = self.arithmetic.xp
         return xp.isfinite(self.lo) & xp.isfinite(self.hi)
 
 
 class Coefficient(Interval):
-    """A hyperparameter: a scalar interval that knows its exact ``value`` and whether it is ``1 -`` another one."""
+    """A hyperparameter: a scalar interval with its exact ``value``, and for ``1 - alpha`` the alpha it is ``of``."""
 
     __slots__ = ("of", "value")
 
@@ -374,7 +378,7 @@ class Coefficient(Interval):
 
 
 class Product(Interval):
-    """A product that has not been evaluated: whoever needs its value gets the hull over every order of evaluation."""
+    """A product, evaluated on demand: its value is the hull over every order of evaluation."""
 
     __slots__ = ("_divisors", "_factors", "_settled")
 
@@ -391,8 +395,8 @@ class Product(Interval):
     def settle(self) -> Interval:
         """The hull over every order of evaluation."""
         if self._settled is None:
-            first, *others = _orders(self.arithmetic, self._factors, self._divisors)
-            self._settled = self.arithmetic.hull(first, *others) if others else first
+            first, *remaining = _orders(self.arithmetic, self._factors, self._divisors)
+            self._settled = self.arithmetic.hull(first, *remaining) if remaining else first
         return self._settled
 
     def without(self, coefficient: Interval) -> Interval:
@@ -407,8 +411,8 @@ class Product(Interval):
     def __neg__(self) -> Interval:
         return self.arithmetic.negated(self.settle())
 
-    def __add__(self, other: Interval | Product) -> Interval:
-        return _sum(self, other)
+    def __add__(self, operand: Interval | Product) -> Interval:
+        return _sum(self, operand)
 
 
 def _sum(x: Interval, y: Interval) -> Interval:
@@ -437,7 +441,7 @@ def _orders(
 
 
 class _Orders:
-    """Every order of one product; partial products and quotients that several orders share are evaluated once."""
+    """Every order of one product; partial products and quotients shared by several orders are evaluated once."""
 
     def __init__(self, arithmetic: Arithmetic) -> None:
         self._arithmetic = arithmetic
@@ -445,7 +449,7 @@ class _Orders:
         self._seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
 
     def values(self, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]) -> Iterator[Interval]:
-        """The values of what is left to multiply and divide; each state is visited once."""
+        """The values of the factors and divisors left to combine; each state is visited once."""
         state = (tuple(sorted(map(id, factors))), tuple(sorted(map(id, divisors))))
         if state in self._seen:
             return
@@ -458,14 +462,14 @@ class _Orders:
                 rest = tuple(factor for k, factor in enumerate(factors) if k not in (i, j))
                 yield from self.values((self._product(factors[i], factors[j]), *rest), divisors)
         for j, divisor in enumerate(divisors):
-            others = divisors[:j] + divisors[j + 1 :]
+            remaining = divisors[:j] + divisors[j + 1 :]
             for i, factor in enumerate(factors):
                 rest = factors[:i] + factors[i + 1 :]
-                yield from self.values((self._quotient(factor, divisor), *rest), others)
+                yield from self.values((self._quotient(factor, divisor), *rest), remaining)
                 if isinstance(factor, Coefficient) and factor.value > 0 and rest:
-                    yield from self.values(rest, (self._quotient(divisor, factor), *others))
-            if not others:
-                yield from self.values((self._reciprocal(divisor), *factors), others)
+                    yield from self.values(rest, (self._quotient(divisor, factor), *remaining))
+            if not remaining:
+                yield from self.values((self._reciprocal(divisor), *factors), remaining)
 
     def _product(self, x: Interval, y: Interval) -> Interval:
         low, high = sorted((id(x), id(y)))

@@ -1,4 +1,4 @@
-"""Hardware policies: what an implementation's arithmetic may do beyond correct rounding.
+"""Hardware policies: the errors allowed beyond correct rounding.
 
 The default is strict: every operation correctly rounded, subnormals kept. The others are for accelerators whose
 division, root or handling of subnormals is documented to be weaker (DESIGN 2.1); a report prints the policy by name.
@@ -32,8 +32,8 @@ class Policy:
 
 STRICT = Policy("strict")
 POLICIES: dict[str, Policy] = {
-    each.name: each
-    for each in (
+    policy.name: policy
+    for policy in (
         STRICT,
         Policy("approximate-division", division_ulps=2.0, sqrt_ulps=2.0),
         Policy("flush-subnormals", flush_subnormals=True),

@@ -1,1 +1,1 @@
-"""What the page says: clauses, dialects, the pseudocode, constructors' defaults, and the words for them."""
+"""The page: clauses, dialects and their switches, the pseudocode, constructors, and the words for them."""

@@ -63,7 +63,7 @@ Quantity = Literal["v", "b", "theta with b", "theta"]
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One statement of the specification, with all that rmspec knows of it.
+    """One statement of the specification: a row of everything known about it.
 
     ``id`` is stable; ``title`` is what a report prints; ``text`` is the statement in full; ``source`` names the place of
     the page that states it; ``feature`` is the word for ``--without`` that takes it out of a run, or ``None``.
@@ -74,7 +74,7 @@ class Clause:
     states, ``option`` the option whose default it states. ``option_sources``: where a group's options come from when the
     clause says which value they have (a source of ``properties.judge.ledger``).
 
-    What a check of it needs: ``shown`` is the role of the state that the subject must show (``any``: some role);
+    What a check of it needs: ``needs_role`` is the role of the state that the subject must show (``any``: some role);
     ``switch`` a switch of the dialect that must be on, ``absent`` what is said of a dialect in which it is off.
     Every check of ``counted_by``, another clause, counts for a stored program about this one.
 
@@ -98,7 +98,7 @@ class Clause:
     starts: str = ""
     option: str = ""
     option_sources: tuple[str, ...] = ()
-    shown: str = ""
+    needs_role: str = ""
     switch: str = ""
     absent: str = ""
     counted_by: str = ""
@@ -112,7 +112,7 @@ class Clause:
 
 
 class UnknownClause(RmspecError, KeyError):
-    """No clause has the id ``id``; ``closest`` is the one that resembles it most, or ``None``."""
+    """No clause has the id ``id``; ``closest`` is the most similar one, or ``None``."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"there is no clause {id!r}{nearest(id, CLAUSES)}", hint="rmspec clauses lists them")
@@ -215,7 +215,7 @@ _ALL = (
         lines=("square average", "variance"),
         formula="v",
         computes="square_avg",
-        shown="square_avg",
+        needs_role="square_avg",
         mend="Write v = alpha * v + (1 - alpha) * g * g, with the gradient after weight decay, and store the result.",
     ),
     Clause(
@@ -227,7 +227,7 @@ _ALL = (
         "centered",
         lines=("gradient average",),
         computes="grad_avg",
-        shown="grad_avg",
+        needs_role="grad_avg",
         mend="Write g_ave = alpha * g_ave + (1 - alpha) * g, with the alpha of v and the gradient after weight decay.",
     ),
     Clause(
@@ -250,7 +250,7 @@ _ALL = (
         lines=("if momentum", "buffer"),
         formula="b",
         computes="momentum_buffer",
-        shown="momentum_buffer",
+        needs_role="momentum_buffer",
         mend="Write b = momentum * b + g / (sqrt(v) + eps): no dampening, no factor 1 - momentum, no learning rate.",
     ),
     Clause(
@@ -500,7 +500,7 @@ _ALL = (
         "A later step does not change a state dict that was taken earlier.",
         "silent; read as: the state at the time of the call",
         "state_dict",
-        shown="any",
+        needs_role="any",
         compares="saved",
         mend="Return copies of the state's tensors from state_dict, not the tensors themselves.",
     ),
@@ -512,7 +512,7 @@ _ALL = (
         "silent; read as: should be an object returned from a call to state_dict()",
         "state_dict",
         refusal=_REFUSAL,
-        shown="any",
+        needs_role="any",
         mend="Compare the shape of each saved tensor with its parameter in load_state_dict, and raise ValueError.",
     ),
     Clause(
@@ -728,7 +728,7 @@ _CLAUSE_OF_SOURCE = {source: row.id for row in _ALL for source in row.option_sou
 
 
 def option_clause(source: str, option: str) -> str:
-    """The id of the clause that says which value an option has that comes from ``source``.
+    """The id of the clause about the value of an option from ``source``.
 
     ``source`` is ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``. Raises ``KeyError`` for any other.
     """
@@ -740,7 +740,7 @@ def clause(id: str) -> Clause:
 
     Raises ``UnknownClause`` for an id that there is not.
     """
-    found = CLAUSES.get(id)
-    if found is None:
+    row = CLAUSES.get(id)
+    if row is None:
         raise UnknownClause(id)
-    return found
+    return row

@@ -1,4 +1,4 @@
-"""How an optimizer is constructed, and what it calls its options and its state: each name is written here alone.
+"""Constructors: the names of an optimizer for its options and its state, each written here alone.
 
 Sources: the signatures of ``torch.optim.RMSprop``, ``keras.optimizers.RMSprop``, ``tf.compat.v1.train.RMSPropOptimizer`` and
 ``optax.rmsprop``.

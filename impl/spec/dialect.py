@@ -30,7 +30,7 @@ EpsPlace = Literal["outside", "inside", "none"]
 
 
 class UnknownDialect(RmspecError, ValueError):
-    """No dialect of ``names`` has this name; ``closest`` is the one that resembles it most, or ``None``."""
+    """No dialect of ``names`` has this name; ``closest`` is the most similar one, or ``None``."""
 
     def __init__(self, name: str, names: Iterable[str] = ()) -> None:
         names = tuple(names or DIALECTS)
@@ -57,13 +57,13 @@ class Hyperparameters:
         return value
 
 
-OPTIONS: tuple[str, ...] = tuple(each.name for each in fields(Hyperparameters))
+OPTIONS: tuple[str, ...] = tuple(option.name for option in fields(Hyperparameters))
 """The options of a parameter group, in the order of the page's signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a dialect documents as the defaults of its options; ``None`` where it names none, or must be told."""
+    """The documented defaults of a dialect's options; ``None`` for an option without one."""
 
     lr: float | None = 1e-2
     alpha: float | None = 0.99
@@ -119,11 +119,11 @@ class Dialect:
         return self.momentum_form == "always" or (self.momentum_form == "option" and hyper.momentum > 0)
 
     def reads_momentum(self, hyper: Hyperparameters) -> bool:
-        """Whether a step depends on the momentum buffer before it: one that is multiplied by 0 is written, not read."""
+        """Whether a step depends on the momentum buffer before it: a buffer multiplied by 0 is written, not read."""
         return self.momentum_form != "never" and hyper.momentum > 0
 
     def eps_at(self, hyper: Hyperparameters) -> EpsPlace:
-        """Where a group with these options has its eps."""
+        """The place of eps in a group with these options."""
         if self.eps_place == "moves":
             return "inside" if self.momentum(hyper) else "outside"
         return self.eps_place
@@ -260,13 +260,13 @@ _NAMED = (
     Dialect("torch-maximize", "the specification with maximize=True", maximize=True, constructor=_TORCH),
 )
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({each.name: each for each in _NAMED})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in _NAMED})
 """Every named dialect; ``torch`` is the specification."""
 
 
 def dialect_named(name: str) -> Dialect:
     """The dialect of this name (``specification`` is another name of ``torch``). Raises ``UnknownDialect``."""
-    found = SPECIFICATION if name == "specification" else DIALECTS.get(name)
-    if found is None:
+    dialect = SPECIFICATION if name == "specification" else DIALECTS.get(name)
+    if dialect is None:
         raise UnknownDialect(name)
-    return found
+    return dialect

@@ -49,7 +49,7 @@ class _Expression:
         return _Expression("^t", (self,))
 
     def text(self, names: Mapping[int, str], binding: int = _SUM) -> str:
-        """The expression, in parentheses where it binds less than ``binding``; ``names`` has symbols for parts, by ``id``."""
+        """The expression, in parentheses if it binds less than ``binding``; ``names`` has symbols for parts, by ``id``."""
         name = names.get(id(self), "" if self.operands else self.symbol)
         if name:
             return name
@@ -69,7 +69,7 @@ class _Expression:
 
 
 def formula(quantity: Quantity, dialect: Dialect) -> str:
-    """The line of the pseudocode that assigns a quantity, as a dialect has it: ``theta_t = theta_{t-1} - gamma b_t``.
+    """The assignment of a quantity in a dialect's pseudocode, as text: ``theta_t = theta_{t-1} - gamma b_t``.
 
     The branch with momentum is taken for ``b`` and ``theta with b``, and no other: neither weight decay nor a centered variance.
     """

@@ -1,4 +1,4 @@
-"""Constructor calls: a dialect with the switches that its constructor can set, and the call to type.
+"""Constructor calls: a dialect with the switches set by its constructor, and the call to type.
 
 The named dialects are the variants that constructors build *by default*; some constructors can build more.
 ``optax.rmsprop(eps_in_sqrt=False)`` adds eps where torch does.
@@ -31,7 +31,7 @@ def adapted(target: Dialect, source: Dialect, hyper: Hyperparameters) -> Dialect
 
 
 def call(dialect: Dialect, hyper: Hyperparameters, *, initial: bool = True) -> str:
-    """The constructor call to type. ``initial`` also names the initial accumulator, where the constructor takes it."""
+    """The constructor call to type. ``initial`` also names the initial accumulator, if the constructor takes it."""
     constructor = dialect.constructor
     parts = [constructor.first] if constructor.first else []
     for ours, theirs in constructor.names.items():

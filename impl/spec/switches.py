@@ -1,4 +1,4 @@
-"""The switches of a dialect, one row each: all that rmspec knows of a switch beside the pseudocode, which branches on it.
+"""The switches of a dialect, one row each: everything known about a switch beside its branch in the pseudocode.
 
 A switch is a field of ``Dialect``; the row has its name, which is its key in TOML and JSON as well. Whoever adds a switch
 adds the field, the row and the branch in ``pseudocode``: the words of the clauses, the questions of ``identify``, the
@@ -34,10 +34,10 @@ Effect = Callable[[Dialect, Hyperparameters], Value]
 
 
 class UnknownPosition(RmspecError, ValueError):
-    """A switch or a position that no dialect has; ``switch`` and ``value`` are what was read."""
+    """No dialect has this switch, or this position; ``switch`` and ``value`` are the data read."""
 
-    def __init__(self, switch: str, value: object, what: str, hint: str) -> None:
-        super().__init__(what, hint=hint)
+    def __init__(self, switch: str, value: object, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
         self.args = (switch, value)
         self.switch = switch
         self.value = value
@@ -62,13 +62,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One way in which dialects differ.
+    """One difference between dialects.
 
     ``name``: the field of ``Dialect``. ``clause``: the id of the clause that a subject breaks whose switch is in another
-    position than its dialect's. ``positions``: those with words of their own; ``others`` finds words for any other value
+    position than its dialect's. ``positions``: those with words of their own; ``describe`` finds words for any other value
     there may be (a number, or a set of options), and returns an empty string for what is no position.
 
-    How it is asked: ``asked`` are the positions that ``identify`` tells apart by parameters, none where it does not ask;
+    How it is asked: ``questions`` are the positions that ``identify`` tells apart by parameters, none where it does not ask;
     ``option`` is the option of a group without which nothing of the switch can be seen; ``remark`` is what ``identify``
     adds to a position that it was not asked for.
 
@@ -86,8 +86,8 @@ class Switch:
     name: str
     clause: str
     positions: tuple[Position, ...]
-    others: Callable[[Value], str] = lambda value: ""
-    asked: tuple[Value, ...] = ()
+    describe: Callable[[Value], str] = lambda value: ""
+    questions: tuple[Value, ...] = ()
     option: str = ""
     remark: str = ""
     keyword: str = ""
@@ -103,40 +103,40 @@ class Switch:
     term: str = ""
 
     def value(self, dialect: Dialect) -> Value:
-        """The position in which a dialect has the switch."""
+        """The position of the switch in a dialect."""
         value: Value = getattr(dialect, self.name)
         return value
 
     def position(self, value: Value) -> Position:
-        """The row of a position; for one without a row, one with the words of ``others``."""
+        """The row of a position; for one without a row, one with the words of ``describe``."""
         for row in self.positions:
             if row.value == value and isinstance(row.value, bool) == isinstance(value, bool):
                 return row
-        return Position(value, self.others(value))
+        return Position(value, self.describe(value))
 
     def differs(self, dialect: Dialect) -> bool:
         """Whether a dialect has the switch in another position than the specification."""
         return self.value(dialect) != self.value(SPECIFICATION)
 
     def keyword_value(self, value: Value) -> object:
-        """What the constructor's option is given for a position; ``None`` where the option cannot say it."""
+        """The value of the constructor's option for a position; ``None`` if the option cannot say it."""
         if self.spellings:
             return self.spellings.get(value)
         return None if isinstance(value, str) and isinstance(self.value(SPECIFICATION), float) else value
 
-    def position_of(self, given: object) -> Value:
-        """The position that a constructor's option stands for; what the option cannot say is returned as it is."""
+    def position_of(self, typed: object) -> Value:
+        """The position for a value of the constructor's option; a value without a spelling is the position itself."""
         for value, spelling in self.spellings.items():
-            if spelling == given:
+            if spelling == typed:
                 return value
-        return given  # type: ignore[return-value]
+        return typed  # type: ignore[return-value]
 
     def spell(self, value: Value) -> object:
         """A position as TOML and JSON have it: a string, a number, a boolean, or a sorted list of strings."""
         return sorted(value) if isinstance(value, frozenset) else value
 
     def parse(self, data: object) -> Value:
-        """The position that TOML or JSON data stands for. Raises ``UnknownPosition``."""
+        """The position spelled by TOML or JSON data. Raises ``UnknownPosition``."""
         value = frozenset(data) if isinstance(data, list) and all(isinstance(name, str) for name in data) else data
         value = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
         if isinstance(value, str | float | bool | frozenset) and self.position(value).words:
@@ -147,10 +147,10 @@ class Switch:
         )
 
     def refusal(self, source: Dialect, target: Dialect, hyper: Hyperparameters) -> str:
-        """Why a group with these options cannot go from one dialect to the other; an empty string where it can."""
+        """The reason against translating a group with these options; an empty string if there is none."""
         if self.ruled:
             return ""
-        old, new = (self.effect(each, hyper) if self.effect else self.value(each) for each in (source, target))
+        old, new = (self.effect(dialect, hyper) if self.effect else self.value(dialect) for dialect in (source, target))
         if old == new:
             return ""
         usual = f"{{source}}: {self.position(old).words}; {{target}}: {self.position(new).words}"
@@ -209,7 +209,7 @@ _ROWS = {
                 ),
             ),
             # That eps moves with momentum is asked where it stays in neither place.
-            asked=("outside", "inside", "none"),
+            questions=("outside", "inside", "none"),
             keyword="eps_in_sqrt",
             question="Where its eps is (optax).",
             spellings={"outside": False, "inside": True},
@@ -221,8 +221,8 @@ _ROWS = {
             "initial_square_avg",
             "init-square-avg",
             (Position("eps", "v_0 = eps"),),
-            others=_describe_start,
-            asked=(0.0, 1.0, "eps"),
+            describe=_describe_start,
+            questions=(0.0, 1.0, "eps"),
             remark="a number of its own, found from the steps",
             keyword="initial_scale",
             question="Where its average starts (optax).",
@@ -236,7 +236,7 @@ _ROWS = {
                 Position(False, "the step goes against the gradient", "minimizes"),
                 Position(True, "the step goes with the gradient", "maximizes"),
             ),
-            asked=(False, True),
+            questions=(False, True),
             keyword="maximize",
             question="Whether it maximizes (torch).",
             refusals={
@@ -254,7 +254,7 @@ _ROWS = {
                 Position(False, "the averages are used as they are"),
                 Position(True, "the averages are divided by 1 - alpha^t", filtered=False),
             ),
-            asked=(False, True),
+            questions=(False, True),
             keyword="bias_correction",
             question="Whether it corrects bias (optax).",
             refusals={
@@ -274,7 +274,7 @@ _ROWS = {
                     "never", "the variance is v_t, never centered", remark="it takes the option centered and ignores it"
                 ),
             ),
-            asked=("option", "always", "never"),
+            questions=("option", "always", "never"),
             option="centered",
             effect=lambda dialect, hyper: dialect.centered(hyper),
             refusals={
@@ -301,7 +301,7 @@ _ROWS = {
                     remark="it takes the option weight_decay and ignores it",
                 ),
             ),
-            asked=("l2", "decoupled-lr", "decoupled", "none"),
+            questions=("l2", "decoupled-lr", "decoupled", "none"),
             option="weight_decay",
             ruled=True,
         ),
@@ -314,7 +314,7 @@ _ROWS = {
                 Position("always", "a buffer is kept even where momentum is 0", resembles="option"),
                 Position("never", "there is no momentum", remark="it takes the option momentum and ignores it"),
             ),
-            asked=("option", "never"),
+            questions=("option", "never"),
             option="momentum",
             effect=lambda dialect, hyper: dialect.reads_momentum(hyper),
             refusals={False: "the source has momentum {momentum!r}, {target} has none"},
@@ -328,7 +328,7 @@ _ROWS = {
                 Position(False, "the parameter moves by the new buffer"),
                 Position(True, "the parameter moves by mu times the new buffer and the new increment (Nesterov)"),
             ),
-            asked=(False, True),
+            questions=(False, True),
             keyword="nesterov",
             question="Whether its momentum is Nesterov's (optax).",
             effect=lambda dialect, hyper: dialect.nesterov and hyper.momentum > 0,
@@ -345,7 +345,7 @@ _ROWS = {
                 Position("outside", "the learning rate multiplies the buffer, outside it", "param -= lr * buffer"),
                 Position("inside", "the learning rate is inside the buffer", "buffer += lr * g/d"),
             ),
-            asked=("outside", "inside"),
+            questions=("outside", "inside"),
             ruled=True,
         ),
         Switch(
@@ -373,14 +373,14 @@ _ROWS = {
                 ),
             ),
             # What is rounded in float64, and what in float32; further rounding in the halves is not asked for.
-            asked=("double", "storage", "float32"),
+            questions=("double", "storage", "float32"),
             ruled=True,
         ),
         Switch(
             "single",
             "scalar-precision",
             (Position(frozenset(), "no option is held in float32 on its own account"),),
-            others=_describe_options,
+            describe=_describe_options,
             ruled=True,
         ),
         Switch(
@@ -405,7 +405,7 @@ def has_filter(dialect: Dialect) -> bool:
 
 
 def spell_switches(dialect: Dialect) -> dict[str, object]:
-    """The switches in which a dialect differs from the specification, as TOML and JSON have them."""
+    """The switches of a dialect off the specification's positions, as TOML and JSON spell them."""
     return {name: row.spell(row.value(dialect)) for name, row in _ROWS.items() if row.differs(dialect)}
 
 
@@ -413,6 +413,6 @@ def set_switches(dialect: Dialect, table: Mapping[str, object]) -> Dialect:
     """The dialect with the switches of a table of TOML or JSON set. Raises ``UnknownPosition``."""
     for name, data in table.items():
         if name not in _ROWS:
-            what = f"no dialect has a switch {name!r}{nearest(name, _ROWS)}"
-            raise UnknownPosition(name, data, what, f"the switches are {', '.join(_ROWS)}")
+            message = f"no dialect has a switch {name!r}{nearest(name, _ROWS)}"
+            raise UnknownPosition(name, data, message, f"the switches are {', '.join(_ROWS)}")
     return replace(dialect, **{name: _ROWS[name].parse(data) for name, data in table.items()})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Statements: the sentence of a clause in a dialect, the page's own or the one of the switches in which the dialect differs."""
+"""Statements: the sentence of a clause in a dialect, the page's own or the one of the dialect's switches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def statement(id: str, dialect: Dialect = SPECIFICATION) -> str:
 
 
 def _describe(row: Clause, dialect: Dialect) -> str:
-    """Words of a dialect for what a clause states: its formula, its default, or its switches off the page's positions."""
+    """Words of a dialect for a clause: its formula, its default, or its switches off the page's positions."""
     if row.formula:
         return formula(row.formula, dialect)
     if row.option:

@@ -1,1 +1,1 @@
-"""From the state of one dialect to that of another, with an exact account of what changes."""
+"""From the state of one dialect to the state of another, with an exact account of the changes."""

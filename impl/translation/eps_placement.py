@@ -1,4 +1,4 @@
-"""eps inside or outside the root: what can be done about it, and how far apart the two denominators then are.
+"""eps inside or outside the root: two choices of the other eps, and bounds on the distance of the denominators.
 
 With s = sqrt(v~) >= 0, e > 0 the eps outside and q > 0 the eps inside, the denominators are d_out = s + e and
 d_in = sqrt(s^2 + q). An update is g/d times a factor that both have, so d_out/d_in says by what factor an update made
@@ -68,40 +68,41 @@ class EpsChoice:
 
 
 def choices(eps: float, source: Place, root: float, fmt: Format) -> tuple[EpsChoice, ...]:
-    """The choices for an eps > 0 that stands at ``source``, where every s is at least ``root``; first the one whose bound is
-    better at every step, whatever becomes of v.
+    """The choices for an eps > 0 at ``source``, with every s at least ``root``.
+
+    First comes the one whose bound is better at every step, whatever becomes of v.
 
     A choice whose eps is not a positive number of the format is left out: the denominator could become zero. The bounds
     cover the rounding of both eps to the format.
     """
     e = eps if source == "outside" else math.sqrt(eps)
-    found = []
+    usable = []
     options: tuple[tuple[Literal["moved", "kept"], float], ...] = (
         ("moved", eps * eps if source == "outside" else e),
         ("kept", eps),
     )
-    for kind, other in options:
+    for kind, candidate in options:
         # A rounded eps changes its denominator by no more than its own relative error.
-        error = _relative(fmt.round(other), other) + _relative(fmt.round(eps), eps)
-        if not 0 < fmt.round(other) < math.inf or not error < 0.5:
+        error = _relative(fmt.round(candidate), candidate) + _relative(fmt.round(eps), eps)
+        if not 0 < fmt.round(candidate) < math.inf or not error < 0.5:
             continue
         at, anywhere = (
             max(map(abs, moved_range(e, low, source) if kind == "moved" else kept_range(eps, low, source)))
             for low in (root, 0.0)
         )
-        found.append(EpsChoice(kind, other, _widened(at, error), _widened(anywhere, error)))
-    return tuple(sorted(found, key=lambda each: (each.anywhere, each.bound)))
+        usable.append(EpsChoice(kind, candidate, _widened(at, error), _widened(anywhere, error)))
+    return tuple(sorted(usable, key=lambda choice: (choice.anywhere, choice.bound)))
 
 
-def nearer(one: EpsChoice, other: EpsChoice, eps: float, source: Place, roots: Floats) -> int:
+def nearer(one: EpsChoice, candidate: EpsChoice, eps: float, source: Place, roots: Floats) -> int:
     """For how many of the s in ``roots`` the update with ``one`` differs less from the source's than with ``other``."""
-    changes = [_changes(eps, each.eps, source, roots) for each in (one, other)]
+    changes = [_changes(eps, choice.eps, source, roots) for choice in (one, candidate)]
     return int(np.count_nonzero(changes[0] < changes[1]))
 
 
-def _changes(eps: float, other: float, source: Place, roots: Floats) -> Floats:
+def _changes(eps: float, candidate: float, source: Place, roots: Floats) -> Floats:
     """``|d_source/d_target - 1|`` at each s. The square of d_out/d_in less 1 is (2se + e^2 - q) / (s^2 + q)."""
-    e, q = (eps, other) if source == "outside" else (other, eps)
+    e, q = (eps, candidate) if source == "outside" else (candidate, eps)
     with np.errstate(all="ignore"):  # an infinite s makes NaN, which is nearer to nothing
         x = (2 * roots * e + (e * e - q)) / (roots * roots + q)
         out = x / (np.sqrt(1 + x) + 1)
@@ -119,11 +120,11 @@ def kept_range(eps: float, root: float, source: Place) -> tuple[float, float]:
     """The smallest and the largest d_source/d_target - 1 over s >= ``root`` with eps kept: q = e."""
     far = root if root > 1 else 1.0
     if source == "outside":
-        return min(_kept(eps, root), 0.0), _kept(eps, far)
-    return _inverse(_kept(eps, far)), max(_inverse_kept(eps, root), 0.0)
+        return min(_kept_change(eps, root), 0.0), _kept_change(eps, far)
+    return _inverse(_kept_change(eps, far)), max(_inverse_kept(eps, root), 0.0)
 
 
-def _kept(eps: float, s: float) -> float:
+def _kept_change(eps: float, s: float) -> float:
     """d_out/d_in - 1. The square of the ratio less 1 is e (2s + e - 1) / (s^2 + e)."""
     x = eps * (2 * s + eps - 1) / (s * s + eps)
     return _root_less_one(x) if x > -0.5 else (s + eps) / math.hypot(s, math.sqrt(eps)) - 1

@@ -1,4 +1,4 @@
-"""The words of a translation: what the user says beside the state, what came of each part, and refusals."""
+"""The words of a translation: the user's terms beside the state, a line for each part, and refusals."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Kind = Literal["exact", "rounded", "bounded"]
 
 
 class CannotTranslate(RmspecError):
-    """There is no translation that would be exact or bounded. Nothing is written."""
+    """No translation would be exact or bounded. Nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is known or wanted beyond the saved state.
+    """The user's knowledge and wishes beyond the saved state.
 
     ``lr_changed``: the learning rate was not always what it is now. ``lr_constant_from_now``: it will not change any more,
     and the target need only continue as the source would. ``earlier``: states saved at each change of the learning rate, before
@@ -38,7 +38,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What became of one hyperparameter or one role of a group.
+    """One hyperparameter, or one role of the state, of a group before and after the translation.
 
     ``bound`` is a relative error unless ``absolute``; 0 where exact. ``elements`` real numbers were carried, ``inexact`` of
     them are not exact. ``note`` gives the reason or the inequality, ``condition`` what must hold besides.

@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The buffer after ``steps`` steps, and the learning rate that led to it since the point before."""
+    """The buffer after ``steps`` steps, and the learning rate since the point before."""
 
     steps: int
     buffer: Array

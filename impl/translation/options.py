@@ -1,4 +1,4 @@
-"""The hyperparameters of one group in another dialect: what each becomes, or why there is none."""
+"""The hyperparameters of one group in another dialect, each with a line of the account, or a refusal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Pair:
 
     def line(self, option: str, old: object, new: object, **more: object) -> Line:
         names = self.source.constructor.names, self.target.constructor.names
-        texts = [f"{each.get(option, option)} {value!r}" for each, value in zip(names, (old, new), strict=True)]
+        texts = [f"{terms.get(option, option)} {value!r}" for terms, value in zip(names, (old, new), strict=True)]
         return Line(self.group, option, **{"kind": "exact", "source": texts[0], "target": texts[1], **more})  # type: ignore[arg-type]
 
 
@@ -62,7 +62,7 @@ def switched(
     decay, decay_lines = _decay(pair, lr, terms)
     new = Hyperparameters(lr, hyper.alpha, eps, decay, momentum, centered)
     lines = [_rounded_lr(pair, lr), _alpha(pair), *eps_lines, *decay_lines]
-    lines += [_held(pair, "momentum", momentum), pair.line("centered", centered, centered)]
+    lines += [_carry(pair, "momentum", momentum), pair.line("centered", centered, centered)]
     lines += [*_maximize(pair), *(_lr_place(pair, lr) if momentum else ())]
     return new, tuple(lines)
 
@@ -92,7 +92,7 @@ def _briefly(pair: _Pair, switch: str) -> tuple[str, str]:
 
 
 def _check_structure(pair: _Pair, terms: Terms) -> None:
-    """Refuse a target with a switch in another position, for which no rule makes up. Raises ``CannotTranslate``."""
+    """Raise ``CannotTranslate`` for a target with a switch in another position, unless a rule makes up for it."""
     source, hyper = pair.source, pair.hyper
     momentum = hyper.momentum if source.reads_momentum(hyper) else 0.0
     settled = replace(hyper, momentum=momentum, centered=source.centered(hyper))
@@ -120,17 +120,17 @@ def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line
             "choose a target with eps",
         )
     if old == new:
-        return eps, [_held(pair, "eps", eps)]
+        return eps, [_carry(pair, "eps", eps)]
     root, why = _smallest_root(pair, group)
-    found = choices(eps, old, root, pair.fmt)
-    wanted = [each for each in found if terms.eps in ("better", each.kind)]
-    if not wanted:
+    candidates = choices(eps, old, root, pair.fmt)
+    allowed = [choice for choice in candidates if terms.eps in ("better", choice.kind)]
+    if not allowed:
         raise CannotTranslate(
-            f"eps {eps!r} {old} the root has no {'other' if found else 'nonzero'} counterpart in {pair.fmt.name}",
+            f"eps {eps!r} {old} the root has no {'alternative' if candidates else 'nonzero'} counterpart in {pair.fmt.name}",
             f"what {new} would need rounds to zero in that format, and the update would be unbounded",
-            "choose --eps-choice kept" if found else "train with an eps that the format can hold",
+            "choose --eps-choice kept" if candidates else "train with an eps that the format can hold",
         )
-    best = wanted[0]
+    best = allowed[0]
     return best.eps, [
         pair.line(
             "eps",
@@ -138,14 +138,14 @@ def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line
             best.eps,
             kind="bounded",
             bound=best.bound,
-            note=_eps_note(best, old, found)
-            + "".join(_eps_nearer(pair, group, best, each) for each in found if each.eps != best.eps),
+            note=_eps_note(best, old, candidates)
+            + "".join(_eps_nearer(pair, group, best, choice) for choice in candidates if choice.eps != best.eps),
             condition=why,
         )
     ]
 
 
-def _eps_note(choice: EpsChoice, old: str, found: tuple[EpsChoice, ...]) -> str:
+def _eps_note(choice: EpsChoice, old: str, candidates: tuple[EpsChoice, ...]) -> str:
     places = "sqrt(v) + eps became sqrt(v + eps')" if old == "outside" else "sqrt(v + eps) became sqrt(v) + eps'"
     how = {
         ("moved", "outside"): "eps' = eps^2; each update is larger by a factor in [1, sqrt 2]",
@@ -153,29 +153,29 @@ def _eps_note(choice: EpsChoice, old: str, found: tuple[EpsChoice, ...]) -> str:
         ("kept", "outside"): "eps' = eps; each update changes by a factor in [min(sqrt eps, 1), sqrt(1 + eps)]",
         ("kept", "inside"): "eps' = eps; each update changes by a factor in [1/sqrt(1 + eps), max(1/sqrt eps, 1)]",
     }[choice.kind, old]
-    others = "".join(
-        f"; {each.kind} it would be {100 * each.bound:.3g} %, or {100 * each.anywhere:.3g} %"
-        for each in found
-        if each is not choice
+    alternatives = "".join(
+        f"; {row.kind} it would be {100 * row.bound:.3g} %, or {100 * row.anywhere:.3g} %"
+        for row in candidates
+        if row is not choice
     )
-    return f"{places}: {how}, by at most {100 * choice.anywhere:.3g} % whatever v is{others}"
+    return f"{places}: {how}, by at most {100 * choice.anywhere:.3g} % whatever v is{alternatives}"
 
 
-def _eps_nearer(pair: _Pair, group: SavedGroup, best: EpsChoice, other: EpsChoice) -> str:
-    """That a bound is not what most elements see: for how many of the state the other choice is nearer."""
+def _eps_nearer(pair: _Pair, group: SavedGroup, best: EpsChoice, alternative: EpsChoice) -> str:
+    """Count the elements of the state with the other choice nearer: a bound is the one of the worst element."""
     worst = "; a bound is that of the worst element"
     arrays = [param.arrays["square_avg"] for param in group.params if "square_avg" in param.arrays]
     place = pair.source.eps_at(pair.hyper)
     if place == "none" or pair.source.centered(pair.hyper) or not sum(map(np.size, arrays)):
-        return f"{worst}, and {other.kind} may be nearer on those that matter: compare both"
+        return f"{worst}, and {alternative.kind} may be nearer on those that matter: compare both"
     reals = [as_reals(values) for values in arrays]
-    count = sum(nearer(other, best, pair.hyper.eps, place, np.sqrt(each)) for each in reals)
-    size = sum(each.size for each in reals)
-    return f"{worst}; {other.kind} is nearer for {count:,} of {size:,} here" + (": compare both" if count else "")
+    count = sum(nearer(alternative, best, pair.hyper.eps, place, np.sqrt(squares)) for squares in reals)
+    size = sum(squares.size for squares in reals)
+    return f"{worst}; {alternative.kind} is nearer for {count:,} of {size:,} here" + (": compare both" if count else "")
 
 
 def _smallest_root(pair: _Pair, group: SavedGroup) -> tuple[float, str]:
-    """A number that sqrt(v~) cannot be below in the next step, and the condition under which it is not later either."""
+    """A lower bound of sqrt(v~) in the next step, and the condition under it to hold for later steps."""
     if pair.source.centered(pair.hyper):
         return 0.0, ""
     arrays = [param.arrays.get("square_avg") for param in group.params]
@@ -218,7 +218,7 @@ def _decay(pair: _Pair, lr: float, terms: Terms) -> tuple[float, list[Line]]:
             )
         ]
     if old == new:
-        return decay, [_held(pair, "weight_decay", decay)]
+        return decay, [_carry(pair, "weight_decay", decay)]
     if {old, new} == {"decoupled", "decoupled-lr"}:
         if pair.hyper.lr == 0:
             raise CannotTranslate("the learning rate is 0, and the decay would have to be divided by it")
@@ -259,16 +259,16 @@ def _precision(dialect: Dialect, fmt: Format, option: str) -> Format:
 
 
 def _errors(pair: _Pair, value: float, option: str) -> float:
-    """The relative difference that holding ``value`` in the precisions of both dialects makes, at most."""
+    """The largest relative difference between ``value`` held in the precisions of the two dialects."""
     worst = 0.0
     for fmt in pair.formats:
-        old, new = (_precision(each, fmt, option).round(value) for each in (pair.source, pair.target))
+        old, new = (_precision(dialect, fmt, option).round(value) for dialect in (pair.source, pair.target))
         if old != new:
             worst = max(worst, float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value))))
     return worst
 
 
-def _held(pair: _Pair, option: str, value: float) -> Line:
+def _carry(pair: _Pair, option: str, value: float) -> Line:
     error = _errors(pair, value, option)
     if not error:
         return pair.line(option, value, value)
@@ -277,9 +277,9 @@ def _held(pair: _Pair, option: str, value: float) -> Line:
 
 
 def _narrow(pair: _Pair, option: str) -> Format:
-    """The coarsest precision in which one of the two holds a hyperparameter."""
-    found = [_precision(each, fmt, option) for each in (pair.source, pair.target) for fmt in pair.formats]
-    return max(found, key=lambda fmt: fmt.unit_roundoff)
+    """The coarser of the precisions of the two dialects for a hyperparameter."""
+    candidates = [_precision(dialect, fmt, option) for dialect in (pair.source, pair.target) for fmt in pair.formats]
+    return max(candidates, key=lambda fmt: fmt.unit_roundoff)
 
 
 def _rounded_lr(pair: _Pair, lr: float) -> Line:
@@ -292,17 +292,17 @@ def _rounded_lr(pair: _Pair, lr: float) -> Line:
 
 
 def _alpha(pair: _Pair) -> Line:
-    """alpha, and 1 - alpha, which some form after they rounded alpha.
+    """The line of alpha, with the error of 1 - alpha formed after alpha was rounded.
 
     v_t is a sum of two terms that are not negative, so its relative error is at most the larger of theirs.
     """
     alpha = pair.hyper.alpha
     error = _errors(pair, alpha, "alpha")
     narrow = _narrow(pair, "alpha")
-    held = Fraction(narrow.round(alpha))
+    stored = Fraction(narrow.round(alpha))
     after = any(ROUNDINGS[dialect.scalars].stored for dialect in (pair.source, pair.target))
-    if after and pair.source.scalars != pair.target.scalars and held != Fraction(alpha) != 1:
-        formed, exact = Fraction(narrow.round(float(1 - held))), 1 - Fraction(alpha)
+    if after and pair.source.scalars != pair.target.scalars and stored != Fraction(alpha) != 1:
+        formed, exact = Fraction(narrow.round(float(1 - stored))), 1 - Fraction(alpha)
         error = max(error, float(abs(formed - exact) / abs(exact)) + narrow.unit_roundoff)
     if not error:
         return pair.line("alpha", alpha, alpha)

@@ -1,4 +1,4 @@
-"""Saved parameters in another order, and with their axes in another order: what a port of the model itself changed.
+"""Saved parameters in another order, and with their axes in another order, as a port of the model may need.
 
 The kernel of a dense layer is the transpose of torch's weight, and a framework lists parameters in its own order. RMSprop is
 elementwise, so that the state follows its parameter to the bit.

@@ -1,4 +1,4 @@
-"""Momentum buffers times or over the learning rate, rounded correctly, and which elements came out exact.
+"""Momentum buffers times or over the learning rate, rounded correctly, with a mask of the inexact elements.
 
 A buffer that holds ``lr`` (Keras, TensorFlow, optax: b = mu b + lr g/d) is ``lr`` times one that does not (the page: b = mu b +
 g/d). Product and quotient of two floating-point numbers are evaluated together with the sign of what float64 leaves over
@@ -29,7 +29,7 @@ _DOUBLE = 2.0**-53
 
 @dataclass(frozen=True, slots=True)
 class Rescaled:
-    """The new array, and which of its real numbers differ from the exact result. ``inexact`` is flat (``as_reals``)."""
+    """The new array, and a mask of its real numbers off the exact result. ``inexact`` is flat (``as_reals``)."""
 
     values: Array
     inexact: NDArray[np.bool_]
@@ -37,22 +37,22 @@ class Rescaled:
 
 def times(values: Array, lr: float) -> Rescaled:
     """``lr * values``, each real number rounded once."""
-    return _each(values, lr, divide=False)
+    return _scale(values, lr, divide=False)
 
 
 def over(values: Array, lr: float) -> Rescaled:
     """``values / lr`` for lr > 0, each real number rounded once."""
-    return _each(values, lr, divide=True)
+    return _scale(values, lr, divide=True)
 
 
 def from_reals(reals: Floats, like: Array) -> Array:
-    """The inverse of ``as_reals``: numbers of the format of ``like`` in its shape. They must be numbers of that format."""
+    """The inverse of ``as_reals``: numbers of the format of ``like``, in the shape of ``like``."""
     real = like.real.dtype
     flat = reals.astype(real)
     return flat.view(like.dtype).reshape(like.shape) if like.dtype.kind == "c" else flat.reshape(like.shape)
 
 
-def _each(values: Array, lr: float, *, divide: bool) -> Rescaled:
+def _scale(values: Array, lr: float, *, divide: bool) -> Rescaled:
     fmt = FORMATS[values.dtype.name].part
     x = as_reals(values)
     plain = np.isfinite(x) & (x != 0)
@@ -77,7 +77,7 @@ def _each(values: Array, lr: float, *, divide: bool) -> Rescaled:
 
 
 def rounded(q: Floats, rest: Floats, shift: Any, fmt: Format) -> tuple[Floats, NDArray[np.bool_]]:
-    """The number a little beside ``q * 2**shift`` (on the side that the sign ``rest`` says), rounded to ``fmt``.
+    """The number a little beside ``q * 2**shift``, on the side of the sign of ``rest``, rounded to ``fmt``.
 
     ``rest`` 0 means exactly there. float64 of the results, and where they are not exact.
     """
@@ -113,7 +113,7 @@ def _halves(a: Floats) -> tuple[Floats, Floats]:
 
 
 def _to_odd(q: Floats, rest: Floats) -> Floats:
-    """Where something is left over: of the two neighbours that enclose the number, the one with an odd last bit."""
+    """Round to odd: with a ``rest``, the one of the two enclosing neighbours with an odd last bit."""
     even = (q.view(np.int64) & 1) == 0
     beside = np.nextafter(q, np.copysign(np.inf, rest))
     return np.where((rest != 0) & even, beside, q)

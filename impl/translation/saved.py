@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 class IncompleteState(RmspecError):
-    """A saved state lacks an entry, or has one that does not fit the others or cannot be of a run that still works."""
+    """A saved state lacks an entry, or has an unfitting one, or one of a run gone wrong (NaN, a negative square)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,19 @@ class Saved:
 
 
 def needed_roles(dialect: Dialect, hyper: Hyperparameters) -> tuple[str, ...]:
-    """The roles that a step of this group reads."""
+    """The roles of the state read by a step of a group with these options."""
     used = {"square_avg": True, "grad_avg": dialect.centered(hyper), "momentum_buffer": dialect.reads_momentum(hyper)}
     return tuple(role for role in STATE_ROLES if used[role])
 
 
 def formats_of(saved: Saved) -> tuple[str, ...]:
-    """The formats of the state by name, the coarsest first; float32 where there is no state."""
-    names = {each.dtype.name for param in saved.params() for each in param.arrays.values()}
+    """The formats of the state by name, the coarsest first; float32 without a state."""
+    names = {array.dtype.name for param in saved.params() for array in param.arrays.values()}
     return tuple(sorted(names or {"float32"}, key=lambda name: (-FORMATS[name].unit_roundoff, name)))
 
 
 def check_saved(saved: Saved) -> None:
-    """Refuse a state with missing or unfitting entries, or with numbers that no sound run has. Raises ``IncompleteState``."""
+    """Raise ``IncompleteState`` for missing or unfitting entries, a NaN, a negative square or a negative count."""
     for group in saved.groups:
         needed = needed_roles(group.dialect, group.hyper)
         for param in group.params:
@@ -125,9 +125,9 @@ def _check_param(param: SavedParam, needed: tuple[str, ...]) -> None:
         raise IncompleteState(f"parameter {param.name} has made {param.steps} steps", "a count is not negative")
 
 
-def _first(values: Array, found: NDArray[np.bool_]) -> str | None:
-    """Where the first of the real numbers that were found is, in words, and how many more there are; ``None`` for none."""
-    positions = np.flatnonzero(found)
+def _first(values: Array, selected: NDArray[np.bool_]) -> str | None:
+    """Describe the place of the first selected real number, and the count of the others; ``None`` for none."""
+    positions = np.flatnonzero(selected)
     if not positions.size:
         return None
     index = np.unravel_index(int(positions[0]) // FORMATS[values.dtype.name].parts, values.shape)

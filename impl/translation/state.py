@@ -81,9 +81,9 @@ def _buffers(
             "what the buffer was before the learning rate became 0 is lost",
             "translate a state that was saved before that, with --lr-constant-from-now",
         )
-    made = [param if not param.arrays else _rescaled(param, lr, divide=divide) for param in params]
-    results = [each for each in made if isinstance(each, tuple)]
-    new = [each[0] if isinstance(each, tuple) else each for each in made]
+    rescaled = [param if not param.arrays else _rescaled(param, lr, divide=divide) for param in params]
+    results = [result for result in rescaled if isinstance(result, tuple)]
+    new = [result[0] if isinstance(result, tuple) else result for result in rescaled]
     elements = sum(_reals(param.arrays["momentum_buffer"]) for param in params if param.arrays)
     inexact = sum(int(np.count_nonzero(result.inexact)) for _, result in results)
     formats = {param.arrays["momentum_buffer"].dtype.name for param in params if param.arrays}
@@ -187,8 +187,8 @@ def _recovered(
 def _points(
     index: int, group: SavedGroup, param: SavedParam, position: int, terms: Terms, *, lr: float
 ) -> Iterator[Point]:
-    """The buffers of one parameter through its history, oldest first. Raises ``CannotTranslate`` where they do not fit."""
-    found: list[Point] = []
+    """The buffers of one parameter through its history, oldest first. Raises ``CannotTranslate`` if they do not fit."""
+    points: list[Point] = []
     for saved in terms.earlier:
         groups = saved.groups
         if len(groups) <= index or len(groups[index].params) != len(group.params):
@@ -202,16 +202,16 @@ def _points(
         old, now = before.arrays["momentum_buffer"], param.arrays["momentum_buffer"]
         if old.shape != now.shape or old.dtype != now.dtype:
             raise _unfit(f"parameter {param.name} has another shape or format in an earlier state", "")
-        found.append(Point(_steps(before), old, was.hyper.lr))
-    found.append(Point(_steps(param), param.arrays["momentum_buffer"], lr))
-    found.sort(key=lambda point: point.steps)
-    counts = [point.steps for point in found]
-    if len(set(counts)) != len(counts) or found[-1].buffer is not param.arrays["momentum_buffer"]:
+        points.append(Point(_steps(before), old, was.hyper.lr))
+    points.append(Point(_steps(param), param.arrays["momentum_buffer"], lr))
+    points.sort(key=lambda point: point.steps)
+    counts = [point.steps for point in points]
+    if len(set(counts)) != len(counts) or points[-1].buffer is not param.arrays["momentum_buffer"]:
         raise _unfit(
             f"the states were saved after {', '.join(map(str, counts))} steps of parameter {param.name}",
             "the earlier ones must each have fewer steps than the next",
         )
-    yield from found
+    yield from points
 
 
 def _steps(param: SavedParam) -> int:
@@ -223,9 +223,9 @@ def _steps(param: SavedParam) -> int:
     return param.steps
 
 
-def _unfit(what: str, hint: str) -> CannotTranslate:
+def _unfit(problem: str, hint: str) -> CannotTranslate:
     return CannotTranslate(
-        what, "the momentum buffer cannot be followed through the changes of the learning rate", hint
+        problem, "the momentum buffer cannot be followed through the changes of the learning rate", hint
     )
 
 

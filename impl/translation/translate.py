@@ -1,10 +1,10 @@
-"""One dialect's hyperparameters and saved state as another's: exact where algebra allows, bounded where not, or refused.
+"""One dialect's hyperparameters and saved state as another's: exact, else bounded, else refused.
 
-``translate`` goes through the groups of a saved optimizer. ``switched`` turns the hyperparameters, ``carried`` the state;
+``translate`` goes through the groups of a saved optimizer. ``switched`` translates the hyperparameters, ``carried`` the state;
 each leaves a line for whatever it touched, so that nothing is silent: *exact* (to the bit, under a condition that is
 named), *rounded* (but for one rounding; a relative bound), *bounded* (another update; a bound on the difference for this
 very state, and when it holds). What is none of these raises ``CannotTranslate``.
-Source: issue "rmspec translate"; the algebra is in ``epsplace``, ``rescaling`` and ``history``.
+Source: issue "rmspec translate"; the algebra is in ``eps_placement``, ``rescaling`` and ``lr_history``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Translation", "translate"]
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A saved optimizer in the target dialect, a line for everything that was translated, and the calls that construct it."""
+    """A saved optimizer in the target dialect, with a line for each translated part and the constructor calls."""
 
     source: str
     target: str
@@ -44,7 +44,7 @@ class Translation:
 
 
 def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Translation:
-    """``saved`` in the dialect ``target``, whose constructor options are set as the source needs them.
+    """Translate ``saved`` to the dialect ``target``, its constructor options set as the source needs them.
 
     The source's dialect is that of each group. A state without parameters translates the hyperparameters alone. Raises
     ``IncompleteState`` for a state with missing or unfitting entries, ``CannotTranslate`` where nothing exact or bounded exists.
@@ -54,42 +54,42 @@ def translate(saved: Saved, target: Dialect, terms: Terms | None = None) -> Tran
     for earlier in terms.earlier:
         check_saved(earlier)
     groups = _merged(saved, target)
-    terms = replace(terms, earlier=tuple(Saved(_merged(each, target)) for each in terms.earlier))
+    terms = replace(terms, earlier=tuple(Saved(_merged(state, target)) for state in terms.earlier))
     formats = formats_of(saved)
     new: list[SavedGroup] = []
     lines: list[Line] = []
     for index, group in enumerate(groups):
-        wanted = adapted(target, group.dialect, group.hyper)
-        hyper, options = switched(index, group, wanted, formats, terms)
-        params, roles = carried(index, group, wanted, hyper, terms)
-        params, steps = _steps(index, group, wanted, params)
-        new.append(SavedGroup(wanted, hyper, params))
+        variant = adapted(target, group.dialect, group.hyper)
+        hyper, options = switched(index, group, variant, formats, terms)
+        params, roles = carried(index, group, variant, hyper, terms)
+        params, steps = _steps(index, group, variant, params)
+        new.append(SavedGroup(variant, hyper, params))
         lines += [*options, *roles, *_start(index, group, new[-1]), *steps]
     source = "/".join(dict.fromkeys(group.dialect.name for group in saved.groups))
     return Translation(source, target.name, Saved(tuple(new)), tuple(lines))
 
 
 def _merged(saved: Saved, target: Dialect) -> tuple[SavedGroup, ...]:
-    """The groups; one alone where the target's constructor takes one set of options."""
+    """The groups; merged to one for a constructor with one set of options."""
     groups = saved.groups
     if target.constructor.groups or len(groups) <= 1:
         return groups
     first = groups[0]
-    if any((each.dialect, each.hyper) != (first.dialect, first.hyper) for each in groups):
+    if any((group.dialect, group.hyper) != (first.dialect, first.hyper) for group in groups):
         raise CannotTranslate(
             f"the {len(groups)} parameter groups have different options",
             f"an optimizer of {target.name} has one set of options for all its parameters",
             "translate them one at a time with --group 0, --group 1 and so on, each for an optimizer of its own",
         )
-    changed = next((each.lr_changed for each in groups if each.lr_changed), "")
+    changed = next((group.lr_changed for group in groups if group.lr_changed), "")
     return (replace(first, params=saved.params(), lr_changed=changed),)
 
 
 def _start(index: int, old: SavedGroup, new: SavedGroup) -> list[Line]:
-    """The initial accumulator: it matters to an optimizer that is constructed and has no state to load."""
+    """The line of the initial accumulator, for an optimizer without a state to load."""
     if any(param.arrays for param in new.params):
         return []
-    was, becomes = (each.dialect.initial("square_avg", each.hyper) for each in (old, new))
+    was, becomes = (group.dialect.initial("square_avg", group.hyper) for group in (old, new))
     if was == becomes:
         return [Line(index, "initial square_avg", "exact", repr(was), repr(becomes))]
     alpha = new.hyper.alpha

@@ -35,7 +35,7 @@ __all__ = [
 Value = str | float | bool
 """One position of a switch."""
 
-SWITCHES = tuple(row.name for row in ROWS.values() if row.asked)
+SWITCHES = tuple(row.name for row in ROWS.values() if row.questions)
 """The switches of ``Dialect`` that observations tell apart, in the order in which they are found out."""
 
 
@@ -90,7 +90,7 @@ WIDEST: Scalars = "float32-storage"
 
 def alternatives(switch: str) -> tuple[Value, ...]:
     """The positions of a switch that observations tell apart."""
-    return ROWS[switch].asked  # type: ignore[return-value]
+    return ROWS[switch].questions  # type: ignore[return-value]
 
 
 def expand(hypotheses: Iterable[Hypothesis], switch: str, values: Iterable[Value] | None = None) -> list[Hypothesis]:

@@ -101,7 +101,7 @@ class Separation:
 
 def _remark(name: str, left: tuple[Value, ...]) -> str:
     row = SWITCHES[name]
-    if row.remark and left[0] not in row.asked:
+    if row.remark and left[0] not in row.questions:
         return row.remark
     return row.position(left[0]).remark if len(left) == 1 else ""
 

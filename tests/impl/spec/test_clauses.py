@@ -189,7 +189,7 @@ def test_every_role_of_the_state_is_started_and_computed_by_a_clause_of_its_own(
     """The one that computes it can be checked only where the role is shown."""
     start, computed = CLAUSES[CLAUSE_OF_START[role]], CLAUSES[CLAUSE_OF_ROLE[role]]
     assert (start.id, start.counted_by) == (f"init-{role.replace('_', '-')}", "init-params")
-    assert (computed.id, computed.shown) == (role.replace("_", "-"), role)
+    assert (computed.id, computed.needs_role) == (role.replace("_", "-"), role)
 
 
 def test_an_option_has_the_value_that_the_clause_of_its_source_says():
@@ -211,7 +211,7 @@ def test_what_each_clause_needs_and_how_its_violation_reads():
     """One row says it, and what reads the row is told no id."""
     refused = {id for id, row in CLAUSES.items() if row.refusal}
     assert refused == {"load-mismatch", "load-shape", "duplicate-across-groups"}
-    assert ids(shown="any") == {"state-dict-snapshot", "load-shape"}
+    assert ids(needs_role="any") == {"state-dict-snapshot", "load-shape"}
     assert ids(counted_by="step") == {"subnormals", "elementwise"}
     assert ids(expects="none") == {"zero-grad-none"}
     assert ids(expects="initial") == {"load-partial"}
@@ -230,5 +230,5 @@ def test_every_field_names_something_that_there_is():
         assert row.counted_by in ("", *CLAUSES)
         assert row.switch in ("", *switches)
         assert bool(row.switch) == bool(row.absent)
-        assert row.shown in ("", "any", *ROLES)
+        assert row.needs_role in ("", "any", *ROLES)
         assert row.formula in (None, *typing.get_args(Quantity))

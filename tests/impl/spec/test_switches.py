@@ -63,14 +63,14 @@ def test_a_row_describes_every_position_that_the_dialect_declares(name):
     assert row.term in ("", *(each.name for each in dataclasses.fields(Terms)))
 
 
-@pytest.mark.parametrize("name", [name for name, row in SWITCHES.items() if row.asked])
+@pytest.mark.parametrize("name", [name for name, row in SWITCHES.items() if row.questions])
 def test_what_is_asked_of_a_switch_is_what_a_dialect_can_be(name):
     """Each position that parameters show as another one shows as one that is asked."""
     row = SWITCHES[name]
-    for value in row.asked:
+    for value in row.questions:
         assert row.position(value).words
         assert dataclasses.replace(SPECIFICATION, **{name: value})
-    assert {each.resembles for each in row.positions} - {None} <= set(row.asked)
+    assert {each.resembles for each in row.positions} - {None} <= set(row.questions)
 
 
 @pytest.mark.parametrize("name", [name for name in SWITCHES if name not in ("scalars", "single", "sparse")])
@@ -78,7 +78,7 @@ def test_every_position_of_a_switch_is_seen_in_the_step_or_in_the_state(name):
     """A row without a branch in the pseudocode would state what no dialect does."""
     row = SWITCHES[name]
     seen = set()
-    for each in (*row.positions, *(Position(value, "") for value in row.asked)):
+    for each in (*row.positions, *(Position(value, "") for value in row.questions)):
         dialect = replace(SPECIFICATION, **{name: each.value})
         results = []
         for hyper in (BUSY, replace(BUSY, momentum=0.0), replace(BUSY, centered=False)):
@@ -87,7 +87,7 @@ def test_every_position_of_a_switch_is_seen_in_the_step_or_in_the_state(name):
             bounds = envelope(values, FORMATS["float32"], hyper, dialect, t=3)
             results.append(tuple(sorted((role, float(b.lo[0]), float(b.hi[0])) for role, b in bounds.items())))
         seen.add(tuple(results))
-    assert len(seen) == len({each.value for each in row.positions} | set(row.asked))
+    assert len(seen) == len({each.value for each in row.positions} | set(row.questions))
 
 
 def test_every_dialect_is_spelled_in_toml_and_read_back():
@@ -182,7 +182,7 @@ def amsgrad(monkeypatch):
             Position(False, "the denominator is made of the last average"),
             Position(True, "the denominator is made of the largest average so far", filtered=False),
         ),
-        asked=(False, True),
+        questions=(False, True),
     )
     monkeypatch.setitem(switches._ROWS, "amsgrad", row)
     monkeypatch.setattr(switches, "SPECIFICATION", Wider("torch", SPECIFICATION.title))
