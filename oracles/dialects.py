@@ -16,7 +16,7 @@ __all__ = ["dialect_named", "dialects", "statement"]
 @cache
 def dialects() -> Mapping[str, Dialect]:
     """Every named dialect, by name."""
-    spoken = {dialect.name: dialect for each in frameworks() for dialect in each.dialects}
+    spoken = {dialect.name: dialect for framework in frameworks() for dialect in framework.dialects}
     return MappingProxyType({**DIALECTS, **spoken})
 
 

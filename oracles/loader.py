@@ -66,13 +66,13 @@ def check_name(name: str) -> None:
             "the part before the colon says where the class is",
             f"write path/to/file.py:{attribute or 'Class'} or package.module:{attribute or 'Class'}",
         )
-    families = {each.partition(":")[0] for each in registered_names()}
+    families = {registered.partition(":")[0] for registered in registered_names()}
     if place in families | {framework.name for framework in frameworks()} or not separator or not attribute:
         near = difflib.get_close_matches(name, registered_names(), n=1, cutoff=0.5)
         family = name.partition(":")[0]
         raise UnknownSubject(
             f"unknown subject {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-            "; ".join(str(each) for each in left_out() if each.name == family),
+            "; ".join(str(framework) for framework in left_out() if framework.name == family),
             "rmspec subjects lists the registered ones; your own is path/to/file.py:Class or package.module:Class",
         )
 
@@ -126,21 +126,21 @@ def _own(name: str, framework: str | None, device: str) -> Subject:
 
 
 def _framework(name: str, attribute: Any, override: str | None) -> Framework:
-    usable = {each.name: each for each in frameworks() if each.users}
+    usable = {framework.name: framework for framework in frameworks() if framework.users}
     if override is not None:
         return usable[choose("framework", override, usable)]
     origins = _origins(attribute)
-    claiming = [each for each in usable.values() if origins & set(each.prefixes)]
-    for each in claiming:
-        if not any(each.name in other.built_on for other in claiming):
-            return each
+    claiming = [framework for framework in usable.values() if origins & set(framework.prefixes)]
+    for framework in claiming:
+        if not any(framework.name in claimant.built_on for claimant in claiming):
+            return framework
     foreign = origins & {"paddle", "mindspore", "mlx", "chainer"}
     if foreign:
         raise Unsupported(
             f"{name} is built on {sorted(foreign)[0]}, which this version of rmspec cannot drive",
             hint="wrap it as process:COMMAND, or give it the torch.optim interface and --framework torch",
         )
-    return next(each for each in usable.values() if each.fallback)
+    return next(framework for framework in usable.values() if framework.fallback)
 
 
 def _origins(attribute: Any) -> set[str]:
@@ -169,17 +169,17 @@ def _function(framework: Framework, reference: str, name: str) -> Any:
 def _attribute(name: str) -> Any:
     place, _, path = name.rpartition(":")
     module = _file(place) if place.endswith(".py") else _import(place)
-    found: Any = module
+    value: Any = module
     for part in path.split("."):
-        if not hasattr(found, part):
-            names = [each for each in dir(found) if not each.startswith("_")]
+        if not hasattr(value, part):
+            names = [entry for entry in dir(value) if not entry.startswith("_")]
             near = difflib.get_close_matches(part, names, n=1)
             raise UnknownSubject(
                 f"{place} has no {path!r}" + (f"; did you mean {near[0]}?" if near else ""),
                 hint="name a class or a factory that the file defines",
             )
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def _import(place: str) -> ModuleType:
@@ -242,6 +242,6 @@ def _with_article(noun: str) -> str:
 
 def _nearest(place: str) -> str:
     folder = Path(place).parent
-    names = [each.name for each in folder.glob("*.py")] if folder.is_dir() else []
+    names = [path.name for path in folder.glob("*.py")] if folder.is_dir() else []
     near = difflib.get_close_matches(Path(place).name, names, n=1)
     return f"; did you mean {folder / near[0]}?" if near else ""

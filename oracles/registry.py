@@ -55,13 +55,13 @@ def left_out() -> tuple[LeftOut, ...]:
 
 def framework_named(name: str) -> Framework | None:
     """The framework of this name, ``None`` where there is none."""
-    return next((each for each in frameworks() if each.name == name), None)
+    return next((framework for framework in frameworks() if framework.name == name), None)
 
 
 @cache
 def registered_names() -> Mapping[str, Framework]:
     """Every registered name with its framework."""
-    return MappingProxyType({name: each for each in frameworks() for name in each.subjects})
+    return MappingProxyType({name: framework for framework in frameworks() for name in framework.subjects})
 
 
 # -- finding them
@@ -69,13 +69,15 @@ def registered_names() -> Mapping[str, Framework]:
 
 @cache
 def _discover() -> tuple[tuple[Framework, ...], tuple[LeftOut, ...]]:
-    accepted = sorted(_own(), key=lambda each: (each.order, each.name))
+    accepted = sorted(_own(), key=lambda framework: (framework.order, framework.name))
     refused: list[LeftOut] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.dist.name if each.dist else "")):
-        found = _import(entry)
-        reason = found if isinstance(found, str) else _objection(entry, found, accepted)
-        if isinstance(found, Framework) and not reason:
-            accepted.append(found)
+    for entry in sorted(
+        entry_points(group=GROUP), key=lambda point: (point.name, point.dist.name if point.dist else "")
+    ):
+        descriptor = _import(entry)
+        reason = descriptor if isinstance(descriptor, str) else _objection(entry, descriptor, accepted)
+        if isinstance(descriptor, Framework) and not reason:
+            accepted.append(descriptor)
         else:
             where = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a distribution without a name"
             refused.append(LeftOut(entry.name, where, reason))
@@ -92,35 +94,35 @@ def _own() -> Iterator[Framework]:
 def _import(entry: EntryPoint) -> Framework | str:
     """The descriptor that an entry point names, or why there is none."""
     try:
-        found = entry.load()
+        descriptor = entry.load()
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [""])[0]
         return f"{entry.value} cannot be imported: {type(error).__name__}: {reason}"
-    if not isinstance(found, Framework):
-        return f"{entry.value} is {type(found).__name__}, not a rmspec.oracles.Framework"
-    return found
+    if not isinstance(descriptor, Framework):
+        return f"{entry.value} is {type(descriptor).__name__}, not a rmspec.oracles.Framework"
+    return descriptor
 
 
-def _objection(entry: EntryPoint, new: Framework, others: list[Framework]) -> str:
+def _objection(entry: EntryPoint, new: Framework, accepted: list[Framework]) -> str:
     """Why a descriptor cannot stand beside the others; empty where it can."""
     if new.name != entry.name:
         return f"it is called {new.name!r}, so must its entry point be"
     try:
-        return _clash(new, others)
+        return _clash(new, accepted)
     except (AttributeError, TypeError) as error:
         return f"its descriptor is malformed: {error}"
 
 
-def _clash(new: Framework, others: list[Framework]) -> str:
-    if any(new.name == each.name for each in others):
+def _clash(new: Framework, accepted: list[Framework]) -> str:
+    if any(new.name == framework.name for framework in accepted):
         return f"there is a framework {new.name!r} already"
-    taken = {name for each in others for name in each.subjects}
+    names = {name for framework in accepted for name in framework.subjects}
     for name in new.subjects:
-        if name in taken:
+        if name in names:
             return f"there is a subject {name!r} already"
         if name.partition(":")[0] != new.name:
             return f"its subject {name!r} is not called {new.name} or {new.name}:PATH"
-    known = {**DIALECTS, **{dialect.name: dialect for each in others for dialect in each.dialects}}
+    known = {**DIALECTS, **{dialect.name: dialect for framework in accepted for dialect in framework.dialects}}
     for dialect in new.dialects:
         if dialect.name in known and known[dialect.name] != dialect:
             return f"there is a dialect {dialect.name!r} already, and it is another"

@@ -67,7 +67,7 @@ class Server:
                 return self._hello()
             case "start":
                 self.close()
-                params = tuple(_converter().structure(each, Param) for each in request["params"])
+                params = tuple(_converter().structure(param, Param) for param in request["params"])
                 self._session = self._loaded().session(params)
                 return {"reply": "started", "observation": _observation(self._session.observe())}
             case "perform":
@@ -76,8 +76,8 @@ class Server:
                 # A union of classes is what cattrs calls a type here, and no type to mypy.
                 call: Call = _converter().structure(request["call"], Call)  # type: ignore[arg-type]
                 outcome = self._session.perform(call)
-                seen = _observation(self._session.observe())
-                return {"reply": "performed", "outcome": _outcome(outcome), "observation": seen}
+                observation = _observation(self._session.observe())
+                return {"reply": "performed", "outcome": _outcome(outcome), "observation": observation}
             case "close":
                 self.close()
                 return {"reply": "closed"}
@@ -150,21 +150,21 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return data
 
 
-def _observation(seen: Observation) -> dict[str, Any]:
+def _observation(observation: Observation) -> dict[str, Any]:
     return {
-        "params": {name: _array(array) for name, array in seen.params.items()},
-        "grads": {name: None if array is None else _array(array) for name, array in seen.grads.items()},
+        "params": {name: _array(array) for name, array in observation.params.items()},
+        "grads": {name: None if array is None else _array(array) for name, array in observation.grads.items()},
         "groups": {
             name: None if groups is None else [_group(group) for group in groups]
-            for name, groups in seen.groups.items()
+            for name, groups in observation.groups.items()
         },
         "state": {
             optimizer: {name: _roles(roles) for name, roles in entries.items()}
-            for optimizer, entries in seen.state.items()
+            for optimizer, entries in observation.state.items()
         },
         "slots": {
             slot: {str(position): _roles(roles) for position, roles in entries.items()}
-            for slot, entries in seen.slots.items()
+            for slot, entries in observation.slots.items()
         },
     }
 
@@ -181,7 +181,7 @@ def _roles(roles: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 def _array(array: NDArray[Any]) -> dict[str, Any]:
     # State may be kept as integers or in a format that rmspec does not know; float64 shows its values.
     known = array if array.dtype in _DTYPES else array.astype(np.float64)
-    values = [hexadecimal(each) for each in as_reals(known).tolist()]
+    values = [hexadecimal(number) for number in as_reals(known).tolist()]
     return {"dtype": _DTYPES[known.dtype], "shape": list(known.shape), "values": values}
 
 
@@ -193,13 +193,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("subject", help="a name that rmspec check takes")
     parser.add_argument("--framework", help="overrides what is detected for a class of your own")
     parser.add_argument("--device", default="cpu", help="the device of the parameters (default: cpu)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # python -m puts the current directory in front, where a file of the user's would shadow what a framework imports.
     if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
         sys.path.append(sys.path.pop(0))
-    server = Server(lambda: load(given.subject, framework=given.framework, device=given.device))
+    server = Server(lambda: load(options.subject, framework=options.framework, device=options.device))
     with replies:
         serve(server, sys.stdin.buffer, replies)
 

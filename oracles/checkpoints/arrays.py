@@ -56,7 +56,7 @@ _SAFE_DTYPES = {
 def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, given: Given, *, where: str) -> Saved:
     """The saved optimizer in named arrays. Raises ``BadCheckpoint``."""
     roles = {theirs: role for role, theirs in dialect.constructor.state_names.items()}
-    found: dict[str, dict[str, Array]] = {}
+    by_param: dict[str, dict[str, Array]] = {}
     for name, values in arrays.items():
         param, dot, role = name.rpartition(".")
         if not dot or role not in roles:
@@ -65,17 +65,21 @@ def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, g
                 f"the arrays of {dialect.name} are called PARAMETER.ROLE, and the roles are {', '.join(roles)}",
                 "name the dialect that the file is of with --from, or rename the arrays",
             )
-        found.setdefault(param, {})[roles[role]] = _signed(values, roles[role], dialect)
+        by_param.setdefault(param, {})[roles[role]] = _signed(values, roles[role], dialect)
     if metadata is None:
         new, hyper = resolve_options(dialect, {}, given, where=where)
         return Saved(
-            (SavedGroup(new, hyper, tuple(SavedParam(name, found[name], given.steps) for name in _ordered(found))),)
+            (
+                SavedGroup(
+                    new, hyper, tuple(SavedParam(name, by_param[name], given.steps) for name in _ordered(by_param))
+                ),
+            )
         )
-    return _described(found, metadata_of(metadata, dialect, where), dialect, given, where)
+    return _described(by_param, metadata_of(metadata, dialect, where), dialect, given, where)
 
 
 def _described(
-    found: dict[str, dict[str, Array]], table: dict[str, Any], dialect: Dialect, given: Given, where: str
+    by_param: dict[str, dict[str, Array]], table: dict[str, Any], dialect: Dialect, given: Given, where: str
 ) -> Saved:
     groups = []
     named: list[str] = []
@@ -86,18 +90,18 @@ def _described(
             raise BadCheckpoint(f"{where} counts the steps of {len(steps)} parameters, and has {len(entry['params'])}")
         named += entry["params"]
         params = tuple(
-            SavedParam(name, found.get(name, {}), given.steps if count is None else count)
+            SavedParam(name, by_param.get(name, {}), given.steps if count is None else count)
             for name, count in zip(entry["params"], steps, strict=True)
         )
         groups.append(SavedGroup(new, hyper, params, entry.get("lr_changed", "")))
-    if len(set(named)) != len(named) or set(found) - set(named):
+    if len(set(named)) != len(named) or set(by_param) - set(named):
         raise BadCheckpoint(
-            f"{where} describes the parameters {', '.join(named)}, and has arrays of {', '.join(found)}",
+            f"{where} describes the parameters {', '.join(named)}, and has arrays of {', '.join(by_param)}",
             "each parameter belongs to one group",
             "save the file again",
         )
-    if table["complete"] and set(named) - set(found):
-        missing = sorted(set(named) - set(found))[0]
+    if table["complete"] and set(named) - set(by_param):
+        missing = sorted(set(named) - set(by_param))[0]
         raise BadCheckpoint(
             f"{where} has no arrays of parameter {missing}", "it describes one", "the file is damaged: save it again"
         )
@@ -214,9 +218,9 @@ def _signed(values: Array, role: str, dialect: Dialect) -> Array:
 
 def options_of(dialect: Dialect, hyper: Hyperparameters) -> dict[str, Any]:
     """The options under the constructor's own names, switches among them."""
-    made = dialect.constructor
-    options: dict[str, Any] = {theirs: hyper.option(name) for name, theirs in made.names.items()}
-    for theirs, name in made.switches.items():
+    constructor = dialect.constructor
+    options: dict[str, Any] = {theirs: hyper.option(name) for name, theirs in constructor.names.items()}
+    for theirs, name in constructor.switches.items():
         options[theirs] = SWITCHES[name].keyword_value(getattr(dialect, name))
     return options
 
@@ -247,7 +251,7 @@ def safetensors_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
             )
     return bytes(
         save(
-            {name: np.ascontiguousarray(each).reshape(each.shape) for name, each in arrays.items()},
+            {name: np.ascontiguousarray(values).reshape(values.shape) for name, values in arrays.items()},
             metadata={"rmspec": description(saved)},
         )
     )

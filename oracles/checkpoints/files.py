@@ -27,7 +27,7 @@ _ARRAYS = (".npz", ".safetensors")
 def check_ending(path: str, dialect: Dialect, *, writes: bool) -> str:
     """The ending of a file name that this dialect can have. Raises ``BadCheckpoint``."""
     ending = Path(path).suffix.lower()
-    own = [each for layout in _layouts(dialect) for each in (layout.writes if writes else layout.reads)]
+    own = [suffix for layout in _layouts(dialect) for suffix in (layout.writes if writes else layout.reads)]
     usual = list(dict.fromkeys([*own, *_ARRAYS]))
     if ending not in usual:
         raise BadCheckpoint(
@@ -84,7 +84,7 @@ def checkpoint_bytes(path: str, saved: Saved) -> bytes:
             f"{dialect.name} has state for every parameter, and the shape of this one is not in the file",
             "make one step with a gradient for every parameter, and save again",
         )
-    layout = next((each for each in _layouts(dialect) if ending in each.writes), None)
+    layout = next((candidate for candidate in _layouts(dialect) if ending in candidate.writes), None)
     if layout is not None:
         _require(layout)
         content: bytes = import_reference(layout.writer)(saved, ending)
@@ -101,7 +101,7 @@ def loading(path: str, dialect: Dialect) -> str:
     The optimizer is called ``optimizer`` and the model ``model``; what reads the file is imported, the framework is not.
     """
     ending = check_ending(path, dialect, writes=True)
-    layout = next((each for each in _layouts(dialect) if ending in each.loading), None)
+    layout = next((candidate for candidate in _layouts(dialect) if ending in candidate.loading), None)
     if layout is not None:
         return layout.loading[ending].format(path=repr(path))
     names = ", ".join(f"PARAMETER.{name}" for name in dialect.constructor.state_names.values())
@@ -111,9 +111,11 @@ def loading(path: str, dialect: Dialect) -> str:
 
 def _read(file: Path, ending: str, dialect: Dialect, given: Given) -> Saved:
     where = str(file)
-    layouts = [each for each in _layouts(dialect) if ending in each.reads]
-    if given.key is not None and not any(each.keyed for each in layouts):
-        keyed = [name for framework in frameworks() for each in framework.layouts if each.keyed for name in each.reads]
+    layouts = [candidate for candidate in _layouts(dialect) if ending in candidate.reads]
+    if given.key is not None and not any(candidate.keyed for candidate in layouts):
+        keyed = [
+            name for framework in frameworks() for layout in framework.layouts if layout.keyed for name in layout.reads
+        ]
         raise BadCheckpoint(
             f"{where} has no keys", f"--key is for files that end in {', '.join(keyed)}", "leave it out"
         )

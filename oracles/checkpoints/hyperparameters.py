@@ -54,11 +54,11 @@ def resolve_options(
     values: dict[str, Value] = {}
     missing = []
     for option in OPTIONS:
-        said, default = given.options.get(option), getattr(dialect.defaults, option)
+        user_value, default = given.options.get(option), getattr(dialect.defaults, option)
         if option in stored:
-            values[option] = _agreed(dialect, option, stored[option], said, where)
-        elif said is not None:
-            values[option] = said
+            values[option] = _agreed(dialect, option, stored[option], user_value, where)
+        elif user_value is not None:
+            values[option] = user_value
         elif option not in dialect.constructor.names:
             values[option] = 0.0
         elif default is not None and (given.constructs or (given.defaults and option != "lr")):
@@ -90,21 +90,21 @@ def resolve_options(
 
 def options_in(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
     """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value that it does not take."""
-    made = dialect.constructor
-    ours = {**{theirs: name for name, theirs in made.names.items()}, **made.switches}
-    found: dict[str, Value] = {}
+    constructor = dialect.constructor
+    ours = {**{theirs: name for name, theirs in constructor.names.items()}, **constructor.switches}
+    values: dict[str, Value] = {}
     for name, value in table.items():
         if name not in ours:
-            others = [each.constructor for each in dialects().values()]
-            elsewhere = any(name in (*each.names.values(), *each.switches) for each in others)
+            constructors = [variant.constructor for variant in dialects().values()]
+            elsewhere = any(name in (*peer.names.values(), *peer.switches) for peer in constructors)
             raise BadCheckpoint(
                 f"{where} has the option {name!r}",
-                f"{made.path} takes {', '.join(ours)}",
+                f"{constructor.path} takes {', '.join(ours)}",
                 "name the dialect that the file is of with --from"
                 if elsewhere
                 else "no dialect has it: translate the state of an RMSprop that goes without",
             )
-        if value is None and name in made.unset:
+        if value is None and name in constructor.unset:
             value = 0.0
         if not isinstance(value, int | float):
             raise BadCheckpoint(
@@ -113,15 +113,15 @@ def options_in(dialect: Dialect, table: Mapping[str, object], *, where: str) -> 
                 "a schedule has to be given as the number in use now",
             )
         switch = SWITCHES.get(ours[name])
-        found[ours[name]] = switch.position_of(value) if switch else value  # type: ignore[assignment]
-    return found
+        values[ours[name]] = switch.position_of(value) if switch else value  # type: ignore[assignment]
+    return values
 
 
-def _agreed(dialect: Dialect, option: str, stored: Value, said: Value | None, where: str) -> Value:
-    if said is None or said == stored or (option == "lr" and float(np.float32(said)) == stored):
+def _agreed(dialect: Dialect, option: str, stored: Value, user_value: Value | None, where: str) -> Value:
+    if user_value is None or user_value == stored or (option == "lr" and float(np.float32(user_value)) == stored):
         return stored
     raise BadCheckpoint(
-        f"{where} says {option} {stored!r}, and you say {said!r}",
+        f"{where} says {option} {stored!r}, and you say {user_value!r}",
         "the state was made with the one that is saved",
         f"leave {option_flag(dialect, option)} out, and change it after the translation",
     )
@@ -129,7 +129,7 @@ def _agreed(dialect: Dialect, option: str, stored: Value, said: Value | None, wh
 
 def _switches(dialect: Dialect, stored: Mapping[str, Value], given: Given, where: str) -> dict[str, Value]:
     allowed = dialect.constructor.switches.values()
-    found = {name: stored[name] for name in allowed if name in stored}
+    values = {name: stored[name] for name in allowed if name in stored}
     for name, value in given.switches.items():
         if name not in allowed and getattr(dialect, name) != value:
             raise BadCheckpoint(
@@ -137,7 +137,7 @@ def _switches(dialect: Dialect, stored: Mapping[str, Value], given: Given, where
                 "its constructor does not take it",
                 f"leave it out; {dialect.name} takes {', '.join(dialect.constructor.names.values())}",
             )
-        if name in found and found[name] != value:
-            raise BadCheckpoint(f"{where} says {name} {found[name]!r}, and you say {value!r}", hint="leave it out")
-        found[name] = value
-    return found
+        if name in values and values[name] != value:
+            raise BadCheckpoint(f"{where} says {name} {values[name]!r}, and you say {value!r}", hint="leave it out")
+        values[name] = value
+    return values

@@ -143,33 +143,35 @@ def keras_h5(
 
 
 def _variables(h5py: Any, opened: Any, where: str) -> list[Array]:
-    found: list[Any]
+    datasets: list[Any]
     if "optimizer_weights" in opened and "weight_names" in opened["optimizer_weights"].attrs:
         group = opened["optimizer_weights"]
-        found = [group.get(name) for name in group.attrs["weight_names"]]
+        datasets = [group.get(name) for name in group.attrs["weight_names"]]
     else:
         group = opened.get("optimizer/vars", {})
-        found = [group.get(str(index)) for index in range(len(group))]
-    if not found or any(not isinstance(each, h5py.Dataset) or each.dtype.kind not in "iufc" for each in found):
+        datasets = [group.get(str(index)) for index in range(len(group))]
+    if not datasets or any(
+        not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iufc" for dataset in datasets
+    ):
         raise BadCheckpoint(
             f"{where} has no variables of an optimizer",
             "they are in optimizer/vars, or in optimizer_weights",
             "save the model after it was compiled and trained",
         )
-    return [np.asarray(each[()]) for each in found]
+    return [np.asarray(dataset[()]) for dataset in datasets]
 
 
 def _optimizer(table: object, key: str, where: str) -> Mapping[str, Any] | None:
-    found = table.get(key) if isinstance(table, Mapping) else None
-    if not isinstance(found, Mapping) or not isinstance(found.get("config"), Mapping):
+    entry = table.get(key) if isinstance(table, Mapping) else None
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("config"), Mapping):
         return None
-    if found.get("class_name") != "RMSprop":
+    if entry.get("class_name") != "RMSprop":
         raise BadCheckpoint(
-            f"{where} has the optimizer {found.get('class_name')}",
+            f"{where} has the optimizer {entry.get('class_name')}",
             "its variables mean something else",
             "translate the state of keras.optimizers.RMSprop",
         )
-    config: Mapping[str, Any] = found["config"]
+    config: Mapping[str, Any] = entry["config"]
     return config
 
 

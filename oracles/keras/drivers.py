@@ -67,19 +67,19 @@ class Keras3:
 
     def state(self) -> Sequence[Mapping[str, Array]]:
         """What is there of the state of each variable, by role."""
-        found: list[dict[str, Array]] = [{} for _ in self._variables]
-        for role, held in self._held().items():
-            for position, each in enumerate(held):
-                found[position][role] = self._array(each)
-        return found
+        states: list[dict[str, Array]] = [{} for _ in self._variables]
+        for role, variables in self._variables_by_role().items():
+            for position, variable in enumerate(variables):
+                states[position][role] = self._array(variable)
+        return states
 
-    def _held(self) -> Mapping[str, Sequence[Any]]:
+    def _variables_by_role(self) -> Mapping[str, Sequence[Any]]:
         """The variables of each role that is there, in the order of the parameters: by attribute, or else by name."""
-        found: dict[str, Sequence[Any]] = {}
+        by_role: dict[str, Sequence[Any]] = {}
         for role, name in self.names.items():
-            held = getattr(self.optimizer, name) if name.startswith("_") else _ending(self.optimizer, name)
-            found[role] = list(held)[: len(self._variables)]
-        return found
+            variables = getattr(self.optimizer, name) if name.startswith("_") else _ending(self.optimizer, name)
+            by_role[role] = list(variables)[: len(self._variables)]
+        return by_role
 
     def save(self, via: Via) -> Any:
         """The state, by the means that Keras has for it."""
@@ -98,9 +98,9 @@ class Keras3:
         store = dict(_opened(saved))
         if edit.edit == "shorten":
             # The last variable's entries: one in every so many of those behind the counter and the learning rate.
-            each = len(self._variables)
-            kept = [str(index) for index in range(len(store)) if index < 2 or (index - 2) % each != each - 1]
-            return {str(position): store[key] for position, key in enumerate(kept)}
+            count = len(self._variables)
+            keys = [str(index) for index in range(len(store)) if index < 2 or (index - 2) % count != count - 1]
+            return {str(position): store[key] for position, key in enumerate(keys)}
         position = 2 + edit.index % len(self._variables)
         flat = np.asarray(store[str(position)]).reshape(-1)
         store[str(position)] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
@@ -130,15 +130,15 @@ class Legacy:
         """What is there of the state of each variable, by role."""
         from rmspec.oracles.tensorflow.subject import copied
 
-        found: list[dict[str, Array]] = []
+        states: list[dict[str, Array]] = []
         for variable in self._variables:
             slots: dict[str, Array] = {}
             for role, name in LEGACY_SLOTS.items():
                 # A slot that is not there yet is a KeyError.
                 with contextlib.suppress(KeyError):
                     slots[role] = copied(self.optimizer.get_slot(variable, name))
-            found.append(slots)
-        return found
+            states.append(slots)
+        return states
 
     def save(self, via: Via) -> Any:
         """The state, by the means that Keras has for it."""
@@ -165,26 +165,26 @@ def reader() -> Callable[[Any], Array]:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return lambda held: np.array(keras.ops.convert_to_numpy(held))
+        return lambda source: np.array(keras.ops.convert_to_numpy(source))
     from rmspec.oracles.tensorflow.subject import copied
 
     # Keras itself cannot copy a scalar in bfloat16 out of TensorFlow.
-    return lambda held: copied(held.value if isinstance(held, keras.Variable) else held)
+    return lambda source: copied(source.value if isinstance(source, keras.Variable) else source)
 
 
 def _names(optimizer: Any, count: int) -> dict[str, str]:
     """What holds each role that a built optimizer keeps: an attribute, or variables whose names end so."""
-    found: dict[str, str] = {}
+    holders: dict[str, str] = {}
     for role, (attribute, ending) in VARIABLES.items():
         if getattr(optimizer, attribute, None):
-            found[role] = attribute
+            holders[role] = attribute
         elif len(_ending(optimizer, ending)) == count:
-            found[role] = ending
-    return found
+            holders[role] = ending
+    return holders
 
 
 def _ending(optimizer: Any, name: str) -> list[Any]:
-    return [each for each in optimizer.variables if str(each.name).endswith(f"_{name}")]
+    return [variable for variable in optimizer.variables if str(variable.name).endswith(f"_{name}")]
 
 
 def _filed(save: Callable[[Any], None]) -> bytes:

@@ -77,12 +77,12 @@ def _keras_style(deviation: Counterexample) -> Style:
 
     def edit(script: Script, call: EditState) -> list[str]:
         owner = next(
-            each.optimizer for each in script.program.calls if isinstance(each, Save) and each.slot == call.slot
+            saving.optimizer for saving in script.program.calls if isinstance(saving, Save) and saving.slot == call.slot
         )
         count = len(script.members[owner])
         if call.edit == "shorten":
-            kept = f"[v for i, v in enumerate({call.slot}.values()) if i < 2 or (i - 2) % {count} != {count - 1}]"
-            return [f"{call.slot} = {{str(i): v for i, v in enumerate({kept})}}"]
+            entries = f"[v for i, v in enumerate({call.slot}.values()) if i < 2 or (i - 2) % {count} != {count - 1}]"
+            return [f"{call.slot} = {{str(i): v for i, v in enumerate({entries})}}"]
         key = 2 + call.index % count
         return [f'{call.slot}["{key}"] = {call.slot}["{key}"].reshape(-1).repeat(2)']
 
@@ -90,9 +90,9 @@ def _keras_style(deviation: Counterexample) -> Style:
         role = script.deviation.role
         position = script.members[optimizer].index(param) if optimizer in script.members else 0
         name = script.deviation.state_name
-        kept = f"{optimizer}.{name}" if name.startswith("_") else _named(optimizer, name)
-        held = param if role in ("param", "grad") else f"{kept}[{position}]"
-        return f'keras.ops.convert_to_numpy({held}).astype("float64").reshape(-1)'
+        place = f"{optimizer}.{name}" if name.startswith("_") else _named(optimizer, name)
+        source = param if role in ("param", "grad") else f"{place}[{position}]"
+        return f'keras.ops.convert_to_numpy({source}).astype("float64").reshape(-1)'
 
     return Style([*imports, *head], variable, dense, create, step, change, read, save, load, edit, sparse)
 

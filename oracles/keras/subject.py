@@ -75,9 +75,9 @@ class _Variables:
 
         return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
 
-    def read(self, held: Any) -> Array:
+    def read(self, value: Any) -> Array:
         """The values, with those of a row that is named twice added up."""
-        return self._array(held)
+        return self._array(value)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         """An optimizer that is built for these variables."""
@@ -103,10 +103,10 @@ class KerasSubject(AppliedSubject):
 
         backend = keras.backend.backend()
         module = importlib.import_module(_REQUIRES[backend])
-        found = {"keras": keras.__version__, backend: str(module.__version__), "python": platform.python_version()}
+        versions = {"keras": keras.__version__, backend: str(module.__version__), "python": platform.python_version()}
         if "tf_keras" in sys.modules:
-            found["tf_keras"] = str(sys.modules["tf_keras"].__version__)
-        return found
+            versions["tf_keras"] = str(sys.modules["tf_keras"].__version__)
+        return versions
 
 
 class KerasProcess(ProcessSubject):
@@ -159,14 +159,14 @@ def _backend_is(backend: str) -> bool:
     Keras reads the environment once, when it is imported: it is as it was afterwards.
     """
     if "keras" not in sys.modules:
-        asked = os.environ.get("KERAS_BACKEND")
-        if asked is None and backend == "tensorflow":
+        configured = os.environ.get("KERAS_BACKEND")
+        if configured is None and backend == "tensorflow":
             os.environ["KERAS_BACKEND"] = backend
             try:
                 importlib.import_module("keras")
             finally:
                 del os.environ["KERAS_BACKEND"]
-        elif asked != backend:
+        elif configured != backend:
             return False
     import keras
 
@@ -198,7 +198,7 @@ def _keras3(
     formats = ("float32", "float16", "bfloat16") if backend == "jax" else ("float32", "float64", "float16", "bfloat16")
     return KerasSubject(
         name,
-        _Variables(lambda variables, given: Keras3(factory, variables, given, function=function)),
+        _Variables(lambda variables, settings: Keras3(factory, variables, settings, function=function)),
         Capabilities(
             formats=formats,
             options=options,
@@ -228,7 +228,7 @@ def _legacy(name: str) -> KerasSubject:
     lacks = {"weight_decay": "its constructor takes no weight_decay", "file": "it is saved with its model"}
     return KerasSubject(
         name,
-        LegacyPlace(lambda variables, given: Legacy(legacy, variables, given)),
+        LegacyPlace(lambda variables, settings: Legacy(legacy, variables, settings)),
         Capabilities(
             formats=("float32", "float64", "float16", "bfloat16"),
             options=options,
@@ -267,19 +267,21 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
             f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in probe.items()) or 'nothing'}",
             "it must be callable like keras.optimizers.RMSprop(learning_rate=..., rho=..., epsilon=...)",
         )
-    kept = {"momentum": 0.5, "centered": True}
-    full = {**probe, **{option: value for option, value in kept.items() if option in options}}
-    shown: list[dict[str, str]] = []
+    state_options = {"momentum": 0.5, "centered": True}
+    full = {**probe, **{option: value for option, value in state_options.items() if option in options}}
+    holders: list[dict[str, str]] = []
     # An option that it refuses is found out in the check.
     with names_counted_in(defaultdict(int)):
-        performed(lambda: shown.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
+        performed(lambda: holders.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
     baselines = (baseline,) if inspect.isclass(factory) else ()
-    return _keras3(name, factory, baselines=baselines, names=shown[0] if shown else None)
+    return _keras3(name, factory, baselines=baselines, names=holders[0] if holders else None)
 
 
 def _options(factory: Callable[..., Any]) -> frozenset[str]:
     parameters = inspect.signature(factory).parameters
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()) and not inspect.isclass(factory):
+    if any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    ) and not inspect.isclass(factory):
         return frozenset(NAMES)
     named = set(parameters)
     if inspect.isclass(factory):
@@ -287,7 +289,7 @@ def _options(factory: Callable[..., Any]) -> frozenset[str]:
         for base in inspect.getmro(factory):
             own = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
             named |= set(own)
-            if own and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in own.values()):
+            if own and not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in own.values()):
                 break
             if base.__module__.startswith("keras.") and own:
                 break

@@ -84,8 +84,8 @@ class ReferenceSession:
 
     def __init__(self, params: tuple[Param, ...], dialect: Dialect) -> None:
         self._dialect = dialect
-        self._params = {each.name: Parameter(elements(each.values, each.dtype, each.shape)) for each in params}
-        self._declared = {each.name: each for each in params}
+        self._params = {param.name: Parameter(elements(param.values, param.dtype, param.shape)) for param in params}
+        self._declared = {param.name: param for param in params}
         self._names = {id(parameter): name for name, parameter in self._params.items()}
         self._optimizers: dict[str, RMSprop] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
@@ -96,9 +96,9 @@ class ReferenceSession:
             return self._step_closure(call)
         if isinstance(call, AddParamGroup):
             group = self._group(call.group, call.form)
-            kept = dict(group)
+            entry = dict(group)
             outcome = _outcome(lambda: self._optimizers[call.optimizer].add_param_group(group))
-            return Outcome(outcome.raised, caller_dict_changed=group != kept)
+            return Outcome(outcome.raised, caller_dict_changed=group != entry)
         return _outcome(lambda: self._perform(call))
 
     def _perform(self, call: Call) -> None:

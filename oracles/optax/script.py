@@ -39,13 +39,16 @@ def _style(deviation: Counterexample) -> Style:
         values = dense(param, listed(param.values, param.shape), param.shape)
         return [f"{param.name}, {param.name}_grad = {values}, None"]
 
-    def made(options: dict[str, OptionValue]) -> str:
-        kept = {name: value for name, value in options.items() if name != "momentum" or plain_number(value)}
-        return f"{factory}({keywords(kept, _CONSTRUCTOR.names)})"
+    def transformation(options: dict[str, OptionValue]) -> str:
+        used = {name: value for name, value in options.items() if name != "momentum" or plain_number(value)}
+        return f"{factory}({keywords(used, _CONSTRUCTOR.names)})"
 
     def create(script: Script, call: Create) -> list[str]:
         states = ", ".join(f'"{name}": {call.optimizer}.init({name})' for name in script.members[call.optimizer])
-        return [f"{call.optimizer} = {made(script.options[call.optimizer])}", f"{call.optimizer}_state = {{{states}}}"]
+        return [
+            f"{call.optimizer} = {transformation(script.options[call.optimizer])}",
+            f"{call.optimizer}_state = {{{states}}}",
+        ]
 
     def step(script: Script, optimizer: str) -> list[str]:
         lines = []
@@ -60,7 +63,7 @@ def _style(deviation: Counterexample) -> Style:
 
     def change(script: Script, call: SetOption) -> list[str]:
         script.options[call.optimizer].update(call.options)
-        return [f"{call.optimizer} = {made(script.options[call.optimizer])}"]
+        return [f"{call.optimizer} = {transformation(script.options[call.optimizer])}"]
 
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
@@ -70,7 +73,7 @@ def _style(deviation: Counterexample) -> Style:
         name = script.deviation.state_name
         # An array may have a method of that name as well.
         lines = f'lambda s: hasattr(s, "_fields") and "{name}" in s._fields'
-        found = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf={lines})'
-        return f'{sign}{found} if hasattr(s, "_fields")][0].{name}.reshape(-1)'
+        holders = f'[s for s in jax.tree.leaves({optimizer}_state["{param}"], is_leaf={lines})'
+        return f'{sign}{holders} if hasattr(s, "_fields")][0].{name}.reshape(-1)'
 
     return Style([*imports, *head], variable, dense, create, step, change, read)

@@ -52,7 +52,7 @@ _LACKS = {
 }
 
 
-class _Held:
+class _Parameter:
     """A parameter: an array that is replaced by each step."""
 
     def __init__(self, values: Array) -> None:
@@ -67,15 +67,15 @@ class _Place(Place):
 
     def variable(self, name: str, values: Array) -> Any:
         """A parameter."""
-        return _Held(values)
+        return _Parameter(values)
 
     def dense(self, values: Array) -> Any:
         """An array."""
         return jax.numpy.asarray(values)
 
-    def read(self, held: Any) -> Array:
+    def read(self, value: Any) -> Array:
         """The values."""
-        return np.array(held.array if isinstance(held, _Held) else held)
+        return np.array(value.array if isinstance(value, _Parameter) else value)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         """A transformation over these parameters."""
@@ -92,20 +92,20 @@ class _Transformation(Driven):
         self._variables = variables
         self._options = dict(options)
         self._made = self._make()
-        self._states = [self._made.init(held.array) for held in variables]
+        self._states = [self._made.init(parameter.array) for parameter in variables]
 
     def _make(self) -> Any:
-        given: dict[str, Any] = {NAMES[name]: value for name, value in self._options.items()}
+        keywords: dict[str, Any] = {NAMES[name]: value for name, value in self._options.items()}
         # Its own way to say that there is none: a buffer that is not kept.
         if not self._options.get("momentum", 1.0):
-            del given["momentum"]
-        return self._factory(**given)
+            del keywords["momentum"]
+        return self._factory(**keywords)
 
     def step(self, gradients: Sequence[Any]) -> None:
-        for index, (held, grad) in enumerate(zip(self._variables, gradients, strict=True)):
+        for index, (parameter, grad) in enumerate(zip(self._variables, gradients, strict=True)):
             if grad is not None:
-                updates, self._states[index] = self._made.update(grad, self._states[index], held.array)
-                held.array = optax.apply_updates(held.array, updates)
+                updates, self._states[index] = self._made.update(grad, self._states[index], parameter.array)
+                parameter.array = optax.apply_updates(parameter.array, updates)
 
     def change(self, option: str, value: float | bool) -> None:
         self._options[option] = value
@@ -117,16 +117,16 @@ class _Transformation(Driven):
 
 def _roles(state: Any) -> dict[str, Array]:
     """The roles in a state: the fields of the named tuples that a chain nests."""
-    found: dict[str, Array] = {}
+    roles: dict[str, Array] = {}
     if isinstance(state, tuple):
         for role, name in _CONSTRUCTOR.state_names.items():
             value = getattr(state, name, None)
             if isinstance(value, jax.Array):
                 # The trace adds up what is added to the parameter: the buffer of the page with the other sign.
-                found[role] = -np.array(value) if role in _CONSTRUCTOR.negated else np.array(value)
+                roles[role] = -np.array(value) if role in _CONSTRUCTOR.negated else np.array(value)
         for part in state:
-            found = {**_roles(part), **found}
-    return found
+            roles = {**_roles(part), **roles}
+    return roles
 
 
 class OptaxSubject(AppliedSubject):
@@ -143,7 +143,7 @@ class OptaxSubject(AppliedSubject):
         roles: frozenset[str] = frozenset(STATE_ROLES),
     ) -> None:
         parameters = inspect.signature(factory).parameters
-        anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+        anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
         options = frozenset(option for option, key in NAMES.items() if anything or key in parameters)
         lacks = {option: f"it takes no {option}" for option in ("momentum", "centered") if option not in options}
         required = {
@@ -205,28 +205,32 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
         raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
     subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,))
     options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
-    made: list[Any] = []
+    products: list[Any] = []
     with double_precision():
-        outcome = performed(lambda: made.append(factory(**{NAMES[key]: value for key, value in options.items()})))
+        outcome = performed(lambda: products.append(factory(**{NAMES[key]: value for key, value in options.items()})))
     if outcome.raised:
         raise CannotStart(
             f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
             f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in options.items()) or 'nothing'}",
             "it must be callable like optax.rmsprop(learning_rate=..., decay=..., eps=...)",
         )
-    if not all(callable(getattr(made[0], method, None)) for method in ("init", "update")):
+    if not all(callable(getattr(products[0], method, None)) for method in ("init", "update")):
         raise NotAnOptimizer(
             f"{name} is not an optimizer: what it returns has no init and update",
             hint="name a factory that is called like optax.rmsprop",
         )
-    kept = {"momentum": 0.5, "centered": True}
-    full = {**options, **{key: value for key, value in kept.items() if key in subject.capabilities().options}}
-    shown: list[Mapping[str, Array]] = []
+    state_options = {"momentum": 0.5, "centered": True}
+    full = {**options, **{key: value for key, value in state_options.items() if key in subject.capabilities().options}}
+    role_tables: list[Mapping[str, Array]] = []
     # An option that it refuses is found out in the check.
     with double_precision():
         performed(
-            lambda: shown.append(
+            lambda: role_tables.append(
                 _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
             )
         )
-    return OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), roles=frozenset(shown[0])) if shown else subject
+    return (
+        OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), roles=frozenset(role_tables[0]))
+        if role_tables
+        else subject
+    )

@@ -235,9 +235,9 @@ class Program:
 
     def param(self, name: str) -> Param:
         """The declaration of a parameter. Raises ``KeyError`` for one that is not declared."""
-        for each in self.params:
-            if each.name == name:
-                return each
+        for declared in self.params:
+            if declared.name == name:
+                return declared
         raise KeyError(name)
 
 
@@ -319,8 +319,8 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
         worst = errors[0]
         while worst.context:
             # Of the forms of a call the one whose name it bears, if there is one.
-            others = {error.schema_path[0] for error in worst.context if list(error.path) == ["op"]}
-            meant = [error for error in worst.context if error.schema_path[0] not in others]
+            wrong_ops = {error.schema_path[0] for error in worst.context if list(error.path) == ["op"]}
+            meant = [error for error in worst.context if error.schema_path[0] not in wrong_ops]
             worst = max(meant or worst.context, key=lambda error: len(error.absolute_path))
         place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
         raise MalformedProgram(

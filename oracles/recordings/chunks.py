@@ -104,14 +104,14 @@ class Chunk:
         """The number of its last step; 0 where it has none."""
         return int(self._rows[-1]["step"]) if self._rows else 0
 
-    def add(self, step: RecordedStep, kept: frozenset[tuple[int, str]]) -> None:
+    def add(self, step: RecordedStep, unchanged: frozenset[tuple[int, str]]) -> None:
         """Take a step; of ``kept`` the values before it are those after the last one, and are not written again."""
         layout: dict[str, list[tuple[int, str, str, int]]] = {}
         streams: dict[str, list[NDArray[Any]]] = {}
         for phase, values in (("before", step.before), ("after", step.after)):
             for param, arrays in values.items():
                 for key, array in arrays.items():
-                    if phase == "before" and (param, key) in kept:
+                    if phase == "before" and (param, key) in unchanged:
                         layout.setdefault("kept", []).append((param, phase, key, 0))
                         continue
                     name = _name(array.dtype)
@@ -124,8 +124,8 @@ class Chunk:
                 "crc32": _checksum((name, flat.view(np.uint8)) for name, flat in numbers.items()),
                 "layout": self._intern("layout", layout),
                 "members": self._intern("members", [group.params for group in step.groups]),
-                "options": self._intern("options", [_written(group.options) for group in step.groups]),
-                "attributes": self._intern("attributes", _written(step.attributes)),
+                "options": self._intern("options", [_scalars_as_json(group.options) for group in step.groups]),
+                "attributes": self._intern("attributes", _scalars_as_json(step.attributes)),
                 "events": list(step.events),
                 "skipped": sorted(step.skipped),
             }
@@ -137,17 +137,17 @@ class Chunk:
 
     def _intern(self, table: str, value: object) -> int:
         text = json.dumps(value)
-        held = self._tables[table]
-        if text not in held:
-            held[text] = len(held)
+        rows = self._tables[table]
+        if text not in rows:
+            rows[text] = len(rows)
             self.size += len(text)
-        return held[text]
+        return rows[text]
 
     def serialized(self) -> bytes:
         """The chunk as a safetensors file; its metadata say which number is which."""
         from safetensors.numpy import save
 
-        tables = {name: [json.loads(text) for text in held] for name, held in self._tables.items()}
+        tables = {name: [json.loads(text) for text in rows] for name, rows in self._tables.items()}
         text = json.dumps({"rows": self._rows, "tables": tables})
         return save(self._arrays, {"schema": SCHEMA, "steps": text, "crc32": str(zlib.crc32(text.encode()))})
 
@@ -159,10 +159,10 @@ def _name(dtype: np.dtype[Any]) -> str:
 
 def _checksum(numbers: Iterable[tuple[str, Any]]) -> int:
     """The CRC-32 of a step's numbers: of each array in its order, the name of its format and its bytes."""
-    found = 0
+    checksum = 0
     for name, data in numbers:
-        found = zlib.crc32(data, zlib.crc32(name.encode(), found))
-    return found
+        checksum = zlib.crc32(data, zlib.crc32(name.encode(), checksum))
+    return checksum
 
 
 def chunk_name(number: int) -> str:
@@ -218,15 +218,15 @@ def read_chunk(path: Path, params: int) -> ChunkRead:
         text = header["__metadata__"]["steps"]
         if int(header["__metadata__"].get("crc32", zlib.crc32(text.encode()))) != zlib.crc32(text.encode()):
             raise _damaged(path, "the table of its steps")
-        told = json.loads(text)
+        index = json.loads(text)
         body = memoryview(data)[8 + _length(data) :]
         steps: list[RecordedStep] = []
-        for row in told["rows"]:
-            if any(end > len(body) for _, _, end in _arrays(row, told["tables"], header)):
-                return ChunkRead(tuple(steps), cut_off=True, last=told["rows"][-1]["step"])
-            if not _sound(row, told["tables"], header, body):
+        for row in index["rows"]:
+            if any(end > len(body) for _, _, end in _arrays(row, index["tables"], header)):
+                return ChunkRead(tuple(steps), cut_off=True, last=index["rows"][-1]["step"])
+            if not _sound(row, index["tables"], header, body):
                 raise _damaged(path, f"what it holds of step {row['step']}")
-            step = _read_row(row, told["tables"], header, body, steps[-1] if steps else None)
+            step = _read_row(row, index["tables"], header, body, steps[-1] if steps else None)
             if any(index >= params for group in step.groups for index in group.params):
                 raise ValueError(f"step {step.number} names a parameter that the index does not have")
             steps.append(step)
@@ -239,9 +239,9 @@ def read_chunk(path: Path, params: int) -> ChunkRead:
     return ChunkRead(tuple(steps), last=steps[-1].number if steps else None)
 
 
-def _damaged(path: Path, what: str) -> BadRecording:
+def _damaged(path: Path, problem: str) -> BadRecording:
     return BadRecording(
-        f"{path} is damaged: {what} is not what was written, by its checksum",
+        f"{path} is damaged: {problem} is not what was written, by its checksum",
         "from damaged numbers nothing can be said of the optimizer",
         "copy the file again, or move it out of the folder to verify the other chunks",
     )
@@ -274,8 +274,8 @@ def _sound(row: dict[str, Any], tables: dict[str, Any], header: dict[str, Any], 
     """Whether the numbers of a step are those that were written, as far as there is a checksum."""
     if "crc32" not in row:
         return True
-    found = _checksum((name, body[begin:end]) for name, begin, end in _arrays(row, tables, header))
-    return bool(found == row["crc32"])
+    checksum = _checksum((name, body[begin:end]) for name, begin, end in _arrays(row, tables, header))
+    return bool(checksum == row["crc32"])
 
 
 def _read_row(
@@ -306,7 +306,7 @@ def _read_row(
     )
 
 
-def _written(values: Mapping[str, Scalar]) -> dict[str, Any]:
+def _scalars_as_json(values: Mapping[str, Scalar]) -> dict[str, Any]:
     """Plain values as JSON: floats as hexadecimal strings, as in programs, and text apart from them."""
     return {
         name: {"text": value} if isinstance(value, str) else hexadecimal(value) if isinstance(value, float) else value

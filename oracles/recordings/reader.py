@@ -129,11 +129,11 @@ class Recording:
 
     def steps(self) -> Iterator[RecordedStep]:
         """The complete steps, in order. Raises ``BadRecording`` for a chunk that is not one, or not of this recording."""
-        return (each for each in self.contents() if isinstance(each, RecordedStep))
+        return (step for step in self.contents() if isinstance(step, RecordedStep))
 
     def contents(self) -> Iterator[RecordedStep | Lost]:
         """The complete steps, in order, and between them those that are lost. Raises as ``steps`` does."""
-        told = self.chunks
+        chunks = self.chunks
         absent: list[tuple[int, int]] = []
         cut_off: list[str] = []
         last, next_number, final = 0, 1, None
@@ -153,21 +153,21 @@ class Recording:
             if read.cut_off:
                 cut_off.append(chunk_name(number))
                 final = read.last
-        if told is not None and told.last >= next_number:
-            absent.append((next_number, told.last))
+        if chunks is not None and chunks.last >= next_number:
+            absent.append((next_number, chunks.last))
         if absent or cut_off:
-            yield self._lost(last, told.last_step if told else final, absent, cut_off)
+            yield self._lost(last, chunks.last_step if chunks else final, absent, cut_off)
 
     def _lost(self, before: int, last: int | None, absent: list[tuple[int, int]], cut_off: list[str]) -> Lost:
         """What is lost after step ``before`` (0: from the beginning), with the chunks that are not there or not whole."""
         first = self.chunks.first if self.chunks else 1
         dropped = [(begin, min(end, first - 1)) for begin, end in absent if begin < first]
-        gone = [(max(begin, first), end) for begin, end in absent if end >= first]
+        holes = [(max(begin, first), end) for begin, end in absent if end >= first]
         return Lost(
             before + self.every if before else 1,
             last,
             tuple(map(_span, dropped)),
-            tuple(map(_span, gone)),
+            tuple(map(_span, holes)),
             tuple(cut_off),
             or_dropped=self.chunks is None and not before and self.when_full == "drop-oldest",
         )
@@ -209,12 +209,12 @@ def open_recording(path: str) -> Recording:
         Source(**data["source"]),
         tuple(
             RecordedParam(
-                each["name"],
-                each["dtype"],
-                tuple(each["shape"]),
-                None if each["positions"] is None else tuple(each["positions"]),
+                param["name"],
+                param["dtype"],
+                tuple(param["shape"]),
+                None if param["positions"] is None else tuple(param["positions"]),
             )
-            for each in data["params"]
+            for param in data["params"]
         ),
         data["every"],
         data["elements"],
@@ -229,5 +229,5 @@ def open_recording(path: str) -> Recording:
 
 @cache
 def _schema() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((files("rmspec.oracles") / "schemas" / "recording-1.json").read_text("utf-8"))
-    return found
+    document: dict[str, Any] = json.loads((files("rmspec.oracles") / "schemas" / "recording-1.json").read_text("utf-8"))
+    return document

@@ -38,12 +38,12 @@ class Writer:
         self._since = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            held = next(folder.iterdir(), None)
+            entry = next(folder.iterdir(), None)
         except OSError as error:
             raise BadRecording(f"cannot make the folder {folder}: {error.strerror}", hint="name another one") from None
-        if held is not None:
+        if entry is not None:
             raise BadRecording(
-                f"the folder {folder} is not empty: it holds {held.name}",
+                f"the folder {folder} is not empty: it holds {entry.name}",
                 "two recordings in one folder would mix",
                 "name a new folder for each run",
             )
@@ -59,10 +59,10 @@ class Writer:
         """Take a step, and write those so far when there are enough of them."""
         if self.full:
             return
-        kept: frozenset[tuple[int, str]] = frozenset()
+        unchanged: frozenset[tuple[int, str]] = frozenset()
         if self._last is not None and len(self._chunk) and self._last.number == step.number - 1:
-            kept = frozenset(_unchanged(self._last, step))
-        self._chunk.add(step, kept)
+            unchanged = frozenset(_unchanged(self._last, step))
+        self._chunk.add(step, unchanged)
         self._last = step
         enough = min(_CHUNK_BYTES, max(self._max_bytes // 8, 1))
         late = time.monotonic() - self._since > _CHUNK_SECONDS
@@ -94,15 +94,15 @@ class Writer:
         self._written_step = last
         self._sizes[self._written] = len(data)
 
-    def close(self, seen: int, ended: str) -> None:
+    def close(self, steps: int, ended: str) -> None:
         """Write what is left, and how the recording ended after ``seen`` steps of the optimizer."""
         self.flush()
-        self._write_index(seen, ended)
+        self._write_index(steps, ended)
 
     def _size(self) -> int:
         return self._index_size + sum(self._sizes.values())
 
-    def _write_index(self, seen: int | None, ended: str) -> None:
+    def _write_index(self, steps: int | None, ended: str) -> None:
         source, params = self._source, self.params
         index = {
             "schema": SCHEMA,
@@ -113,11 +113,11 @@ class Writer:
                 "device": source.device,
             },
             **self._facts,
-            "seen": seen,
+            "seen": steps,
             "ended": ended,
             "notes": self._notes,
             "chunks": None
-            if seen is None
+            if steps is None
             else {
                 "first": min(self._sizes, default=self._written + 1),
                 "last": self._written,
@@ -125,12 +125,12 @@ class Writer:
             },
             "params": [
                 {
-                    "name": each.name,
-                    "dtype": each.dtype,
-                    "shape": list(each.shape),
-                    "positions": None if each.positions is None else list(each.positions),
+                    "name": param.name,
+                    "dtype": param.dtype,
+                    "shape": list(param.shape),
+                    "positions": None if param.positions is None else list(param.positions),
                 }
-                for each in params
+                for param in params
             ],
         }
         data = json.dumps(index).encode()
@@ -143,7 +143,7 @@ def _unchanged(last: RecordedStep, step: RecordedStep) -> list[tuple[int, str]]:
         (param, key)
         for param, arrays in step.before.items()
         for key, array in arrays.items()
-        if (held := last.after.get(param, {}).get(key)) is not None
-        and held.dtype == array.dtype
-        and held.tobytes() == array.tobytes()
+        if (values := last.after.get(param, {}).get(key)) is not None
+        and values.dtype == array.dtype
+        and values.tobytes() == array.tobytes()
     ]

@@ -89,9 +89,9 @@ def _gradient(script: Script, style: Style, call: SetGrad) -> str:
     rows = named_rows(call, param.shape)
     if rows is None:
         return style.dense(param, listed(call.values, param.shape), param.shape)
-    each = math.prod(param.shape[1:])
+    row_size = math.prod(param.shape[1:])
     whole = [call.values[index % len(call.values)] for index in range(math.prod(param.shape))]
-    named = tuple(value for row in rows for value in whole[row * each : (row + 1) * each])
+    named = tuple(value for row in rows for value in whole[row * row_size : (row + 1) * row_size])
     shape = (len(rows), *param.shape[1:])
     assert style.sparse is not None
     return style.sparse(param, listed(named or (0.0,), shape), rows)

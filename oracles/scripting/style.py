@@ -96,8 +96,8 @@ def keywords(options: dict[str, OptionValue], names: Mapping[str, str]) -> str:
 def pairs(script: Script, optimizer: str) -> tuple[str, str]:
     """The gradients and the variables of an optimizer, as they are now."""
     names = script.members[optimizer]
-    given = {call.param for call in script.program.calls if isinstance(call, SetGrad | Freeze)}
-    grads = ", ".join(f"{name}_grad" if name in given else "None" for name in names)
+    assigned = {call.param for call in script.program.calls if isinstance(call, SetGrad | Freeze)}
+    grads = ", ".join(f"{name}_grad" if name in assigned else "None" for name in names)
     return grads, ", ".join(names)
 
 

@@ -88,7 +88,7 @@ class Place(Protocol):
         """A row-sparse gradient: ``values`` of shape ``(len(rows), *shape[1:])``. Never asked of a subject without ``sparse``."""
         raise SubjectFailed("it takes no row-sparse gradients")
 
-    def read(self, held: Any) -> Array:
+    def read(self, value: Any) -> Array:
         """The values of a variable or a gradient, dense, as a copy."""
         ...
 

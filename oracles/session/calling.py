@@ -23,6 +23,6 @@ def performed(call: Callable[[], Any]) -> Outcome:
     except Exception as error:
         # What fails under a tf.function is told behind the trace of the function.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-        told = lines[-1] if lines[0] == "in user code:" else lines[0]
-        return Outcome(raised=Raised(type(error).__name__, told[:300]))
+        line = lines[-1] if lines[0] == "in user code:" else lines[0]
+        return Outcome(raised=Raised(type(error).__name__, line[:300]))
     return Outcome()

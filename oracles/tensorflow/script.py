@@ -53,7 +53,7 @@ def _raw_style(deviation: Counterexample) -> Style:
                 continue
             sparse = grad.rows is not None and not grad.bad
             op = f"Resource{'Sparse' if sparse else ''}Apply{'Centered' if centered else ''}RMSProp"
-            given = f"grad={name}_grad.values, indices={name}_grad.indices" if sparse else f"grad={name}_grad"
+            gradient = f"grad={name}_grad.values, indices={name}_grad.indices" if sparse else f"grad={name}_grad"
             state = ", ".join(
                 f"{key}={name}_{key}.handle" for key in (("mg", "ms", "mom") if centered else ("ms", "mom"))
             )
@@ -62,7 +62,7 @@ def _raw_style(deviation: Counterexample) -> Style:
                 f"{key}={number.format(repr(option))}"
                 for key, option in (("lr", "lr"), ("rho", "alpha"), ("momentum", "momentum"), ("epsilon", "eps"))
             )
-            call = f"tf.raw_ops.{op}(var={name}.handle, {state}, {options}, {given})"
+            call = f"tf.raw_ops.{op}(var={name}.handle, {state}, {options}, {gradient})"
             lines.append(f"tf.function(lambda: {call} and None)()" if function else call)
         return lines or ["pass"]
 
@@ -72,8 +72,8 @@ def _raw_style(deviation: Counterexample) -> Style:
 
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
-        held = param if role in ("param", "grad") else f"{param}_{_SLOTS[role]}"
-        return f'{held}.numpy().astype("float64").reshape(-1)'
+        source = param if role in ("param", "grad") else f"{param}_{_SLOTS[role]}"
+        return f'{source}.numpy().astype("float64").reshape(-1)'
 
     return Style(["import tensorflow as tf"], variable, _tensor, create, step, change, read, sparse=sparse)
 
@@ -88,19 +88,23 @@ def v1_style(deviation: Counterexample) -> Style:
     def create(script: Script, call: Create) -> list[str]:
         options = script.options[call.optimizer]
         # What a frame is compared with must be there before the step that makes it.
-        made = [f"{call.optimizer}._create_slots([{', '.join(script.members[call.optimizer])}])"] if framed else []
+        slots = [f"{call.optimizer}._create_slots([{', '.join(script.members[call.optimizer])}])"] if framed else []
         if not script.changes(call.optimizer):
-            return [f"{call.optimizer} = {factory}({keywords(options, _NAMES)})", *made]
+            return [f"{call.optimizer} = {factory}({keywords(options, _NAMES)})", *slots]
         changed = [
             c.options for c in script.program.calls if isinstance(c, SetOption) and c.optimizer == call.optimizer
         ]
         numbers = {key: value for key, value in options.items() if key != "centered"}
-        numbers |= {key: 0.0 for each in changed for key in each if key not in options}
+        numbers |= {key: 0.0 for table in changed for key in table if key not in options}
         rest = {key: value for key, value in options.items() if key == "centered"}
-        held = f"{call.optimizer}_options"
-        given = [f'{_NAMES.get(key, key)}=lambda: {held}["{key}"]' for key in numbers if key in options]
-        given += [keywords(rest, _NAMES)] if rest else []
-        return [f"{held} = dict({keywords(numbers, {})})", f"{call.optimizer} = {factory}({', '.join(given)})", *made]
+        store = f"{call.optimizer}_options"
+        arguments = [f'{_NAMES.get(key, key)}=lambda: {store}["{key}"]' for key in numbers if key in options]
+        arguments += [keywords(rest, _NAMES)] if rest else []
+        return [
+            f"{store} = dict({keywords(numbers, {})})",
+            f"{call.optimizer} = {factory}({', '.join(arguments)})",
+            *slots,
+        ]
 
     def step(script: Script, optimizer: str) -> list[str]:
         grads, variables = pairs(script, optimizer)
@@ -118,8 +122,8 @@ def v1_style(deviation: Counterexample) -> Style:
         return lines
 
     def checkpoint(script: Script, optimizer: str) -> str:
-        held = ", ".join(f"v{index}={name}" for index, name in enumerate(script.members[optimizer]))
-        return f"tf.train.Checkpoint(optimizer={optimizer}, {held})"
+        members = ", ".join(f"v{index}={name}" for index, name in enumerate(script.members[optimizer]))
+        return f"tf.train.Checkpoint(optimizer={optimizer}, {members})"
 
     def save(script: Script, call: Save) -> list[str]:
         return [f'{call.slot} = {checkpoint(script, call.optimizer)}.write(tempfile.mkdtemp() + "/state")']
@@ -133,8 +137,10 @@ def v1_style(deviation: Counterexample) -> Style:
 
     def read(script: Script, optimizer: str, param: str) -> str:
         role = script.deviation.role
-        held = param if role in ("param", "grad") else f'{optimizer}.get_slot({param}, "{script.deviation.state_name}")'
-        return f'{held}.numpy().astype("float64").reshape(-1)'
+        source = (
+            param if role in ("param", "grad") else f'{optimizer}.get_slot({param}, "{script.deviation.state_name}")'
+        )
+        return f'{source}.numpy().astype("float64").reshape(-1)'
 
     imports = ["import tempfile", "import tensorflow as tf"] if checkpoints else ["import tensorflow as tf"]
     return Style([*imports, *head], _variable, _tensor, create, step, change, read, save, load, sparse=sparse)

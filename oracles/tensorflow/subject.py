@@ -74,23 +74,23 @@ class Variables:
         """Indexed slices."""
         return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
 
-    def read(self, held: Any) -> Array:
+    def read(self, value: Any) -> Array:
         """The values: see ``copied``."""
-        return copied(held)
+        return copied(value)
 
 
-def copied(held: Any) -> Array:
+def copied(value: Any) -> Array:
     """A copy of a variable, a tensor, or slices, whose values of a row that is named twice are added up.
 
     A variable is read by the operation itself, in a third of the time.
     """
-    if isinstance(held, tf.IndexedSlices):
-        dense = np.zeros(tuple(held.dense_shape.numpy()), held.values.dtype.as_numpy_dtype)
-        np.add.at(dense, held.indices.numpy(), held.values.numpy())
+    if isinstance(value, tf.IndexedSlices):
+        dense = np.zeros(tuple(value.dense_shape.numpy()), value.values.dtype.as_numpy_dtype)
+        np.add.at(dense, value.indices.numpy(), value.values.numpy())
         return dense
-    if isinstance(held, tf.Variable) and hasattr(held, "handle"):
-        held = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
-    return np.array(held.numpy())
+    if isinstance(value, tf.Variable) and hasattr(value, "handle"):
+        value = tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
+    return np.array(value.numpy())
 
 
 class _RawPlace(Variables):
@@ -126,7 +126,7 @@ class _RawOps(Driven):
         ):
             if grad is None:
                 continue
-            given = {
+            arguments = {
                 "var": variable.handle,
                 "ms": state["square_avg"].handle,
                 "mom": state["momentum_buffer"].handle,
@@ -136,19 +136,19 @@ class _RawOps(Driven):
                 "epsilon": eps,
             }
             if centered:
-                given["mg"] = state["grad_avg"].handle
+                arguments["mg"] = state["grad_avg"].handle
             name = f"Resource{'Sparse' if isinstance(grad, tf.IndexedSlices) else ''}Apply{'Centered' if centered else ''}RMSProp"
             if isinstance(grad, tf.IndexedSlices):
-                given |= {"grad": grad.values, "indices": grad.indices}
+                arguments |= {"grad": grad.values, "indices": grad.indices}
             else:
-                given["grad"] = grad
-            getattr(tf.raw_ops, name)(**given)
+                arguments["grad"] = grad
+            getattr(tf.raw_ops, name)(**arguments)
 
     def change(self, option: str, value: float | bool) -> None:
         self._options[option] = value
 
     def state(self) -> Sequence[Mapping[str, Array]]:
-        return [{role: copied(held) for role, held in state.items()} for state in self._state]
+        return [{role: copied(variable) for role, variable in state.items()} for state in self._state]
 
 
 class LegacyPlace(Variables):
@@ -185,20 +185,20 @@ class _V1(Driven):
     ) -> None:
         self._variables = variables
         self._numbers: dict[str, Any] = {}
-        given: dict[str, Any] = {}
+        keywords: dict[str, Any] = {}
         if function:
             # What is traced once can change later only if it is a variable: the defaults as well.
             options = {**_defaults(factory), **options}
         for option, value in options.items():
             name = V1_NAMES.get(option, option)
             if option not in V1_NAMES or isinstance(value, bool):
-                given[name] = value
+                keywords[name] = value
             elif function:
-                given[name] = self._numbers[option] = tf.Variable(value, dtype=tf.float32)
+                keywords[name] = self._numbers[option] = tf.Variable(value, dtype=tf.float32)
             else:
                 self._numbers[option] = value
-                given[name] = self._callable(option)
-        self.optimizer = factory(**given)
+                keywords[name] = self._callable(option)
+        self.optimizer = factory(**keywords)
         self._checkpoint: Any = None
         self._apply: Callable[[list[Any]], None] = self._traced
         if function:
@@ -215,9 +215,9 @@ class _V1(Driven):
         self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
 
     def change(self, option: str, value: float | bool) -> None:
-        held = self._numbers.get(option)
-        if isinstance(held, tf.Variable):
-            held.assign(float(value))
+        number = self._numbers.get(option)
+        if isinstance(number, tf.Variable):
+            number.assign(float(value))
         elif option in self._numbers:
             self._numbers[option] = value
         else:
@@ -225,20 +225,20 @@ class _V1(Driven):
             setattr(self.optimizer, f"_{V1_NAMES[option]}", value)
 
     def state(self) -> Sequence[Mapping[str, Array]]:
-        found: list[dict[str, Array]] = []
+        states: list[dict[str, Array]] = []
         for variable in self._variables:
             slots = {role: self.optimizer.get_slot(variable, name) for role, name in _SLOTS.items()}
-            found.append({role: copied(slot) for role, slot in slots.items() if slot is not None})
-        return found
+            states.append({role: copied(slot) for role, slot in slots.items() if slot is not None})
+        return states
 
     def save(self, via: Via) -> Any:
         with tempfile.TemporaryDirectory(prefix="rmspec-") as folder:
             prefix = self._checkpointed().write(str(Path(folder) / "state"))
-            return [(each.name.removeprefix(Path(prefix).name), each.read_bytes()) for each in Path(folder).iterdir()]
+            return [(path.name.removeprefix(Path(prefix).name), path.read_bytes()) for path in Path(folder).iterdir()]
 
     def load(self, saved: Any) -> None:
         self.optimizer._create_slots(list(self._variables))
-        kept = [variable.numpy() for variable in self._variables]
+        before = [variable.numpy() for variable in self._variables]
         folder = Path(tempfile.mkdtemp(prefix="rmspec-"))
         try:
             for ending, content in saved:
@@ -247,7 +247,7 @@ class _V1(Driven):
         finally:
             shutil.rmtree(folder)
         # A checkpoint restores the variables that the slots belong to as well.
-        for variable, values in zip(self._variables, kept, strict=True):
+        for variable, values in zip(self._variables, before, strict=True):
             variable.assign(values)
 
     def _checkpointed(self) -> Any:
@@ -348,13 +348,13 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> TensorF
 
 def _defaults(factory: Callable[..., Any]) -> dict[str, float | bool]:
     parameters = inspect.signature(factory).parameters
-    found = {option: parameters[name].default for option, name in V1_NAMES.items() if name in parameters}
-    return {option: value for option, value in found.items() if isinstance(value, float | bool)}
+    defaults = {option: parameters[name].default for option, name in V1_NAMES.items() if name in parameters}
+    return {option: value for option, value in defaults.items() if isinstance(value, float | bool)}
 
 
 def _options(factory: Callable[..., Any]) -> frozenset[str]:
     parameters = inspect.signature(factory).parameters
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return frozenset(V1_NAMES)
     return frozenset(option for option, name in V1_NAMES.items() if name in parameters)
 

@@ -92,8 +92,8 @@ def _written_by_torch(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> BadCheckpoint:
-    what = "is no file that torch.save wrote" if path.stat().st_size else "is empty"
-    return BadCheckpoint(f"{path} {what}", hint=_SAVE)
+    problem = "is no file that torch.save wrote" if path.stat().st_size else "is empty"
+    return BadCheckpoint(f"{path} {problem}", hint=_SAVE)
 
 
 def _named_in(error: Exception) -> str:
@@ -158,18 +158,27 @@ def _saved(table: Mapping[str, Any], dialect: Dialect, given: Given, where: str)
 
 def _check_kind(state: Mapping[Any, Any], param_groups: list[Any], dialect: Dialect, where: str) -> None:
     """Refuse the state of an optimizer that is no RMSprop by what it keeps, or is called with. Raises ``BadCheckpoint``."""
-    made = dialect.constructor
-    known = {*made.names.values(), *made.switches, *OPTIONS, *SPECIFICATION.constructor.switches, *_PATHS, *_BESIDE}
-    kept = list(dict.fromkeys(str(name) for each in state.values() if isinstance(each, Mapping) for name in each))
-    called = list(dict.fromkeys(str(name) for each in param_groups if isinstance(each, Mapping) for name in each))
-    entries = [name for name in kept if name not in _STATE]
+    constructor = dialect.constructor
+    known = {
+        *constructor.names.values(),
+        *constructor.switches,
+        *OPTIONS,
+        *SPECIFICATION.constructor.switches,
+        *_PATHS,
+        *_BESIDE,
+    }
+    state_keys = list(
+        dict.fromkeys(str(name) for table in state.values() if isinstance(table, Mapping) for name in table)
+    )
+    called = list(dict.fromkeys(str(name) for table in param_groups if isinstance(table, Mapping) for name in table))
+    entries = [name for name in state_keys if name not in _STATE]
     options = [name for name in called if name not in known]
     # One strange name alone may be an addition to RMSprop, and is told by the parameter or the group that has it.
-    if not (entries or options) or ("square_avg" in kept and not (entries and options)):
+    if not (entries or options) or ("square_avg" in state_keys and not (entries and options)):
         return
-    found = ", ".join(entries) if entries else f"the options {', '.join(options)}"
+    signs = ", ".join(entries) if entries else f"the options {', '.join(options)}"
     raise BadCheckpoint(
-        f"{where} is the state of another optimizer: it has {found}",
+        f"{where} is the state of another optimizer: it has {signs}",
         f"RMSprop keeps {', '.join(sorted(_STATE))}",
         "there is nothing to translate; take the state of an RMSprop",
     )

@@ -39,36 +39,36 @@ def fitted(make: Factory, step: OneStep) -> OneStep:
     known = {**step.attributes, **step.extras, **step.options}
     try:
         parameters = list(inspect.signature(make).parameters.values())[1:]
-        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
             options = dict(step.options)
         else:
             options = {
-                each.name: known[each.name]
-                for each in parameters
-                if each.name in known and each.default != known[each.name]
+                parameter.name: known[parameter.name]
+                for parameter in parameters
+                if parameter.name in known and parameter.default != known[parameter.name]
             }
     except (TypeError, ValueError):
         options = dict(step.options)
-    optimizer = _made(make, replace(step, options=options))[1]
+    optimizer = _make(make, replace(step, options=options))[1]
     group = optimizer.param_groups[0]
-    extras = {name: value for name, value in {**step.extras, **step.options}.items() if _other(group, name, value)}
+    extras = {name: value for name, value in {**step.extras, **step.options}.items() if _differs(group, name, value)}
     own = {name: value for name, value in step.attributes.items() if _lacks(optimizer, name, value)}
     return replace(step, options=options, extras=extras, attributes=own)
 
 
-def _other(group: Mapping[str, Any], name: str, value: Scalar) -> bool:
-    held = group.get(name)
-    return held is None or (isinstance(held, bool | int | float | str) and held != value)
+def _differs(group: Mapping[str, Any], name: str, value: Scalar) -> bool:
+    current = group.get(name)
+    return current is None or (isinstance(current, bool | int | float | str) and current != value)
 
 
 def _lacks(optimizer: Any, name: str, value: Scalar) -> bool:
-    held = getattr(optimizer, name, None)
-    return held is None or type(held) is not type(value) or bool(held != value)
+    current = getattr(optimizer, name, None)
+    return current is None or type(current) is not type(value) or bool(current != value)
 
 
 def perform(make: Factory, step: OneStep) -> Stepped:
     """Make the optimizer, put state and values in their places, and step. Raises ``SubjectFailed`` where that fails."""
-    tensor, optimizer = _made(make, step)
+    tensor, optimizer = _make(make, step)
     try:
         for name, value in step.extras.items():
             optimizer.param_groups[0][name] = value
@@ -79,23 +79,23 @@ def perform(make: Factory, step: OneStep) -> Stepped:
         tensor.grad = tensor_of(step.grad, step.dtype, step.device)
         for _ in range(step.earlier):
             optimizer.step()
-        before = _seen(optimizer, tensor)
+        before = _observe(optimizer, tensor)
         optimizer.step()
     except Exception as error:
         raise SubjectFailed(f"the step raised {type(error).__name__}: {error}") from None
-    return Stepped(before, _seen(optimizer, tensor))
+    return Stepped(before, _observe(optimizer, tensor))
 
 
-def _made(make: Factory, step: OneStep) -> tuple[torch.Tensor, Any]:
+def _make(make: Factory, step: OneStep) -> tuple[torch.Tensor, Any]:
     tensor = tensor_of(step.param, step.dtype, step.device).requires_grad_()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             optimizer = make([tensor], **step.options)
-            held = optimizer.param_groups[0]["params"][0]
+            member = optimizer.param_groups[0]["params"][0]
     except Exception as error:
         raise SubjectFailed(f"it cannot be made: {type(error).__name__}: {error}") from None
-    if held is not tensor or not isinstance(optimizer, torch.optim.Optimizer):
+    if member is not tensor or not isinstance(optimizer, torch.optim.Optimizer):
         raise SubjectFailed("what it makes is no torch.optim.Optimizer of the parameter")
     return tensor, optimizer
 
@@ -108,14 +108,14 @@ def tensor_of(values: tuple[float, ...], dtype: str, device: str = "cpu") -> tor
     return torch.tensor(numbers, dtype=DTYPES[dtype], device=device)
 
 
-def _seen(optimizer: Any, tensor: torch.Tensor) -> dict[str, NDArray[Any]]:
+def _observe(optimizer: Any, tensor: torch.Tensor) -> dict[str, NDArray[Any]]:
     entries: dict[str, Any] = {"param": tensor, "grad": tensor.grad}
     state = optimizer.state.get(tensor)
     if isinstance(state, Mapping):
         entries.update({f"state/{key}": value for key, value in state.items()})
-    found: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for key, value in entries.items():
         if isinstance(value, torch.Tensor) and value.numel() == 1:
             array = np.ascontiguousarray(to_numpy(value)).reshape(-1)
-            found[key] = array.view(array.real.dtype) if array.dtype.kind == "c" else array
-    return found
+            arrays[key] = array.view(array.real.dtype) if array.dtype.kind == "c" else array
+    return arrays

@@ -12,7 +12,7 @@ from rmspec.oracles.torch.script import factory_lines
 __all__ = ["onestep_script"]
 
 
-def onestep_script(deviation: Counterexample, subject: str, found: Reproduction) -> str:
+def onestep_script(deviation: Counterexample, subject: str, reproduction: Reproduction) -> str:
     """The script of a deviation that was reproduced on ``subject``; it ends in an assertion that fails."""
     modules, make = factory_lines(subject)
     head = [
@@ -20,11 +20,11 @@ def onestep_script(deviation: Counterexample, subject: str, found: Reproduction)
         f"import {', '.join(sorted(modules))}",
         *make,
     ]
-    return "\n".join([*head, *packed(_statements(deviation, found), MAX_LINES - len(head))]) + "\n"
+    return "\n".join([*head, *packed(_statements(deviation, reproduction), MAX_LINES - len(head))]) + "\n"
 
 
-def _statements(deviation: Counterexample, found: Reproduction) -> list[str]:
-    step = found.step
+def _statements(deviation: Counterexample, reproduction: Reproduction) -> list[str]:
+    step = reproduction.step
     options = "".join(f", {name}={_value(value)}" for name, value in step.options.items())
     lines = [
         f"p = {_tensor(step.param, step.dtype, step)}.requires_grad_()",
@@ -39,22 +39,22 @@ def _statements(deviation: Counterexample, found: Reproduction) -> list[str]:
     lines.append(f"p.grad = {_tensor(step.grad, step.dtype, step)}")
     if step.earlier:
         lines.append(f"for _ in range({step.earlier}): A.step()")
-    lo, hi = (number(end) for end in found.allowed)
+    lo, hi = (number(end) for end in reproduction.allowed)
     return [
         *lines,
         "A.step()",
-        f"value = {_element(deviation, found)}",
+        f"value = {_element(deviation, reproduction)}",
         f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
         f"assert {lo} <= value <= {hi}, value",
     ]
 
 
-def _element(deviation: Counterexample, found: Reproduction) -> str:
+def _element(deviation: Counterexample, reproduction: Reproduction) -> str:
     role = deviation.role
     tensor = "p.detach()" if role == "param" else f'A.state[p]["{deviation.state_name or role}"].detach()'
-    if FORMATS[found.step.dtype].parts == 2:
+    if FORMATS[reproduction.step.dtype].parts == 2:
         tensor = f"torch.view_as_real({tensor}.resolve_conj())"
-    return f"{tensor}.flatten()[{found.element}].item()"
+    return f"{tensor}.flatten()[{reproduction.element}].item()"
 
 
 def _tensor(values: tuple[float, ...], dtype: str, step: OneStep) -> str:

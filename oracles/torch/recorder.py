@@ -144,8 +144,8 @@ class Recorder:
     def _take_before(self) -> None:
         try:
             groups = tuple(self._group(number, group) for number, group in enumerate(self._optimizer.param_groups))
-            held = [index for group in groups for index in group.params]
-            skipped = frozenset(index for index in held if self._tensors[index].grad is None)
+            indices = [index for group in groups for index in group.params]
+            skipped = frozenset(index for index in indices if self._tensors[index].grad is None)
             self._before = groups, self._attributes(), self._values(groups, skipped), skipped
         except Exception as error:
             self._failed(error)
@@ -180,15 +180,15 @@ class Recorder:
         return self._indices[id(tensor)]
 
     def _attributes(self) -> dict[str, Scalar]:
-        found = {
+        attributes = {
             name: getattr(type(self._optimizer), name)
             for name in self._class_values
             if _plain(getattr(type(self._optimizer), name, None)) is not None
         }
         for name, value in vars(self._optimizer).items():
             if name not in self._own and isinstance(value, bool | int | float | str):
-                found[name] = value
-        return found
+                attributes[name] = value
+        return attributes
 
     def _values(self, groups: tuple[RecordedGroup, ...], skipped: frozenset[int]) -> _Arrays:
         streams: dict[tuple[torch.device, torch.dtype], list[tuple[int, str, torch.Tensor]]] = {}
@@ -228,27 +228,27 @@ def positions(tensor: torch.Tensor, elements: int | None) -> tuple[int, ...] | N
         return None
     chosen = dict.fromkeys([0, count - 1])
     with torch.no_grad():
-        for each in (tensor, tensor.grad):
-            if each is not None and each.layout == torch.strided:
-                size = each.detach().abs().reshape(-1)
+        for source in (tensor, tensor.grad):
+            if source is not None and source.layout == torch.strided:
+                size = source.detach().abs().reshape(-1)
                 chosen.update(dict.fromkeys([int(size.argmax()), int(size.argmin())]))
     # One element in the last block of each width that vectorized kernels have.
     chosen.update(dict.fromkeys(max(count // width * width - 1, 0) for width in (4, 8, 16, 32, 64)))
     chosen.update(dict.fromkeys(min(count // width * width, count - 1) for width in (4, 8, 16, 32, 64)))
-    kept = list(chosen)[:elements]
-    rest = elements - len(kept)
+    picked = list(chosen)[:elements]
+    rest = elements - len(picked)
     if rest:
         # A golden-section sequence: even, and in step with no stride of the tensor.
         golden, turn = (math.sqrt(5) - 1) / 2, 0
-        taken = set(kept)
-        while len(kept) < elements:
+        used = set(picked)
+        while len(picked) < elements:
             turn += 1
             place = int(turn * golden % 1.0 * count)
-            while place in taken:
+            while place in used:
                 place = (place + 1) % count
-            taken.add(place)
-            kept.append(place)
-    return tuple(sorted(kept))
+            used.add(place)
+            picked.append(place)
+    return tuple(sorted(picked))
 
 
 def _sampled(value: Any, param: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor | None:

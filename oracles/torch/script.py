@@ -128,12 +128,12 @@ class _Writer:
             count = 1
             while index + count < len(calls) and calls[index + count] == call:
                 count += 1
-            written = self._call(call)
-            if count > 2 and len(written) == 1:
-                lines.append(f"for _ in range({count}): {written[0]}")
+            statements = self._call(call)
+            if count > 2 and len(statements) == 1:
+                lines.append(f"for _ in range({count}): {statements[0]}")
                 index += count
             else:
-                lines += written
+                lines += statements
                 index += 1
         return lines
 
@@ -146,8 +146,8 @@ class _Writer:
             case Step():
                 return self._step(call)
             case ZeroGrad():
-                given = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
-                return [f"{call.optimizer}.zero_grad({given})"]
+                argument = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
+                return [f"{call.optimizer}.zero_grad({argument})"]
             case AddParamGroup():
                 return [f"{call.optimizer}.add_param_group({self._group(call.group, call.form)})"]
             case SetOption():
@@ -176,13 +176,13 @@ class _Writer:
 
     def _keywords(self, options: dict[str, OptionValue]) -> str:
         tensor = self.program.subject == "torch:tensor-lr"
-        written = ""
+        keywords = ""
         for name, value in options.items():
             text = self._value(value)
             if name == "lr" and tensor and not isinstance(value, TensorNumber):
                 text = f"torch.tensor({text}, dtype=torch.float64)"
-            written += f", {name}={text}"
-        return written
+            keywords += f", {name}={text}"
+        return keywords
 
     def _value(self, value: OptionValue) -> str:
         if isinstance(value, TensorNumber):
@@ -193,7 +193,7 @@ class _Writer:
         lines = []
         for name, value in call.options.items():
             place = f'{call.optimizer}.param_groups[{call.group}]["{name}"]'
-            created = next((each for each in self.program.calls if isinstance(each, Create)), None)
+            created = next((earlier for earlier in self.program.calls if isinstance(earlier, Create)), None)
             if isinstance(value, TensorNumber) and created and isinstance(created.options.get(name), TensorNumber):
                 lines.append(f"{place}.fill_({number(value.tensor)})")
             else:
@@ -257,11 +257,11 @@ class _Writer:
             f', setattr({param}, "grad", {self._tensor(self.program.param(param), values)})'
             for param, values in call.grads.items()
         )
-        seen = f"calls.append((torch.is_grad_enabled(), {first}.detach().clone()))"
+        record = f"calls.append((torch.is_grad_enabled(), {first}.detach().clone()))"
         return [
             *lines,
             f"calls, start = [], {first}.detach().clone()",
-            f"closure = lambda: ({seen}{sets}, torch.tensor({number(call.loss)}))[-1]",
+            f"closure = lambda: ({record}{sets}, torch.tensor({number(call.loss)}))[-1]",
             f"loss = {name}.step(closure)",
         ]
 
@@ -316,8 +316,8 @@ class _Writer:
         if role == "grad":
             return f"None if {param}.grad is None else {param}.grad.clone()"
         key = self.deviation.state_name or role
-        found = f'{optimizer}.state.get({param}, {{}}).get("{key}")'
-        return f"None if (x := {found}) is None else torch.as_tensor(x).detach().clone()"
+        entry = f'{optimizer}.state.get({param}, {{}}).get("{key}")'
+        return f"None if (x := {entry}) is None else torch.as_tensor(x).detach().clone()"
 
     def _element(self) -> str:
         role, param = self.deviation.role, self.deviation.param
@@ -411,8 +411,8 @@ class _Writer:
                     names += [group.params for group in call.groups]
                 else:
                     names.append(tuple(name for group in call.groups for name in group.params))
-            wanted = ", ".join(f"id({name})" for name in names[deviation.element])
-            return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{wanted}], {text}']
+            identities = ", ".join(f"id({name})" for name in names[deviation.element])
+            return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{identities}], {text}']
         value = f'{groups}[{deviation.element}]["{deviation.role}"]'
         wanted_value = number(deviation.allowed[0]) if deviation.allowed else "None"
         return [f"value = {value}", 'print("observed", value)', f"assert float(value) == {wanted_value}, {text}"]
@@ -423,9 +423,9 @@ class _Writer:
         if isinstance(self.last, Save):
             key = deviation.state_name or deviation.role
             position = self._order(deviation.optimizer).index(deviation.param)
-            held = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
+            entry = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
             same = "held is not None and torch.equal(torch.as_tensor(held), live)"
-            return [f"live = {read}", f"held = {held}", f"assert {same}, {text}"]
+            return [f"live = {read}", f"held = {entry}", f"assert {same}, {text}"]
         start = number(deviation.allowed[0]) if deviation.allowed else "0.0"
         lines = [f"loaded = {read}", f"fresh = loaded is None or bool((loaded == {start}).all())"]
         if self.rule.expects == "initial":
@@ -444,10 +444,10 @@ class _Writer:
         return saved[min(position, len(saved) - 1)]
 
     def _order(self, optimizer: str) -> list[str]:
-        return list(_held(self.program, optimizer))
+        return list(_params_of(self.program, optimizer))
 
 
-def _held(program: Program, optimizer: str) -> Iterator[str]:
+def _params_of(program: Program, optimizer: str) -> Iterator[str]:
     for call in program.calls:
         if isinstance(call, Create) and call.optimizer == optimizer:
             for group in call.groups:

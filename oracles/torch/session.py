@@ -153,12 +153,12 @@ class TorchSession:
         if call.form == "groups":
             return self._factory([self._group(group) for group in call.groups], **options)
         tensors = [self._params[name] for group in call.groups for name in group.params]
-        return self._factory((each for each in tensors) if call.form == "generator" else tensors, **options)
+        return self._factory((tensor for tensor in tensors) if call.form == "generator" else tensors, **options)
 
     def _group(self, group: Any, form: str = "list") -> dict[str, Any]:
         tensors: Any = [self._params[name] for name in group.params]
         if form == "generator":
-            tensors = (each for each in [*tensors])
+            tensors = (tensor for tensor in [*tensors])
         elif form == "tensor" and len(tensors) == 1:
             tensors = tensors[0]
         return {"params": tensors, **{name: self._option(name, value) for name, value in group.options.items()}}
@@ -202,12 +202,12 @@ class TorchSession:
 
     def _step_closure(self, call: Step, step: Callable[..., Any]) -> Outcome:
         before = {name: to_numpy(tensor) for name, tensor in self._params.items()}
-        seen: list[tuple[bool, bool]] = []
+        states: list[tuple[bool, bool]] = []
         loss = torch.tensor(call.loss, dtype=torch.float64)
 
         def closure() -> torch.Tensor:
             moved = any(not _same(before[name], to_numpy(tensor)) for name, tensor in self._params.items())
-            seen.append((torch.is_grad_enabled(), moved))
+            states.append((torch.is_grad_enabled(), moved))
             if call.closure == "raises":
                 raise ClosureFailed
             with torch.no_grad():
@@ -218,7 +218,7 @@ class TorchSession:
         returned: list[Any] = []
         outcome = performed(lambda: returned.append(step(closure)))
         result = _number(returned[0]) if returned else None
-        report = ClosureReport(len(seen), all(e for e, _ in seen), any(m for _, m in seen), result)
+        report = ClosureReport(len(states), all(e for e, _ in states), any(m for _, m in states), result)
         return Outcome(outcome.raised, closure=report)
 
     def _compiled_step(self, name: str) -> Callable[..., Any]:
@@ -228,9 +228,9 @@ class TorchSession:
 
     def _add_param_group(self, call: AddParamGroup) -> Outcome:
         group = self._group(call.group, call.form)
-        kept = dict(group)
+        entry = dict(group)
         outcome = performed(lambda: self._optimizers[call.optimizer].add_param_group(group))
-        changed = set(group) != set(kept) or any(group[key] is not kept[key] for key in kept)
+        changed = set(group) != set(entry) or any(group[key] is not entry[key] for key in entry)
         return Outcome(outcome.raised, caller_dict_changed=changed)
 
     # -- what there is to see
@@ -277,14 +277,14 @@ class TorchSession:
         return to_numpy(grad.to_dense() if grad.is_sparse else grad)
 
     def _entry(self, entry: object, shape: tuple[int, ...] | None) -> dict[str, NDArray[Any]]:
-        found: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         if isinstance(entry, Mapping):
             for key, value in entry.items():
                 role = self._roles.get(str(key))
                 if role is not None and value is not None:
                     array = to_numpy(value) if isinstance(value, torch.Tensor) else np.array(value)
-                    found[role] = _shaped(array, shape)
-        return found
+                    arrays[role] = _shaped(array, shape)
+        return arrays
 
     def _groups(self, optimizer: Any) -> tuple[GroupView, ...] | None:
         groups = getattr(optimizer, "param_groups", None)

@@ -129,8 +129,8 @@ class TorchSubject:
     def uses_foreach(self) -> bool:
         """Whether a step of this optimizer calls torch's foreach operations."""
         session = self._session((Param("p"), Param("q")), {})
-        given = {name: value for name, value in _PROBE.items() if name in _options(self._factory)}
-        outcome = session.perform(Create("probe", (Group(("p", "q")),), dict(given), "list"))
+        keywords = {name: value for name, value in _PROBE.items() if name in _options(self._factory)}
+        outcome = session.perform(Create("probe", (Group(("p", "q")),), dict(keywords), "list"))
         if outcome.raised or not callable(getattr(session._optimizers["probe"], "step", None)):
             return False
         session.perform(SetGrad("p", (2.0,)))
@@ -140,13 +140,13 @@ class TorchSubject:
         return bool(watch.foreach)
 
     def _probe(self, options: set[str]) -> Any:
-        given = {name: value for name, value in _PROBE.items() if name in options}
+        keywords = {name: value for name, value in _PROBE.items() if name in options}
         session = self._session((Param("p"),), {})
-        outcome = session.perform(Create("probe", (Group(("p",)),), dict(given), "list"))
+        outcome = session.perform(Create("probe", (Group(("p",)),), dict(keywords), "list"))
         if outcome.raised:
             raise CannotStart(
                 f"{self.name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
-                f"it was called with a list of one parameter and {', '.join(given) or 'no options'}",
+                f"it was called with a list of one parameter and {', '.join(keywords) or 'no options'}",
                 "it must be callable like torch.optim.RMSprop(params, lr=..., alpha=..., eps=...)",
             )
         optimizer = session._optimizers["probe"]
@@ -161,9 +161,9 @@ class TorchSubject:
         """Which name of the optimizer's state is which role: by its value after two steps, else by its name."""
         if self._roles is None:
             self._roles = {}
-            given: dict[str, Any] = {name: value for name, value in _PROBE.items() if name in options}
+            keywords: dict[str, Any] = {name: value for name, value in _PROBE.items() if name in options}
             session = self._session((Param("p"),), {})
-            if session.perform(Create("probe", (Group(("p",)),), given, "list")).raised:
+            if session.perform(Create("probe", (Group(("p",)),), keywords, "list")).raised:
                 return self._roles
             session.perform(SetGrad("p", (2.0,)))
             expected = _expected(options)
@@ -194,12 +194,12 @@ class TorchSubject:
                 elif key in STATE_SYNONYMS:
                     self._roles[key] = STATE_SYNONYMS[key]
             # Two names for one role would hide one of them: the canonical one, or the first, is the state.
-            taken: set[str] = set()
+            used_roles: set[str] = set()
             for key in sorted(self._roles, key=lambda name: (name != self._roles[name], name)):  # type: ignore[index]
-                if self._roles[key] in taken:
+                if self._roles[key] in used_roles:
                     del self._roles[key]
                 else:
-                    taken.add(self._roles[key])
+                    used_roles.add(self._roles[key])
         return self._roles
 
 
@@ -219,18 +219,18 @@ def _expected(options: set[str]) -> dict[str, tuple[float, float]]:
     alpha = _PROBE["alpha"] if "alpha" in options else 0.99
     eps = _PROBE["eps"] if "eps" in options else 1e-8
     g, v, m, b = 2.0, 0.0, 0.0, 0.0
-    seen: list[tuple[float, float, float]] = []
+    trace: list[tuple[float, float, float]] = []
     for _ in range(2):
         v, m = alpha * v + (1 - alpha) * g * g, alpha * m + (1 - alpha) * g
         s = v - m * m if "centered" in options else v
         b = 0.5 * b + g / (np.sqrt(s) + eps)
-        seen.append((v, m, b))
-    found = {"square_avg": (seen[0][0], seen[1][0])}
+        trace.append((v, m, b))
+    expected = {"square_avg": (trace[0][0], trace[1][0])}
     if "centered" in options:
-        found["grad_avg"] = (seen[0][1], seen[1][1])
+        expected["grad_avg"] = (trace[0][1], trace[1][1])
     if "momentum" in options:
-        found["momentum_buffer"] = (seen[0][2], seen[1][2])
-    return found
+        expected["momentum_buffer"] = (trace[0][2], trace[1][2])
+    return expected
 
 
 def _single(value: Any) -> float | None:
@@ -253,9 +253,9 @@ def _options(factory: Callable[..., Any]) -> set[str]:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
         return set(OPTIONS)
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return set(OPTIONS)
-    return {each.name for each in parameters if each.name in OPTIONS}
+    return {parameter.name for parameter in parameters if parameter.name in OPTIONS}
 
 
 def _wraps_torch(kind: type) -> bool:

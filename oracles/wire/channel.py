@@ -109,7 +109,7 @@ class WireProcess:
 
     def _checked(self, expected: str) -> dict[str, Any]:
         if not self._line:
-            raise self._gone(expected)
+            raise self._ending_error(expected)
         if len(self._line) >= LONGEST_LINE:
             raise self.broken(f"it wrote a line of more than {LONGEST_LINE >> 20} MiB")
         try:
@@ -125,7 +125,7 @@ class WireProcess:
         if problem:
             raise self.broken(f"its reply is not a {kind!r} of {PROTOCOL}: {problem}")
         if kind == "failed":
-            raise SubjectFailed(f"{self.name} failed: {reply['message']}", self._said(), reply.get("hint", ""))
+            raise SubjectFailed(f"{self.name} failed: {reply['message']}", self._last_words(), reply.get("hint", ""))
         return reply
 
     def part(self, timeout: float) -> None:
@@ -145,36 +145,36 @@ class WireProcess:
     def broken(self, problem: str) -> ProtocolBroken:
         """The error that says what the last line from the process has wrong; the process is killed."""
         self.end()
-        shown = ascii(self._line[:200].decode("utf-8", "backslashreplace").rstrip("\n"))
+        excerpt = ascii(self._line[:200].decode("utf-8", "backslashreplace").rstrip("\n"))
         return ProtocolBroken(
             f"{self.name} broke the wire protocol: {problem}",
-            f"it wrote {shown}{' ...' if len(self._line) > 200 else ''}{self._said('; ')}",
+            f"it wrote {excerpt}{' ...' if len(self._line) > 200 else ''}{self._last_words('; ')}",
             "standard output is for replies alone, one JSON object a line, of the form in oracles/schemas/wire-1.json",
         )
 
-    def _gone(self, expected: str) -> SubjectFailed:
+    def _ending_error(self, expected: str) -> SubjectFailed:
         status = self._status()
         self.end()
         if status is None:
             closed = f"{self.name} broke the wire protocol: it closed its standard output when {expected!r} was due"
-            return ProtocolBroken(closed, self._said() or "its standard error is empty")
+            return ProtocolBroken(closed, self._last_words() or "its standard error is empty")
         ending = f"status {status}" if status >= 0 else f"signal {_signal(-status)}"
         if not self._greeted:
             return CannotStart(
                 f"{self.name} ended with {ending} before it said hello",
-                self._said() or "its standard error is empty",
+                self._last_words() or "its standard error is empty",
                 "run the command in a terminal; it must read requests from its standard input until that ends",
             )
         return ProtocolBroken(
             f"{self.name} broke the wire protocol: it ended with {ending} when {expected!r} was due",
-            self._said() or "its standard error is empty",
+            self._last_words() or "its standard error is empty",
         )
 
     def _hung(self, request: str, timeout: float) -> SubjectHung:
         self.end()
         return SubjectHung(
             f"{self.name} did not reply to {request!r} within {timeout:g} s and was killed",
-            self._said(),
+            self._last_words(),
             "" if self._greeted else "it must flush its standard output after each line",
         )
 
@@ -184,7 +184,7 @@ class WireProcess:
         except subprocess.TimeoutExpired:
             return None
 
-    def _said(self, before: str = "") -> str:
+    def _last_words(self, before: str = "") -> str:
         if self.over:
             self._stderr.join(_GRACE)
         text = b"".join(self._tail).decode("utf-8", "backslashreplace")

@@ -55,14 +55,14 @@ def _validator(definition: str) -> Any:
 
     def inlined(schema: Any, document: str) -> Any:
         if isinstance(schema, list):
-            return [inlined(each, document) for each in schema]
+            return [inlined(part, document) for part in schema]
         if not isinstance(schema, dict):
             return schema
         if "$ref" in schema:
             base, _, place = schema["$ref"].partition("#/$defs/")
             target = base.split(":")[2] if base else document
             return inlined(documents[target]["$defs"][place], target)
-        return {key: inlined(each, document) for key, each in schema.items()}
+        return {key: inlined(part, document) for key, part in schema.items()}
 
     base = jsonschema.Draft202012Validator
     slow = base.VALIDATORS["items"]

@@ -197,7 +197,7 @@ class ProcessSession:
         reply = process.ask({"request": "start", "params": data}, "started", timeout)
         self._session = process.sessions = process.sessions + 1
         self._known: dict[str, tuple[Mapping[str, Any], NDArray[Any]]] = {}
-        self._observation = self._seen(reply)
+        self._observation = self._decode_observation(reply)
 
     def perform(self, call: Call) -> Outcome:
         """Perform one call; see ``Session``. ``ProtocolBroken`` and ``SubjectHung`` are the end of the process."""
@@ -206,7 +206,7 @@ class ProcessSession:
         data = _converter().unstructure(call, unstructure_as=Call)
         reply = self._process.ask({"request": "perform", "call": data}, "performed", self._timeout)
         outcome = self._outcome(reply, call)
-        self._observation = self._seen(reply)
+        self._observation = self._decode_observation(reply)
         return outcome
 
     def observe(self) -> Observation:
@@ -239,12 +239,12 @@ class ProcessSession:
             caller_dict_changed=data.get("caller_dict_changed"),
         )
 
-    def _seen(self, reply: Mapping[str, Any]) -> Observation:
+    def _decode_observation(self, reply: Mapping[str, Any]) -> Observation:
         data = reply["observation"]
         for kind in ("params", "grads"):
             if data[kind].keys() != self._declared.keys():
-                shown, due = ", ".join(sorted(data[kind])) or "none", ", ".join(sorted(self._declared))
-                raise self._process.broken(f"its {kind} are {shown}, not {due}")
+                actual, due = ", ".join(sorted(data[kind])) or "none", ", ".join(sorted(self._declared))
+                raise self._process.broken(f"its {kind} are {actual}, not {due}")
         return Observation(
             params={name: self._tensor(data["params"][name], name, "parameter") for name in self._declared},
             grads={
@@ -284,31 +284,33 @@ class ProcessSession:
     def _tensor(self, data: Mapping[str, Any], name: str, kind: str) -> NDArray[Any]:
         declared = self._declared[name]
         if data["dtype"] != declared.dtype or tuple(data["shape"]) != declared.shape:
-            shown, due = f"{data['dtype']} {data['shape']}", f"{declared.dtype} {list(declared.shape)}"
-            raise self._process.broken(f"the {kind} {name} is {shown}, not {due} as declared")
+            actual, due = f"{data['dtype']} {data['shape']}", f"{declared.dtype} {list(declared.shape)}"
+            raise self._process.broken(f"the {kind} {name} is {actual}, not {due} as declared")
         return self._array(data, f"the {kind} {name}")
 
-    def _array(self, data: Mapping[str, Any], what: str) -> NDArray[Any]:
+    def _array(self, data: Mapping[str, Any], label: str) -> NDArray[Any]:
         # Most of what a reply shows is what the last one showed.
-        known = self._known.get(what)
+        known = self._known.get(label)
         if known is None or known[0] != data:
-            known = self._known[what] = (data, self._decoded(data, what))
+            known = self._known[label] = (data, self._decoded(data, label))
         return known[1].copy()
 
-    def _decoded(self, data: Mapping[str, Any], what: str) -> NDArray[Any]:
+    def _decoded(self, data: Mapping[str, Any], label: str) -> NDArray[Any]:
         fmt, shape, values = FORMATS[data["dtype"]], tuple(data["shape"]), data["values"]
         count = math.prod(shape) * fmt.parts
         if len(values) != count:
-            raise self._process.broken(f"{what} has {len(values)} values, not the {count} of its shape")
+            raise self._process.broken(f"{label} has {len(values)} values, not the {count} of its shape")
         try:
             reals = np.fromiter(map(float.fromhex, values), np.float64, count)
         except OverflowError:
-            raise self._process.broken(f"{what} has a value beyond float64") from None
+            raise self._process.broken(f"{label} has a value beyond float64") from None
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             parts = reals.astype(fmt.part.dtype)
             inexact = np.flatnonzero((parts.astype(np.float64) != reals) & ~np.isnan(reals))
         if inexact.size:
-            raise self._process.broken(f"{what} has the value {values[inexact[0]]}, which is no {fmt.part.name} number")
+            raise self._process.broken(
+                f"{label} has the value {values[inexact[0]]}, which is no {fmt.part.name} number"
+            )
         return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
 
     def _real(self, text: str) -> float:
