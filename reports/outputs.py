@@ -1,20 +1,19 @@
-"""Output files that are whole or not there: checked before the run, written beside the target, then moved onto it."""
+"""Output files, which are whole or not there: checked before the run, written at its end."""
 
 from __future__ import annotations
 
 import os
-import stat
 import sys
-import tempfile
 from pathlib import Path
 
+from rmspec.oracles.atomic import probe_folder, write_file
 from rmspec.reports.problems import BadOption
 
-__all__ = ["check_folder", "check_writable", "file_mode", "make_folder", "write", "write_bytes"]
+__all__ = ["check_folder", "check_writable", "make_folder", "write", "write_bytes"]
 
 
 def check_writable(path: str, option: str) -> None:
-    """Refuse a path that could not be written at the end of the run. Raises ``BadOption``.
+    """Refuse a path without a place for a file. Raises ``BadOption``.
 
     ``-`` is standard output. A device or a pipe is written as it is.
     """
@@ -33,9 +32,7 @@ def check_writable(path: str, option: str) -> None:
             raise BadOption(
                 f"{option} {path}: there is no folder {folder}", "rmspec makes no folders there", f"mkdir -p {folder}"
             )
-        descriptor, name = tempfile.mkstemp(prefix=".rmspec-", dir=folder)
-        os.close(descriptor)
-        os.unlink(name)
+        probe_folder(folder)
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(13, "Permission denied")
     except (OSError, ValueError) as error:
@@ -56,20 +53,18 @@ def check_folder(path: str, option: str) -> None:
     if not existing.is_dir():
         raise BadOption(f"{option} {path}: {existing} is not a folder", hint=f"name a folder, as in {option} repro")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".rmspec-", dir=existing)
-        os.close(descriptor)
-        os.unlink(name)
+        probe_folder(existing)
     except OSError as error:
-        what = "it cannot be written to" if existing == target else f"it cannot be made in {existing}"
+        problem = "it cannot be written to" if existing == target else f"it cannot be made in {existing}"
         raise BadOption(
-            f"{option} {path}: {what}: {error.strerror}",
+            f"{option} {path}: {problem}: {error.strerror}",
             "the programs would be lost at the end of the run",
             f"name a folder in one that you may write to, as in {option} repro",
         ) from None
 
 
 def make_folder(path: str) -> None:
-    """Make a folder that ``check_folder`` accepted."""
+    """Make a folder, which ``check_folder`` accepted."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -90,7 +85,7 @@ def write(path: str, text: str) -> None:
         if _special(target):
             target.write_text(text, encoding="utf-8", errors="replace")
             return
-        _replace(Path(os.path.realpath(target)), text.encode("utf-8", "replace"))
+        write_file(Path(os.path.realpath(target)), text.encode("utf-8", "replace"))
     except OSError as error:
         raise BadOption(f"cannot write {path}: {error.strerror}", "the report is lost", "name another file") from None
 
@@ -98,32 +93,9 @@ def write(path: str, text: str) -> None:
 def write_bytes(path: str, data: bytes) -> None:
     """Write a whole binary file, in the same way. Raises ``BadOption``."""
     try:
-        _replace(Path(os.path.realpath(path)), data)
+        write_file(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise BadOption(f"cannot write {path}: {error.strerror}", "nothing is written", "name another file") from None
-
-
-def _replace(target: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, file_mode(target))
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def file_mode(target: Path) -> int:
-    """The permissions that a file keeps, or that a new one gets."""
-    if target.exists():
-        return stat.S_IMODE(target.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _special(target: Path) -> bool:

@@ -8,10 +8,8 @@ complete steps of a file that was cut off can be told from damaged ones. Recordi
 from __future__ import annotations
 
 import json
-import os
 import re
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,7 +36,6 @@ __all__ = [
     "chunk_name",
     "chunk_numbers",
     "read_chunk",
-    "write_whole",
 ]
 
 SCHEMA = "rmspec.recording/1"
@@ -168,21 +165,6 @@ def _checksum(numbers: Iterable[tuple[str, Any]]) -> int:
 def chunk_name(number: int) -> str:
     """The name of the file of the chunk with this number; they are counted from 1."""
     return f"chunk-{number:06d}.safetensors"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there."""
-    descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 # -- reading

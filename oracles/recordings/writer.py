@@ -6,7 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from rmspec.oracles.recordings.chunks import SCHEMA, BadRecording, Chunk, RecordedStep, chunk_name, write_whole
+from rmspec.oracles.atomic import write_file
+from rmspec.oracles.recordings.chunks import SCHEMA, BadRecording, Chunk, RecordedStep, chunk_name
 from rmspec.oracles.recordings.reader import INDEX, Fill, RecordedParam, Source
 
 __all__ = ["Writer"]
@@ -89,7 +90,7 @@ class Writer:
             self.full = True
             self.note(f"a chunk of {len(data)} bytes does not fit into max_bytes={self._max_bytes}: nothing was kept")
             return
-        write_whole(self._folder / chunk_name(self._written + 1), data)
+        write_file(self._folder / chunk_name(self._written + 1), data, mode=0o644)
         self._written += 1
         self._written_step = last
         self._sizes[self._written] = len(data)
@@ -134,7 +135,7 @@ class Writer:
             ],
         }
         data = json.dumps(index).encode()
-        write_whole(self._folder / INDEX, data)
+        write_file(self._folder / INDEX, data, mode=0o644)
         self._index_size, self._indexed = len(data), len(params)
 
 

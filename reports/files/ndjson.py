@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,6 +19,7 @@ from typing import IO, Any
 import jsonschema
 from referencing import Registry, Resource
 
+from rmspec.oracles.atomic import begin_file
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties.events import (
     DeviationFound,
@@ -32,7 +32,6 @@ from rmspec.properties.events import (
 )
 from rmspec.reports.files.json import deviation_document, result_document
 from rmspec.reports.files.json import schema as report_schema
-from rmspec.reports.outputs import file_mode
 from rmspec.reports.problems import BadOption
 from rmspec.reports.record import Recorder
 
@@ -91,11 +90,7 @@ class EventLog:
             if target.exists() and not target.is_file():
                 self._file = target.open("w", encoding="utf-8", newline="\n")
                 return
-            # A new file in the place of an old one: another run that still writes there goes on in its own.
-            descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
-            os.chmod(name, file_mode(target))
-            os.replace(name, target)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
+            self._file = begin_file(target)
         except OSError as error:
             raise self._unwritable(error) from None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.atomic import write_file
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties.events import ClauseResult, Deviation, RunStarted, SubjectResult
 from rmspec.properties.verdict_table import VERDICTS, Case
@@ -111,9 +112,7 @@ def _shared(ask: Checked, run: str) -> SubjectResult:
     file = folder / hashlib.sha256(repr(ask.options).encode()).hexdigest()[:16]
     with FileLock(f"{file}.lock"):
         if not file.exists():
-            made = file.with_suffix(".new")
-            made.write_bytes(pickle.dumps(_check(ask)))
-            made.replace(file)
+            write_file(file, pickle.dumps(_check(ask)))
         found: SubjectResult = pickle.loads(file.read_bytes())
     return found
 
