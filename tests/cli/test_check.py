@@ -66,7 +66,7 @@ def test_the_report_on_standard_output_is_json_alone(conforming: tuple[Ran, dict
     """With --json - standard output is the report, whatever a subject prints, and the terminal is standard error."""
     ran, data = conforming
     assert data["schema"] == "rmspec.report/1"
-    assert "reference  " in ran.err
+    assert "reference: conforms" in ran.err
     assert "not JSON" not in ran.err
 
 
