@@ -75,22 +75,10 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One variant of RMSprop.
+    """One variant of RMSprop: a position for each switch, documented defaults, and the constructor of a library.
 
-    ``eps_place``: ``sqrt(v) + eps`` is ``outside``, ``sqrt(v + eps)`` is ``inside``, ``none`` has no eps, and ``moves`` is
-    outside without momentum, inside with it.
-    ``initial_square_avg``: v_0, a number or ``"eps"``.
-    ``lr_place``: where the learning rate meets the momentum buffer: ``outside`` (theta -= lr b) or ``inside``
-    (b += lr g/d).
-    ``decay``: ``l2`` (added to the gradient), ``decoupled-lr`` (theta (1 - lr lambda)), ``decoupled`` (theta (1 - lambda)), ``none``.
-    ``centered_form``: ``option``, ``always`` or ``never``; ``bias_correction`` divides the averages by 1 - alpha^t.
-    ``momentum_form``: ``option`` (a buffer where momentum is above 0), ``always`` (a buffer even where it is 0) or ``never``.
-    ``scalars``: how far hyperparameters may be rounded: ``double`` (float32 for formats up to float32, float64 for
-    float64), ``float32`` (even for float64), ``cast`` (each number to the tensor's format, 1 - alpha formed before),
-    ``storage`` (the tensor's format, 1 - alpha formed after rounding) or ``float32-storage`` (first to float32, then that).
-    ``single``: the options that are held in float32, whatever the others are.
-    ``sparse``: a row-sparse gradient is ``dense`` (0 in the rows that it does not name), or steps its ``rows`` alone.
-    ``constructor`` is what builds it in the library that has it, and no part of what tells two dialects apart.
+    ``rmspec.impl.spec.switches`` has a row for each switch, which says what its positions do; the fields below declare
+    the positions. ``defaults`` are values of options, and ``constructor`` is no part of what tells two dialects apart.
     """
 
     name: str
