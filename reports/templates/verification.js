@@ -18,7 +18,8 @@ function filter() {
   let shown = 0;
   for (const row of rows) {
     const among = column() === "" ? verdicts(row) : [chosen(row)];
-    const fits = row.dataset.text.includes(text) && (!verdict || among.includes(verdict)) && (!kind || row.dataset.kind === kind);
+    const judged = verdict.startsWith("!") ? among.some((word) => word !== verdict.slice(1)) : !verdict || among.includes(verdict);
+    const fits = row.dataset.text.includes(text) && judged && (!kind || row.dataset.kind === kind);
     row.hidden = !fits;
     shown += fits ? 1 : 0;
   }
@@ -54,7 +55,7 @@ for (const head of all("#matrix thead th")) {
 byId("show-all").addEventListener("click", () => {
   byId("filters").reset();
   filter();
-  sort("page");
+  sort("verdict");
 });
 
 // --- a cell opens its evidence
@@ -132,5 +133,8 @@ addEventListener("afterprint", () => {
   for (const each of folded) each.open = false;
 });
 
+// A small screen begins with what is not in order, if anything is not.
+const unsettled = rows.some((row) => ["deviates", "known", "inconclusive"].includes(row.dataset.verdict));
+if (unsettled && matchMedia("(max-width: 45rem)").matches) byId("by-verdict").value = "!conforms";
 filter();
 reveal();

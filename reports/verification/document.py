@@ -65,6 +65,12 @@ def _summary(document: Mapping[str, Any]) -> Data:
         "verdicts": sum(counts.values()),
         "counts": counts,
         "subjects": by_subject,
+        "new": [
+            {"subject": index, "clause": deviation["clause"], "summary": deviation["summary"]}
+            for index, subject in enumerate(subjects)
+            for deviation in sorted(subject["deviations"], key=lambda deviation: int(deviation["calls"]))
+            if deviation["known"] is None
+        ],
         "totals": {
             **totals,
             "hazards": sum(len(each["hazards"]) for each in subjects),

@@ -45,7 +45,14 @@ def render(document: Mapping[str, Any]) -> str:
         document=document,
         summary=verification["summary"],
         subjects=subjects,
-        clauses=[{**each, **_sortable(document, each["id"])} for each in verification["clauses"]],
+        clauses=sorted(
+            (
+                {**clause, **_sortable(document, clause["id"]), "order": order}
+                for order, clause in enumerate(verification["clauses"])
+            ),
+            key=lambda clause: CLAUSE_VERDICTS.index(clause["verdict"]),
+        ),
+        reasons=_reasons(document),
         worst={each["id"]: each["verdict"] for each in verification["clauses"]},
         texts=CLAUSES,
         kinds=list(dict.fromkeys(each["kind"] for each in verification["clauses"])),
@@ -118,6 +125,15 @@ def _sortable(document: Mapping[str, Any], id: str) -> Data:
     found = [each for subject in document["subjects"] for each in subject["clauses"] if each["id"] == id]
     fractions = [float(each["worst_fraction"]) for each in found if each["worst_fraction"] is not None]
     return {"checks": sum(each["checks"] for each in found), "fraction": max(fractions, default=-1.0)}
+
+
+def _reasons(document: Mapping[str, Any]) -> dict[str, int]:
+    """Add the reasons of inconclusive checks up, over all subjects; the most frequent reason first."""
+    counts: dict[str, int] = {}
+    for subject in document["subjects"]:
+        for reason, checks in subject.get("inconclusive_reasons", {}).items():
+            counts[reason] = counts.get(reason, 0) + checks
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
 
 def _plots(figures: Mapping[str, Any]) -> Data:
