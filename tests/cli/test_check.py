@@ -305,7 +305,7 @@ def test_an_interrupted_run_keeps_what_is_known(folder: Path) -> None:
     # More than are checked at a time.
     names = ("mine.py:good", *(f"mine.py:hang{number}" for number in range(9)))
     options = (*SMOKE, "--call-timeout", "100", *outputs)
-    ran = interrupt(folder, "check", *names, *options, at="mine.py:hang0", later=1)
+    ran = interrupt(folder, "check", *names, *options, at="mine.py:hang0")
     assert ran.code == 130
     assert "interrupted" in ran.out
     assert ran.err == ""
@@ -320,10 +320,12 @@ def test_an_interrupted_run_keeps_what_is_known(folder: Path) -> None:
 
 def test_an_interrupted_check_keeps_its_counts(folder: Path) -> None:
     """What was verified by then is in the report: steps, checks and the verdict of each clause that they are about."""
-    options = ("--profile", "deep", "--time-budget", "300", "--json", "counts.json")
-    # It goes on for minutes, and tells how it stands twice a second.
-    assert interrupt(folder, "check", "reference", *options, at="reference:", later=6).code == 130
-    found = subject(report(folder / "counts.json"), "reference")
+    # It takes a minute, and tells how it stands twice a second.
+    ran = interrupt(
+        folder, "check", "mine.py:slow", *SMOKE, "--json", "counts.json", at="mine.py:slow:", until=folder / "forty"
+    )
+    assert ran.code == 130
+    found = subject(report(folder / "counts.json"), "mine.py:slow")
     assert (found["message"], found["complete"]) == ("interrupted", False)
     assert found["steps"] > 0
     assert found["element_checks"] > 0

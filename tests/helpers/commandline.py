@@ -1,12 +1,12 @@
 """Helpers of the tests of the command line: run it as a user does, and small subjects that need no framework."""
 
-import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ SUBJECTS = '''
 import ctypes
 import os
 import sys
+import time
 
 from rmspec.impl.spec.dialect import dialect_named
 from rmspec.oracles.numpy.subject import ReferenceSubject
@@ -95,6 +96,20 @@ class Later(ReferenceSubject):
         return super().session(params)
 
 
+class Slow(ReferenceSubject):
+    """Conforms, takes a twentieth of a second for a program, and leaves a file when there were forty."""
+
+    programs = 0
+
+    def session(self, params):
+        time.sleep(0.05)
+        Slow.programs += 1
+        if Slow.programs == 40:
+            open("forty", "w").close()
+        return super().session(params)
+
+
+slow = Slow()
 later = Later()
 good = ReferenceSubject()
 crash = Troubled(exits)
@@ -135,10 +150,10 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def interrupt(folder: Path, *arguments: str, at: str, later: float = 0.0) -> Ran:
-    """Run ``rmspec``, and press Ctrl-C as often as a terminal does, ``later`` seconds behind a line that starts with ``at``.
+def interrupt(folder: Path, *arguments: str, at: str, until: Path | None = None) -> Ran:
+    """Run ``rmspec``, and press Ctrl-C as often as a terminal does, behind a line that starts with ``at``.
 
-    What it printed before that line and the line itself are left out.
+    With ``until`` it waits for this file besides. What was printed before the line and the line itself are left out.
     """
     with subprocess.Popen(
         [*COMMAND, *arguments],
@@ -155,8 +170,8 @@ def interrupt(folder: Path, *arguments: str, at: str, later: float = 0.0) -> Ran
         for line in process.stdout:
             if line.startswith(at):
                 break
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(later)
+        while until is not None and not until.exists() and process.poll() is None:
+            time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
         return Ran(process.wait(120), out, err)
