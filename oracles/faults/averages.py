@@ -63,7 +63,7 @@ class SquareAvgTinyDropped(ForeachRMSprop):
 
 @fault("square-avg", bug_class=8)
 class SquareAvgAlphaFixed(ForeachRMSprop):
-    """The square average uses alpha = 0.99 whatever the group says."""
+    """The square average uses alpha = 0.99 and ignores the group's."""
 
     def _square_average(self, v: Tensors, g: Tensors, h: Hyper) -> None:
         super()._square_average(v, g, replace(h, alpha=0.99))
@@ -80,7 +80,7 @@ class SquareAvgDecayTwice(ForeachRMSprop):
 
 @fault("grad-avg", bug_class=8)
 class GradAvgAlphaFixed(ForeachRMSprop):
-    """The gradient average uses alpha = 0.99 whatever the group says."""
+    """The gradient average uses alpha = 0.99 and ignores the group's."""
 
     def _grad_average(self, g_ave: Tensors, g: Tensors, h: Hyper) -> None:
         super()._grad_average(g_ave, g, replace(h, alpha=0.99))
@@ -195,10 +195,10 @@ class CenteredSticks(LoopRMSprop):
     """centered cannot be switched off again once it was on."""
 
     def _hyper(self, group: Group) -> Hyper:
-        seen: list[int] = self.__dict__.setdefault("_seen", [])
+        centered_ones: list[int] = self.__dict__.setdefault("_seen", [])
         if group["centered"]:
-            seen.extend(id(p) for p in group["params"])
-        return replace(super()._hyper(group), centered=id(group["params"][0]) in seen)
+            centered_ones.extend(id(p) for p in group["params"])
+        return replace(super()._hyper(group), centered=id(group["params"][0]) in centered_ones)
 
 
 @fault("centered-variance", bug_class=2)

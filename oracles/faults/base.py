@@ -1,4 +1,4 @@
-"""Two correct RMSprop optimizers, cut into small methods that a fault can override one at a time.
+"""Two correct RMSprop optimizers, cut into small methods for faults to override one at a time.
 
 Both are written from the pseudocode of ``torch.optim.RMSprop``. ``LoopRMSprop`` steps one parameter after another,
 ``ForeachRMSprop`` all parameters of a group together; the methods of the update have the same names in both and take
@@ -43,7 +43,7 @@ class Hyper:
 
 
 def check_options(options: Group) -> None:
-    """Raise ``ValueError`` for an option that is negative or not a number."""
+    """Raise ``ValueError`` for a negative option and for NaN."""
     for name in OPTIONS:
         if not float(options[name]) >= 0.0:
             raise ValueError(f"{name} must be at least 0, not {options[name]}")
@@ -76,7 +76,7 @@ class RMSpropBase(Optimizer):
     # --- groups
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add a group; refuse a parameter that is there already, or an option outside its domain."""
+        """Add a group; refuse a duplicate parameter, or an option outside its domain."""
         group = dict(param_group)
         group["params"] = self._members(group["params"])
         check_options({**self.defaults, **group})
@@ -89,12 +89,12 @@ class RMSpropBase(Optimizer):
         return params if isinstance(params, set) else list(params)
 
     def _refuse_duplicates(self, members: Iterable[Any]) -> None:
-        seen = {id(p) for group in self.param_groups for p in group["params"]}
+        known = {id(p) for group in self.param_groups for p in group["params"]}
         for member in members:
             p = member[1] if isinstance(member, tuple) else member
-            if id(p) in seen:
+            if id(p) in known:
                 raise ValueError("a parameter may appear once in one group")
-            seen.add(id(p))
+            known.add(id(p))
 
     def _hyper(self, group: Group) -> Hyper:
         return Hyper(
@@ -153,12 +153,12 @@ class RMSpropBase(Optimizer):
 
     def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
         state: dict[str, Any] = self.state[p]
-        for name in self._kept(hyper):
+        for name in self._roles(hyper):
             if name not in state:
                 state[name] = self._initial(p, name)
         return state
 
-    def _kept(self, hyper: Hyper) -> list[str]:
+    def _roles(self, hyper: Hyper) -> list[str]:
         used = (True, hyper.centered, hyper.momentum > 0)
         return [name for name, is_used in zip(STATE, used, strict=True) if is_used]
 
@@ -168,7 +168,7 @@ class RMSpropBase(Optimizer):
     # --- gradients
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set every gradient to None, or fill every gradient that there is with zeros."""
+        """Set every gradient to None, or fill every existing gradient with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
                 self._clear(p, set_to_none)
@@ -225,8 +225,8 @@ class LoopRMSprop(RMSpropBase):
             self._step_one(p, hyper)
 
     def _step_one(self, p: Tensor, h: Hyper) -> None:
-        kept = self._state(p, h)
-        state = {name: self._real(kept[name]) for name in self._kept(h)}
+        stored = self._state(p, h)
+        state = {name: self._real(stored[name]) for name in self._roles(h)}
         theta = self._real(p)
         g = self._decayed(self._real(self._gradient(p)), theta, h)
         v = state["square_avg"]

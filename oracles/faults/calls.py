@@ -1,4 +1,4 @@
-"""Faults of the call itself: closures, hooks, which parameters a step reaches, and maximize."""
+"""Faults of the call itself: closures, hooks, the parameters of a step, and maximize."""
 
 from __future__ import annotations
 

@@ -80,7 +80,9 @@ def _is_bound(fault: Fault, optimizer: type) -> bool:
 
 
 def _overrides(optimizer: type) -> dict[str, FunctionType]:
-    return {name: value for name, value in vars(optimizer).items() if isinstance(value, FunctionType)}
+    """Map names to the methods in the class statement; torch adds a wrapped ``step`` to a class at its first instance."""
+    methods = {name: value for name, value in vars(optimizer).items() if isinstance(value, FunctionType)}
+    return {name: method for name, method in methods.items() if method.__qualname__.startswith(optimizer.__qualname__)}
 
 
 def _skipped(optimizer: type, base: type) -> set[str]:

@@ -139,7 +139,7 @@ class DecayOfSign(ForeachRMSprop):
 
 @fault("weight-decay", "grad-zero", bug_class=7)
 class DecaySkipsZeroGradients(LoopRMSprop):
-    """Weight decay is left out where the gradient is zero."""
+    """Weight decay is left out for elements with a gradient of zero."""
 
     def _decayed(self, g: Tensor, theta: Tensor, h: Hyper) -> Tensor:
         return super()._decayed(g, theta.where(g != 0, 0), h)

@@ -1,4 +1,4 @@
-"""Faults of the denominator: the root, eps, and what they are taken of."""
+"""Faults of the denominator: the root, eps, and their operands."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class EpsAsFloor(LoopRMSprop):
 
 @fault("update", "momentum-buffer", "eps-placement", bug_class=8)
 class EpsFixed(ForeachRMSprop):
-    """eps is 1e-8 whatever the group says."""
+    """eps is 1e-8 and ignores the group's."""
 
     def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
         return super()._denominator(v, replace(h, eps=1e-8))

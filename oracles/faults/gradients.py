@@ -27,7 +27,7 @@ class NoneAsZero(LoopRMSprop):
 
 @fault("grad-none", bug_class=10)
 class NoneDecaysSquareAvg(ForeachRMSprop):
-    """The square average of a parameter whose gradient is None decays."""
+    """The square average of a parameter without a gradient decays."""
 
     def _stepped(self, group: Group) -> list[Tensor]:
         for p in group["params"]:
@@ -38,7 +38,7 @@ class NoneDecaysSquareAvg(ForeachRMSprop):
 
 @fault("grad-none", bug_class=10)
 class NoneMovesByMomentum(LoopRMSprop):
-    """A parameter whose gradient is None still moves by its momentum buffer."""
+    """A parameter without a gradient still moves by its momentum buffer."""
 
     def _stepped(self, group: Group) -> list[Tensor]:
         for p in group["params"]:
@@ -49,7 +49,7 @@ class NoneMovesByMomentum(LoopRMSprop):
 
 @fault("grad-none", bug_class=10)
 class NoneForgetsState(ForeachRMSprop):
-    """A parameter whose gradient is None loses its state."""
+    """A parameter without a gradient loses its state."""
 
     def _stepped(self, group: Group) -> list[Tensor]:
         for p in group["params"]:
@@ -106,7 +106,7 @@ class SkippedStepDropsBuffer(LoopRMSprop):
 
 @fault("grad-zero", bug_class=10)
 class ZeroAsNone(LoopRMSprop):
-    """A parameter whose gradient is zero everywhere is skipped."""
+    """A parameter with a gradient of zero everywhere is skipped."""
 
     def _stepped(self, group: Group) -> list[Tensor]:
         return [p for p in super()._stepped(group) if p.grad is not None and bool(p.grad.any())]
@@ -114,7 +114,7 @@ class ZeroAsNone(LoopRMSprop):
 
 @fault("grad-zero", "square-avg", bug_class=10)
 class ZeroElementsSkipped(ForeachRMSprop):
-    """Where the gradient is zero the square average stays, as for a sparse gradient."""
+    """An element with a gradient of zero keeps its square average, as for a sparse gradient."""
 
     def _square_average(self, v: Tensors, g: Tensors, h: Hyper) -> None:
         last = [x.clone() for x in v]
@@ -125,7 +125,7 @@ class ZeroElementsSkipped(ForeachRMSprop):
 
 @fault("grad-zero", "momentum-update", bug_class=10)
 class ZeroElementsLoseMomentum(LoopRMSprop):
-    """Where the gradient is zero the parameter does not move by its momentum buffer."""
+    """An element with a gradient of zero does not move by its momentum buffer."""
 
     def _apply_buffer(self, theta: Tensor, b: Tensor, n: Tensor, h: Hyper) -> None:
         super()._apply_buffer(theta, b.where(n != 0, 0), n, h)
@@ -187,7 +187,7 @@ class GradientClipped(ForeachRMSprop):
 
 @fault("square-avg", bug_class=21)
 class OverflowSkipped(LoopRMSprop):
-    """Where the squared gradient overflows the square average stays as it is."""
+    """The square average stays as it is when the squared gradient overflows."""
 
     def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
         last = v.clone()
@@ -197,7 +197,7 @@ class OverflowSkipped(LoopRMSprop):
 
 @fault("zero-grad-zero", bug_class=10)
 class ZeroGradIgnoresFlag(LoopRMSprop):
-    """zero_grad sets the gradients to None, whatever set_to_none says."""
+    """zero_grad sets the gradients to None and ignores set_to_none."""
 
     def _clear(self, p: Tensor, set_to_none: bool) -> None:
         super()._clear(p, True)
@@ -205,7 +205,7 @@ class ZeroGradIgnoresFlag(LoopRMSprop):
 
 @fault("zero-grad-none", bug_class=10)
 class ZeroGradFills(ForeachRMSprop):
-    """zero_grad fills the gradients with zeros, whatever set_to_none says."""
+    """zero_grad fills the gradients with zeros and ignores set_to_none."""
 
     def _clear(self, p: Tensor, set_to_none: bool) -> None:
         super()._clear(p, False)
@@ -239,7 +239,7 @@ class ZeroGradFirstGroup(ForeachRMSprop):
 
 @fault("zero-grad-zero", bug_class=10)
 class ZeroGradCreates(LoopRMSprop):
-    """zero_grad(set_to_none=False) makes a gradient of zeros where there was none."""
+    """zero_grad(set_to_none=False) makes a gradient of zeros out of None."""
 
     def _clear(self, p: Tensor, set_to_none: bool) -> None:
         super()._clear(p, set_to_none)
@@ -249,7 +249,7 @@ class ZeroGradCreates(LoopRMSprop):
 
 @fault("zero-grad-zero", bug_class=21)
 class ZeroGradKeepsNan(ForeachRMSprop):
-    """zero_grad(set_to_none=False) multiplies the gradients by zero, which keeps NaN and infinities."""
+    """zero_grad(set_to_none=False) multiplies the gradients by zero; NaN and infinities stay."""
 
     def _clear(self, p: Tensor, set_to_none: bool) -> None:
         if set_to_none or p.grad is None:
@@ -260,7 +260,7 @@ class ZeroGradKeepsNan(ForeachRMSprop):
 
 @fault("frame", "zero-grad-none", "zero-grad-zero", bug_class=18)
 class ZeroGradForgetsSkipped(ForeachRMSprop):
-    """zero_grad clears the state of the parameters whose gradient is None already."""
+    """zero_grad clears the state of the parameters without a gradient."""
 
     def _clear(self, p: Tensor, set_to_none: bool) -> None:
         if p.grad is None:

@@ -1,4 +1,4 @@
-"""Faults of parameter groups: their options, their members, and options that change."""
+"""Faults of parameter groups: their options, their members, and changed options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LrBaked(LoopRMSprop):
         self._baked: list[float] = [*self.__dict__.get("_baked", []), float(self.param_groups[-1]["lr"])]
 
     def _hyper(self, group: Group) -> Hyper:
-        index = next(i for i, each in enumerate(self.param_groups) if each is group)
+        index = next(i for i, own in enumerate(self.param_groups) if own is group)
         return replace(super()._hyper(group), lr=self._baked[index])
 
 
@@ -174,7 +174,7 @@ class AddedOptionsIgnored(LoopRMSprop):
 
 @fault("group-options", bug_class=16)
 class ConstructorOptionsIgnored(ForeachRMSprop):
-    """The options of group dicts that are given to the constructor are ignored."""
+    """The constructor ignores the options of group dicts."""
 
     def add_param_group(self, param_group: Group) -> None:
         started = "_complete" in self.__dict__
@@ -196,7 +196,7 @@ class ConstructorOptionsIgnored(ForeachRMSprop):
 
 @fault("group-defaults", bug_class=16, elementwise=False)
 class AddedClassDefaults(ForeachRMSprop):
-    """Options that an added group does not name take the class's default, not the constructor's."""
+    """Options left out of an added group take the class's default, not the constructor's."""
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group({**CLASS_DEFAULTS, **param_group} if self.param_groups else param_group)
@@ -204,7 +204,7 @@ class AddedClassDefaults(ForeachRMSprop):
 
 @fault("group-options", bug_class=16)
 class FalsyOptionsOverwritten(LoopRMSprop):
-    """An option of a group that is 0 or False takes the constructor's value."""
+    """A group's option of 0 or False takes the constructor's value."""
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group({k: v for k, v in param_group.items() if k == "params" or v})
@@ -212,7 +212,7 @@ class FalsyOptionsOverwritten(LoopRMSprop):
 
 @fault("group-options", bug_class=16)
 class OptionsAsIntegers(ForeachRMSprop):
-    """An option of an added group takes the type of the default, so 0.5 becomes 0 where the default is 0."""
+    """An option of an added group takes the type of the default, so 0.5 becomes 0 for a default of 0."""
 
     def add_param_group(self, param_group: Group) -> None:
         types = {name: type(value) for name, value in self.defaults.items() if type(value) in (int, bool)}
@@ -231,7 +231,7 @@ class AddedFirstMemberOnly(LoopRMSprop):
 
 @fault("frame", "add-param-group", bug_class=16, elementwise=False)
 class AddedForgetsState(LoopRMSprop):
-    """add_param_group clears the state of the parameters that are there."""
+    """add_param_group clears the state of all earlier parameters."""
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -240,7 +240,7 @@ class AddedForgetsState(LoopRMSprop):
 
 @fault("frame", "add-param-group", bug_class=16, elementwise=False)
 class AddedClearsBuffers(ForeachRMSprop):
-    """add_param_group fills the momentum buffers that are there with zeros."""
+    """add_param_group fills all earlier momentum buffers with zeros."""
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -266,7 +266,7 @@ class AddedResetsLr(LoopRMSprop):
 
 @fault("add-param-group", "step", "square-avg", bug_class=16, elementwise=False)
 class AddedNotStepped(ForeachRMSprop):
-    """A group that is added after the first step is never stepped."""
+    """A group added after the first step is never stepped."""
 
     def _update(self) -> None:
         self._known: int = self.__dict__.get("_known", len(self.param_groups))
@@ -278,7 +278,7 @@ class AddedNotStepped(ForeachRMSprop):
 
 @fault("duplicate-across-groups", bug_class=15)
 class DuplicateAcrossAccepted(LoopRMSprop):
-    """A parameter that is in another group already is accepted, and stepped once in each."""
+    """A parameter of two groups is accepted, and stepped once in each."""
 
     def _refuse_duplicates(self, members: Any) -> None:
         pass
@@ -291,7 +291,7 @@ class DuplicateAcrossAccepted(LoopRMSprop):
 
 @fault("duplicate-in-group", bug_class=15, inherited=True)
 class DuplicateInGroupAccepted(LoopRMSprop):
-    """A parameter that is listed twice in a group is stepped twice."""
+    """A parameter listed twice in a group is stepped twice."""
 
     def _refuse_duplicates(self, members: Any) -> None:
         super()._refuse_duplicates({id(p): p for p in members}.values())
@@ -304,15 +304,15 @@ class DuplicateInGroupAccepted(LoopRMSprop):
 
 @fault("duplicate-across-groups", bug_class=12)
 class DuplicateRefusedLate(LoopRMSprop):
-    """A parameter that is in another group already is refused after the group was added."""
+    """A parameter of another group is refused after the group was added."""
 
     def add_param_group(self, param_group: Group) -> None:
         members = self._members(param_group["params"])
         try:
             super().add_param_group({**param_group, "params": members})
         except ValueError:
-            seen = {id(p) for group in self.param_groups for p in group["params"]}
-            if not any(id(p) in seen for p in members):
+            known = {id(p) for group in self.param_groups for p in group["params"]}
+            if not any(id(p) in known for p in members):
                 raise
             self.param_groups.append({**self.defaults, **param_group, "params": members})
             raise
@@ -320,7 +320,7 @@ class DuplicateRefusedLate(LoopRMSprop):
 
 @fault("params", bug_class=16, elementwise=False)
 class GeneratorPeeked(LoopRMSprop):
-    """The constructor peeks at the first item of params, which a generator then lacks."""
+    """The constructor peeks at the first item of params and takes it from a generator."""
 
     def __init__(
         self,
@@ -360,7 +360,7 @@ class GeneratorEmptied(ForeachRMSprop):
 
 @fault("params", bug_class=16, elementwise=False)
 class LastDictDropped(LoopRMSprop):
-    """Of several group dicts that are given to the constructor the last is dropped."""
+    """The constructor drops the last of several group dicts."""
 
     def __init__(
         self,
@@ -372,7 +372,7 @@ class LastDictDropped(LoopRMSprop):
         momentum: float = 0,
         centered: bool = False,
     ) -> None:
-        kept = params if isinstance(params, Tensor) else list(params)
-        if len(kept) > 1 and isinstance(kept[-1], dict):
-            kept = kept[:-1]
-        super().__init__(kept, lr, alpha, eps, weight_decay, momentum, centered)
+        dicts = params if isinstance(params, Tensor) else list(params)
+        if len(dicts) > 1 and isinstance(dicts[-1], dict):
+            dicts = dicts[:-1]
+        super().__init__(dicts, lr, alpha, eps, weight_decay, momentum, centered)

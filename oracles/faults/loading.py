@@ -1,4 +1,4 @@
-"""Faults of load_state_dict, and of what follows a load."""
+"""Faults of load_state_dict, and of calls after a load."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LoadDropsGradAvg(ForeachRMSprop):
 
 @fault("load-state-dict", bug_class=17)
 class LoadExchangesAverages(LoopRMSprop):
-    """load_state_dict exchanges the gradient average and the momentum buffer where there are both."""
+    """load_state_dict exchanges the gradient average and the momentum buffer, given both."""
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         super().load_state_dict(state_dict)
@@ -46,13 +46,13 @@ class LoadExchangesAverages(LoopRMSprop):
 
 @fault("load-options", bug_class=8)
 class LoadIgnoresOptions(ForeachRMSprop):
-    """load_state_dict keeps the options that the groups have."""
+    """load_state_dict keeps the present options of the groups."""
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         options = [dict(group) for group in self.param_groups]
         super().load_state_dict(state_dict)
-        for group, kept in zip(self.param_groups, options, strict=True):
-            group.update(kept)
+        for group, before in zip(self.param_groups, options, strict=True):
+            group.update(before)
 
 
 @fault("load-options", bug_class=8)
@@ -79,7 +79,7 @@ class LoadOptionsOfFirstGroup(ForeachRMSprop):
 
 @fault("load-state-dict", bug_class=11, elementwise=False)
 class LoadReversesParameters(LoopRMSprop):
-    """load_state_dict reverses the states of a group's parameters, where the shapes allow it."""
+    """load_state_dict reverses the states of a group's parameters, if the shapes allow it."""
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         super().load_state_dict(state_dict)
@@ -159,7 +159,7 @@ class LoadIgnored(LoopRMSprop):
 
 @fault("load-mismatch", bug_class=11, elementwise=False)
 class LoadAcceptsOtherGroups(ForeachRMSprop):
-    """A checkpoint with another number of groups is accepted; what is missing starts anew."""
+    """A checkpoint with another number of groups is accepted; missing state starts anew."""
 
     def _refuse_mismatch(self, state_dict: StateDict) -> None:
         for saved, group in zip(state_dict["param_groups"], self.param_groups, strict=False):
@@ -178,7 +178,7 @@ class LoadAcceptsOtherGroups(ForeachRMSprop):
 
 @fault("load-mismatch", bug_class=11, elementwise=False)
 class LoadAcceptsOtherMembers(LoopRMSprop):
-    """A checkpoint with another number of parameters in a group is accepted; what is missing starts anew."""
+    """A checkpoint with another number of parameters in a group is accepted; missing state starts anew."""
 
     def _refuse_mismatch(self, state_dict: StateDict) -> None:
         if len(state_dict["param_groups"]) != len(self.param_groups):
@@ -257,7 +257,7 @@ class LoadPartialCrashes(LoopRMSprop):
 
 @fault("load-partial", "load-state-dict", bug_class=17)
 class LoadPartialKeeps(ForeachRMSprop):
-    """A parameter without an entry in the checkpoint keeps the state that it has."""
+    """A parameter without an entry in the checkpoint keeps its state."""
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         before = dict(self.state)
@@ -269,7 +269,7 @@ class LoadPartialKeeps(ForeachRMSprop):
 
 @fault("load-isolation", "state-dict-snapshot", bug_class=3, inherited=True)
 class LoadSharesTensors(LoopRMSprop):
-    """load_state_dict keeps the tensors that it is given, and later steps write into them."""
+    """load_state_dict keeps the given tensors, and later steps write into them."""
 
     def _own(self, state_dict: StateDict) -> StateDict:
         return state_dict
@@ -277,7 +277,7 @@ class LoadSharesTensors(LoopRMSprop):
 
 @fault("load-isolation", bug_class=3, elementwise=False, inherited=True)
 class LoadSharesWithSource(LoopRMSprop):
-    """A loaded state stays one with the state of the optimizer that it was taken from."""
+    """A loaded state stays one with the state of its source."""
 
     def _own(self, state_dict: StateDict) -> StateDict:
         return state_dict
@@ -287,7 +287,7 @@ class LoadSharesWithSource(LoopRMSprop):
 
 
 class Linked(dict[str, Any]):
-    """A group whose options are written to every group that it is linked with."""
+    """A group with linked groups: writing its options writes theirs."""
 
     def __init__(self, group: Group, peers: list[Linked]) -> None:
         super().__init__(group)
@@ -302,7 +302,7 @@ class Linked(dict[str, Any]):
 
 @fault("load-isolation", "state-dict-snapshot", "load-state-dict", bug_class=3)
 class LoadSharesOptions(ForeachRMSprop):
-    """After load_state_dict a change of an option reaches the optimizer that the state came from."""
+    """After load_state_dict a change of an option reaches the source of the state."""
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -359,7 +359,7 @@ class AddedAfterLoadForgets(ForeachRMSprop):
 
 @fault("init-square-avg", "square-avg", bug_class=6, elementwise=False)
 class AddedAfterLoadStartsAtOne(LoopRMSprop):
-    """The square average of a parameter that is added after load_state_dict starts at 1."""
+    """The square average of a parameter added after load_state_dict starts at 1."""
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         super().load_state_dict(state_dict)

@@ -1,4 +1,4 @@
-"""Faults of number formats: hyperparameters or intermediates that are too narrow, and faults of one format alone."""
+"""Faults of number formats: narrow hyperparameters and intermediates, and faults of one format alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def all_rounded(h: Hyper, dtype: torch.dtype) -> Hyper:
 
 @fault("scalar-precision", bug_class=14)
 class ComplementInFloat32(LoopRMSprop):
-    """1 - alpha is formed of an alpha that was rounded to float32."""
+    """1 - alpha is formed of an alpha rounded to float32."""
 
     def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
         v.mul_(h.alpha).addcmul_(g, g, value=1 - rounded(h.alpha, torch.float32))
@@ -38,7 +38,7 @@ class ComplementInFloat32(LoopRMSprop):
 
 @fault("scalar-precision", bug_class=14)
 class ComplementInStorageFormat(ForeachRMSprop):
-    """1 - alpha is formed of an alpha that was rounded to the format of the tensor."""
+    """1 - alpha is formed of an alpha rounded to the format of the tensor."""
 
     def _square_average(self, v: Tensors, g: Tensors, h: Hyper) -> None:
         for x, y in zip(v, g, strict=True):
@@ -56,7 +56,7 @@ class PrecisionSubnormalAveragesFlushed(LoopRMSprop):
 
 @fault("scalar-precision", "grad-avg", bug_class=14)
 class GradAvgComplementInFloat16(LoopRMSprop):
-    """The gradient average forms 1 - alpha of an alpha that was rounded to float16."""
+    """The gradient average forms 1 - alpha of an alpha rounded to float16."""
 
     def _grad_average(self, g_ave: Tensor, g: Tensor, h: Hyper) -> None:
         g_ave.mul_(h.alpha).add_(g, alpha=1 - rounded(h.alpha, torch.float16))
@@ -105,7 +105,7 @@ class MomentumInFloat16(LoopRMSprop):
 
 @fault("scalar-precision", "update", "momentum-buffer", bug_class=14)
 class EpsInFloat16(LoopRMSprop):
-    """eps is rounded to float16, where 1e-8 is 0."""
+    """eps is rounded to float16; 1e-8 becomes 0."""
 
     def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
         return super()._denominator(v, replace(h, eps=rounded(h.eps, torch.float16)))

@@ -45,7 +45,7 @@ class StateDictClearsGradients(LoopRMSprop):
 
 @fault("state-dict-snapshot", bug_class=3, inherited=True)
 class StateDictLive(ForeachRMSprop):
-    """state_dict returns the live tensors of the state, which later steps change."""
+    """state_dict returns the live tensors of the state; later steps change them."""
 
     def _snapshot(self, state: dict[str, Any]) -> dict[str, Any]:
         return dict(state)

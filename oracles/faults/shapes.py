@@ -1,4 +1,4 @@
-"""Faults that depend on shape, size, position, strides, or on complex numbers."""
+"""Faults of certain shapes, sizes, positions and strides, and of complex numbers."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class DenominatorOfNeighbour(ForeachRMSprop):
 
 @fault("step", "elementwise", "square-avg", bug_class=20, elementwise=False)
 class EmptyLastDropsGroup(ForeachRMSprop):
-    """A group whose last tensor is empty is not stepped at all."""
+    """A group with an empty last tensor is not stepped at all."""
 
     def _step_params(self, params: list[Tensor], h: Hyper) -> None:
         if params[-1].numel():
@@ -170,7 +170,7 @@ class StridedGradient(LoopRMSprop):
 
 @fault("layout", "update", bug_class=20, elementwise=False)
 class NonContiguousParameterCopied(ForeachRMSprop):
-    """A parameter that is not contiguous is moved in a copy."""
+    """A non-contiguous parameter is moved in a copy."""
 
     def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
         super()._apply([x.contiguous() for x in theta], direction, h)

@@ -1,4 +1,4 @@
-"""Faults of the state: how it starts, how it is kept between steps, and whose it is."""
+"""Faults of the state: how it starts, how it lasts between steps, and how optimizers share it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class BufferStartsAtGradient(LoopRMSprop):
 
 @fault("init-momentum-buffer", "momentum-buffer", bug_class=6)
 class BufferStartsAtParameter(ForeachRMSprop):
-    """The momentum buffer starts at the parameter, as by a copy where zeros were meant."""
+    """The momentum buffer starts at the parameter, as by a copy instead of zeros."""
 
     def _initial(self, p: Tensor, name: str) -> Tensor:
         return p.detach().clone() if name == "momentum_buffer" else super()._initial(p, name)
@@ -74,7 +74,7 @@ class BufferStartsAtParameter(ForeachRMSprop):
 
 @fault("init-square-avg", "square-avg", bug_class=6, elementwise=False)
 class LateParameterStartsAtOne(LoopRMSprop):
-    """The square average of a parameter that first gets a gradient in a later step starts at 1."""
+    """The square average of a parameter with its first gradient in a later step starts at 1."""
 
     def _initial(self, p: Tensor, name: str) -> Tensor:
         initial = super()._initial(p, name)
@@ -125,7 +125,7 @@ class StatePooledByPosition(LoopRMSprop):
 
 @fault("isolation", "square-avg", bug_class=3, elementwise=False)
 class OptionsOfLatest(ForeachRMSprop):
-    """alpha of the optimizer created last holds for every optimizer that kept its constructor's."""
+    """alpha of the latest optimizer holds for every optimizer with its constructor's alpha."""
 
     _alpha: float
 
@@ -221,7 +221,7 @@ class SquareAvgStoredAsRoot(LoopRMSprop):
 
 @fault("grad-none", "frame", bug_class=10)
 class BuffersHalvedByEmptyStep(ForeachRMSprop):
-    """A step in which no parameter has a gradient halves the momentum buffers."""
+    """A step without any gradient halves the momentum buffers."""
 
     def _evaluate(self, closure: Closure | None) -> Any:
         loss = super()._evaluate(closure)

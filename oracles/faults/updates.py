@@ -22,7 +22,7 @@ class Ascent(LoopRMSprop):
 
 @fault("descent", "update")
 class AscentForNegative(ForeachRMSprop):
-    """Where the gradient is negative the update is added."""
+    """The update is added for negative gradients."""
 
     def _normalized(self, g: Tensors, d: Tensors, h: Hyper) -> Tensors:
         return [x.abs() for x in super()._normalized(g, d, h)]
@@ -181,7 +181,7 @@ class BufferMuAfterAdding(LoopRMSprop):
 
 @fault("frame", "option-change", bug_class=9)
 class BufferFedWithoutMomentum(LoopRMSprop):
-    """With momentum 0 the buffer, where there is one, is overwritten by the normalized gradient."""
+    """With momentum 0 an existing buffer is overwritten by the normalized gradient."""
 
     def _step_one(self, p: Tensor, h: Hyper) -> None:
         before = self._real(p).clone()
@@ -230,7 +230,7 @@ class CenteredSwitchCrashes(ForeachRMSprop):
 
 @fault("init-momentum-buffer", "option-change", "momentum-buffer", bug_class=9)
 class MomentumSwitchFromGradient(ForeachRMSprop):
-    """A buffer that is created after the first step starts at the gradient."""
+    """A buffer created after the first step starts at the gradient."""
 
     def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
         state: dict[str, Any] = self.state[p]

@@ -1,1 +1,1 @@
-"""Programs to ask: the corpus, the state machine, sweeps, and what a subject can be asked."""
+"""Programs: the corpus, the state machine, sweeps, and how a program is fitted to a subject."""

@@ -1,4 +1,4 @@
-"""Building programs call by call: what the state machine and the sweeps share.
+"""Build programs call by call, for the state machine and for the sweeps.
 
 A ``Builder`` knows which calls are legal now; a ``Source`` makes the choices. Numbers are drawn exponent first (powers of
 ten and of two, signs, zeros, subnormals, near-overflow) with few mantissa bits, because uniform floats hide eps and
@@ -57,7 +57,7 @@ DECAYS = (0.0, 2.0**-7, 0.1, 0.01, 0.5, 1.0)
 
 
 class Source(Protocol):
-    """Where the choices come from: Hypothesis, or a seeded generator."""
+    """A source of choices: Hypothesis, or a seeded generator."""
 
     def integer(self, low: int, high: int) -> int:
         """A whole number from ``low`` to ``high``, both included."""
@@ -139,7 +139,7 @@ class Builder:
         return -value if self.chance(50) else value
 
     def values(self, param: Param) -> tuple[float, ...]:
-        """Values that repeat to fill a parameter: few for a small one, one for each element of a wide one."""
+        """Draw values to repeat until they fill a parameter: few for a small one, one an element for a wide one."""
         count = math.prod(param.shape) * FORMATS[param.dtype].parts
         if self.wide and count > 64:
             return self._many(param.dtype, count)
@@ -152,12 +152,12 @@ class Builder:
         values = generator.standard_normal(count) * 10.0 ** generator.integers(-spread, 2, count)
         if self.chance(20):
             values[generator.integers(0, count, count // 8)] = 0.0
-        return tuple(float(each) for each in values)
+        return tuple(float(value) for value in values)
 
     def options(self, *, most: bool) -> dict[str, OptionValue]:
         """Options for a constructor or a group: most of them, or few."""
         keep = 75 if most else 30
-        given: dict[str, OptionValue] = {}
+        options: dict[str, OptionValue] = {}
         tables = (
             ("lr", LRS),
             ("alpha", ALPHAS),
@@ -167,10 +167,10 @@ class Builder:
         )
         for name, table in tables:
             if self.chance(keep):
-                given[name] = self.choose(table)
+                options[name] = self.choose(table)
         if self.chance(keep):
-            given["centered"] = self.chance(50)
-        return given
+            options["centered"] = self.chance(50)
+        return options
 
     # -- the beginning
 
@@ -180,23 +180,23 @@ class Builder:
         for index in range(count):
             self.params.append(self._param(f"p{index}"))
         names = [param.name for param in self.params]
-        held = names if count == 1 or self.chance(50) else names[:-1]
+        members = names if count == 1 or self.chance(50) else names[:-1]
         options = self.options(most=True)
         if self.chance(8):
             options["lr"] = TensorNumber(self.choose((2.0**-7, 0.5)))
-        split = self.source.integer(0, len(held) - 1)
+        split = self.source.integer(0, len(members) - 1)
         if split and self.chance(60):
             groups = (
-                Group(tuple(held[:split]), self._group_options()),
-                Group(tuple(held[split:]), self._group_options()),
+                Group(tuple(members[:split]), self._group_options()),
+                Group(tuple(members[split:]), self._group_options()),
             )
             self.calls.append(Create("A", groups, options, "groups"))
-            self._optimizers["A"] = _Optimizer([held[:split], held[split:]])
+            self._optimizers["A"] = _Optimizer([members[:split], members[split:]])
         else:
             form = self.choose(CREATE_FORMS)
             grouped = self._group_options() if form == "groups" else {}
-            self.calls.append(Create("A", (Group(tuple(held), grouped),), options, form))
-            self._optimizers["A"] = _Optimizer([held])
+            self.calls.append(Create("A", (Group(tuple(members), grouped),), options, form))
+            self._optimizers["A"] = _Optimizer([members])
         if self.chance(40):
             self._twin(options)
 
@@ -210,8 +210,8 @@ class Builder:
                 self.params.append(twin)
                 twins.append(twin.name)
             groups.append(twins)
-        given = dict(options) if self.chance(60) else self.options(most=True)
-        self.calls.append(Create("B", tuple(Group(tuple(group)) for group in groups), given, "groups"))
+        options = dict(options) if self.chance(60) else self.options(most=True)
+        self.calls.append(Create("B", tuple(Group(tuple(group)) for group in groups), options, "groups"))
         self._optimizers["B"] = _Optimizer(groups, twin="A")
         self._optimizers["A"].twin = "B"
 
@@ -232,7 +232,7 @@ class Builder:
 
     @property
     def over(self) -> bool:
-        """Whether the last call was one after which nothing more can be said."""
+        """Tell whether the program has ended with a refused call."""
         return self._over
 
     def set_grad(self) -> None:
@@ -253,7 +253,7 @@ class Builder:
             )
 
     def _rows(self, count: int) -> tuple[int, ...]:
-        """The rows that a sparse gradient names: one, or every other one."""
+        """Choose the rows of a sparse gradient: one, or every other one."""
         first = self.source.integer(0, count - 1)
         return (first,) if self.chance(50) else tuple(range(first % 2, count, 2))
 
@@ -275,10 +275,10 @@ class Builder:
         self.calls.extend([Step(name)] * self.source.integer(1, 3))
 
     def step_closure(self) -> None:
-        """Step with a closure that sets the gradients."""
+        """Step with a closure; it sets the gradients."""
         name = self.choose(tuple(self._optimizers))
-        held = {param for group in self._optimizers[name].groups for param in group}
-        grads = {param.name: self.values(param) for param in self.params if param.name in held}
+        members = {param for group in self._optimizers[name].groups for param in group}
+        grads = {param.name: self.values(param) for param in self.params if param.name in members}
         raises = self.chance(25)
         self._optimizers[name].stepped = True
         closure = Step(name, "raises") if raises else Step(name, "returns", grads, self.choose((0.5, -2.0, 3.25)))
@@ -289,10 +289,10 @@ class Builder:
         self.calls.append(ZeroGrad(self.choose(tuple(self._optimizers)), self.choose((None, True, False))))
 
     def add_param_group(self) -> None:
-        """Add a parameter that is in no optimizer yet, or a new one."""
+        """Add a parameter without an optimizer."""
         name = self.choose(tuple(self._optimizers))
-        held = {param for optimizer in self._optimizers.values() for group in optimizer.groups for param in group}
-        free = [param for param in self.params if param.name not in held]
+        members = {param for optimizer in self._optimizers.values() for group in optimizer.groups for param in group}
+        free = [param for param in self.params if param.name not in members]
         if not free:
             return
         added = [self.choose(free).name]
@@ -349,12 +349,12 @@ class Builder:
         self.calls.append(Freeze(self.choose(self.params).name, self.chance(60)))
 
     def refused(self) -> None:
-        """End with a call that must or may be refused."""
+        """End with a call for the subject to refuse."""
         name = self.choose(tuple(self._optimizers))
-        held = [param for group in self._optimizers[name].groups for param in group]
+        members = [param for group in self._optimizers[name].groups for param in group]
         kind = self.source.integer(0, 3)
         if kind == 0:
-            self.calls.append(AddParamGroup(name, Group((self.choose(held),))))
+            self.calls.append(AddParamGroup(name, Group((self.choose(members),))))
         elif kind == 1 and self._slots:
             slot = self.choose(tuple(self._slots))
             self.calls += [EditState(slot, "shorten"), Load(name, slot)]
@@ -362,5 +362,5 @@ class Builder:
             slot = self.choose(tuple(self._slots))
             self.calls += [EditState(slot, "reshape", self.source.integer(0, 2)), Load(name, slot)]
         else:
-            self.calls.append(AddParamGroup(name, Group((self.choose(held),), {"lr": self.choose(LRS)})))
+            self.calls.append(AddParamGroup(name, Group((self.choose(members),), {"lr": self.choose(LRS)})))
         self._over = True

@@ -1,4 +1,4 @@
-"""The corpus: stored programs, each with the class of faults that it catches, replayed before any search.
+"""The corpus: stored programs, each with its class of faults, replayed before any search.
 
 Every fault that was ever caught adds one. They are stored as ``rmspec.program/1`` beside this module, one file each.
 """
@@ -20,12 +20,12 @@ __all__ = ["corpus", "in_format"]
 def corpus() -> tuple[Program, ...]:
     """Every stored program, in the order of their names."""
     folder = files("rmspec.properties") / "corpus"
-    stored = sorted((each for each in folder.iterdir() if each.name.endswith(".json")), key=lambda each: each.name)
-    return tuple(parse(each.read_text("utf-8"), where=each.name, trusted=True) for each in stored)
+    stored = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
+    return tuple(parse(file.read_text("utf-8"), where=file.name, trusted=True) for file in stored)
 
 
 def in_format(program: Program, name: str) -> Program | None:
-    """A stored program with its float32 parameters in another format; ``None`` where it has none or names formats itself.
+    """Translate a stored program from float32 into another format; ``None`` if it has no float32 or names formats itself.
 
     Real values serve as real and imaginary parts in turn.
     """
@@ -37,15 +37,16 @@ def in_format(program: Program, name: str) -> Program | None:
 
 
 def ordered(programs: Sequence[Program], formats: tuple[str, ...], *, every: int = 1) -> list[Program]:
-    """The programs in every format that a subject supports: all in float32 first, then the others.
+    """List the programs in every supported format: all in float32 first, then the others.
 
     With ``every`` above 1, each other format gets one in so many of the programs, another share each.
     """
-    found: list[Program] = []
+    programs_in_order: list[Program] = []
     names = [name for name in FORMATS if name in formats]
     if "float32" not in names:
         names = ["float32", *names]
     for turn, name in enumerate(names):
         share = [program for index, program in enumerate(programs) if not turn or (index + turn) % every == 0]
-        found += [each for each in (in_format(program, name) for program in share) if each is not None]
-    return found
+        translated = (in_format(program, name) for program in share)
+        programs_in_order += [program for program in translated if program is not None]
+    return programs_in_order

@@ -1,4 +1,4 @@
-"""Fitting a program to what a subject can be asked: options that it takes, features that it has, formats that it supports."""
+"""Fit programs to subjects: to their options, their features, and their number formats."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ _PAGE = Hyperparameters()
 
 
 def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: frozenset[str]) -> Capabilities:
-    """Capabilities less what the user left out: number formats (all, when none is named) and features."""
-    kept = tuple(name for name in capabilities.formats if not formats or name in formats)
+    """Take number formats (if some are named, all others) and features out of capabilities."""
+    chosen = tuple(name for name in capabilities.formats if not formats or name in formats)
     features = capabilities.features - without
     if "complex" not in features:
-        kept = tuple(name for name in kept if FORMATS[name].parts == 1)
+        chosen = tuple(name for name in chosen if FORMATS[name].parts == 1)
     missing = {**capabilities.missing, **dict.fromkeys(sorted(without), "left out with --without")}
     options = capabilities.options - without
-    return replace(capabilities, formats=kept, features=features, missing=missing, options=options)
+    return replace(capabilities, formats=chosen, features=features, missing=missing, options=options)
 
 
 def admit(program: Program, capabilities: Capabilities) -> Program | None:
-    """The program as this subject can be asked it; ``None`` where nothing worth asking is left."""
+    """Fit a program to a subject; ``None`` if nothing worth a check is left."""
     features = capabilities.features
     calls: list[Call] = []
-    held: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}
     for call in program.calls:
-        kept = _call(call, capabilities)
-        if kept is None:
+        fitted = _call(call, capabilities)
+        if fitted is None:
             continue
-        if isinstance(kept, Create | AddParamGroup):
-            groups = kept.groups if isinstance(kept, Create) else (kept.group,)
-            before = [] if isinstance(kept, Create) else held.get(kept.optimizer, [])
+        if isinstance(fitted, Create | AddParamGroup):
+            groups = fitted.groups if isinstance(fitted, Create) else (fitted.group,)
+            before = [] if isinstance(fitted, Create) else members.get(fitted.optimizer, [])
             names = [*before, *(name for group in groups for name in group.params)]
-            held[kept.optimizer] = names
+            members[fitted.optimizer] = names
             if "duplicates" not in features and len(set(names)) != len(names):
                 return None
-        calls.append(kept)
+        calls.append(fitted)
     if not any(isinstance(call, Create) for call in calls):
         return None
     params = program.params
@@ -117,10 +117,10 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
 
 
 def _options(options: Options, capabilities: Capabilities) -> Options:
-    kept: Options = {}
+    fitted: Options = {}
     for name, value in options.items():
         if name in OPTIONS and name not in capabilities.options:
             continue
         plain = isinstance(value, TensorNumber) and "tensor_lr" not in capabilities.features
-        kept[name] = value.tensor if plain and isinstance(value, TensorNumber) else value
-    return kept
+        fitted[name] = value.tensor if plain and isinstance(value, TensorNumber) else value
+    return fitted

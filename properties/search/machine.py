@@ -35,7 +35,7 @@ class _DrawnSource:
 
 
 class ProgramMachine(RuleBasedStateMachine):
-    """Builds one program, performing each call on the reference as it goes; subclasses say what becomes of it.
+    """Builds one program and performs each call on the reference; a subclass takes the program.
 
     ``finished(program)`` is called once for each program, in ``teardown``.
     """
@@ -47,7 +47,7 @@ class ProgramMachine(RuleBasedStateMachine):
         self._performed = 0
 
     def finished(self, program: Program) -> None:
-        """Take a program that is complete."""
+        """Take a complete program."""
 
     def _follow(self, data: st.DataObject, move: str) -> None:
         builder = self._built(data)
@@ -88,7 +88,7 @@ class ProgramMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._open)
     @rule(data=st.data(), move=st.sampled_from(("set_option", "set_grad", "step_closure", "zero_grad", "freeze")))
     def between(self, data: st.DataObject, move: str) -> None:
-        """What happens between steps."""
+        """Make a call between steps."""
         self._follow(data, move)
 
     @precondition(lambda self: self._open)
@@ -100,7 +100,7 @@ class ProgramMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._open and len(self.builder.calls) > 8)
     @rule(data=st.data())
     def refused(self, data: st.DataObject) -> None:
-        """End with a call that must or may be refused."""
+        """End with a call for the subject to refuse."""
         self._follow(data, "refused")
 
     @precondition(lambda self: self.builder is not None and self.builder.over)

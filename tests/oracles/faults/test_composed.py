@@ -112,6 +112,14 @@ def test_faults_that_touch_are_refused(ids: tuple[str, ...], reason: str) -> Non
         made(*ids)
 
 
+def test_a_fault_in_use_composes_as_before() -> None:
+    """torch gives a class a method ``step`` of its own with its first instance."""
+    for id in ("ascent", "load-ignores-options"):
+        stepped(LISTED[id].optimizer())
+    assert "step" in vars(LISTED["ascent"].optimizer())
+    stepped(made("ascent", "load-ignores-options"))
+
+
 def test_any_pair_is_refused_or_steps() -> None:
     """Of 300 pairs most compose, and what is made can be used as its parts can."""
     composed = []
