@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved onto it."""
+"""Atomic files: written beside their place, then moved onto it, so that a reader finds a whole one or none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_file(target: Path, data: bytes, *, mode: int | None = None) -> None:
 
 
 def begin_file(target: Path) -> IO[str]:
-    """Put a new, empty file in the place of an older one, and open it: whoever still writes there goes on in the older."""
+    """Put a new, empty file in the place of an older one, and open it; an older writer goes on in the older one."""
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}-", dir=target.parent)
     try:
         os.chmod(name, _mode(target))
@@ -43,7 +43,7 @@ def begin_file(target: Path) -> IO[str]:
 
 
 def probe_folder(folder: Path) -> None:
-    """Make a file in a folder, and delete it. Raises ``OSError`` where none can be made."""
+    """Make a file in a folder, and delete it. Raises ``OSError``."""
     descriptor, name = tempfile.mkstemp(prefix=".rmspec-", dir=folder)
     os.close(descriptor)
     os.unlink(name)

@@ -1,4 +1,4 @@
-"""The verdicts: one row each, with what the gate, every report and a test make of it.
+"""The verdicts: one row each, with its consequences for the gate, every report and a test.
 
 The rows stand in the order of precedence (DESIGN 2.4): of several verdicts on one thing, the first in the table counts.
 """
@@ -161,6 +161,6 @@ READING_ORDER: tuple[str, ...] = ("conforms", "deviates", "known", "inconclusive
 
 
 def first_verdict(words: Iterable[str], default: str = "not-checked") -> str:
-    """Choose the verdict of highest precedence; ``default`` where there is none."""
+    """Choose the verdict of highest precedence; ``default`` without any."""
     order = list(VERDICTS)
     return min(words, key=order.index, default=default)

@@ -1,4 +1,4 @@
-"""What a person or a CI reads: the command line, the gate, and the reporters that listen to a run's events."""
+"""The output for people and CIs: the command line, the gate, and the reporters of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is asked for: the entry point must be there before anything that takes time."""
+    """Import a public name on demand: the entry point must be there before anything slow."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, settings and the digest of its programs. Nothing that two runs differ in."""
+"""The environment of a run: versions, settings and the digest of its programs, and nothing volatile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["environment", "version"]
 
 
 def version() -> str:
-    """The version of rmspec; of a checkout that is not installed, ``0+unknown``."""
+    """The version of rmspec; ``0+unknown`` in a checkout without an installation."""
     try:
         return metadata.version("rmspec")
     except metadata.PackageNotFoundError:
@@ -45,7 +45,7 @@ def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The model of the processor as Linux names it, else as Python does; empty where neither knows."""
+    """The model of the processor as Linux names it, else as Python does; empty if unknown."""
     try:
         names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.M)
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The exit codes of every command, and which of several counts. Source: DESIGN 4.2."""
+"""The exit codes of every command, and their precedence. Source: DESIGN 4.2."""
 
 from __future__ import annotations
 

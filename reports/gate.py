@@ -1,4 +1,4 @@
-"""The gate: the problems of a run that close it, and the exit code that follows from them. Source: DESIGN 4.2.
+"""The gate: the problems of a run close it, and decide the exit code. Source: DESIGN 4.2.
 
 Every report shows the problems of the one ``Gate`` of its run, so that none disagrees with the exit code: without a problem
 it is 0, and each problem asks for the code that it has. Known and inherited deviations are no problem, nor are hazards,
@@ -19,7 +19,7 @@ __all__ = ["Gate", "Problem", "decide", "exit_code"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason to close the gate: the exit code that it asks for, a title, and the details in words.
+    """A reason to close the gate: its exit code, a title, and the details in words.
 
     ``subject`` is empty for a problem of the whole run; ``deviation`` is there for one that deviates.
     """
@@ -40,21 +40,21 @@ class Gate:
 
     @property
     def code(self) -> ExitCode:
-        """The exit code: of those that the problems ask for, the first in precedence."""
+        """The exit code: of those of the problems, the first in precedence."""
         return min((problem.code for problem in self.problems), key=PRECEDENCE.index, default=ExitCode.CONFORMS)
 
     @property
     def sentence(self) -> str:
-        """The decision in one line: ``exit code 1 (deviates): 2 clauses``."""
+        """The decision in one line: ``exit code 1: deviates from 2 clauses``."""
         counts = {code: sum(problem.code is code for problem in self.problems) for code in PRECEDENCE}
         clauses = len({problem.deviation.clause for problem in self.problems if problem.deviation is not None})
         more = f" from {clauses} clause{'s' if clauses != 1 else ''}" if self.code is ExitCode.DEVIATES else ""
-        others = [WORDS[code] for code in PRECEDENCE if counts[code] and code is not self.code]
-        also = f"; also: {', '.join(others)}" if others else ""
+        further = [WORDS[code] for code in PRECEDENCE if counts[code] and code is not self.code]
+        also = f"; also: {', '.join(further)}" if further else ""
         return f"exit code {self.code.value}: {WORDS[self.code]}{more}{also}"
 
     def of(self, subject: str) -> tuple[Problem, ...]:
-        """The problems of a subject; of the whole run where it is empty."""
+        """List the problems of a subject; of the whole run for an empty name."""
         return tuple(problem for problem in self.problems if problem.subject == subject)
 
     def fails(self, deviation: Deviation) -> bool:
@@ -67,7 +67,7 @@ class Gate:
 def decide(
     results: Sequence[SubjectResult], *, complete: bool = True, internal: bool = False, fail_on_hazards: bool = False
 ) -> Gate:
-    """Decide on a run with these results, ``complete`` or interrupted; ``internal`` says that rmspec itself failed."""
+    """Decide on a run with these results, ``complete`` or interrupted; ``internal`` marks a fault of rmspec."""
     problems = []
     if not complete:
         text = "the reports hold what was known by then"
@@ -81,7 +81,7 @@ def decide(
     rule = Gate(fail_on_hazards=fail_on_hazards)
     for result in results:
         problems += _deviations(result, rule)
-        problems += _verdict(result, complete=complete, others=checked)
+        problems += _verdict(result, complete=complete, checked=checked)
         problems += [Problem(ExitCode.STALE, "stale known deviation", entry, result.name) for entry in result.stale]
     return Gate(tuple(problems), fail_on_hazards)
 
@@ -101,13 +101,13 @@ def _deviations(result: SubjectResult, rule: Gate) -> list[Problem]:
     ]
 
 
-def _verdict(result: SubjectResult, *, complete: bool, others: bool) -> list[Problem]:
-    """The problem with the verdict itself, deviations left out; ``others`` says that some subject was checked."""
+def _verdict(result: SubjectResult, *, complete: bool, checked: bool) -> list[Problem]:
+    """List the problems with the verdict itself, deviations left out; ``checked`` is true if any subject was checked."""
     row, text = VERDICTS[result.verdict], result.message
     code = ExitCode(row.exit_code)
     if code is ExitCode.SUBJECT_FAILED:
         return [Problem(code, "the subject could not be checked", text, result.name)]
-    if code is not ExitCode.NOTHING_CHECKED or (row.optional and others):
+    if code is not ExitCode.NOTHING_CHECKED or (row.optional and checked):
         return []
     if not complete and not result.complete:
         return []  # the interruption says it

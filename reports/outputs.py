@@ -1,4 +1,4 @@
-"""Output files, which are whole or not there: checked before the run, written at its end."""
+"""Output files, whole or not there: checked before the run, written at its end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_writable(path: str, option: str) -> None:
 
 
 def check_folder(path: str, option: str) -> None:
-    """Refuse a folder that can be neither made nor written to, without making it. Raises ``BadOption``."""
+    """Refuse a useless folder, without making it. Raises ``BadOption``."""
     target = Path(path).absolute()
     existing = target
     while not existing.exists() and existing != existing.parent:
@@ -64,7 +64,7 @@ def check_folder(path: str, option: str) -> None:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder, which ``check_folder`` accepted."""
+    """Make a folder, after ``check_folder``."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -72,7 +72,7 @@ def make_folder(path: str) -> None:
 
 
 def write(path: str, text: str) -> None:
-    """Write a whole file: onto a temporary one beside it, which then takes its place. Raises ``BadOption``.
+    """Write a whole file, or leave an older one as it was. Raises ``BadOption``.
 
     What UTF-8 cannot hold (half of a surrogate pair, from a subject's message or name) becomes a question mark.
     """

@@ -1,4 +1,4 @@
-"""How a problem is told: what is wrong, why that matters, what to type instead; one message, never a traceback."""
+"""Messages on problems: the problem, its consequence, the remedy; one message, never a traceback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class InternalError(RmspecError):
 
 
 def message(error: RmspecError) -> str:
-    """An error of rmspec as the user reads it: a line for each of what, why and what to type."""
+    """Format an error of rmspec: a line each for the problem, its consequence and the remedy."""
     lines = [f"rmspec: {error.what}", *(f"  {part}" for part in (error.why, error.hint) if part)]
     return "\n".join(lines)
 
@@ -42,7 +42,7 @@ def click_message(error: click.ClickException) -> str:
 
 
 def _nearest_option(error: click.NoSuchOption) -> str:
-    """The option that begins with what was typed, or else the closest one."""
+    """Find the option with this beginning, or else the closest one."""
     params = error.ctx.command.params if error.ctx else []
     names = [name for param in params for name in (*param.opts, *param.secondary_opts) if name.startswith("--")]
     begun = [name for name in names if name.startswith(error.option_name)]

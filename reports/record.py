@@ -1,4 +1,4 @@
-"""The record of a run, and what a reporter is.
+"""The record of a run, and the protocol of reporters.
 
 A report is made of the whole record, whose ``gate`` is the decision that the exit code follows.
 """
@@ -19,7 +19,7 @@ class Reporter(Protocol):
     """Listens to a run. Reporters know nothing of each other, and ignore the events of no use to them."""
 
     def handle(self, event: Event) -> None:
-        """Take note of one event; they come in the order of what happened."""
+        """Take note of one event; they come in order."""
         ...
 
 
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(slots=True)
 class Recorder:
-    """A reporter that keeps the record of the run; ``record`` is ``None`` until the end."""
+    """Keeps the record of the run; ``record`` is ``None`` until the end."""
 
     record: Record | None = None
     _started: RunStarted = field(default_factory=lambda: RunStarted((), {}))
@@ -60,7 +60,7 @@ class Recorder:
 
 @dataclass(slots=True)
 class Document(Recorder):
-    """A reporter that renders the whole run as one text at its end: ``render`` makes it, ``write`` takes it."""
+    """Renders the whole run as one text at its end: ``render`` makes it, ``write`` takes it."""
 
     render: Callable[[Record], str] = field(kw_only=True)
     write: Callable[[str], None] = field(kw_only=True)
@@ -73,7 +73,7 @@ class Document(Recorder):
 
 
 def record_of(events: Iterable[Event]) -> Record:
-    """The record of events up to ``RunFinished``. Raises ``ValueError`` where they do not come to it."""
+    """Make the record of events up to ``RunFinished``. Raises ``ValueError`` without that."""
     recorder = Recorder()
     for event in events:
         recorder.handle(event)

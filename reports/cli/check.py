@@ -48,7 +48,7 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
 
 
 def _reporters(options: CheckOptions, terminal: Terminal) -> list[Reporter]:
-    """List everyone who hears of the run: the files, the terminal, and around them what GitHub shows, in a job there."""
+    """List the reporters of a run: the files, the terminal, and GitHub's around them in a job there."""
     reporters: list[Reporter] = [*(FORMATS[name].reporter(path) for name, path in options.reports), terminal]
     if not github.on_github():
         return reporters

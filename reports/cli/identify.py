@@ -1,4 +1,4 @@
-"""``rmspec identify``: which RMSprop a subject is, found out in the worker process, and told."""
+"""``rmspec identify``: name the dialect of a subject, found in the worker process."""
 
 from __future__ import annotations
 

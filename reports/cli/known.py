@@ -59,7 +59,7 @@ def _add(**given: Any) -> int:
 @click.option("--known", metavar="FILE", help="The list (TOML).")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 def _prune(reports: tuple[str, ...], known: str | None, dry_run: bool) -> int:
-    """Remove the entries that are stale or have expired."""
+    """Remove stale and expired entries."""
     from rmspec.reports.cli.known_list import prune
 
     print(prune(known, reports, Path.cwd(), dry_run=dry_run))

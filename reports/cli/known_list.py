@@ -30,12 +30,12 @@ __all__ = ["AddOptions", "BadReport", "add", "listing", "prune"]
 
 
 class BadReport(InputProblem):
-    """A file that is no report of ``rmspec check --json``."""
+    """A file was not written by ``rmspec check --json``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddOptions:
-    """The options of ``rmspec known add``: what is added from where, and what a person says of it."""
+    """The options of ``rmspec known add``: the sources of entries, and a person's words on them."""
 
     programs: tuple[str, ...] = ()
     report: str | None = None
@@ -51,7 +51,7 @@ class AddOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A deviation that may be added: its clause, its subject, how it was found, and the program that shows it."""
+    """A candidate for an entry: its clause, its subject, the kind of its finding, and its program."""
 
     clause: str
     subject: str
@@ -60,7 +60,7 @@ class _Found:
 
 
 def add(options: AddOptions, folder: Path) -> str:
-    """Add deviations to a list, and say which. Raises ``InputProblem`` before anything is written."""
+    """Add deviations to a list, and name them. Raises ``InputProblem`` before anything is written."""
     path = _list_path(options.known, folder)
     if not options.reason.strip():
         raise BadOption(
@@ -122,7 +122,7 @@ def add(options: AddOptions, folder: Path) -> str:
 
 
 def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: bool = False) -> str:
-    """Take out of a list what is stale, and say why: by the reports of checks, by its date, or by its clause.
+    """Remove stale entries from a list, with reasons: by the reports of checks, by date, or by clause.
 
     The witnesses that nothing names any more go as well.
     """
@@ -156,7 +156,7 @@ def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: b
 
 
 def _deleted(witness: Path, dry_run: bool) -> str:
-    """Delete a witness that nothing names, and say so."""
+    """Delete an unused witness, and say so."""
     name = f"{WITNESSES}/{witness.name}"
     if dry_run:
         return f"would remove {name}: no entry would name it"
@@ -168,7 +168,7 @@ def _deleted(witness: Path, dry_run: bool) -> str:
 
 
 def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool = False) -> str:
-    """The entries that count here: the user's list, and the one that rmspec ships (``ours``)."""
+    """Read the entries of the user's list, and of rmspec's own (``ours``)."""
     configured = known or _configured(folder)
     entries = [*(read_known(Path(configured)) if configured else ()), *(shipped() if ours else ())]
     if as_json:

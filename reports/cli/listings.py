@@ -1,4 +1,4 @@
-"""``rmspec subjects`` and ``rmspec clauses``: what there is to check, and what it is checked for."""
+"""``rmspec subjects`` and ``rmspec clauses``: list the subjects, and the clauses of the specification."""
 
 from __future__ import annotations
 

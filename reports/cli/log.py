@@ -1,4 +1,4 @@
-"""``rmspec log FILE``: what a log of a run says, in a few lines."""
+"""``rmspec log FILE``: sum up the log of a run in a few lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["log_summary"]
 
 
 def log_summary(path: str) -> str:
-    """The verdicts and the new deviations that a log holds. Raises ``BadLog``, or ``MissingFooter`` where it is cut off."""
+    """Format the verdicts and the new deviations of a log. Raises ``BadLog``, or ``MissingFooter`` for a truncated one."""
     return "\n".join(_lines(read_log(path)))
 
 

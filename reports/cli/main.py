@@ -1,4 +1,4 @@
-"""The command line: each command is a few lines here, and what it does a module of its own.
+"""The command line: each command is a few lines here, and a module of its own does the work.
 
 Exit codes are those of ``rmspec.reports.exit_codes``. Whatever goes wrong is told in one message on standard error.
 """
@@ -37,7 +37,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line (``sys.argv`` where no arguments are given) and return the exit code."""
+    """Run the command line (by default ``sys.argv``) and return the exit code."""
     code = _run(arguments)
     registry = sys.modules.get("rmspec.oracles.registry")
     for framework in registry.left_out() if registry is not None else ():
@@ -177,7 +177,7 @@ def _check_options(command: _Command) -> _Command:
 
 
 def _typed(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were typed, without those that have their default."""
+    """Select the typed options, without defaults."""
     source = click.core.ParameterSource.COMMANDLINE
     return {name: value for name, value in given.items() if ctx.get_parameter_source(name) is source}
 
@@ -198,7 +198,7 @@ def _check(ctx: click.Context, /, **given: Any) -> int:
 
 
 def _config_options(command: _Command) -> _Command:
-    """The options of check, as what they would give; ``--json`` is the form of the listing here."""
+    """Give a command the options of check; ``--json`` is the form of the listing here."""
     command = _check_options(command)
     parameters = command.__click_params__  # type: ignore[attr-defined]
     parameters[:] = [each for each in parameters if each.name != "json"]

@@ -1,4 +1,4 @@
-"""``rmspec report`` from the options to the exit code: checks subjects, or reads what was checked, and writes the folder."""
+"""``rmspec report`` from the options to the exit code: check subjects or read reports, and write the folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEEDED = {"matplotlib": "the plots", "latex2mathml": "the pseudocode"}
 
 
 def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bool) -> ExitCode:
-    """Check subjects as ``rmspec check`` does, and write what came out into the folder ``out``."""
+    """Check subjects as ``rmspec check`` does, and write the report into the folder ``out``."""
     place = _ready(out, force=force)
     document = Document(render=json_report.render, write=lambda text: put(place, files(json.loads(text)), force=force))
     code = check.check(typed, folder, also=[document])
@@ -37,7 +37,7 @@ def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bo
 
 
 def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | None, force: bool) -> ExitCode:
-    """Write the report of what ``rmspec check --json`` wrote into files; nothing is run."""
+    """Write the report of files of ``rmspec check --json``; nothing is run."""
     unused = sorted(set(typed) - {"subjects", "fail_on", "quiet"})
     if unused:
         raise BadOption(
@@ -94,7 +94,7 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ready(out: str | None, *, force: bool) -> str:
-    """The folder to write to, when everything that a report needs is there. Raises ``BadOption``."""
+    """Check the folder and the packages of a report, and return the folder. Raises ``BadOption``."""
     if not out:
         raise BadOption("no folder is named", "a report is several files", "write rmspec report ... --out DIR")
     for module, what in _NEEDED.items():

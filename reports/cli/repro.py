@@ -119,7 +119,7 @@ def _settings(options: ReproOptions, stored: Program | None = None, *, dialect: 
 
 
 def script(options: ReproOptions) -> ExitCode:
-    """Print the standalone script of a stored program. Raises ``InputProblem`` where there is none."""
+    """Print the standalone script of a stored program. Raises ``InputProblem`` for one without."""
     program, settings = _resolved(options)
     try:
         found, _ = _replayed(program, settings, options)

@@ -55,7 +55,7 @@ def repro_recording(
     call_timeout: float = 60.0,
     to_json: str | None = None,
 ) -> ExitCode:
-    """Verify a recording, print what it shows, and return the exit code. Raises ``InputProblem``."""
+    """Verify a recording, print the findings, and return the exit code. Raises ``InputProblem``."""
     if dialect is not None:
         choose("dialect", dialect, dialects())
     chosen = POLICIES[choose("policy", policy or "strict", POLICIES)]
@@ -186,7 +186,7 @@ def _facts(verified: Verified, first: RecordedDeviation | None) -> list[str]:
 
 
 def _lost(lost: Lost, recording: Recording) -> str:
-    """Which steps are lost, and what became of the files that held them."""
+    """List the lost steps, and the fate of their files."""
     why = []
     if lost.dropped:
         why.append(f"dropped to stay within max_bytes={recording.max_bytes:,}")
@@ -224,7 +224,7 @@ def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
 
 
 def _before(first: RecordedDeviation) -> list[str]:
-    """Every number that the step read, for the one element."""
+    """List every input of the step, for the one element."""
     parts = len(first.deviation.program.params[0].values)
     place = first.deviation.element // parts * parts
     size = first.step.before[first.param]["param"].size
@@ -251,7 +251,7 @@ def _also(each: RecordedDeviation) -> str:
 
 
 def document(verified: Verified, first: RecordedDeviation | None, script: str, why: str) -> dict[str, Any]:
-    """What a recording shows, as JSON data; the schema is ``schemas/recording-report-1.json``."""
+    """Convert the findings of a recording to JSON data; the schema is ``schemas/recording-report-1.json``."""
     recording, tally = verified.recording, verified.tally
     code = _code(verified, first)
     inconclusive = (

@@ -1,4 +1,4 @@
-"""The entry point of the command ``rmspec``: imports the rest where a Ctrl-C is already told in one line."""
+"""The entry point of the command ``rmspec``: one line for a Ctrl-C, from before the imports on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command line and return its exit code; 130 where it is interrupted, from the first import to the last flush."""
+    """Run the command line and return its exit code; 130 for a Ctrl-C, from the first import to the last flush."""
     try:
         from rmspec.reports.cli.main import main as run
 

@@ -27,7 +27,7 @@ __all__ = ["TranslateOptions", "translate"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslateOptions:
-    """The options of ``rmspec translate``; the hyperparameters are ``None`` where they are not given."""
+    """The options of ``rmspec translate``; a hyperparameter is ``None`` by default."""
 
     file: str | None = None
     source: str | None = None
@@ -57,7 +57,7 @@ class TranslateOptions:
 
 
 def translate(options: TranslateOptions) -> ExitCode:
-    """Translate, write what is asked for, and tell. Raises ``RmspecError`` before anything is written."""
+    """Translate, write the files and print the report. Raises ``RmspecError`` before anything is written."""
     source, target = _dialects(options)
     _check(options, target)
     given = _given(options)

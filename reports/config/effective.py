@@ -1,4 +1,4 @@
-"""The options that a check runs with: as typed, else as configured, else the default; and where each comes from."""
+"""The options in effect: as typed, else as configured, else the default; and the source of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Source = Literal["default", "pyproject.toml", "command line"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One option: its key as in ``pyproject.toml``, its value (``None``: not set), and where that comes from.
+    """One option: its key as in ``pyproject.toml``, its value (``None``: not set), and its source.
 
     ``file`` is the ``pyproject.toml`` that sets it. Files and subjects are named from where rmspec runs.
     """
@@ -37,7 +37,7 @@ class Setting:
 
 
 def settings(typed: Mapping[str, Any], folder: Path) -> tuple[Setting, ...]:
-    """Every option that ``check`` would run with in ``folder``, in the order of the keys.
+    """List the options of a ``check`` in ``folder``, in the order of the keys.
 
     Raises ``InputProblem`` for what ``check`` would refuse, but for a subject that is missing.
     """
@@ -97,7 +97,7 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
 
 
 def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -> InputProblem:
-    """Name the key of ``[tool.rmspec]`` in a problem that a configured value caused, in place of the untyped option."""
+    """Name the key of ``[tool.rmspec]`` in a problem with a configured value, in place of the untyped option."""
     for key in sorted(name.replace("_", "-") for name in configured):
         value = options.value(key)
         values = [str(each) for each in (value if isinstance(value, tuple) else (value,))]
@@ -117,7 +117,7 @@ def _told(setting: Setting) -> str:
 
 
 def _replaced(name: str, typed: Mapping[str, Any]) -> bool:
-    """Whether what is typed takes the place of a configured option of another name, or leaves it nothing to say."""
+    """Whether a typed option replaces a configured one of another name, or makes it void."""
     if name == "framework":
         return "subjects" in typed and not any_own(typed["subjects"])
     return (name == "known" and "no_known" in typed) or (name == "no_known" and "known" in typed)

@@ -1,4 +1,4 @@
-"""What a check can be asked for: a row for each option, which command line, configuration and its schema are made of.
+"""The options of a check: a row each, the source of the command line, the configuration and its schema.
 
 The report formats have rows of their own: ``rmspec.reports.files.formats``.
 """

@@ -68,7 +68,7 @@ COMMAND_LINE = _CommandLine({"formats": "dtype"})
 
 
 def resolve(options: CheckOptions) -> Settings:
-    """The settings of the check that these options ask for. Raises ``InputProblem``."""
+    """Make the settings of a check from its options. Raises ``InputProblem``."""
     _subjects(options)
     if options.fail_on is not None:
         choose("value of --fail-on", options.fail_on, ["hazards"])
@@ -97,7 +97,7 @@ def resolve(options: CheckOptions) -> Settings:
 
 
 def listed(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The names in values that may each hold several, separated by commas."""
+    """Split values at their commas."""
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 

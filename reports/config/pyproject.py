@@ -30,7 +30,7 @@ def config_file(start: Path) -> Path | None:
 
 
 def read_config(start: Path) -> dict[str, ConfigValue]:
-    """The configuration that holds in the folder ``start``, by option name with underscores; empty where there is none.
+    """Read the configuration of the folder ``start``, by option name with underscores; it may be empty.
 
     Files are named from the folder of the ``pyproject.toml``. Raises ``BadOption`` for an unknown key or a wrong type.
     """
@@ -95,7 +95,7 @@ def _example(name: str, kind: str) -> str:
 
 
 def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> ConfigValue:
-    """A file that the configuration names, as it is named from where rmspec runs."""
+    """Rewrite a configured file's path relative to the working folder."""
     if folder == start:
         return value
     if KEYS[name.replace("_", "-")].kind == "path" and isinstance(value, str) and value != "-":

@@ -1,1 +1,1 @@
-"""The files that a run writes: one module for each format."""
+"""The files of a run: one module for each format."""

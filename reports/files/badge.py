@@ -28,7 +28,7 @@ def render(record: Record) -> str:
 
 
 def document(record: Record) -> dict[str, object]:
-    """The badge: a few words, green where the gate is open, never a colour that the reader of the page can change."""
+    """Make the badge: a few words, green for an open gate."""
     code = record.gate.code
     return {
         "schemaVersion": 1,

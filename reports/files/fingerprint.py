@@ -1,4 +1,4 @@
-"""What a finding is called across runs: the same fault of the same subject has the same fingerprint wherever it is found.
+"""Fingerprints of findings: the same for the same fault of the same subject, in every run and on every machine.
 
 It is a digest of the clause, of the subject's name without the folders that differ from machine to machine, and of
 whether the finding is new, known or a hazard. Numbers, programs, seeds and versions play no part: they differ while the

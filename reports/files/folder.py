@@ -20,7 +20,7 @@ _OWN = re.compile(rf"report\.(html|md|json)|repro(/({'|'.join(FOLDERS)}))?|repro
 
 
 def check_place(path: str, *, force: bool = False) -> None:
-    """Refuse a folder that a report cannot go to. Raises ``BadOption``.
+    """Refuse a folder unfit for a report. Raises ``BadOption``.
 
     It must be new or empty; ``force`` lets it hold an older report, and nothing else.
     """

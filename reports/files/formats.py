@@ -1,4 +1,4 @@
-"""The report formats: a row for each, which options, configuration, schemas, action, docs and plugin are made of.
+"""The report formats: a row each, the source of options, configuration, schemas, action, docs and plugin.
 
 A format is a module of this room and its row here. The module has either ``render``, from the record of a run to a text, or
 ``reporter``, from a path to a reporter, for what is written while the run goes on. Both hear of the decision on the run, and
@@ -34,7 +34,7 @@ class ReportFormat:
     stdout: bool = False
 
     def reporter(self, path: str) -> Reporter:
-        """Make the reporter that writes the format to ``path``."""
+        """Make the reporter for a file at ``path``."""
         # A module is imported when its format is asked for: a command line that only lists its options waits for none.
         from functools import partial
         from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a job on GitHub shows: annotations beside the code, and a summary of the job.
+"""A job on GitHub: annotations beside the code, and a summary of the job.
 
 The limits are GitHub's: a step shows ten errors and drops the rest in silence, and a summary of more than 1 MiB is dropped
 whole. So the tenth annotation says how many more there are, and a summary that would be too long ends in a line that says
@@ -51,7 +51,7 @@ def reporters(
     *,
     environment: Mapping[str, str] = os.environ,
 ) -> list[Reporter]:
-    """The ``others`` with what GitHub shows around them; ``out`` takes the lines that the runner reads."""
+    """Put GitHub's reporters around those of the run; ``out`` takes the lines for the runner."""
 
     def render(record: Record) -> str:
         return "".join(f"{line}\n" for line in annotation_lines(record, Path.cwd()))
@@ -66,7 +66,7 @@ def reporters(
 
 
 def annotation_lines(record: Record, folder: Path) -> list[str]:
-    """List the workflow commands for the problems of a run: at most ``ANNOTATIONS``, of which the last counts the rest."""
+    """List the workflow commands for the problems of a run: at most ``ANNOTATIONS``, the last with a count of the rest."""
     problems = record.gate.problems
     if len(problems) <= ANNOTATIONS:
         return [_annotation(problem, record, folder) for problem in problems]
@@ -90,7 +90,7 @@ def summary(record: Record, budget: int = SUMMARY_BYTES) -> str:
 
 
 class _Command:
-    """A reporter that says one line to the runner, before all else or after the end."""
+    """A reporter with one line for the runner, before all else or after the end."""
 
     def __init__(self, line: str, out: Callable[[str], None], *, last: bool = False) -> None:
         self._line = line

@@ -23,7 +23,7 @@ def render(record: Record) -> str:
 
 
 def page_environment() -> Environment:
-    """What the pages of rmspec are rendered with: everything is escaped, and what is told of a deviation has its filters."""
+    """Make the environment of the pages: everything is escaped, and deviations have their filters."""
     # autoescape for every template, whatever its name ends with: names and messages of subjects are not to be trusted.
     environment = Environment(
         loader=PackageLoader("rmspec.reports", "templates"),

@@ -1,4 +1,4 @@
-"""The report as JUnit XML: one test suite a subject, one test case a clause, for a CI that shows tests.
+"""The report as JUnit XML, for CIs: one test suite a subject, one test case a clause.
 
 A document shows a failure or an error where the exit code is not 0, and none where it is. A clause with a deviation that
 closes the gate is a failure, with what reproduces it; one that was not checked is skipped. Stale entries of the list of known

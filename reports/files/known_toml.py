@@ -1,4 +1,4 @@
-"""A list of known deviations as a file that is edited: entries added and removed, comments and order kept.
+"""Edit a list of known deviations: add and remove entries, keep comments and order.
 
 What is written is read back first, by the reader of the lists: a file that an edit would spoil is left as it was.
 """
@@ -46,7 +46,7 @@ class NewEntry:
 
 
 def append(path: Path, entries: Sequence[NewEntry]) -> None:
-    """Append entries to a list, which is made where there is none; each witness goes into a file beside it.
+    """Append entries to a list, new or old; each witness goes into a file beside it.
 
     Raises ``BadKnownList`` for a file that is no list, and ``BadOption`` where it cannot be written.
     """
@@ -98,7 +98,7 @@ def remove(path: Path, ids: Sequence[str]) -> tuple[Known, ...]:
 
 
 def orphans(path: Path, ids: Sequence[str]) -> tuple[Path, ...]:
-    """The witnesses that nothing names once the entries with these ids are gone, and that rmspec may therefore delete.
+    """List the witnesses left unused without the entries of these ids, for rmspec to delete.
 
     Only files right in the folder of witnesses beside the list, no links, each a stored program to the letter as rmspec writes
     it, and named neither by an entry that stays nor in any other TOML file beside the list.
@@ -190,7 +190,7 @@ def _replace(path: Path, text: str, ids: Sequence[str]) -> None:
 
 
 def _tail(document: tomlkit.TOMLDocument, listed: AoT, index: int | None = None) -> _Trivia:
-    """The body at whose end the comments above the table ``index`` are (of the last table, where none is named)."""
+    """Find the body before the table ``index``, with the comments above that at its end (``None``: of the last table)."""
     index = len(listed) if index is None else index
     if index:
         body: _Trivia = listed[index - 1].value.body
@@ -203,7 +203,7 @@ def _is_trivia(item: object) -> bool:
 
 
 def _cut_trailing(body: _Trivia) -> _Trivia:
-    """Cut off what follows the last key of a table."""
+    """Cut off the trivia after the last key of a table."""
     end = len(body)
     while end and body[end - 1][0] is None:
         end -= 1
@@ -213,7 +213,7 @@ def _cut_trailing(body: _Trivia) -> _Trivia:
 
 
 def _cut_own_comment(body: _Trivia) -> None:
-    """Cut off the comment that stands right above a table, without a line between."""
+    """Cut off the comment right above a table, without a line between."""
     place = _before_tables(body)
     while place and isinstance(body[place - 1][1], Comment):
         del body[place - 1]
@@ -228,5 +228,5 @@ def _join(body: _Trivia, trivia: _Trivia) -> None:
 
 
 def _before_tables(body: _Trivia) -> int:
-    """Where the trivia end: before the tables, in the body of a document, or at the end, in that of a table."""
+    """Find the end of the trivia: before the tables, in the body of a document, or at the end, in that of a table."""
     return next((index for index, (_, item) in enumerate(body) if isinstance(item, AoT)), len(body))

@@ -1,4 +1,4 @@
-"""Where a subject is in the project: the file and the line that a code host shows a finding beside.
+"""The place of a subject in the project: a file and a line, for the findings on a code host.
 
 Nothing is imported for it. What is no file of the project (a registered subject, an installed module, a process) is
 shown at the project's ``pyproject.toml``: code hosts refuse a finding without a place.
@@ -26,7 +26,7 @@ class Place:
 
 
 def project_root(folder: Path) -> Path:
-    """The folder that files are named from: the checkout where a CI names one around ``folder``, else ``folder``."""
+    """Find the root of paths: the checkout around ``folder``, if a CI names one, else ``folder``."""
     folder = folder.resolve()
     named = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR")
     if named and folder.is_relative_to(Path(named).resolve()):
@@ -59,7 +59,7 @@ def _files(module: str, folder: Path) -> Iterator[Path]:
 
 
 def _line(file: Path, attribute: str) -> int:
-    """The line where a module defines, imports or assigns a name; 1 where that cannot be told."""
+    """Find the line of a name's definition, import or assignment in a module; 1 if unknown."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -101,7 +101,7 @@ def _deviation(deviation: Deviation) -> list[str]:
 
 
 def told(deviation: Deviation) -> list[str]:
-    """What was observed and what was allowed, and the program that shows it."""
+    """Format the observed and the allowed values of a deviation, and its program."""
     found = [plain(deviation.summary), spot(deviation), f"observed  {observed_line(deviation)}"]
     found += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
     program = program_lines(deviation.program, mark=deviation.call)
@@ -119,11 +119,11 @@ def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def fence(text: str, language: str = "") -> list[str]:
-    """Text as it is; the fence is longer than any that the text holds."""
+    """Fence text as it is; the fence is longer than any in it."""
     ticks = max([2, *(len(run) for run in re.findall(r"`+", text))]) + 1
     return [f"{'`' * ticks}{language or 'text'}", *plain(text).splitlines(), "`" * ticks]
 
 
 def inline(text: str) -> str:
-    """Text from outside that must not become markup, nor end a table's row."""
+    """Escape foreign text: no markup, no end of a table's row."""
     return re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", " ".join(plain(text).split()))

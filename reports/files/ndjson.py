@@ -41,11 +41,11 @@ SCHEMA = "rmspec.log/1"
 
 
 class BadLog(InputProblem):
-    """A file that is no log of rmspec."""
+    """A file is no log of rmspec."""
 
 
 class MissingFooter(BadLog):
-    """A log that is cut off: the run did not end, or not all of the file is there."""
+    """A log is cut off: the run did not end, or not all of the file is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Log:
 
 
 class EventLog:
-    """A reporter that writes each event to ``path`` as it comes. Raises ``BadOption`` where that cannot be written."""
+    """Writes each event to ``path`` as it comes. Raises ``BadOption`` for an error of the disk."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -67,7 +67,7 @@ class EventLog:
         self._recorder = Recorder()
 
     def handle(self, event: Event) -> None:
-        """Write one event; progress is none that a log should hold."""
+        """Write one event, but no progress."""
         self._recorder.handle(event)
         match event:
             case Progress():
@@ -113,7 +113,7 @@ reporter = EventLog
 
 
 def read_log(path: str) -> Log:
-    """The log in a file. Raises ``MissingFooter`` for one that is cut off, ``BadLog`` for what is none."""
+    """Read the log in a file. Raises ``MissingFooter`` for a truncated one, ``BadLog`` for another file."""
     try:
         text = Path(path).read_text("utf-8")
     except UnicodeDecodeError:

@@ -12,7 +12,7 @@ __all__ = ["Programs", "reporter"]
 
 
 class Programs:
-    """A reporter that writes the program of every deviation and hazard into a folder."""
+    """Writes the program of every deviation and hazard into a folder."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The report as SARIF 2.1.0, for code hosts that track findings from run to run.
+"""The report as SARIF 2.1.0, for code hosts with a memory of findings.
 
 Each clause is a rule, each deviation a result with a fingerprint that stays (see ``fingerprint``) and a place in the
 project (see ``locations``). Results that close the gate are errors, others notes; what is known or inherited is suppressed,
@@ -97,7 +97,7 @@ def _message(result: SubjectResult, deviation: Deviation, commands: list[str]) -
 
 
 def _properties(deviation: Deviation) -> dict[str, Any]:
-    """The deviation as in the JSON report, without what differs from run to run."""
+    """Convert a deviation as the JSON report does, without times."""
     return {key: value for key, value in deviation_document(deviation).items() if not key.startswith("seconds")}
 
 
@@ -112,7 +112,7 @@ def _location(name: str, where: Place) -> dict[str, Any]:
 
 
 def _invocation(record: Record, places: dict[str, Place]) -> dict[str, Any]:
-    """What the run came to; what closes the gate and is no finding is a notification of level ``error``."""
+    """Describe the run; a problem without a finding is a notification of level ``error``."""
     gate = record.gate
     notes: list[dict[str, Any]] = []
     for problem in gate.problems:

@@ -49,12 +49,12 @@ _OPTIONS = {
 
 
 class CannotCheck(RmspecError):
-    """A marker or the command line asks for something that cannot be checked."""
+    """A marker or the command line asks for an impossible check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is checked: the options of ``rmspec check``, with one subject."""
+    """The options of ``rmspec check``, with one subject."""
 
     options: CheckOptions
 
@@ -94,7 +94,7 @@ def _found(subject: str, folders: tuple[Path, ...]) -> str:
 
 
 def result(ask: Checked, shared: str = "") -> SubjectResult:
-    """The result of the check: from this process where it is known, from another one of the run ``shared``, or anew."""
+    """Get the result of a check: from this process, from another one of the run ``shared``, or anew."""
     if ask.options not in _results:
         _results[ask.options] = _shared(ask, shared) if shared else _check(ask)
     return _results[ask.options]
@@ -156,7 +156,7 @@ def outcome(result: SubjectResult, test: str, *, fail_on_hazards: bool = False) 
 
 
 def _clause(result: SubjectResult, id: str) -> tuple[Case, str]:
-    """Decide the test of a clause of a subject that was checked, where nothing of it fails the gate."""
+    """Decide the test of a clause without a failure, of a subject in order."""
     if known := [deviation for deviation in result.deviations if deviation.clause == id]:
         reasons = [f"{deviation.known}: {deviation.reason or deviation.summary}" for deviation in known]
         return "known", "; ".join(reasons)

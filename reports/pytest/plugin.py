@@ -1,4 +1,4 @@
-"""The pytest plugin: one test for each clause of the specification, for optimizers that a project names.
+"""The pytest plugin: one test for each clause of the specification, for the optimizers of a project.
 
 ``pytest --rmspec SUBJECT`` adds the tests of a subject to a run; ``@pytest.mark.rmspec(SUBJECT, ...)`` makes them of a test
 function. This module is imported in every pytest run of its environment: until it is used, it imports of rmspec the table of
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and refuse what was typed wrongly before anything is collected."""
+    """Register the marker, and refuse bad options before anything is collected."""
     config.addinivalue_line(
         "markers",
         "rmspec(subject, **options): one test for each clause of the RMSprop specification; the options are those of "
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Which subjects are checked."""
+    """Name the subjects."""
     subjects = config.getoption("--rmspec")
     return f"rmspec: {', '.join(subjects)}" if subjects else None
 
@@ -66,7 +66,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the tests of the subjects that the command line names."""
+    """Add the tests of the subjects on the command line."""
     for subject in dict.fromkeys(config.getoption("--rmspec") or ()):
         from rmspec.reports.pytest.clauses import checked
 
@@ -95,11 +95,11 @@ class _Clause(pytest.Item):
         self.add_marker("rmspec")
 
     def runtest(self) -> None:
-        """Check the subject, where no other test has, and tell what came out for the clause."""
+        """Check the subject, once for all tests, and decide the test of the clause."""
         _tell(self.config, self._ask, self.name, self)
 
     def reportinfo(self) -> tuple[str, None, str]:
-        """Where it comes from."""
+        """Name the subject and the clause."""
         return "rmspec", None, f"{self.parent.name if self.parent else ''} {self.name}"
 
 
@@ -107,7 +107,7 @@ class _Clause(pytest.Item):
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each clause of a function that is marked."""
+    """Make a test of each clause of a marked function."""
     mark = metafunc.definition.get_closest_marker("rmspec")
     if mark is None:
         return
@@ -142,7 +142,7 @@ def _subject(args: tuple[Any, ...]) -> str:
 
 @pytest.fixture
 def rmspec_clause(request: pytest.FixtureRequest) -> str:
-    """The id of the clause that a test with the marker ``rmspec`` is about."""
+    """The id of the clause of a test with the marker ``rmspec``."""
     if not hasattr(request, "param"):
         pytest.fail("rmspec_clause is for tests with the marker rmspec", pytrace=False)
     clause: str = request.param[1]
@@ -151,7 +151,7 @@ def rmspec_clause(request: pytest.FixtureRequest) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """After the body of a marked test, which may be empty, tell what came out for its clause."""
+    """After the body of a marked test, decide it by its clause."""
     result = yield
     held: Mapping[str, Any] = pyfuncitem.callspec.params if hasattr(pyfuncitem, "callspec") else {}
     if _FIXTURE in held:
@@ -180,6 +180,6 @@ def _tell(config: pytest.Config, ask: Checked, clause: str, item: pytest.Item) -
 
 
 def _shared(config: pytest.Config) -> str:
-    """What tells this run from others where several workers of pytest-xdist share it; nothing without them."""
+    """The id of a run of several workers of pytest-xdist; empty without them."""
     held: Mapping[str, Any] = getattr(config, "workerinput", {})
     return str(held.get("testrunuid", ""))

@@ -1,1 +1,1 @@
-"""Running checks: one process for each subject, and what comes back from it."""
+"""Running checks: one process for each subject, and its answers."""

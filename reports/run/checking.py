@@ -1,4 +1,4 @@
-"""The run of ``rmspec check``: asks the worker to check one subject after the other, and publishes what happens."""
+"""The run of ``rmspec check``: ask workers to check the subjects, and publish the events."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Checking:
         self._ahead: Ahead | None = None
 
     def run(self) -> Outcome:
-        """Check every subject. Raises ``InputProblem`` before the first, where what was typed cannot be loaded."""
+        """Check every subject. Raises ``InputProblem`` before the first, for a bad name."""
         begin = time.monotonic()
         with handlers_restored():
             with contextlib.ExitStack() as stack:
@@ -134,7 +134,7 @@ class Checking:
             raise InternalError(f"the process that generates programs was lost: {lost.told('at work')}") from None
 
     def _load(self, overseer: Overseer, name: str) -> SubjectResult | None:
-        """Load one subject; a result where that failed. Raises ``InputProblem`` for what was typed wrongly."""
+        """Load one subject; a result of a failure. Raises ``InputProblem`` for a bad name."""
         self._publish(Progress(name, "loading", 0, None))
         current = _Current(name)
         try:
@@ -223,7 +223,7 @@ class Checking:
 
 
 class _Current:
-    """What is known of a subject while it is being checked, for when it does not come to an end."""
+    """The state of an unfinished check, for a run without an end."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -234,7 +234,7 @@ class _Current:
         self.standing: SubjectResult | None = None
 
     def noted(self, result: SubjectResult) -> SubjectResult:
-        """The worker's result, with what was noted here of its deviations."""
+        """The worker's result, with the reasons attached in the parent process."""
         notes = {
             (each.clause, repr(each.program)): each.reason
             for each in self.deviations
@@ -249,7 +249,7 @@ class _Current:
         )
 
     def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
-        """The result of a check that was cut short: the deviations so far, and the counts as they last came in."""
+        """The result of a check cut short: the deviations so far, and the last counts."""
         deviations = tuple(each for each in self.deviations if not each.hazard)
         result = SubjectResult(
             self.name,

@@ -1,4 +1,4 @@
-"""What a worker wrote before it crashed or was ended: the last lines of the subject's own, and where it was."""
+"""The log of a worker at its end: the subject's last lines, and its place in the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHERS = [Path(place).resolve() for place in (sysconfig.get_path("stdlib"), sys
 
 
 def last_words(text: str) -> tuple[str, str]:
-    """The last lines that were printed, and the place in the subject's code where it was last seen; both may be empty.
+    """Find the last printed lines, and the last place in the subject's code; both may be empty.
 
     ``faulthandler`` wrote the place. Addresses are left out: they differ from run to run.
     """

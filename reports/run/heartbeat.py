@@ -1,4 +1,4 @@
-"""A subject that gives a sign of life before each call, so that a hang is noticed and told from long work.
+"""A subject with a sign of life before each call, so that a hang is told from long work.
 
 It also keeps apart whose fault an exception is: what a user's own ``Subject`` object raises where the protocol allows
 nothing is a failure of the subject, not of rmspec.

@@ -1,4 +1,4 @@
-"""The signals that end a run: SIGTERM counts as a Ctrl-C, and neither interrupts the writing of reports.
+"""Ending a run by signals: SIGTERM counts as a Ctrl-C, and neither interrupts the writing of reports.
 
 What a process inherits as ignored stays ignored, as in other programs: a job in the background of a shell ignores SIGINT.
 Every handler is put back at the end, however that comes. Outside of the main thread, where Python handles no signals,
@@ -22,7 +22,7 @@ _Handler = Callable[[int, FrameType | None], object] | int
 
 @contextmanager
 def handlers_restored() -> Iterator[None]:
-    """Put back the handlers of the signals that end a run."""
+    """Put back the handlers of SIGINT and SIGTERM."""
     before = {number: signal.getsignal(number) for number in _ENDING}
     try:
         yield
@@ -33,7 +33,7 @@ def handlers_restored() -> Iterator[None]:
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` at SIGTERM, with which a CI ends a job: what is known by then is still written."""
+    """Raise ``KeyboardInterrupt`` at SIGTERM, the end of a job in a CI, so that the reports are still written."""
     with handlers_restored():
         if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
             _handle(signal.SIGTERM, _interrupt)

@@ -1,4 +1,4 @@
-"""What the command line asks of its worker process, and what comes back: plain data that a pipe can carry.
+"""The jobs of a worker process, and its answers: plain data for a pipe.
 
 The life of a job: the parent sends one, the worker answers with events, beats and at most one result, and ends with
 ``Done`` or ``Failed``. A worker that ends without either has crashed; one that is silent for too long has hung.
@@ -37,14 +37,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Generate the programs of these settings, in a worker that never sees a subject."""
+    """Generate the programs of these settings, in a worker without any subject."""
 
     settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load a subject and ask what it can do, and keep it."""
+    """Load a subject and ask for its capabilities, and keep it."""
 
     name: str
     settings: Settings
@@ -52,7 +52,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Check a subject; it is loaded first where that has not been done."""
+    """Check a subject, and load it first if need be."""
 
     name: str
     settings: Settings
@@ -69,7 +69,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """Find out which RMSprop a subject is."""
+    """Find the dialect of a subject."""
 
     name: str
     settings: Settings
@@ -96,7 +96,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found; ``exercised`` tells whether it made any check of the clause that its program names."""
+    """The deviations of a replay; ``exercised`` is true if it made a check of its program's clause."""
 
     deviations: tuple[Deviation, ...]
     exercised: bool = True
@@ -104,14 +104,14 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """What an identification found."""
+    """The result of an identification."""
 
     identification: Identification
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """What a step of a recording shows on a fresh optimizer; ``None`` where it shows nothing."""
+    """The deviation of a recorded step on a fresh optimizer, or ``None``."""
 
     reproduction: Reproduction | None
 

@@ -1,4 +1,4 @@
-"""One job on one subject in the worker process: load it, do the job, and say in one sentence where that came to nothing."""
+"""One job on one subject in the worker process: load it, do the job, or raise ``Stopped`` with a one-line reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stopped(RmspecError):
 
 
 def asked(name: str, settings: Settings, job: Job, *, patience: float, when: str) -> Iterator[Answer]:
-    """The answers to a job on a subject, in a worker of its own; ``when`` says what the subject was asked to do.
+    """Yield the answers to a job on a subject, in a worker of its own; ``when`` names the job in messages.
 
     Raises ``InputProblem``, ``InternalError``, and ``Stopped`` for a subject that failed, crashed, hung or is unsupported.
     """

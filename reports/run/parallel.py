@@ -76,11 +76,11 @@ class Ahead:
         return sum(self._shares.values()) / max(len(self._shares), 1)
 
     def stop(self) -> None:
-        """Begin no further check: those that are under way end with their overseers."""
+        """Begin no further check: the others end with their overseers."""
         self._waiting.clear()
 
     def so_far(self, name: str) -> Iterator[Answer]:
-        """What has been answered of a subject by now and nobody has read, for a run that ends here."""
+        """Yield the unread answers on a subject, for a run at its end."""
         while name in self._answers:
             try:
                 answer = self._answers[name].get_nowait()
@@ -90,7 +90,7 @@ class Ahead:
                 yield answer
 
     def answers(self, name: str) -> Iterator[Answer]:
-        """What the worker answers of a subject, as it comes. Raises ``WorkerLost``."""
+        """Yield the worker's answers on a subject, as they come. Raises ``WorkerLost``."""
         while (answer := self._answers[name].get()) is not None:
             if isinstance(answer, WorkerLost):
                 raise answer

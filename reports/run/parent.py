@@ -25,7 +25,7 @@ __all__ = ["Overseer", "WorkerLost"]
 
 
 class WorkerLost(RmspecError):
-    """The worker crashed or hung: ``what`` happened, what it last ``printed``, ``where`` in the subject it was."""
+    """The worker crashed or hung: ``what`` happened, the lines last ``printed``, ``where`` in the subject it was."""
 
     def __init__(self, what: str, printed: str, where: str) -> None:
         super().__init__(what)
@@ -34,7 +34,7 @@ class WorkerLost(RmspecError):
         self.where = where
 
     def told(self, when: str) -> str:
-        """The whole of it for a report; ``when`` says what the subject was asked to do."""
+        """Format the loss for a report; ``when`` names the job."""
         place = f", at {self.where}" if self.where else ""
         printed = f"; it last printed:\n{self.printed}" if self.printed else ""
         return f"{self.what} {when}{place}{printed}"
@@ -77,7 +77,7 @@ class Overseer:
             connection.send(job)
 
     def answers(self, *, patience: float | None) -> Iterator[Answer]:
-        """Yield the answers to the job that was posted, up to ``Done`` or ``Failed``; beats are left out.
+        """Yield the answers to the posted job, up to ``Done`` or ``Failed``; beats are left out.
 
         Raises ``WorkerLost`` where the worker ends, or is silent for longer than ``patience`` seconds (``None``: ever).
         """
@@ -145,7 +145,7 @@ class Overseer:
         return WorkerLost(f"it crashed: {_ending(code)}", printed, where)
 
     def _printed(self) -> tuple[str, str]:
-        """The last lines that were printed during the job, and where the subject was, if that is known."""
+        """Find the lines last printed during the job, and the place in the subject, if known."""
         try:
             with self._log.open("rb") as file:
                 file.seek(self._offset)
@@ -154,7 +154,7 @@ class Overseer:
             return "", ""
 
     def close(self) -> None:
-        """End the worker, and whatever it started."""
+        """End the worker and its children."""
         process, connection = self._process, self._connection
         self._process = self._connection = None
         if connection is not None:
@@ -176,7 +176,7 @@ class Overseer:
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold a Ctrl-C back while a process is started, which inherits that: it is the parent's to handle, while the other
+    """Hold a Ctrl-C back while a process is started, and inherits that: it is the parent's to handle, while the other
     one is still importing as well."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -191,7 +191,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _kill(process: SpawnProcess, number: int) -> None:
-    """Signal the worker and whatever it started: it leads a process group."""
+    """Signal the worker and its children: it leads a process group."""
     pid = process.pid
     if pid is None:
         return

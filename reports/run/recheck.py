@@ -1,4 +1,4 @@
-"""Whether a counterexample is one by itself: its program, replayed in a process in which nothing went before.
+"""Replay a counterexample in a fresh process, to see if it is one by itself.
 
 A subject may keep state in its module or its class. What it then shows depends on the programs that were run before, and
 a stored program that says FIXED would puzzle whoever replays it. So a run replays its first new deviations, and tells.
@@ -27,7 +27,7 @@ _WHY = (
 def by_itself(
     name: str, deviation: Deviation, settings: Settings, *, import_patience: float, patience: float
 ) -> Deviation:
-    """The deviation, with a reason where its program does not show it in a fresh process."""
+    """The deviation, with a reason if its program passes in a fresh process."""
     program = deviation.program
     jobs = ((Load(name, settings), import_patience), (Replay(name, program, settings), patience))
     found: tuple[Deviation, ...] | None = None

@@ -14,7 +14,7 @@ __all__ = ["replay"]
 
 
 def replay(program: Program, subject: Subject, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
-    """What the program shows on this subject: deviations by the clause that it names first, then others, then hazards;
+    """Replay a program: list the deviations of its own clause first, then others, then hazards;
     and whether it makes any check of that clause.
 
     The program is cut down further where this subject lets it. Raises ``SubjectFailed`` where it cannot be driven.

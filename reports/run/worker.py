@@ -51,7 +51,7 @@ _GRACE = 5.0  # seconds by which the parent, which says where a subject hangs, n
 
 
 def serve(connection: Connection, log: str) -> None:
-    """Do the jobs that come over ``connection`` until ``None`` comes; what is printed goes to the file ``log``."""
+    """Do the jobs from ``connection`` until ``None`` comes; printed text goes to the file ``log``."""
     _detach(log)
     service = _Service(connection)
     try:
