@@ -31,5 +31,5 @@ def dialect_named(name: str) -> Dialect:
 
 
 def statement(id: str, dialect: str = "") -> str:
-    """What a clause states in the dialect of this name; one that has no name here is taken to state what the page does."""
+    """State a clause in the dialect of this name; an unknown name counts as the page's."""
     return wording.statement(id, dialects().get(dialect, SPECIFICATION))

@@ -32,7 +32,7 @@ class BadOption(InputProblem):
 
 
 class UnknownSubject(BadOption):
-    """No registered subject, module or file has the name that was given."""
+    """No registered subject, module or file has this name."""
 
 
 class CannotImport(InputProblem):
@@ -40,7 +40,7 @@ class CannotImport(InputProblem):
 
 
 class NotAnOptimizer(InputProblem):
-    """The name leads to something that is neither an optimizer nor a factory of one."""
+    """The name leads to neither an optimizer nor a factory of one."""
 
 
 class MalformedProgram(InputProblem):

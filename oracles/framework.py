@@ -1,4 +1,4 @@
-"""What rmspec knows of a framework: one frozen descriptor, in the ``descriptor.py`` of the framework's folder.
+"""All there is to say of a framework: one frozen descriptor, in the ``descriptor.py`` of its folder.
 
 Registry, loader, ``translate``, scripts, known deviations, blind spots, ``subjects`` and the reference pages read descriptors;
 none of them names a framework. A descriptor imports no framework: what needs one is named as ``module:attribute`` and
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredSubject:
-    """A registered subject: a sentence on what it is, and the name of the ``dialect`` that it speaks.
+    """A registered subject: a sentence on it, and the name of its ``dialect``.
 
     ``fixed`` are the keyword arguments of the constructor that select its execution path. ``paths`` are the execution paths
     that a step of it must take, by the names of the framework's evidence counters; ``devices`` the kinds of device that it
@@ -46,7 +46,7 @@ class RegisteredSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A kind of checkpoint file: the endings that it ``reads`` and ``writes``, and the ``dialects`` that it holds, by name.
+    """A kind of checkpoint file: the endings it ``reads`` and ``writes``, and its ``dialects`` by name.
 
     ``page``: it holds every dialect that is constructed by the page's own names as well. ``reader`` names a function of path,
     ``Dialect`` and ``Given`` that returns a ``Saved``, or ``None`` where the file is of another layout with this ending;
@@ -69,7 +69,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """What every optimizer of a framework does beside the specification: a ``statement`` that ``test`` proves of its own.
+    """A departure from the specification common to all optimizers of a framework, as a ``statement``.
 
     ``clause`` is the id of the clause that it amends; ``test`` names a function that raises where the habit is gone.
     """
@@ -82,7 +82,7 @@ class Habit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceCounter:
-    """How the framework itself counts the steps that took an execution ``path``.
+    """The framework's own count of the steps on an execution ``path``.
 
     ``counts`` names a context manager that yields a function without arguments, which returns the count so far.
     """
@@ -93,7 +93,7 @@ class EvidenceCounter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationAccuracy:
-    """The documented accuracy of an operation, where it is less than correct rounding: ``ulps`` in these ``formats``.
+    """The documented accuracy of an operation short of correct rounding: ``ulps`` in these ``formats``.
 
     ``operation`` is ``division`` or ``sqrt``, ``device`` a kind of device, ``source`` the page that promises it.
     """
@@ -107,7 +107,7 @@ class OperationAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framework:
-    """A framework: its ``name``, the module that it ``requires``, and the line that installs that.
+    """A framework: its ``name``, the module it ``requires``, and the line to ``install`` it.
 
     ``package`` is the import name of the folder that the descriptor is in; known deviations are read from its
     ``known_deviations``. ``subjects`` maps registered names to what they are.
@@ -151,6 +151,6 @@ class Framework:
 
 
 def import_reference(reference: str) -> Any:
-    """The object that ``module:attribute`` names. Raises what the import raises."""
+    """Import ``module`` and return its ``attribute``. Raises the errors of the import."""
     module, _, attribute = reference.partition(":")
     return attrgetter(attribute)(importlib.import_module(module))

@@ -29,7 +29,7 @@ __all__ = ["check_name", "load"]
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that cannot lead to a subject, without importing anything.
+    """Refuse a name without a subject, importing nothing.
 
     Raises ``UnknownSubject`` for a name that is not registered and has not the form of a file or a module, and for a
     file that does not exist.
@@ -144,7 +144,7 @@ def _framework(name: str, attribute: Any, override: str | None) -> Framework:
 
 
 def _origins(attribute: Any) -> set[str]:
-    """The top-level modules of what a class derives from; of a factory its own, or those of what it makes."""
+    """The top-level modules of the bases of a class; of a factory its own, and those of its product."""
     if inspect.isclass(attribute):
         return {base.__module__.partition(".")[0] for base in inspect.getmro(attribute)}
     own = {str(getattr(attribute, "__module__", "")).partition(".")[0]}

@@ -1,4 +1,4 @@
-"""The frameworks that are there: rmspec's own folders, and those of other distributions; and what they register.
+"""The frameworks, rmspec's own folders and those of other distributions, and their registered names.
 
 A folder of ``rmspec.oracles`` with a ``descriptor.py`` is a framework of rmspec's own. Other distributions name theirs in the
 entry-point group ``rmspec.frameworks``; one that cannot be used is left out, and ``left_out`` says why. Descriptors are read
@@ -33,7 +33,7 @@ GROUP = "rmspec.frameworks"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A framework of another distribution that cannot be used: its entry point's name, where it is from, and why."""
+    """An unusable framework of another distribution: its entry point's name, its distribution, and the reason."""
 
     name: str
     distribution: str
@@ -49,12 +49,12 @@ def frameworks() -> tuple[Framework, ...]:
 
 
 def left_out() -> tuple[LeftOut, ...]:
-    """The frameworks of other distributions that cannot be used; none where no name has been asked for yet."""
+    """The unusable frameworks of other distributions; none before the first look for frameworks."""
     return _discover()[1] if _discover.cache_info().currsize else ()
 
 
 def framework_named(name: str) -> Framework | None:
-    """The framework of this name, ``None`` where there is none."""
+    """The framework of this name, or ``None``."""
     return next((framework for framework in frameworks() if framework.name == name), None)
 
 
@@ -92,7 +92,7 @@ def _own() -> Iterator[Framework]:
 
 
 def _import(entry: EntryPoint) -> Framework | str:
-    """The descriptor that an entry point names, or why there is none."""
+    """Import the descriptor of an entry point; return the reason as text if that fails."""
     try:
         descriptor = entry.load()
     except (Exception, SystemExit) as error:
@@ -104,7 +104,7 @@ def _import(entry: EntryPoint) -> Framework | str:
 
 
 def _objection(entry: EntryPoint, new: Framework, accepted: list[Framework]) -> str:
-    """Why a descriptor cannot stand beside the others; empty where it can."""
+    """The reason to refuse a descriptor beside the accepted ones; empty for a good one."""
     if new.name != entry.name:
         return f"it is called {new.name!r}, so must its entry point be"
     try:

@@ -1,4 +1,4 @@
-"""The other side of the wire: ``python -m rmspec.oracles.serve SUBJECT`` serves any subject that rmspec can load.
+"""The other side of the wire: ``python -m rmspec.oracles.serve SUBJECT`` serves any loadable subject.
 
 It is the reference implementation of a process that speaks ``rmspec.wire/1`` (see ``rmspec.oracles.wire.subject``), and a
 way to keep a Python subject apart: ``process:python -m rmspec.oracles.serve mine.py:RMSprop``. The subject is loaded
@@ -31,7 +31,7 @@ _DTYPES = {fmt.dtype: name for name, fmt in FORMATS.items()}
 
 
 class Server:
-    """Answers requests about one subject, which ``open`` makes at the first of them."""
+    """Answers requests about one subject; ``open`` makes it at the first of them."""
 
     def __init__(self, open: Callable[[], Subject]) -> None:
         self._open = open
@@ -186,7 +186,7 @@ def _array(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve the subject that the command line names, on the standard streams."""
+    """Serve the subject of the command line, on the standard streams."""
     parser = argparse.ArgumentParser(
         prog="python -m rmspec.oracles.serve", description="Serve a subject over rmspec.wire/1."
     )

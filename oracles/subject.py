@@ -1,4 +1,4 @@
-"""The protocol of a subject: what the suite needs to drive an optimizer and to observe it.
+"""The protocol of a subject: the suite's means to drive an optimizer and to observe it.
 
 The life of a subject: ``capabilities`` says what it can be asked; ``session`` makes the parameters of one program; the
 session performs the program's calls one after the other, says after each what came back, and shows what there is to see.
@@ -71,7 +71,7 @@ EDITS = ("relabel", "drop", "shorten", "reshape")
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a subject can be asked.
+    """The capabilities of a subject.
 
     ``formats``: names of number formats; ``options``: the hyperparameters that its factory takes; ``features``: of
     ``FEATURES``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
@@ -100,7 +100,7 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class ClosureReport:
-    """What a closure saw: how often it was called, with gradients enabled or not, after a parameter had moved or not.
+    """A closure's report: its calls, with gradients enabled or not, after a parameter had moved or not.
 
     ``returned`` is the loss that ``step`` returned, ``None`` for none.
     """
@@ -113,7 +113,7 @@ class ClosureReport:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came back from one call. ``hooks`` counts the pre- and post-hooks of a step that was asked to count them.
+    """The outcome of one call. ``hooks`` counts the pre- and post-hooks of a step, on request.
 
     ``caller_dict_changed`` tells whether ``add_param_group`` changed the dict that it was given.
     """
@@ -134,7 +134,7 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that can be seen at one moment. Arrays are copies in the subject's own formats, of the logical shape.
+    """All observables of one moment. Arrays are copies in the subject's own formats, of the logical shape.
 
     ``groups`` is ``None`` for an optimizer that does not show them. ``state`` maps optimizer, parameter and role to an
     array; a role that cannot be seen, or is not there yet, is missing. ``slots`` maps a saved state to the same, by the
@@ -156,7 +156,7 @@ class Session(Protocol):
         ...
 
     def observe(self) -> Observation:
-        """What there is to see now."""
+        """The observation of this moment."""
         ...
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class Session(Protocol):
 
 @runtime_checkable
 class Subject(Protocol):
-    """An optimizer implementation that the suite can drive and observe.
+    """An optimizer implementation for the suite to drive and observe.
 
     ``name`` is what a report calls it; ``framework`` the framework that it is built on; ``dialect`` the name of the
     dialect that it claims to speak; ``baselines`` the subjects whose habits it
@@ -179,7 +179,7 @@ class Subject(Protocol):
     baselines: tuple[str, ...]
 
     def capabilities(self) -> Capabilities:
-        """What it can be asked. Raises ``CannotStart`` where it cannot even be created."""
+        """The capabilities of the subject. Raises ``CannotStart`` if it cannot even be created."""
         ...
 
     def session(self, params: tuple[Param, ...]) -> Session:
@@ -187,9 +187,9 @@ class Subject(Protocol):
         ...
 
     def versions(self) -> Mapping[str, str]:
-        """Versions of what it is built on, by name."""
+        """Versions of its foundations, by name."""
         ...
 
     def state_names(self) -> Mapping[str, str]:
-        """What the subject itself calls each role of its state that can be seen."""
+        """The subject's own names for the visible roles of its state."""
         ...

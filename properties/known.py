@@ -82,17 +82,19 @@ class Known:
 
 @cache
 def shipped() -> tuple[Known, ...]:
-    """The lists that frameworks ship for the subjects that they register, in the order of their names."""
-    return tuple(entry for framework in sorted(frameworks(), key=lambda each: each.name) for entry in _of(framework))
+    """The frameworks' own lists for their registered subjects, in the order of the frameworks' names."""
+    return tuple(
+        entry for framework in sorted(frameworks(), key=lambda framework: framework.name) for entry in _of(framework)
+    )
 
 
 def _of(framework: Framework) -> Iterable[Known]:
     folder = files(framework.package) / "known_deviations"
     if not folder.is_dir():
         return
-    for each in sorted(folder.iterdir(), key=lambda item: item.name):
-        if each.name.endswith(".toml"):
-            yield from _entries(each.read_text("utf-8"), each.name, lambda name: (folder / name).read_text("utf-8"))
+    for file in sorted(folder.iterdir(), key=lambda item: item.name):
+        if file.name.endswith(".toml"):
+            yield from _entries(file.read_text("utf-8"), file.name, lambda name: (folder / name).read_text("utf-8"))
 
 
 def read_known(path: Path) -> tuple[Known, ...]:

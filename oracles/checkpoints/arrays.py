@@ -226,7 +226,7 @@ def options_of(dialect: Dialect, hyper: Hyperparameters) -> dict[str, Any]:
 
 
 def npz_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
-    """An ``.npz`` file. Raises ``BadCheckpoint`` for a format that NumPy's files cannot hold."""
+    """Write an ``.npz`` file. Raises ``BadCheckpoint`` for a format foreign to NumPy's files."""
     for name, values in arrays.items():
         if values.dtype == ml_dtypes.bfloat16:
             raise BadCheckpoint(
@@ -240,7 +240,7 @@ def npz_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
 
 
 def safetensors_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
-    """A ``.safetensors`` file. Raises ``BadCheckpoint`` for a format that it cannot hold."""
+    """Write a ``.safetensors`` file. Raises ``BadCheckpoint`` for a format foreign to it."""
     _safetensors()
     from safetensors.numpy import save
 
@@ -258,7 +258,7 @@ def safetensors_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
 
 
 def description(saved: Saved) -> str:
-    """The JSON that says what the arrays mean."""
+    """Describe the arrays as JSON: dialect, options, parameters and steps."""
     params = saved.params()
     table: dict[str, Any] = {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""Files of saved optimizers: which layout a dialect and an ending mean, to read and to write.
+"""Files of saved optimizers: the layout of a dialect and an ending, to read and to write.
 
 Every dialect has named arrays, ``.npz`` and ``.safetensors``; the layouts of a framework stand in its descriptor and go before
 them. A file is read whole and checked before anything else is done; no code from it is run.
@@ -25,7 +25,7 @@ _ARRAYS = (".npz", ".safetensors")
 
 
 def check_ending(path: str, dialect: Dialect, *, writes: bool) -> str:
-    """The ending of a file name that this dialect can have. Raises ``BadCheckpoint``."""
+    """Check the ending of a file name against the layouts of a dialect, and return it. Raises ``BadCheckpoint``."""
     ending = Path(path).suffix.lower()
     own = [suffix for layout in _layouts(dialect) for suffix in (layout.writes if writes else layout.reads)]
     usual = list(dict.fromkeys([*own, *_ARRAYS]))
@@ -74,7 +74,7 @@ def read_checkpoint(path: str, dialect: Dialect, given: Given | None = None) -> 
 
 
 def checkpoint_bytes(path: str, saved: Saved) -> bytes:
-    """What a file of this name holds for this saved optimizer. Raises ``BadCheckpoint`` where it cannot."""
+    """The content of a file of this name for a saved optimizer. Raises ``BadCheckpoint`` for one without such a file."""
     dialect = saved.groups[0].dialect
     ending = check_ending(path, dialect, writes=True)
     bare = [param.name for param in saved.params() if not param.arrays]
@@ -96,7 +96,7 @@ def checkpoint_bytes(path: str, saved: Saved) -> bytes:
 
 
 def loading(path: str, dialect: Dialect) -> str:
-    """The Python to paste that loads such a file, one statement a line; where nothing takes it, that opens it.
+    """The Python to paste for loading such a file, one statement a line; for opening it, if no optimizer loads it.
 
     The optimizer is called ``optimizer`` and the model ``model``; what reads the file is imported, the framework is not.
     """
@@ -132,7 +132,7 @@ def _read(file: Path, ending: str, dialect: Dialect, given: Given) -> Saved:
 
 
 def _layouts(dialect: Dialect) -> list[Layout]:
-    """The layouts that frameworks have for a dialect."""
+    """The frameworks' layouts for a dialect."""
     page = dialect.constructor == PAGE
     return [
         layout

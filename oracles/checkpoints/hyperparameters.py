@@ -1,4 +1,4 @@
-"""The hyperparameters of a saved optimizer: what its file says, what the user says, and what its dialect documents."""
+"""The hyperparameters of a saved optimizer: from its file, from the user, from its dialect's documentation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Value = float | bool
 
 
 class BadCheckpoint(InputProblem):
-    """A file is no saved state of RMSprop, or lacks something, or contradicts what the user says."""
+    """A file is no saved state of RMSprop, or lacks something, or contradicts the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the user says of the source: ``options`` and ``switches`` by our names.
+    """The user's own word on the source: ``options`` and ``switches`` by our names.
 
     ``defaults`` lets documented defaults stand in for what nobody says, lr aside; ``constructs`` that of lr as well. ``key`` is
     where in a file the state is; ``group`` takes one parameter group alone; ``steps`` is the count where the file has none.
@@ -47,7 +47,7 @@ def option_flag(dialect: Dialect, option: str) -> str:
 def resolve_options(
     dialect: Dialect, stored: Mapping[str, Value], given: Given, *, where: str
 ) -> tuple[Dialect, Hyperparameters]:
-    """The variant and the options of one group: ``stored`` is what its file says, by our names, switches among them.
+    """The variant and the options of one group: ``stored`` is from its file, by our names, switches among them.
 
     Raises ``BadCheckpoint`` where the two contradict each other, or nobody says.
     """
@@ -89,7 +89,7 @@ def resolve_options(
 
 
 def options_in(dialect: Dialect, table: Mapping[str, object], *, where: str) -> dict[str, Value]:
-    """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value that it does not take."""
+    """Options under the constructor's own names, as ours. Raises ``BadCheckpoint`` for a name or a value foreign to it."""
     constructor = dialect.constructor
     ours = {**{theirs: name for name, theirs in constructor.names.items()}, **constructor.switches}
     values: dict[str, Value] = {}

@@ -49,7 +49,7 @@ _OF_NO_MEANING = {"name", "ema_momentum", "ema_overwrite_frequency", "is_legacy_
 
 
 def keras_file(path: Path, dialect: Dialect, given: Given) -> Saved | None:
-    """The saved optimizer in a file; ``None`` for arrays that are no numbered list of variables. Raises ``BadCheckpoint``."""
+    """Read a saved optimizer; ``None`` for arrays without the numbers of variables. Raises ``BadCheckpoint``."""
     ending = path.suffix.lower()
     if ending == ".keras":
         return keras_archive(path, dialect, given)
@@ -203,12 +203,12 @@ def _h5py() -> Any:
 
 
 def keras_bytes(saved: Saved, ending: str) -> bytes:
-    """The content of a file with this ending. Raises ``BadCheckpoint`` where it cannot hold the state."""
+    """The content of a file with this ending. Raises ``BadCheckpoint`` for a state foreign to it."""
     return keras_npz_bytes(saved) if ending == ".npz" else keras_h5_bytes(saved)
 
 
 def keras_npz_bytes(saved: Saved) -> bytes:
-    """An ``.npz`` that ``optimizer.load_own_variables(numpy.load(path))`` takes, once the optimizer is built."""
+    """An ``.npz`` for ``optimizer.load_own_variables(numpy.load(path))``, once the optimizer is built."""
     out = io.BytesIO()
     np.savez(out, allow_pickle=False, **_listed(saved))
     table = json.loads(description(saved))
@@ -220,7 +220,7 @@ def keras_npz_bytes(saved: Saved) -> bytes:
 
 
 def keras_h5_bytes(saved: Saved) -> bytes:
-    """An HDF5 file whose ``optimizer/vars`` ``load_own_variables`` takes: that part of a ``.weights.h5`` alone."""
+    """An HDF5 file with ``optimizer/vars`` for ``load_own_variables``: this part of a ``.weights.h5`` alone."""
     h5py = _h5py()
     out = io.BytesIO()
     with h5py.File(out, "w") as opened:

@@ -62,11 +62,11 @@ class Keras3:
         self._apply(list(gradients))
 
     def change(self, option: str, value: float | bool) -> None:
-        """Set an option of the page, by the name that Keras has for it."""
+        """Set an option of the page, by Keras's name for it."""
         setattr(self.optimizer, NAMES[option], value)
 
     def state(self) -> Sequence[Mapping[str, Array]]:
-        """What is there of the state of each variable, by role."""
+        """The state of each variable, by role."""
         states: list[dict[str, Array]] = [{} for _ in self._variables]
         for role, variables in self._variables_by_role().items():
             for position, variable in enumerate(variables):
@@ -74,7 +74,7 @@ class Keras3:
         return states
 
     def _variables_by_role(self) -> Mapping[str, Sequence[Any]]:
-        """The variables of each role that is there, in the order of the parameters: by attribute, or else by name."""
+        """The variables of each role, in the order of the parameters: by attribute, or else by name."""
         by_role: dict[str, Sequence[Any]] = {}
         for role, name in self.names.items():
             variables = getattr(self.optimizer, name) if name.startswith("_") else _ending(self.optimizer, name)
@@ -82,7 +82,7 @@ class Keras3:
         return by_role
 
     def save(self, via: Via) -> Any:
-        """The state, by the means that Keras has for it."""
+        """The state, by Keras's own means."""
         if via == "file":
             return _filed(self.optimizer.save_own_variables)
         store: dict[str, Array] = {}
@@ -94,7 +94,7 @@ class Keras3:
         self.optimizer.load_own_variables(_opened(saved))
 
     def edited(self, saved: Any, edit: EditState) -> Any:
-        """A saved state that is shorter, or has an entry of another shape."""
+        """A saved state cut shorter, or with an entry of another shape."""
         store = dict(_opened(saved))
         if edit.edit == "shorten":
             # The last variable's entries: one in every so many of those behind the counter and the learning rate.
@@ -123,11 +123,11 @@ class Legacy:
         self.optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
 
     def change(self, option: str, value: float | bool) -> None:
-        """Set an option of the page, by the name that Keras has for it."""
+        """Set an option of the page, by Keras's name for it."""
         setattr(self.optimizer, NAMES[option], value)
 
     def state(self) -> Sequence[Mapping[str, Array]]:
-        """What is there of the state of each variable, by role."""
+        """The state of each variable, by role."""
         from rmspec.oracles.tensorflow.subject import copied
 
         states: list[dict[str, Array]] = []
@@ -141,7 +141,7 @@ class Legacy:
         return states
 
     def save(self, via: Via) -> Any:
-        """The state, by the means that Keras has for it."""
+        """The state, by Keras's own means."""
         weights = self.optimizer.get_weights()
         return pickle.dumps(weights) if via == "pickle" else copy.deepcopy(weights)
 
@@ -150,7 +150,7 @@ class Legacy:
         self.optimizer.set_weights(_opened(saved))
 
     def edited(self, saved: Any, edit: EditState) -> Any:
-        """A saved state that is shorter, or has an entry of another shape."""
+        """A saved state cut shorter, or with an entry of another shape."""
         weights = list(_opened(saved))
         if edit.edit == "shorten":
             return weights[:-1]
@@ -161,7 +161,7 @@ class Legacy:
 
 
 def reader() -> Callable[[Any], Array]:
-    """A function that copies a variable or a tensor of the backend."""
+    """A function to copy a variable or a tensor of the backend."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -173,7 +173,7 @@ def reader() -> Callable[[Any], Array]:
 
 
 def _names(optimizer: Any, count: int) -> dict[str, str]:
-    """What holds each role that a built optimizer keeps: an attribute, or variables whose names end so."""
+    """The holder of each role of a built optimizer: an attribute, or the ending of variables' names."""
     holders: dict[str, str] = {}
     for role, (attribute, ending) in VARIABLES.items():
         if getattr(optimizer, attribute, None):
@@ -188,7 +188,7 @@ def _ending(optimizer: Any, name: str) -> list[Any]:
 
 
 def _filed(save: Callable[[Any], None]) -> bytes:
-    """What ``save`` writes into a store of Keras's own file format, as the content of that file."""
+    """Save into a store of Keras's own file format, and return the content of the file."""
     from keras.src.saving.saving_lib import H5IOStore
 
     buffer = io.BytesIO()

@@ -29,7 +29,7 @@ def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
 
 
 def _keras_style(deviation: Counterexample) -> Style:
-    """The style of Keras 3, on the backend that the subject names."""
+    """The style of Keras 3, on the subject's backend."""
     subject = deviation.program.subject
     backend = subject.partition(":")[2] if subject in ("keras:torch", "keras:jax") else "tensorflow"
     function = subject == "keras:function"

@@ -70,17 +70,17 @@ class _Variables:
         return self._keras.ops.convert_to_tensor(values, dtype=values.dtype.name)
 
     def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-        """Indexed slices, which the TensorFlow backend alone takes."""
+        """Indexed slices, for the TensorFlow backend alone."""
         import tensorflow as tf
 
         return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant(shape, tf.int64))
 
     def read(self, value: Any) -> Array:
-        """The values, with those of a row that is named twice added up."""
+        """The values; those of a row named twice are added up."""
         return self._array(value)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        """An optimizer that is built for these variables."""
+        """An optimizer built for these variables."""
         return self._make(variables, options)
 
 
@@ -110,7 +110,7 @@ class KerasSubject(AppliedSubject):
 
 
 class KerasProcess(ProcessSubject):
-    """A Keras subject whose backend this process cannot have: ``rmspec.oracles.serve`` in a process with that backend."""
+    """A Keras subject on another backend than this process: ``rmspec.oracles.serve`` in a process of its own."""
 
     framework = "keras"
 
@@ -135,7 +135,7 @@ def names_counted_in(counted: dict[str, int]) -> Iterator[None]:
 
 
 def registered(name: str, device: str) -> KerasSubject | KerasProcess:
-    """The subject of a registered name. Raises ``Unsupported`` where its backend, or tf_keras, is missing."""
+    """The subject of a registered name. Raises ``Unsupported`` for a missing backend, or a missing tf_keras."""
     if device != "cpu":
         raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
     path = name.partition(":")[2]

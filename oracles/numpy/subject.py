@@ -177,7 +177,7 @@ class ReferenceSession:
         return Outcome(outcome.raised, closure=report)
 
     def observe(self) -> Observation:
-        """What there is to see now; see ``Session``."""
+        """The observation of this moment; see ``Session``."""
 
         def entry(state: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
             return {role: np.array(state[role]) for role in STATE_ROLES if role in state}

@@ -1,4 +1,4 @@
-"""Subjects on optax: ``optax.rmsprop``, and factories of the user's that return a gradient transformation.
+"""Subjects on optax: ``optax.rmsprop``, and the user's own factories of gradient transformations.
 
 A transformation is a pair of pure functions: parameters and state are the caller's, so there is no state to save, and an
 option is changed by making a transformation with another number over the same state. Each parameter is a tree of its own,
@@ -53,14 +53,14 @@ _LACKS = {
 
 
 class _Parameter:
-    """A parameter: an array that is replaced by each step."""
+    """A parameter: an array, replaced by each step."""
 
     def __init__(self, values: Array) -> None:
         self.array = jax.numpy.asarray(values)
 
 
 class _Place(Place):
-    """JAX arrays, and transformations that ``factory`` makes."""
+    """JAX arrays, and transformations from ``factory``."""
 
     def __init__(self, factory: Callable[..., Any]) -> None:
         self._factory = factory
@@ -116,7 +116,7 @@ class _Transformation(Driven):
 
 
 def _roles(state: Any) -> dict[str, Array]:
-    """The roles in a state: the fields of the named tuples that a chain nests."""
+    """The roles in a state: the fields of a chain's nested named tuples."""
     roles: dict[str, Array] = {}
     if isinstance(state, tuple):
         for role, name in _CONSTRUCTOR.state_names.items():
@@ -200,7 +200,7 @@ def registered(name: str, device: str) -> OptaxSubject:
 
 
 def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSubject:
-    """A user's factory. Raises ``NotAnOptimizer`` where it returns no transformation, ``CannotStart`` where it raises."""
+    """A user's factory. Raises ``NotAnOptimizer`` if it returns no transformation, ``CannotStart`` if it raises."""
     if device != "cpu":
         raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
     subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,))

@@ -65,7 +65,7 @@ Via = Literal["state_dict", "deepcopy", "file", "pickle"]
 
 @dataclass(frozen=True, slots=True)
 class TensorNumber:
-    """A number that is given as a 0-dimensional float32 tensor of the subject's framework."""
+    """A number as a 0-dimensional float32 tensor of the subject's framework."""
 
     tensor: float
 
@@ -105,7 +105,7 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class SetGrad:
-    """Set a gradient: ``values`` that repeat, or ``None``; ``bad`` makes it one that RMSprop does not take.
+    """Set a gradient: repeated ``values``, or ``None``; ``bad`` makes it one foreign to RMSprop.
 
     With ``rows`` it is a row-sparse gradient, which names these indices of the first axis alone: a row that is named
     twice counts twice, one that the parameter does not have is left out.
@@ -139,7 +139,7 @@ class ZeroGrad:
 
 @dataclass(frozen=True, slots=True)
 class AddParamGroup:
-    """One call of ``add_param_group`` with a dict whose parameters are a ``list``, a ``generator`` or a single ``tensor``."""
+    """One call of ``add_param_group``: its dict has a ``list``, a ``generator`` or a single ``tensor`` of parameters."""
 
     optimizer: str
     group: Group
@@ -176,7 +176,7 @@ class EditState:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One call of ``load_state_dict`` with what is in a slot."""
+    """One call of ``load_state_dict`` with the content of a slot."""
 
     optimizer: str
     slot: str
@@ -215,7 +215,7 @@ def op(call: Call) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A finite list of calls. ``note`` says what it is for, ``bug_classes`` which classes of faults it catches.
+    """A finite list of calls. ``note`` says its purpose, ``bug_classes`` lists the classes of faults caught by it.
 
     A program that records a deviation also names the ``subject``, its ``framework`` where that was not detected, the
     ``dialect``, the ``policy`` and the ``device`` of the run, and the ``clause`` that broke.
@@ -234,7 +234,7 @@ class Program:
     schema: Literal["rmspec.program/1"] = "rmspec.program/1"
 
     def param(self, name: str) -> Param:
-        """The declaration of a parameter. Raises ``KeyError`` for one that is not declared."""
+        """The declaration of a parameter. Raises ``KeyError`` for an undeclared one."""
         for declared in self.params:
             if declared.name == name:
                 return declared
@@ -279,14 +279,14 @@ def _odd(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def named_rows(call: SetGrad, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The rows that a row-sparse gradient names, of those that there are; ``None`` for a dense gradient."""
+    """The rows of a row-sparse gradient, as far as they exist; ``None`` for a dense gradient."""
     if call.rows is None or call.values is None or not shape:
         return None
     return tuple(row for row in call.rows if row < shape[0])
 
 
 def gradient(call: SetGrad, dtype: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """A gradient as a dense array: 0 in the rows that a row-sparse one does not name; ``None`` for none."""
+    """A gradient as a dense array: 0 in the rows outside a row-sparse one; ``None`` for none."""
     if call.values is None:
         return None
     dense = elements(call.values, dtype, shape)
@@ -300,13 +300,13 @@ def gradient(call: SetGrad, dtype: str, shape: tuple[int, ...]) -> NDArray[Any] 
 
 
 def to_json(program: Program) -> dict[str, Any]:
-    """The program as JSON data, with its ``schema`` first; entries that have their default are left out."""
+    """The program as JSON data, with its ``schema`` first; entries at their default are left out."""
     data = _converter().unstructure(program)
     return {"schema": program.schema, **data}
 
 
 def from_json(data: object, *, where: str = "the program", trusted: bool = False) -> Program:
-    """The program that JSON data stands for. Raises ``MalformedProgram``, which names the place that is wrong.
+    """Read a program from JSON data. Raises ``MalformedProgram``, naming the wrong place.
 
     ``trusted`` skips the schema, for programs that are part of the package and validated by its tests.
     """
@@ -342,7 +342,7 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
 
 
 def _problem(error: jsonschema.ValidationError) -> str:
-    """What is wrong at one place, in the words of the vocabulary where the schema's own say less."""
+    """Describe the error at one place, in the words of the vocabulary if the schema's own say less."""
     value = json.dumps(error.instance)[:100]
     if list(error.absolute_path)[-1:] == ["op"]:
         near = difflib.get_close_matches(str(error.instance), list(_OPS), n=1)
@@ -372,7 +372,7 @@ def parse(text: str, *, where: str = "the program", trusted: bool = False) -> Pr
 
 
 def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
-    """Whether the text ends before its JSON does; a string without an end is told by where it begins."""
+    """Whether the text ends before its JSON does; a string without an end counts from its beginning."""
     return error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
 
 
@@ -411,7 +411,7 @@ def _check_params(program: Program) -> None:
 
 
 def _params_of(call: Call) -> Iterable[str]:
-    """List the parameters that a call names."""
+    """List the parameters of a call."""
     match call:
         case Create():
             return [name for group in call.groups for name in group.params]

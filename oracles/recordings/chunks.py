@@ -1,4 +1,4 @@
-"""Chunks: the files of a recording that hold its steps, each in one safetensors file that is whole or not there.
+"""Chunks: the files with the steps of a recording, each one safetensors file, whole or absent.
 
 A ``Chunk`` takes steps and becomes the bytes of a file; ``read_chunk`` returns what is left of one. The header holds, in its
 metadata, which number of which step is which, with a CRC-32 of this table; the table has the CRC-32 of each step's numbers. So the
@@ -53,12 +53,12 @@ _DTYPES: dict[str, Any] = {
 
 
 class BadRecording(InputProblem):
-    """A folder that is no recording, or one whose index or chunks cannot be read."""
+    """A folder without a recording, or with an unreadable index or chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedGroup:
-    """A group at one step: its parameters by their index in the recording, and all of its options that are plain values."""
+    """A group at one step: its parameters by their index in the recording, and its options of plain value."""
 
     params: tuple[int, ...]
     options: Mapping[str, Scalar]
@@ -66,7 +66,7 @@ class RecordedGroup:
 
 @dataclass(frozen=True, slots=True)
 class RecordedStep:
-    """One step. ``number`` counts the optimizer's steps from 1, from where the recording began.
+    """One step. ``number`` counts the optimizer's steps from 1, from the beginning of the recording.
 
     ``attributes`` are the plain values among the optimizer's own attributes, ``events`` what was called on it since the last
     recorded step, ``skipped`` the parameters whose gradient was ``None``.
@@ -85,7 +85,7 @@ class RecordedStep:
 
 
 class Chunk:
-    """Steps that are not written yet. Values that a table already holds are written once: layouts, groups, options."""
+    """Steps not yet written. Repeated values are written once, in tables: layouts, groups, options."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -98,7 +98,7 @@ class Chunk:
 
     @property
     def last(self) -> int:
-        """The number of its last step; 0 where it has none."""
+        """The number of its last step; 0 without steps."""
         return int(self._rows[-1]["step"]) if self._rows else 0
 
     def add(self, step: RecordedStep, unchanged: frozenset[tuple[int, str]]) -> None:
@@ -141,7 +141,7 @@ class Chunk:
         return rows[text]
 
     def serialized(self) -> bytes:
-        """The chunk as a safetensors file; its metadata say which number is which."""
+        """The chunk as a safetensors file; its metadata name the numbers."""
         from safetensors.numpy import save
 
         tables = {name: [json.loads(text) for text in rows] for name, rows in self._tables.items()}
@@ -234,7 +234,7 @@ def _length(data: bytes) -> int:
 
 
 def _header(data: bytes) -> Any:
-    """The header of a chunk; ``None`` where the file ends before it does."""
+    """The header of a chunk; ``None`` if the file ends before it does."""
     if len(data) >= 8 and 8 + _length(data) <= len(data):
         return json.loads(data[8 : 8 + _length(data)])
     try:
@@ -245,7 +245,7 @@ def _header(data: bytes) -> Any:
 
 
 def _arrays(row: dict[str, Any], tables: dict[str, Any], header: dict[str, Any]) -> Iterator[tuple[str, int, int]]:
-    """The arrays of a step: the name of the format, and where each begins and ends."""
+    """The arrays of a step: the name of the format, the beginning and the end of each."""
     for name in tables["layout"][row["layout"]]:
         if name != "kept":
             begin, end = header[f"{row['step']:012d}/{name}"]["data_offsets"]
@@ -253,7 +253,7 @@ def _arrays(row: dict[str, Any], tables: dict[str, Any], header: dict[str, Any])
 
 
 def _sound(row: dict[str, Any], tables: dict[str, Any], header: dict[str, Any], body: memoryview) -> bool:
-    """Whether the numbers of a step are those that were written, as far as there is a checksum."""
+    """Whether the numbers of a step are as written, as far as there is a checksum."""
     if "crc32" not in row:
         return True
     checksum = _checksum((name, body[begin:end]) for name, begin, end in _arrays(row, tables, header))

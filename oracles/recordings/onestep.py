@@ -1,4 +1,4 @@
-"""One step of one element, with the state that it starts from: what a deviation in a recording is reduced to."""
+"""One step of one element with the state before it: the reduced form of a deviation in a recording."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OneStep:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """What was seen around the step that counts: flat reals by ``param``, ``grad`` and ``state/`` with its own name."""
+    """The observations around the reproduced step: flat reals by ``param``, ``grad`` and ``state/`` with its own name."""
 
     before: Mapping[str, NDArray[Any]]
     after: Mapping[str, NDArray[Any]]
@@ -41,7 +41,7 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A step that shows the deviation, and what it shows; ``element`` is its part for a complex number, else 0."""
+    """A reproducing step and its observation; ``element`` is its part for a complex number, else 0."""
 
     step: OneStep
     observed: float

@@ -1,4 +1,4 @@
-"""Recordings: what was kept of an optimizer's steps in a real training run, as files.
+"""Recordings: an optimizer's steps in a real training run, as files.
 
 A recording is a folder. ``recording.json`` is the index: whose steps they are, which parameters, which of their elements.
 ``chunk-*.safetensors`` hold the steps; each is written whole or not at all, and says in its header what it holds, so that a
@@ -59,7 +59,7 @@ Fill = Literal["drop-oldest", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class RecordedParam:
-    """A parameter: its name, format and shape, and the flat ``positions`` of the elements that are kept (``None``: all)."""
+    """A parameter: its name, format and shape, and the flat ``positions`` of the recorded elements (``None``: all)."""
 
     name: str
     dtype: str
@@ -91,7 +91,7 @@ class Chunks:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Steps that were recorded and are not there: the ``first`` and the ``last`` of them (``None``: of unknown number).
+    """Recorded steps missing now: the ``first`` and the ``last`` of them (``None``: of unknown number).
 
     Of the files that held them ``dropped`` had made room for others, ``gone`` are not there (``or_dropped``: for either
     reason), and ``cut_off`` end too early.
@@ -106,7 +106,7 @@ class Lost:
 
     @property
     def harmed(self) -> bool:
-        """Whether a file is missing or cut off that ought to be whole."""
+        """Whether a file is missing or cut off against expectation."""
         return bool(self.cut_off or (self.gone and not self.or_dropped))
 
 
@@ -128,11 +128,11 @@ class Recording:
     chunks: Chunks | None = None
 
     def steps(self) -> Iterator[RecordedStep]:
-        """The complete steps, in order. Raises ``BadRecording`` for a chunk that is not one, or not of this recording."""
+        """The complete steps, in order. Raises ``BadRecording`` for a foreign chunk, or one of another recording."""
         return (step for step in self.contents() if isinstance(step, RecordedStep))
 
     def contents(self) -> Iterator[RecordedStep | Lost]:
-        """The complete steps, in order, and between them those that are lost. Raises as ``steps`` does."""
+        """The complete steps, in order, and between them the lost ones. Raises as ``steps`` does."""
         chunks = self.chunks
         absent: list[tuple[int, int]] = []
         cut_off: list[str] = []
@@ -159,7 +159,7 @@ class Recording:
             yield self._lost(last, chunks.last_step if chunks else final, absent, cut_off)
 
     def _lost(self, before: int, last: int | None, absent: list[tuple[int, int]], cut_off: list[str]) -> Lost:
-        """What is lost after step ``before`` (0: from the beginning), with the chunks that are not there or not whole."""
+        """The steps lost after step ``before`` (0: from the beginning), with the missing or damaged chunks."""
         first = self.chunks.first if self.chunks else 1
         dropped = [(begin, min(end, first - 1)) for begin, end in absent if begin < first]
         holes = [(max(begin, first), end) for begin, end in absent if end >= first]

@@ -18,7 +18,7 @@ _CHUNK_SECONDS = 10.0  # of a slow run, no more than this is lost
 
 
 class Writer:
-    """Writes one recording into a folder of its own. Raises ``BadRecording`` where the folder holds anything."""
+    """Writes one recording into a folder of its own. Raises ``BadRecording`` unless the folder is empty."""
 
     def __init__(
         self, folder: Path, source: Source, *, every: int, elements: int | None, max_bytes: int, when_full: Fill
@@ -51,7 +51,7 @@ class Writer:
         self._write_index(None, "")
 
     def note(self, text: str) -> None:
-        """Keep a sentence about what is not recorded, once."""
+        """Keep a sentence about something left unrecorded, once."""
         if text not in self._notes:
             self._notes.append(text)
             self._indexed = -1
@@ -96,7 +96,7 @@ class Writer:
         self._sizes[self._written] = len(data)
 
     def close(self, steps: int, ended: str) -> None:
-        """Write what is left, and how the recording ended after ``seen`` steps of the optimizer."""
+        """Write the rest, and the end of the recording after so many ``steps`` of the optimizer."""
         self.flush()
         self._write_index(steps, ended)
 

@@ -1,1 +1,1 @@
-"""Standalone scripts: what the scripts of all frameworks share, and which framework writes which."""
+"""Standalone scripts: the parts common to all frameworks, and the dispatch to a framework's own."""

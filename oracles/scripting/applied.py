@@ -1,4 +1,4 @@
-"""Standalone scripts for subjects that are handed gradients and variables: TensorFlow, Keras, and optax.
+"""Standalone scripts for optimizers with gradients and variables as arguments of a step.
 
 Each framework has a ``Style``: how a variable, a gradient, an optimizer and a step are written, and how a value is read.
 What the calls of a program and its assertion are is the same for all. Source: DESIGN 4.4.
@@ -98,7 +98,7 @@ def _gradient(script: Script, style: Style, call: SetGrad) -> str:
 
 
 def _restorable(deviation: Counterexample) -> Save | None:
-    """The call that saved what a load has not restored; ``None`` where it had nothing to restore for this parameter."""
+    """The save before a load that lost a value; ``None`` if there was nothing to restore for this parameter."""
     load = deviation.program.calls[deviation.call]
     if deviation.kind != "load" or not deviation.param or deviation.allowed is not None or not isinstance(load, Load):
         return None
@@ -107,7 +107,7 @@ def _restorable(deviation: Counterexample) -> Save | None:
 
 
 def _counterpart(deviation: Counterexample, saved: Save) -> str:
-    """The parameter whose saved state is for the one that deviates: that at the same position."""
+    """The saved parameter at the position of the deviating one."""
     members = {
         call.optimizer: [name for group in call.groups for name in group.params]
         for call in deviation.program.calls

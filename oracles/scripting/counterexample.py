@@ -1,4 +1,4 @@
-"""What a standalone script is written from."""
+"""The source of a standalone script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Counterexample"]
 
 
 class Counterexample(Protocol):
-    """A deviation, as far as a script shows it: the clause that broke, the program, and what was seen after which call.
+    """A deviation, as far as a script shows it: the broken clause, the program, and the observation after a call.
 
     ``kind`` says what was compared, ``call`` is the index of the call after which it was; ``optimizer``, ``param``, ``role``
     and ``element`` name the number that ``observed`` and ``allowed`` speak of, ``state_name`` what the subject calls the role.
@@ -22,7 +22,7 @@ class Counterexample(Protocol):
 
     @property
     def summary(self) -> str:
-        """What deviates, in one sentence."""
+        """The deviation in one sentence."""
 
     @property
     def program(self) -> Program:
@@ -30,19 +30,19 @@ class Counterexample(Protocol):
 
     @property
     def kind(self) -> str:
-        """What was compared: a value, a frame, a load, ..."""
+        """The kind of comparison: a value, a frame, a load, ..."""
 
     @property
     def call(self) -> int:
-        """The index of the call after which it was seen."""
+        """The index of the call just before the observation."""
 
     @property
     def optimizer(self) -> str:
-        """The optimizer, empty where it is about none."""
+        """The optimizer, or empty."""
 
     @property
     def param(self) -> str:
-        """The parameter, empty where it is about none."""
+        """The parameter, or empty."""
 
     @property
     def role(self) -> str:
@@ -54,7 +54,7 @@ class Counterexample(Protocol):
 
     @property
     def allowed(self) -> tuple[float, float] | None:
-        """The two ends of what is allowed, ``None`` where no interval is."""
+        """The two ends of the allowed interval, or ``None``."""
 
     @property
     def hazard(self) -> bool:
@@ -62,8 +62,8 @@ class Counterexample(Protocol):
 
     @property
     def framework(self) -> str:
-        """The name of the framework that the subject is built on."""
+        """The name of the subject's framework."""
 
     @property
     def state_name(self) -> str:
-        """What the subject calls the role in its own state."""
+        """The subject's own name for the role."""

@@ -13,7 +13,7 @@ _WIDTH = 118
 
 
 def packed(statements: list[str], room: int) -> list[str]:
-    """The statements on at most ``room`` lines: simple ones share a line only where they must."""
+    """Put statements on at most ``room`` lines: simple ones share a line only if they must."""
     lines = list(statements)
     limit = _WIDTH
     while len(lines) > room:
@@ -35,5 +35,5 @@ def _compound(line: str) -> bool:
 
 
 def number(value: float) -> str:
-    """A number as Python source that gives the same float64."""
+    """A number as Python source for the same float64."""
     return repr(float(value)) if math.isfinite(value) else f'float("{value}")'

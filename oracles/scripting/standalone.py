@@ -1,4 +1,4 @@
-"""The standalone script of a deviation: at most 25 lines that import the subject's framework and no rmspec.
+"""The standalone script of a deviation: at most 25 lines, with the subject's framework and without rmspec.
 
 It makes the calls of the reduced program and ends in an assertion that fails on the subject as it is and passes on a
 mended one. How a call is written is the business of each framework's folder. Source: DESIGN 4.4.
@@ -18,7 +18,7 @@ __all__ = ["standalone_script"]
 
 
 def standalone_script(counterexample: Counterexample) -> str | None:
-    """The script of a deviation, or ``None`` where the subject's framework has no scripts (NumPy, processes)."""
+    """The script of a deviation, or ``None`` for a framework without scripts (NumPy, processes)."""
     framework = framework_named(counterexample.framework)
     if framework is None or not framework.script:
         return None

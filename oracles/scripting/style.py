@@ -1,4 +1,4 @@
-"""How one interface is written in a standalone script: what the styles of all frameworks have in common."""
+"""The interface of a framework in a standalone script: the parts common to all styles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Script", "Style", "keywords", "listed", "pairs", "plain", "subject_o
 
 @dataclass(slots=True)
 class Script:
-    """One program in the making: statements, and what the names in it stand for."""
+    """One program in the making: statements, and the meaning of its names."""
 
     deviation: Counterexample
     lines: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Script:
 
     @property
     def program(self) -> Program:
-        """The program that the script shows."""
+        """The program of the script."""
         return self.deviation.program
 
     def changes(self, optimizer: str) -> bool:
@@ -89,7 +89,7 @@ def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
 
 
 def keywords(options: dict[str, OptionValue], names: Mapping[str, str]) -> str:
-    """Options as keyword arguments, by the names that the interface has for them."""
+    """Options as keyword arguments, by the interface's own names."""
     return ", ".join(f"{names.get(name, name)}={plain(value)}" for name, value in options.items())
 
 

@@ -1,1 +1,1 @@
-"""What the sessions of all frameworks share: performing calls, applied gradients, edits of a saved state."""
+"""The parts common to the sessions of all frameworks: calls, applied gradients, edits of a saved state."""

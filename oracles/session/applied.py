@@ -1,4 +1,4 @@
-"""Subjects whose API takes gradients and variables: one program on optimizers that know no groups and no ``.grad``.
+"""Subjects with gradients and variables as arguments: one program on optimizers without groups and ``.grad``.
 
 TensorFlow, Keras and optax have this in common: an optimizer is made from options alone, and a step is handed the
 gradients. A framework gives a ``Place`` (how a variable and a gradient are made and read) and a ``Driven`` optimizer; what
@@ -53,7 +53,7 @@ class Driven(Protocol):
         ...
 
     def change(self, option: str, value: float | bool) -> None:
-        """Change an option between steps, by the means that the API has for it."""
+        """Change an option between steps, by the API's own means."""
         ...
 
     def state(self) -> Sequence[Mapping[str, Array]]:
@@ -65,16 +65,16 @@ class Driven(Protocol):
         raise SubjectFailed("the caller owns the state")
 
     def load(self, saved: Any) -> None:
-        """Restore what ``save`` returned; the variables themselves stay."""
+        """Restore a saved state; the variables themselves stay."""
         raise SubjectFailed("the caller owns the state")
 
     def edited(self, saved: Any, edit: EditState) -> Any:
-        """A copy of a saved state with one edit, of those that the subject's capabilities name."""
+        """A copy of a saved state with one edit, of those in the subject's capabilities."""
         raise SubjectFailed("a saved state is not edited")
 
 
 class Place(Protocol):
-    """Where the variables of a program live."""
+    """The place of a program's variables."""
 
     def variable(self, name: str, values: Array) -> Any:
         """A variable with these values."""
@@ -93,12 +93,12 @@ class Place(Protocol):
         ...
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        """An optimizer over these variables; options that are not named are left to the API."""
+        """An optimizer over these variables; other options are left to the API."""
         ...
 
 
 class AppliedSession:
-    """A program's parameters as variables of a framework, and the optimizers that step them."""
+    """A program's parameters as variables of a framework, and their optimizers."""
 
     def __init__(self, params: tuple[Param, ...], place: Place, surroundings: Surroundings = nullcontext) -> None:
         self.surroundings = surroundings
@@ -172,7 +172,7 @@ class AppliedSession:
 
     @surrounded
     def observe(self) -> Observation:
-        """What there is to see now; see ``Session``.
+        """The observation of this moment; see ``Session``.
 
         A gradient is kept here until the next step, so that after setting one there is nothing else to read anew.
         """
@@ -199,7 +199,7 @@ class AppliedSession:
 
 
 class AppliedSubject:
-    """A subject whose sessions are of this kind: ``place`` makes its variables and its optimizers.
+    """A subject with sessions of this kind: ``place`` makes its variables and its optimizers.
 
     Subclasses name their ``framework``, and tell ``versions``.
     """
@@ -224,11 +224,11 @@ class AppliedSubject:
         self._state_names = state_names
 
     def capabilities(self) -> Capabilities:
-        """What it can be asked."""
+        """The capabilities of the subject."""
         return self._capabilities
 
     def state_names(self) -> Mapping[str, str]:
-        """What the subject itself calls each role of its state."""
+        """The subject's own names for the roles of its state."""
         return self._state_names
 
     def session(self, params: tuple[Param, ...]) -> AppliedSession:

@@ -1,4 +1,4 @@
-"""What became of a call: an exception of the subject is part of what is observed."""
+"""The outcome of a call: an exception of the subject is part of the observation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["performed"]
 
 
 def performed(call: Callable[[], Any]) -> Outcome:
-    """The outcome of a call that returns nothing of interest. Raises ``SubjectFailed`` where it cannot be made at all."""
+    """The outcome of a call without a result of interest. Raises ``SubjectFailed`` for an impossible call."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Edits of a saved state: the checkpoints that arrive in practice are not always the ones that were just saved.
+"""Edits of a saved state: in practice a checkpoint is not always the one just saved.
 
 All work on the form that the page documents: a dict with ``state`` (a dict by parameter id) and ``param_groups``
 (a list of dicts whose ``params`` are ids).

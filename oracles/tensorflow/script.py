@@ -30,7 +30,7 @@ def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
 
 
 def _raw_style(deviation: Counterexample) -> Style:
-    """The style of the raw operations, whose caller owns the state."""
+    """The style of the raw operations; the caller owns the state."""
     function = deviation.program.subject.endswith(":function")
 
     def variable(param: Param) -> list[str]:
@@ -157,7 +157,7 @@ def _variable(param: Param) -> list[str]:
 
 
 def sparse(param: Param, values: str, rows: tuple[int, ...]) -> str:
-    """Indexed slices of a parameter as Python source: the source of their values, and the rows that they name."""
+    """Indexed slices of a parameter as Python source, from the source of their values and their rows."""
     slices = _tensor(param, values, (len(rows), *param.shape[1:]))
     return (
         f"tf.IndexedSlices({slices}, tf.constant({list(rows)}, tf.int64), tf.constant({list(param.shape)}, tf.int64))"

@@ -80,7 +80,7 @@ class Variables:
 
 
 def copied(value: Any) -> Array:
-    """A copy of a variable, a tensor, or slices, whose values of a row that is named twice are added up.
+    """A copy of a variable, a tensor, or slices; in slices, the values of a row named twice are added up.
 
     A variable is read by the operation itself, in a third of the time.
     """
@@ -102,7 +102,7 @@ class _RawPlace(Variables):
 
 
 class _RawOps(Driven):
-    """The raw operations with the variables that their caller owns."""
+    """The raw operations with their caller's variables."""
 
     def __init__(self, variables: Sequence[Any], options: Mapping[str, float | bool], *, function: bool) -> None:
         lacking = [name for name in _RAW if name not in options]
@@ -152,7 +152,7 @@ class _RawOps(Driven):
 
 
 class LegacyPlace(Variables):
-    """TensorFlow variables under an optimizer that ``make`` makes of them and of options by the page's names."""
+    """TensorFlow variables under an optimizer from ``make``, given them and options by the page's names."""
 
     def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
         self._make = make

@@ -1,4 +1,4 @@
-"""torch tensors to NumPy arrays and back, bit for bit, in every layout that a program can ask for."""
+"""torch tensors to NumPy arrays and back, bit for bit, in every layout of the vocabulary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def to_numpy(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 def to_tensor(values: NDArray[Any], layout: str, device: str) -> torch.Tensor:
-    """A tensor with these values, in the layout asked for; memory that belongs to no element is filled with NaN."""
+    """A tensor with these values, in the layout asked for; memory outside of its elements is filled with NaN."""
     if values.dtype == ml_dtypes.bfloat16:
         # Kept as 0-dim where the array is: numpy's view of a 0-dim array as another dtype is fine, a copy is needed.
         plain = torch.from_numpy(np.array(values).view(np.int16)).view(torch.bfloat16)

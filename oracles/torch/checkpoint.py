@@ -49,7 +49,7 @@ def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
 
 
 def torch_bytes(saved: Saved, ending: str = ".pt") -> bytes:
-    """The file that ``load_state_dict(torch.load(...))`` takes."""
+    """The content of a file for ``load_state_dict(torch.load(...))``."""
     state: dict[int, dict[str, Any]] = {}
     groups = []
     index = 0
@@ -157,7 +157,7 @@ def _saved(table: Mapping[str, Any], dialect: Dialect, given: Given, where: str)
 
 
 def _check_kind(state: Mapping[Any, Any], param_groups: list[Any], dialect: Dialect, where: str) -> None:
-    """Refuse the state of an optimizer that is no RMSprop by what it keeps, or is called with. Raises ``BadCheckpoint``."""
+    """Refuse the state of another optimizer than RMSprop, by its entries or its options. Raises ``BadCheckpoint``."""
     constructor = dialect.constructor
     known = {
         *constructor.names.values(),

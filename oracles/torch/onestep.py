@@ -1,4 +1,4 @@
-"""Performing one step of one element on a torch optimizer, from a state that is put in its place."""
+"""One step of one element on a torch optimizer, from a state put in its place."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Factory = Callable[..., Any]
 
 
 def factory(name: str, device: str) -> Factory:
-    """What makes the optimizer of this name. Raises the errors of ``load``."""
+    """The factory of the optimizer of this name. Raises the errors of ``load``."""
     return registered(name, device)._factory if name in registered_names() else _attribute(name)
 
 
 def fitted(make: Factory, step: OneStep) -> OneStep:
-    """The step with the options that the constructor takes, and those extras and attributes that a fresh optimizer lacks.
+    """The step with the constructor's options, and the extras and attributes lacking in a fresh optimizer.
 
     What a parameter of the constructor is named like is given to it. Raises ``SubjectFailed`` where it cannot be made.
     """
@@ -67,7 +67,7 @@ def _lacks(optimizer: Any, name: str, value: Scalar) -> bool:
 
 
 def perform(make: Factory, step: OneStep) -> Stepped:
-    """Make the optimizer, put state and values in their places, and step. Raises ``SubjectFailed`` where that fails."""
+    """Make the optimizer, put state and values in their places, and step. Raises ``SubjectFailed`` on failure."""
     tensor, optimizer = _make(make, step)
     try:
         for name, value in step.extras.items():
@@ -101,7 +101,7 @@ def _make(make: Factory, step: OneStep) -> tuple[torch.Tensor, Any]:
 
 
 def tensor_of(values: tuple[float, ...], dtype: str, device: str = "cpu") -> torch.Tensor:
-    """A tensor of one element; one of float32 or float64 without dimensions for a state entry that is one number."""
+    """A tensor of one element; one without dimensions for a state entry of a single number."""
     if dtype == "number":
         return torch.tensor(values[0])
     numbers = [complex(*values)] if FORMATS[dtype].parts == 2 else list(values)

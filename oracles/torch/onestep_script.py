@@ -1,4 +1,4 @@
-"""The standalone script of one step from a recording: at most 25 lines that import torch and no rmspec."""
+"""The standalone script of one step from a recording: at most 25 lines, with torch and without rmspec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["onestep_script"]
 
 
 def onestep_script(deviation: Counterexample, subject: str, reproduction: Reproduction) -> str:
-    """The script of a deviation that was reproduced on ``subject``; it ends in an assertion that fails."""
+    """The script of a deviation reproduced on ``subject``; it ends in a failing assertion."""
     modules, make = factory_lines(subject)
     head = [
         f'"""{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}."""',

@@ -252,7 +252,7 @@ def positions(tensor: torch.Tensor, elements: int | None) -> tuple[int, ...] | N
 
 
 def _sampled(value: Any, param: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor | None:
-    """The sampled elements as flat reals; a single number as it is; ``None`` for what belongs to no element."""
+    """The sampled elements as flat reals; a single number as it is; ``None`` for a value without elements."""
     if isinstance(value, bool | int | float):
         return torch.tensor([float(value)], dtype=torch.float64)
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
@@ -311,7 +311,7 @@ def _source(optimizer: torch.optim.Optimizer) -> Source:
 
 
 def _subject(kind: type, optimizer: torch.optim.Optimizer, device: str) -> str:
-    """The name by which rmspec can load the class; empty for a class inside a function, or of a notebook."""
+    """The class's name for rmspec to load it; empty for a class inside a function, or of a notebook."""
     if kind is torch.optim.RMSprop:
         group = optimizer.param_groups[0]
         for path in ("capturable", "differentiable", "maximize"):

@@ -1,4 +1,4 @@
-"""Standalone scripts on torch: how each call of a program is written, and what is asserted at the end."""
+"""Standalone scripts on torch: each call of a program as a line, and the assertion at the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
 
 
 def factory_lines(subject: str) -> tuple[set[str], list[str]]:
-    """The modules and the lines that make ``RMSprop`` the optimizer of this name."""
+    """The modules and the lines to make ``RMSprop`` the optimizer of this name."""
     place, _, attribute = subject.rpartition(":")
     name = attribute.split(".")[0]
     if subject in FRAMEWORK.subjects or not place.strip() or place == "torch":
@@ -309,7 +309,7 @@ class _Writer:
     # -- what is asserted
 
     def _read(self, optimizer: str, param: str) -> str:
-        """An expression for a copy of the observable that the deviation speaks of; ``None`` where it is not there."""
+        """An expression for a copy of the deviating observable; it gives ``None`` if that is missing."""
         role = self.deviation.role
         if role == "param":
             return f"{param}.detach().clone()"

@@ -1,4 +1,4 @@
-"""One program on a torch optimizer: parameters, gradients and calls, and what there is to see of them."""
+"""One program on a torch optimizer: parameters, gradients and calls, and their observation."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ class TorchSession:
 
     @surrounded
     def observe(self) -> Observation:
-        """What there is to see now; see ``Session``."""
+        """The observation of this moment; see ``Session``."""
         state: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
         groups: dict[str, tuple[GroupView, ...] | None] = {}
         for name, optimizer in self._optimizers.items():
@@ -301,7 +301,7 @@ class TorchSession:
 
 
 def option_value(value: Any) -> float | bool:
-    """An option as a plain number; NaN for what is none."""
+    """An option as a plain number; NaN for anything else."""
     if isinstance(value, bool):
         return value
     try:

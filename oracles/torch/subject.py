@@ -158,7 +158,7 @@ class TorchSubject:
         return optimizer
 
     def _find_roles(self, options: set[str]) -> dict[str, str]:
-        """Which name of the optimizer's state is which role: by its value after two steps, else by its name."""
+        """The roles of the names in the optimizer's state: by value after two steps, else by name."""
         if self._roles is None:
             self._roles = {}
             keywords: dict[str, Any] = {name: value for name, value in _PROBE.items() if name in options}
@@ -259,7 +259,7 @@ def _options(factory: Callable[..., Any]) -> set[str]:
 
 
 def _wraps_torch(kind: type) -> bool:
-    """Whether an optimizer defines ``step`` on top of one of torch's own, whose ``step`` it may call."""
+    """Whether an optimizer defines ``step`` on top of one of torch's own, and so may call that."""
     owners = [base for base in kind.__mro__ if "step" in base.__dict__ and base is not torch.optim.Optimizer]
     return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
 
@@ -275,7 +275,7 @@ def _require(device: str, hint: str = "run on a machine with a GPU, or leave out
 
 
 def registered(name: str, device: str) -> TorchSubject:
-    """The subject of a registered name. Raises ``Unsupported`` for a path that this machine does not have."""
+    """The subject of a registered name. Raises ``Unsupported`` for a path missing on this machine."""
     known = FRAMEWORK.subjects[name]
     if device not in known.devices and known.devices == ("cuda",):
         device = "cuda"
@@ -291,7 +291,7 @@ def registered(name: str, device: str) -> TorchSubject:
 
 
 def user_subject(name: str, factory: Callable[..., Any], device: str) -> TorchSubject:
-    """A user's class or factory. Raises ``NotAnOptimizer`` for a class that has no ``step``."""
+    """A user's class or factory. Raises ``NotAnOptimizer`` for a class without ``step``."""
     if inspect.isclass(factory) and not callable(getattr(factory, "step", None)):
         raise NotAnOptimizer(
             f"{name} is not an optimizer: the class {factory.__name__} has no method step",

@@ -1,1 +1,1 @@
-"""Subjects of any language: a process that speaks one JSON object a line."""
+"""Subjects of any language: a process on the other side of one JSON object a line."""

@@ -1,4 +1,4 @@
-"""A running process that speaks the wire protocol: requests go in, checked replies come out."""
+"""A running process on the wire protocol: requests go in, checked replies come out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _GRACE = 2.0
 
 
 class WireProcess:
-    """A running process: requests go in, replies come out, and nothing that it does can block the suite.
+    """A running process: requests go in, replies come out, and it cannot block the suite.
 
     A thread each writes, reads, and drains standard error; none of them holds this object, so it can be collected,
     which kills the process, as does the end of the interpreter.
@@ -75,7 +75,7 @@ class WireProcess:
         self._kill = weakref.finalize(self, _kill, self._popen, self._requests, self._lines, self._ended, os.getpid())
 
     def hello(self, timeout: float) -> dict[str, Any]:
-        """The first question and its reply. Raises ``CannotStart`` where the process ends, or says that it cannot."""
+        """The first question and its reply. Raises ``CannotStart`` if the process ends, or declines."""
         try:
             announced = self.ask({"request": "hello", "protocol": PROTOCOL}, "hello", timeout)
         except SubjectFailed as error:
@@ -87,7 +87,7 @@ class WireProcess:
         return announced
 
     def ask(self, request: Mapping[str, Any], expected: str, timeout: float) -> dict[str, Any]:
-        """The reply to a request, checked. Raises ``SubjectFailed`` where the process says that it cannot do it."""
+        """The reply to a request, checked. Raises ``SubjectFailed`` if the process declines it."""
         self._id += 1
         problem = violation({"id": self._id, **request}, f"request_{request['request']}")
         if problem:
@@ -129,7 +129,7 @@ class WireProcess:
         return reply
 
     def part(self, timeout: float) -> None:
-        """Say bye, wait a little, and make sure that it is gone."""
+        """Say bye, wait a little, and make sure of its end."""
         if not self.over:
             with contextlib.suppress(SubjectFailed):
                 self.ask({"request": "bye"}, "bye", min(timeout, _GRACE))
@@ -143,7 +143,7 @@ class WireProcess:
         self._kill()
 
     def broken(self, problem: str) -> ProtocolBroken:
-        """The error that says what the last line from the process has wrong; the process is killed."""
+        """The error on the last line from the process; the process is killed."""
         self.end()
         excerpt = ascii(self._line[:200].decode("utf-8", "backslashreplace").rstrip("\n"))
         return ProtocolBroken(
@@ -199,7 +199,7 @@ def _thread(target: Any, *arguments: Any) -> threading.Thread:
 
 
 def _write(stream: IO[bytes], requests: queue.SimpleQueue[bytes | None]) -> None:
-    """Write requests until there is a ``None``; that the process no longer reads is seen at its other end."""
+    """Write requests until there is a ``None``; a process no longer reading shows at its other end."""
     with contextlib.suppress(OSError), stream:
         while (line := requests.get()) is not None:
             stream.write(line)

@@ -1,4 +1,4 @@
-"""The schema of the wire protocol, ``schemas/wire-1.json``, and what a message has wrong by it."""
+"""The schema of the wire protocol, ``schemas/wire-1.json``, and a message's violation of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROTOCOL = "rmspec.wire/1"
 
 
 def violation(message: object, definition: str) -> str:
-    """What a message has wrong by a definition of the schema (``request``, ``reply_performed``, ...), or ``""``."""
+    """A message's violation of a definition of the schema (``request``, ``reply_performed``, ...), or ``""``."""
     validator = _validator(definition)
     if validator.is_valid(message):
         return ""

@@ -1,4 +1,4 @@
-"""A subject that runs as its own process, ``process:COMMAND ...``, and the wire protocol that it speaks.
+"""A subject in a process of its own, ``process:COMMAND ...``, and its wire protocol.
 
 The protocol is ``rmspec.wire/1``; its schema is ``schemas/wire-1.json`` beside this module. The suite writes requests
 to the standard input of the process and reads replies from its standard output: one JSON object a line, in UTF-8,
@@ -108,7 +108,7 @@ class ProcessSubject:
 
     @property
     def dialect(self) -> str:
-        """The dialect that the process announces; starts it when that is not known yet."""
+        """The process's dialect; asking for it starts the process."""
         if not self._dialect:
             self._connect()
         return self._dialect
@@ -118,7 +118,7 @@ class ProcessSubject:
         self._dialect = name
 
     def capabilities(self) -> Capabilities:
-        """What the process announces. Raises ``CannotStart``, ``ProtocolBroken`` and ``SubjectHung``."""
+        """The process's announcement. Raises ``CannotStart``, ``ProtocolBroken`` and ``SubjectHung``."""
         self._connect()
         options = frozenset(self._hello["options"])
         features = set(self._hello["features"])
@@ -142,17 +142,17 @@ class ProcessSubject:
         )
 
     def versions(self) -> Mapping[str, str]:
-        """Versions of what the process is built on, as it announces them."""
+        """Versions of the process's foundations, as it announces them."""
         self._connect()
         return dict(self._hello.get("versions", {}))
 
     def state_names(self) -> Mapping[str, str]:
-        """What the process calls each role of its state, where it says so."""
+        """The process's own names for the roles of its state, as far as it announces them."""
         self._connect()
         return dict(self._hello.get("state_names", {}))
 
     def session(self, params: tuple[Param, ...]) -> ProcessSession:
-        """Make the parameters of a program; a session that is still open is over."""
+        """Make the parameters of a program; a session still open is over."""
         return ProcessSession(self._connect(), params, self.timeout)
 
     @property
@@ -187,7 +187,7 @@ class ProcessSubject:
 
 
 class ProcessSession:
-    """One program in a process: each reply brings the observation that ``observe`` then returns."""
+    """One program in a process: each reply brings the observation for ``observe``."""
 
     def __init__(self, process: WireProcess, params: tuple[Param, ...], timeout: float) -> None:
         self._process = process
@@ -210,7 +210,7 @@ class ProcessSession:
         return outcome
 
     def observe(self) -> Observation:
-        """What the last reply showed."""
+        """The observation in the last reply."""
         return self._observation
 
     def close(self) -> None:
