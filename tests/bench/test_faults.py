@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bench.stored import Measured, measured
+from stored import Measured, measured
 
 from rmspec.oracles.faults import FAULTS
 
