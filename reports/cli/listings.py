@@ -1,15 +1,14 @@
-"""``rmspec subjects`` and ``rmspec clauses``: list the subjects, and the clauses of the specification."""
+"""``rmspec subjects``: list the registered subjects."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 
-from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.registry import frameworks
 from rmspec.reports.terminal.failure_block import WIDTH, wrapped
 
-__all__ = ["clauses", "subjects"]
+__all__ = ["subjects"]
 
 
 def subjects(*, as_json: bool = False) -> str:
@@ -38,30 +37,6 @@ def subjects(*, as_json: bool = False) -> str:
             lines += [f"  {name.ljust(width)}{first}", *(f"  {' ' * width}{line}" for line in rest)]
         lines.append("")
     lines += ["Your own: path/to/file.py:Class, package.module:Class."]
-    return "\n".join(lines)
-
-
-def clauses(*, as_json: bool = False) -> str:
-    """The clauses of the specification in the order of the page."""
-    if as_json:
-        found = [
-            {
-                "id": each.id,
-                "title": each.title,
-                "kind": each.kind,
-                "text": each.text,
-                "source": each.source,
-                "feature": each.feature,
-                "gates": each.gates,
-            }
-            for each in CLAUSES.values()
-        ]
-        return json.dumps({"clauses": found}, indent=1, ensure_ascii=False)
-    lines: list[str] = []
-    for each in CLAUSES.values():
-        gate = "" if each.gates else "; observed, never fails a run"
-        lines += wrapped(f"{each.id}: {each.title}", hang=2)
-        lines += wrapped(f"{each.kind}; {each.source}{gate}", indent=4)
     return "\n".join(lines)
 
 

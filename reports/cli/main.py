@@ -329,12 +329,16 @@ def _subjects(as_json: bool) -> int:
 
 
 @_group.command("clauses")
+@click.argument("id", required=False)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def _clauses(as_json: bool) -> int:
-    """List the clauses of the specification."""
-    from rmspec.reports.cli.listings import clauses
+def _clauses(id: str | None, as_json: bool) -> int:
+    """List the clauses of the specification, or explain the one with this ID.
 
-    print(clauses(as_json=as_json))
+    The explanation holds its text and source, what usually mends a violation, and a small fault that breaks it.
+    """
+    from rmspec.reports.cli.clauses import explain_clause, list_clauses
+
+    print(list_clauses(as_json=as_json) if id is None else explain_clause(id, as_json=as_json))
     return ExitCode.CONFORMS
 
 
