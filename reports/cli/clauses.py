@@ -28,7 +28,7 @@ def list_clauses(*, as_json: bool = False) -> str:
 
 
 def explain_clause(id: str, *, as_json: bool = False) -> str:
-    """Explain one clause: its text and source, how to mend what breaks it, and a fault that does, with its script.
+    """Explain one clause: its text and source, its usual mending, and a fault with its script.
 
     Raises ``UnknownClause``, which names the closest id.
     """
@@ -50,7 +50,7 @@ def explain_clause(id: str, *, as_json: bool = False) -> str:
 
 
 def examples() -> Mapping[str, Mapping[str, str]]:
-    """Read the stored examples: by clause, the id of a ``fault`` that breaks it, and the ``script`` that shows it."""
+    """Read the stored examples by clause: the id of a breaking ``fault``, and its ``script``."""
     text = (files("rmspec.reports") / "data" / "examples.json").read_text("utf-8")
     stored: Mapping[str, Mapping[str, str]] = json.loads(text)["examples"]
     return stored
