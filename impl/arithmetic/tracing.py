@@ -1,0 +1,61 @@
+"""Recording numbers: the pseudocode run on them says from which symbols each of its results is computed.
+
+Nothing is calculated. A number is the set of the symbols that went into it, so the graph of quantities follows from the
+pseudocode and the switches in force, and nobody writes it down by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Self
+
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.pseudocode import Symbols, iterate
+
+__all__ = ["trace"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    symbols: frozenset[str]
+
+    def __add__(self, other: Self | int, /) -> Self:
+        return self if isinstance(other, int) else type(self)(self.symbols | other.symbols)
+
+    __sub__ = __mul__ = __truediv__ = __rsub__ = __add__
+
+    def __neg__(self, /) -> Self:
+        return self
+
+
+@lru_cache(maxsize=256)
+def trace(hyper: Hyperparameters, dialect: Dialect) -> MappingProxyType[str, frozenset[str]]:
+    """Map ``param`` and each role of the state that a step sets to the names that its new value is computed from.
+
+    The names are those of the values before the step (``param``, ``grad`` and the roles) and of the options. A state that
+    is set in this step counts by what it is computed from itself.
+    """
+    def symbol(name: str) -> _Recorder:
+        return _Recorder(frozenset({name}))
+
+    result = iterate(
+        symbol("param"),
+        symbol("grad"),
+        symbol("square_avg"),
+        symbol("grad_avg"),
+        symbol("momentum_buffer"),
+        Symbols(symbol("lr"), symbol("alpha"), symbol("eps"), symbol("weight_decay"), symbol("momentum")),
+        hyper=hyper,
+        dialect=dialect,
+        sqrt=lambda number: number,
+        power=lambda number, _: number,
+    )
+    roles = {
+        "square_avg": result.v,
+        "grad_avg": result.g_ave,
+        "momentum_buffer": result.b,
+        "param": result.theta,
+    }
+    return MappingProxyType({role: number.symbols for role, number in roles.items() if number is not None})

@@ -1,0 +1,299 @@
+"""The expectations of a call: one frozen value, which a rule makes before anything of the call's effect is looked at.
+
+``Expected`` says how the call may end, what it may change and to what, and that all else is bit-identical afterwards. It is
+made of parts, each about some quantities. For each quantity it names the quantities that its new value is computed from,
+and the clauses that it tests. ``rmspec.properties.judge.comparison`` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Literal, NamedTuple
+
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.arithmetic.tracing import trace
+from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.program.program import Step
+from rmspec.properties.judge.ledger import Carry, OptimizerLedger, SavedLedger
+
+__all__ = [
+    "Account",
+    "Accounts",
+    "Expected",
+    "GroupStep",
+    "InitialState",
+    "OtherGroups",
+    "Part",
+    "Quantity",
+    "Refusal",
+    "Rest",
+    "RestoredState",
+    "SavedState",
+    "ShownGroups",
+    "SteppedFrom",
+    "ZeroedGrads",
+    "clause_of",
+]
+
+Array = NDArray[Any]
+
+
+class Quantity(NamedTuple):
+    """One thing to be observed: ``param``, ``grad``, a role of the state, ``groups`` or ``slot``, of an optimizer, by name."""
+
+    kind: str
+    optimizer: str = ""
+    name: str = ""
+
+
+class Account(NamedTuple):
+    """The quantities that a new value is computed from, and the clauses that it tests."""
+
+    sources: frozenset[Quantity]
+    clauses: tuple[str, ...]
+
+
+Accounts = Mapping[Quantity, Account]
+
+
+def clause_of(role: str, hyper: Hyperparameters, dialect: Dialect) -> str:
+    """The clause on how a role is computed."""
+    if role == "param":
+        return "momentum-update" if dialect.momentum(hyper) else "update"
+    return {"square_avg": "square-avg", "grad_avg": "grad-avg", "momentum_buffer": "momentum-buffer"}[role]
+
+
+# -- How a call may end
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One reason to refuse a call by an exception.
+
+    ``rule``: it ``must`` be refused under ``clause``, or ``silence`` is the summary of what is wrong; it ``may`` be refused;
+    or nobody says (``open``): then ``behaviour`` is observed, and a call that is accepted leaves nothing to go on with.
+    A refused call changes nothing, under the clause ``rest``. ``ends``: the run ends here, refused or not.
+    """
+
+    rule: Literal["must", "may", "open"]
+    rest: str
+    clause: str = ""
+    silence: str = ""
+    behaviour: str = ""
+    ends: bool = False
+
+
+# -- The parts: what a call may change, and to what
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """All quantities that no other part is about are bit-identical afterwards, under ``clause``.
+
+    ``actor`` is the optimizer that the call is on, where the call may change anything of it; ``step`` marks a step of it.
+    Without ``grads`` the gradients may be anything.
+    """
+
+    clause: str
+    actor: str = ""
+    step: bool = False
+    grads: bool = True
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """None: this part is about all the rest."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownGroups:
+    """The optimizer shows the groups of its ledger; ``added``: the last of them is new. ``fresh``: its state begins here."""
+
+    optimizer: str
+    added: bool = False
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The groups of the optimizer, by what the program gave it."""
+        clauses = ("add-param-group",) if self.added else ("params", "group-defaults", "group-options")
+        return {Quantity("groups", self.optimizer): Account(frozenset(), clauses)}
+
+
+@dataclass(frozen=True, slots=True)
+class OtherGroups:
+    """The options of group number ``group`` were changed, those of the others were not."""
+
+    optimizer: str
+    group: int
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The groups of the optimizer."""
+        groups = Quantity("groups", self.optimizer)
+        return {groups: Account(frozenset({groups}), ("group-options",))}
+
+
+@dataclass(frozen=True, slots=True)
+class InitialState:
+    """The state of these parameters, as far as it is there already, has its initial values."""
+
+    optimizer: str
+    names: tuple[str, ...]
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """Every role of the state of these parameters."""
+        return {
+            Quantity(role, self.optimizer, name): Account(frozenset(), (f"init-{role.replace('_', '-')}",))
+            for name in self.names
+            for role in STATE_ROLES
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroedGrads:
+    """The gradients of these parameters are ``None`` (``none``), or zeros where there is one."""
+
+    optimizer: str
+    names: tuple[str, ...]
+    none: bool
+
+    @property
+    def clause(self) -> str:
+        """The clause on this form of ``zero_grad``."""
+        return "zero-grad-none" if self.none else "zero-grad-zero"
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The gradients of these parameters."""
+        return {Quantity("grad", "", name): Account(frozenset(), (self.clause,)) for name in self.names}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """The slot holds the state of these parameters, by their positions."""
+
+    optimizer: str
+    slot: str
+    names: tuple[str, ...]
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The slot, by all the state that was there before."""
+        sources = frozenset(Quantity(role, self.optimizer, name) for name in self.names for role in STATE_ROLES)
+        return {Quantity("slot", "", self.slot): Account(sources, ("state-dict",))}
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """The state of the optimizer's parameters is that of its ledger, which is what the slot held."""
+
+    optimizer: str
+    slot: str
+    names: tuple[str, ...]
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """Every role of the state of these parameters, by the slot."""
+        source = frozenset({Quantity("slot", "", self.slot)})
+        return {
+            Quantity(role, self.optimizer, name): Account(source, ("load-state-dict", "load-partial"))
+            for name in self.names
+            for role in STATE_ROLES
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SteppedFrom:
+    """One parameter in a step, before it: its arrays, and what is known of its state.
+
+    ``t`` counts its steps from 1, ``first``: its state has never been seen before; ``skipped``: an earlier step passed it
+    over. ``rows`` are the rows that a sparse gradient names.
+    """
+
+    name: str
+    format: str
+    param: Array
+    grad: Array
+    state: Mapping[str, Carry]
+    t: int
+    first: bool
+    skipped: bool
+    rows: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStep:
+    """The values of one group after a step lie in the envelope of the values before it.
+
+    ``hyper`` is ``None`` where an option is not known: then nothing can be said of the values. ``passed_over`` are the
+    parameters without a gradient. ``twice``: a parameter of the optimizer is listed twice.
+    """
+
+    optimizer: str
+    group: int
+    hyper: Hyperparameters | None
+    params: tuple[SteppedFrom, ...]
+    passed_over: tuple[str, ...]
+    twice: bool
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The stepped parameters and the state that the step sets, as the pseudocode computes them."""
+        graph = dict.fromkeys(("param", *STATE_ROLES), frozenset[str]())
+        if self.hyper is not None:
+            graph = dict(trace(self.hyper, dialect))
+        accounts: dict[Quantity, Account] = {}
+        for param in self.params:
+            here = {role: Quantity(role, self.optimizer, param.name) for role in STATE_ROLES}
+            here |= {kind: Quantity(kind, "", param.name) for kind in ("param", "grad")}
+            options = Quantity("groups", self.optimizer)
+            for role, names in graph.items():
+                clauses = () if self.hyper is None else (clause_of(role, self.hyper, dialect),)
+                accounts[here[role]] = Account(frozenset(here.get(name, options) for name in names), clauses)
+        return accounts
+
+
+Part = (
+    Rest | ShownGroups | OtherGroups | InitialState | ZeroedGrads | SavedState | RestoredState | GroupStep
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The expectations of one call.
+
+    ``parts`` are compared in their order. ``refusals`` are the reasons to refuse the call, the first that applies decides.
+    ``broken_by_exception`` is the clause that any other exception breaks; empty where it breaks none and ends the run, ``None`` where
+    exceptions are no matter of the optimizer. ``ledger`` and ``saved`` are how the optimizer and the slot stand afterwards.
+    ``tests`` counts the clauses that the call tests however it ends, ``accepted`` those that it tests where it is accepted.
+    ``step`` is the step to be judged by its closure and its hooks; ``refused_gradient``: one of its gradients need not be
+    taken, so that nothing is promised from here on. ``reports_dict``: what the call did to the caller's dict is observed.
+    """
+
+    parts: tuple[Part, ...] = ()
+    optimizer: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    broken_by_exception: str | None = ""
+    ledger: OptimizerLedger | None = None
+    slot: str = ""
+    saved: SavedLedger | None = None
+    tests: Mapping[str, int] = field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
+    step: Step | None = None
+    refused_gradient: bool = False
+    reports_dict: bool = False
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """For each quantity that may change, what its new value is computed from and which clauses it tests."""
+        return merged(part.accounts(dialect) for part in self.parts)
+
+
+def merged(tables: Iterable[Accounts]) -> Accounts:
+    """One table of several; of a quantity in two of them, the sources and the clauses of both."""
+
+    def add(whole: dict[Quantity, Account], table: Accounts) -> dict[Quantity, Account]:
+        for quantity, account in table.items():
+            other = whole.get(quantity)
+            whole[quantity] = account if other is None else Account(
+                other.sources | account.sources, tuple(dict.fromkeys((*other.clauses, *account.clauses)))
+            )
+        return whole
+
+    return reduce(add, tables, {})
