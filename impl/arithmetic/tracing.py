@@ -37,6 +37,7 @@ def trace(hyper: Hyperparameters, dialect: Dialect) -> MappingProxyType[str, fro
     The names are those of the values before the step (``param``, ``grad`` and the roles) and of the options. A state that
     is set in this step counts by what it is computed from itself.
     """
+
     def symbol(name: str) -> _Recorder:
         return _Recorder(frozenset({name}))
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.tracing import trace
+from rmspec.impl.spec.clauses import CLAUSE_OF_START
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.program.program import Step
 from rmspec.properties.judge.ledger import Carry, OptimizerLedger, SavedLedger
+from rmspec.properties.judge.stepcheck import primary_clause
 
 __all__ = [
     "Account",
@@ -36,7 +37,6 @@ __all__ = [
     "ShownGroups",
     "SteppedFrom",
     "ZeroedGrads",
-    "clause_of",
 ]
 
 Array = NDArray[Any]
@@ -58,13 +58,6 @@ class Account(NamedTuple):
 
 
 Accounts = Mapping[Quantity, Account]
-
-
-def clause_of(role: str, hyper: Hyperparameters, dialect: Dialect) -> str:
-    """The clause on how a role is computed."""
-    if role == "param":
-        return "momentum-update" if dialect.momentum(hyper) else "update"
-    return {"square_avg": "square-avg", "grad_avg": "grad-avg", "momentum_buffer": "momentum-buffer"}[role]
 
 
 # -- How a call may end
@@ -144,7 +137,7 @@ class InitialState:
     def accounts(self, dialect: Dialect) -> Accounts:
         """Every role of the state of these parameters."""
         return {
-            Quantity(role, self.optimizer, name): Account(frozenset(), (f"init-{role.replace('_', '-')}",))
+            Quantity(role, self.optimizer, name): Account(frozenset(), (CLAUSE_OF_START[role],))
             for name in self.names
             for role in STATE_ROLES
         }
@@ -245,14 +238,12 @@ class GroupStep:
             here |= {kind: Quantity(kind, "", param.name) for kind in ("param", "grad")}
             options = Quantity("groups", self.optimizer)
             for role, names in graph.items():
-                clauses = () if self.hyper is None else (clause_of(role, self.hyper, dialect),)
+                clauses = () if self.hyper is None else (primary_clause(role, self.hyper, dialect),)
                 accounts[here[role]] = Account(frozenset(here.get(name, options) for name in names), clauses)
         return accounts
 
 
-Part = (
-    Rest | ShownGroups | OtherGroups | InitialState | ZeroedGrads | SavedState | RestoredState | GroupStep
-)
+Part = Rest | ShownGroups | OtherGroups | InitialState | ZeroedGrads | SavedState | RestoredState | GroupStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +253,7 @@ class Expected:
     ``parts`` are compared in their order. ``refusals`` are the reasons to refuse the call, the first that applies decides.
     ``broken_by_exception`` is the clause that any other exception breaks; empty where it breaks none and ends the run, ``None`` where
     exceptions are no matter of the optimizer. ``ledger`` and ``saved`` are how the optimizer and the slot stand afterwards.
-    ``tests`` counts the clauses that the call tests however it ends, ``accepted`` those that it tests where it is accepted.
+    ``tests`` counts the clauses that a call tests unless it is refused, ``accepted`` those that it tests where it raises nothing.
     ``step`` is the step to be judged by its closure and its hooks; ``refused_gradient``: one of its gradients need not be
     taken, so that nothing is promised from here on. ``reports_dict``: what the call did to the caller's dict is observed.
     """
@@ -287,13 +278,10 @@ class Expected:
 
 def merged(tables: Iterable[Accounts]) -> Accounts:
     """One table of several; of a quantity in two of them, the sources and the clauses of both."""
-
-    def add(whole: dict[Quantity, Account], table: Accounts) -> dict[Quantity, Account]:
+    whole: dict[Quantity, Account] = {}
+    for table in tables:
         for quantity, account in table.items():
-            other = whole.get(quantity)
-            whole[quantity] = account if other is None else Account(
-                other.sources | account.sources, tuple(dict.fromkeys((*other.clauses, *account.clauses)))
-            )
-        return whole
-
-    return reduce(add, tables, {})
+            other = whole.get(quantity, Account(frozenset(), ()))
+            clauses = tuple(dict.fromkeys((*other.clauses, *account.clauses)))
+            whole[quantity] = Account(other.sources | account.sources, clauses)
+    return whole

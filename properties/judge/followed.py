@@ -27,9 +27,8 @@ Array = NDArray[Any]
 class Followed:
     """One run of a program against a dialect.
 
-    ``ledgers`` and ``slots`` are what optimizers and saved states must hold, by name. ``bad`` are parameters whose gradient
-    must be refused, ``rows`` the rows that a sparse gradient names, ``skipped`` the pairs of optimizer and parameter that a
-    step has passed over. ``index`` is the call at hand; ``over`` tells that the run can no longer be followed.
+    ``ledgers`` and ``slots`` are what optimizers and saved states must hold, by name; ``skipped`` the pairs of optimizer and
+    parameter that a step has passed over. ``index`` is the call at hand; ``over``: the run can no longer be followed.
     """
 
     program: Program
@@ -39,8 +38,6 @@ class Followed:
     carried: frozenset[str]
     ledgers: dict[str, OptimizerLedger] = field(default_factory=dict)
     slots: dict[str, SavedLedger] = field(default_factory=dict)
-    bad: set[str] = field(default_factory=set)
-    rows: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
     skipped: set[tuple[str, str]] = field(default_factory=set)
     index: int = 0
     over: bool = False
@@ -67,11 +64,6 @@ class Followed:
         assert outcome.raised is not None
         text = f"{outcome.raised.type}: {outcome.raised.message}"
         return self.finding("raised", clause, f"it raised {text}", optimizer, observed=text)
-
-    def lost(self) -> list[Finding]:
-        """Nothing to say, and nothing to follow any more."""
-        self.over = True
-        return []
 
     def initial_value(self, ledger: OptimizerLedger, name: str, role: str) -> float:
         """What a role of a parameter's state starts from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,74 +11,45 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import as_reals
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.subject import Observation
+from rmspec.properties.judge.expected import Quantity, Rest
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed, difference, same
 from rmspec.properties.judge.ledger import Carry, OptimizerLedger
 
-__all__ = ["check_frame"]
+__all__ = ["compare_rest"]
 
 Array = NDArray[Any]
 
 
-def check_frame(
-    run: Followed,
-    before: Observation,
-    after: Observation,
-    clause: str,
-    *,
-    optimizer: str = "",
-    stepped: set[tuple[str, str]] | None = None,
-    none_of: str = "",
-    step_of: str = "",
-    groups_of: str = "",
-    state_of: str = "",
-    slot: str = "",
-    fresh: Sequence[str] = (),
-    grads: Mapping[str, Array | None] | bool | None = True,
+def compare_rest(
+    run: Followed, rest: Rest, free: frozenset[Quantity], before: Observation, after: Observation
 ) -> list[Finding]:
-    """What changed and must not have. ``grads`` maps the expected ones, ``True`` is as before, ``None`` unchecked.
-
-    The state of ``fresh`` parameters is left to the clauses of its initial value.
-    """
-    moved = stepped or set()
-    acting = step_of or groups_of or state_of or optimizer
+    """Find what changed of all that is not ``free`` to change."""
     run.tally.check("frame")
-    if acting and len(run.ledgers) > 1:
+    if rest.actor and len(run.ledgers) > 1:
         related = any(ledger.loaded_from - {ledger.name} for ledger in run.ledgers.values())
         run.tally.check("load-isolation" if related else "isolation")
     findings: list[Finding] = []
-    stepped_params = {name for _, name in moved}
     for name, array in before.params.items():
-        if name not in stepped_params and not same(array, after.params[name]):
-            findings.append(_changed_param(run, name, clause, none_of, array, after.params[name]))
+        if Quantity("param", "", name) not in free and not same(array, after.params[name]):
+            findings.append(_changed_param(run, name, rest, array, after.params[name]))
             break
-    if grads is not None:
-        expected = before.grads if grads is True else grads
-        assert isinstance(expected, Mapping)
-        if step_of:
-            run.tally.check("grad-untouched", len(stepped_params))
-        for name, grad in expected.items():
-            got = after.grads.get(name)
-            if (got is None) != (grad is None) or (got is not None and grad is not None and not same(grad, got)):
-                which = "grad-untouched" if step_of else clause
-                summary = f"the gradient of {name} changed" + (" in step" if step_of else "")
-                element, value = difference(grad, got)
-                findings.append(run.finding("frame", which, summary, step_of, name, "grad", element, value))
-                break
-    findings += _frame_state(run, before, after, clause, moved, none_of, state_of, acting, fresh)
-    findings += _frame_groups(run, before, after, clause, groups_of, acting, optimizer)
-    findings += _frame_slots(run, before, after, slot)
+    if rest.grads:
+        findings += _changed_grad(run, rest, free, before, after)
+    findings += _changed_state(run, rest, free, before, after)
+    findings += _changed_groups(run, rest, free, before, after)
+    findings += _changed_slots(run, free, before, after)
     return findings
 
 
-def _changed_param(run: Followed, name: str, clause: str, none_of: str, array: Array, now: Array) -> Finding:
+def _changed_param(run: Followed, name: str, rest: Rest, array: Array, now: Array) -> Finding:
+    clause = rest.clause
     owner = next((key for key, ledger in run.ledgers.items() if name in ledger.params()), "")
     element, value = difference(array, now)
     allowed = float(as_reals(array)[element])
-    if none_of:
-        mine = name in run.ledgers[none_of].params()
+    if rest.step:
+        mine = name in run.ledgers[rest.actor].params()
         clause = "grad-none" if mine else "isolation"
         summary = f"{name} changed in step, although " + (
             "its gradient is None" if mine else "it is not in the optimizer"
@@ -88,44 +59,49 @@ def _changed_param(run: Followed, name: str, clause: str, none_of: str, array: A
     return run.finding("frame", clause, summary, owner, name, "param", element, value, (allowed, allowed))
 
 
-def _frame_state(
-    run: Followed,
-    before: Observation,
-    after: Observation,
-    clause: str,
-    moved: set[tuple[str, str]],
-    none_of: str,
-    state_of: str,
-    acting: str,
-    fresh: Sequence[str],
+def _changed_grad(
+    run: Followed, rest: Rest, free: frozenset[Quantity], before: Observation, after: Observation
+) -> Iterator[Finding]:
+    if rest.step:
+        run.tally.check("grad-untouched", sum(quantity.kind == "param" for quantity in free))
+    for name, grad in before.grads.items():
+        now = after.grads.get(name)
+        if Quantity("grad", "", name) in free or now is grad:
+            continue
+        if now is None or grad is None or not same(grad, now):
+            clause = "grad-untouched" if rest.step else rest.clause
+            summary = f"the gradient of {name} changed" + (" in step" if rest.step else "")
+            element, value = difference(grad, now)
+            actor = rest.actor if rest.step else ""
+            yield run.finding("frame", clause, summary, actor, name, "grad", element, value)
+            return
+
+
+def _changed_state(
+    run: Followed, rest: Rest, free: frozenset[Quantity], before: Observation, after: Observation
 ) -> Iterator[Finding]:
     for optimizer, ledger in run.ledgers.items():
-        if optimizer == state_of:
-            continue
-        told = False
+        first = True
         for name in dict.fromkeys(ledger.params()):
-            if optimizer == acting and name in fresh:
-                continue
             was = before.state.get(optimizer, {}).get(name, {})
             now = after.state.get(optimizer, {}).get(name, {})
-            hyper = next((group.hyper() for group in ledger.groups if name in group.params), None)
             for role in STATE_ROLES:
-                if (optimizer, name) in moved and (hyper is None or _sets(run, role, hyper)):
+                if Quantity(role, optimizer, name) in free:
                     continue
                 problem = _state_changed(run, ledger, name, role, was.get(role), now.get(role))
                 if problem is None:
                     continue
                 element, value, expected = problem
-                stepped = (optimizer, name) in moved
-                which = _state_clause(run, optimizer, clause, "" if stepped else none_of, acting)
-                why = _UNUSED[role] if stepped else CLAUSES[which].circumstance
-                if not told:
+                stepped = rest.step and optimizer == rest.actor and Quantity("param", "", name) in free
+                clause = _state_clause(run, optimizer, rest, stepped)
+                why = _UNUSED[role] if stepped else CLAUSES[clause].circumstance
+                if first:
                     summary = f"the {role} of {name} in optimizer {optimizer} changed {why}"
                     yield run.finding(
-                        "frame", which, summary, optimizer, name, role, element, value, (expected, expected)
+                        "frame", clause, summary, optimizer, name, role, element, value, (expected, expected)
                     )
-                # One is told; what follows starts from what is there.
-                told = True
+                # One is reported; what follows starts from what is there.
+                first = False
                 if role in now:
                     ledger.state.setdefault(name, {})[role] = now[role]
 
@@ -158,33 +134,35 @@ def _state_changed(
     return int(wrong[0]), float(reals[wrong[0]]), float(expected[wrong[0]])
 
 
-def _state_clause(run: Followed, optimizer: str, clause: str, none_of: str, acting: str) -> str:
-    if acting and optimizer != acting:
-        mine, other = run.ledgers.get(acting), run.ledgers[optimizer]
-        related = acting in other.loaded_from or (mine is not None and optimizer in mine.loaded_from)
+def _state_clause(run: Followed, optimizer: str, rest: Rest, stepped: bool = False) -> str:
+    if rest.actor and optimizer != rest.actor:
+        mine, other = run.ledgers.get(rest.actor), run.ledgers[optimizer]
+        related = rest.actor in other.loaded_from or (mine is not None and optimizer in mine.loaded_from)
         return "load-isolation" if related else "isolation"
-    return "grad-none" if none_of else clause
+    return "grad-none" if rest.step and not stepped else rest.clause
 
 
-def _frame_groups(
-    run: Followed, before: Observation, after: Observation, clause: str, groups_of: str, acting: str, created: str
+def _changed_groups(
+    run: Followed, rest: Rest, free: frozenset[Quantity], before: Observation, after: Observation
 ) -> Iterator[Finding]:
     for optimizer, views in before.groups.items():
         now = after.groups.get(optimizer)
-        if optimizer in (groups_of, created) or views is None or now is None or views == now:
+        if Quantity("groups", optimizer) in free or views is None or now is None or views == now:
             continue
         if repr(views) == repr(now):
             continue
-        which = clause
-        if acting and acting != optimizer:
-            which = _state_clause(run, optimizer, clause, "", acting)
-        yield run.finding("frame", which, f"the groups of optimizer {optimizer} changed", optimizer)
+        clause = rest.clause
+        if rest.actor and rest.actor != optimizer:
+            clause = _state_clause(run, optimizer, rest)
+        yield run.finding("frame", clause, f"the groups of optimizer {optimizer} changed", optimizer)
 
 
-def _frame_slots(run: Followed, before: Observation, after: Observation, slot: str) -> Iterator[Finding]:
+def _changed_slots(
+    run: Followed, free: frozenset[Quantity], before: Observation, after: Observation
+) -> Iterator[Finding]:
     for name, entries in before.slots.items():
         now = after.slots.get(name)
-        if name == slot or now is None:
+        if Quantity("slot", "", name) in free or now is None:
             continue
         run.tally.check("state-dict-snapshot")
         for position, roles in entries.items():
@@ -194,12 +172,6 @@ def _frame_slots(run: Followed, before: Observation, after: Observation, slot: s
                     summary = f"a state dict taken earlier changed: {role} of parameter {position}"
                     yield run.finding("frame", "state-dict-snapshot", summary, role=role)
                     return
-
-
-def _sets(run: Followed, role: str, hyper: Hyperparameters) -> bool:
-    if role == "grad_avg":
-        return run.dialect.centered(hyper)
-    return run.dialect.momentum(hyper) if role == "momentum_buffer" else True
 
 
 _UNUSED = {

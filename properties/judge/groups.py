@@ -9,18 +9,20 @@ import numpy as np
 from rmspec.impl.arithmetic.formats import as_reals
 from rmspec.impl.spec.clauses import CLAUSE_OF_START, option_clause
 from rmspec.oracles.subject import GroupView, Observation
+from rmspec.properties.judge.expected import InitialState, OtherGroups, ShownGroups
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger
 
-__all__ = ["check_groups", "check_initial_state"]
+__all__ = ["compare_groups", "compare_initial_state", "compare_other_groups"]
 
 
-def check_groups(run: Followed, ledger: OptimizerLedger, after: Observation, *, added: bool = False) -> list[Finding]:
-    """What the groups show and must not: their number, their parameters, then their options; ``added`` tells that one is new.
+def compare_groups(run: Followed, part: ShownGroups, after: Observation) -> list[Finding]:
+    """Compare the number of groups, their parameters, then their options.
 
     The ledger takes over the options that are shown, so that none is found twice.
     """
+    ledger, added = run.ledgers[part.optimizer], part.added
     shown = after.groups.get(ledger.name)
     if shown is None or ledger.unlike:
         return []
@@ -82,9 +84,38 @@ def _options_as_expected(
     return []
 
 
-def check_initial_state(run: Followed, ledger: OptimizerLedger, names: list[str], after: Observation) -> list[Finding]:
-    """The first role of the state of ``names`` that is there already, and does not start from its initial value."""
-    for name in names:
+def compare_other_groups(run: Followed, part: OtherGroups, after: Observation) -> list[Finding]:
+    """Find the first option of another group that changed together with those of one."""
+    ledger = run.ledgers[part.optimizer]
+    shown = after.groups.get(part.optimizer)
+    if shown is None or len(shown) != len(ledger.groups):
+        return []
+    for index, (view, group) in enumerate(zip(shown, ledger.groups, strict=True)):
+        if index == part.group:
+            continue
+        for option, value in group.options.items():
+            if option in group.odd or value is None or view.options.get(option, value) == value:
+                continue
+            summary = f"changing an option of group {part.group} changed group {index}"
+            return [
+                run.finding(
+                    "group",
+                    "group-options",
+                    summary,
+                    part.optimizer,
+                    role=option,
+                    element=index,
+                    observed=float(view.options[option]),
+                    allowed=(float(value),) * 2,
+                )
+            ]
+    return []
+
+
+def compare_initial_state(run: Followed, part: InitialState, after: Observation) -> list[Finding]:
+    """Find the first role of the state that is there already, and does not start from its initial value."""
+    ledger = run.ledgers[part.optimizer]
+    for name in part.names:
         for role, array in after.state.get(ledger.name, {}).get(name, {}).items():
             clause = CLAUSE_OF_START[role]
             run.tally.check(clause, array.size)

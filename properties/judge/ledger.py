@@ -78,6 +78,17 @@ class SavedLedger:
     edits: list[str] = field(default_factory=list)
     reshaped: set[int] = field(default_factory=set)
 
+    def copy(self) -> SavedLedger:
+        """An independent copy."""
+        return SavedLedger(
+            [group.copy() for group in self.groups],
+            {position: dict(roles) for position, roles in self.state.items()},
+            dict(self.steps),
+            self.optimizer,
+            list(self.edits),
+            set(self.reshaped),
+        )
+
     def entry(self, index: int) -> list[int]:
         """The positions that an edit of the entry ``index`` is about: more than one for a parameter that is listed twice."""
         order = [param for group in self.groups for param in group.params]
@@ -107,6 +118,19 @@ class OptimizerLedger:
             option: number(options[option]) if option in options else getattr(defaults, option) for option in OPTIONS
         }
         return cls(name, resolved, frozenset(options) & set(OPTIONS))
+
+    def copy(self) -> OptimizerLedger:
+        """An independent copy."""
+        return OptimizerLedger(
+            self.name,
+            self.defaults,
+            self.given,
+            [group.copy() for group in self.groups],
+            {param: dict(roles) for param, roles in self.state.items()},
+            dict(self.steps),
+            set(self.loaded_from),
+            self.unlike,
+        )
 
     def add(self, group: Group) -> LedgerGroup:
         """Add a group as a user wrote it."""

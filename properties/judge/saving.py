@@ -9,53 +9,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
-from rmspec.impl.arithmetic.formats import FORMATS, as_reals
+from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import (
     EditState,
     Load,
     Save,
 )
-from rmspec.oracles.subject import Observation, Outcome
+from rmspec.oracles.subject import Observation
+from rmspec.properties.judge.expected import Expected, Refusal, Rest, RestoredState, SavedState, ShownGroups
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed
-from rmspec.properties.judge.frames import check_frame
-from rmspec.properties.judge.groups import check_groups
-from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger, format_of
+from rmspec.properties.judge.ledger import SavedLedger, format_of
 
-__all__ = ["check_edit", "check_load", "check_save"]
+__all__ = ["compare_restored_state", "compare_saved_state", "expect_edit", "expect_load", "expect_save"]
 
 Array = NDArray[Any]
 
 
-def check_save(run: Followed, call: Save, outcome: Outcome, before: Observation, after: Observation) -> list[Finding]:
-    """What ``state_dict`` lacks of the state that was seen."""
+def expect_save(run: Followed, call: Save) -> Expected | None:
+    """Expect ``state_dict`` to hold the state, and to change nothing."""
     ledger = run.ledgers.get(call.optimizer)
     if ledger is None:
-        return run.lost()
-    run.tally.check("state-dict")
-    if outcome.raised:
-        run.over = True
-        return [run.raised("state-dict", outcome, call.optimizer)]
-    run.slots[call.slot] = ledger.save()
-    findings = check_frame(run, before, after, "state-dict", slot=call.slot)
-    held = after.slots.get(call.slot)
-    if held is not None:
-        for position, name in enumerate(ledger.params()):
-            for role, array in before.state.get(call.optimizer, {}).get(name, {}).items():
-                other = held.get(position, {}).get(role)
-                if other is None or as_reals(other).tobytes() != as_reals(array).tobytes():
-                    summary = f"state_dict does not hold the {role} of {name}"
-                    return [*findings, run.finding("load", "state-dict", summary, call.optimizer, name, role)]
-    return findings
+        return None
+    return Expected(
+        (Rest("state-dict"), SavedState(call.optimizer, call.slot, tuple(ledger.params()))),
+        call.optimizer,
+        broken_by_exception="state-dict",
+        slot=call.slot,
+        saved=ledger.save(),
+        tests={"state-dict": 1},
+    )
 
 
-def check_edit(run: Followed, call: EditState, outcome: Outcome, before: Observation) -> list[Finding]:
+def compare_saved_state(run: Followed, part: SavedState, before: Observation, after: Observation) -> list[Finding]:
+    """Find the first array of the state that the slot does not hold."""
+    entries = after.slots.get(part.slot)
+    if entries is None:
+        return []
+    for position, name in enumerate(part.names):
+        for role, array in before.state.get(part.optimizer, {}).get(name, {}).items():
+            saved = entries.get(position, {}).get(role)
+            if saved is None or as_reals(saved).tobytes() != as_reals(array).tobytes():
+                summary = f"state_dict does not hold the {role} of {name}"
+                return [run.finding("load", "state-dict", summary, part.optimizer, name, role)]
+    return []
+
+
+def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected | None:
     """Edit what the slot must hold as the program edits the saved state itself."""
-    saved = run.slots.get(call.slot)
-    if saved is None or outcome.raised:
-        return run.lost()
-    _refresh(run, saved, before.slots.get(call.slot))
+    if call.slot not in run.slots:
+        return None
+    saved = _refreshed(run.slots[call.slot], before.slots.get(call.slot))
     saved.edits.append(call.edit)
     if call.edit == "drop":
         for position in saved.entry(call.index):
@@ -64,15 +69,18 @@ def check_edit(run: Followed, call: EditState, outcome: Outcome, before: Observa
         saved.reshaped.update(saved.entry(call.index))
     elif call.edit == "shorten":
         saved.groups[-1].params = saved.groups[-1].params[:-1]
-    return []
+    return Expected(slot=call.slot, saved=saved)
 
 
-def check_load(run: Followed, call: Load, outcome: Outcome, before: Observation, after: Observation) -> list[Finding]:
-    """What ``load_state_dict`` has not restored, or has accepted and must refuse."""
+def expect_load(run: Followed, call: Load, before: Observation) -> Expected | None:
+    """Expect ``load_state_dict`` to restore what was saved, or to refuse it.
+
+    What lacks an entry starts anew.
+    """
     ledger = run.ledgers.get(call.optimizer)
     saved = run.slots.get(call.slot)
     if ledger is None or saved is None:
-        return run.lost()
+        return None
     sizes = [len(group.params) for group in ledger.groups]
     mismatch = sizes != [len(group.params) for group in saved.groups]
     # An entry without state has no tensor to reshape; of one whose state is hidden, nobody knows.
@@ -80,49 +88,53 @@ def check_load(run: Followed, call: Load, outcome: Outcome, before: Observation,
     reshaped = any(not isinstance(carry, tuple) for roles in entries for carry in roles.values())
     if mismatch or reshaped:
         clause = "load-mismatch" if mismatch else "load-shape"
-        run.tally.check(clause)
-        if outcome.raised:
-            return check_frame(run, before, after, clause)
-        run.over = True
-        what = "groups of other sizes" if mismatch else "tensors of other shapes"
-        return [run.finding("silent", clause, f"a saved state with {what} was accepted", call.optimizer)]
-    if saved.reshaped and outcome.raised:
-        # An optimizer may hold state for a parameter that was never stepped: then this is a refusal.
-        return check_frame(run, before, after, "load-shape")
-    if any(entries):
-        return run.lost()
-    held = [bool(roles) for roles in saved.state.values()]
-    partial = "drop" in saved.edits or (any(held) and not all(held))
-    clause = "load-partial" if partial else "load-state-dict"
-    run.tally.check("load-state-dict", 1 + sum(held))
-    if not all(held):
-        run.tally.check("load-partial", len(held) - sum(held))
+        silence = (
+            f"a saved state with {'groups of other sizes' if mismatch else 'tensors of other shapes'} was accepted"
+        )
+        return Expected(optimizer=call.optimizer, refusals=(Refusal("must", clause, clause, silence),))
+    # An optimizer may hold state for a parameter that was never stepped: then an exception is a refusal of its shape.
+    refusals = [Refusal("may", "load-shape")] if saved.reshaped else []
+    refusals += [Refusal("open", "load-shape")] if any(entries) else []
+    full = [bool(roles) for roles in saved.state.values()]
+    partial = "drop" in saved.edits or (any(full) and not all(full))
+    tests = {"load-state-dict": 1 + sum(full)}
+    if not all(full):
+        tests["load-partial"] = len(full) - sum(full)
     if run.carried:
-        run.tally.check("load-options")
-    if outcome.raised:
-        run.over = True
-        return [run.raised(clause, outcome, call.optimizer)]
-    _refresh(run, saved, before.slots.get(call.slot))
+        tests["load-options"] = 1
+    saved, ledger = _refreshed(saved, before.slots.get(call.slot)), ledger.copy()
     ledger.load(saved, run.carried)
-    return [
-        *_loaded_state(run, call, ledger, after)[:1],
-        *check_groups(run, ledger, after),
-        *check_frame(run, before, after, "load-state-dict", groups_of=call.optimizer, state_of=call.optimizer),
-    ]
+    return Expected(
+        (
+            RestoredState(call.optimizer, call.slot, tuple(dict.fromkeys(ledger.params()))),
+            ShownGroups(call.optimizer),
+            Rest("load-state-dict", actor=call.optimizer),
+        ),
+        call.optimizer,
+        tuple(refusals),
+        "load-partial" if partial else "load-state-dict",
+        ledger,
+        call.slot,
+        saved,
+        tests,
+    )
 
 
-def _refresh(run: Followed, saved: SavedLedger, seen: Mapping[int, Mapping[str, Array]] | None) -> None:
-    """Take over what a slot holds now; that it may have changed since it was saved is another clause's business."""
+def _refreshed(saved: SavedLedger, seen: Mapping[int, Mapping[str, Array]] | None) -> SavedLedger:
+    """A copy with what the slot holds now; that it may have changed since it was saved is another clause's business."""
+    saved = saved.copy()
     if seen is not None and not saved.edits:
         for position, roles in seen.items():
             saved.state.setdefault(position, {}).update(roles)
+    return saved
 
 
-def _loaded_state(run: Followed, call: Load, ledger: OptimizerLedger, after: Observation) -> list[Finding]:
-    """Where the state is not what was saved. The ledger takes over what is there: later steps start from that."""
+def compare_restored_state(run: Followed, part: RestoredState, after: Observation) -> list[Finding]:
+    """Find the first role that is not what was saved. The ledger takes over what is there: later steps start from that."""
     findings: list[Finding] = []
-    for name in dict.fromkeys(ledger.params()):
-        shown = after.state.get(call.optimizer, {}).get(name, {})
+    ledger = run.ledgers[part.optimizer]
+    for name in part.names:
+        shown = after.state.get(part.optimizer, {}).get(name, {})
         fmt = FORMATS[format_of(after.params[name])]
         clause = "load-state-dict" if ledger.state.get(name) else "load-partial"
         for role in STATE_ROLES:
@@ -131,30 +143,31 @@ def _loaded_state(run: Followed, call: Load, ledger: OptimizerLedger, after: Obs
                 continue
             got = shown.get(role)
             start = run.initial_value(ledger, name, role)
-            wrong: Array | None = None
-            if known is None:
-                wrong = None if got is None else as_reals(got) != start
-            elif got is None:
-                wrong = as_reals(known) != start
-            else:
-                with np.errstate(over="ignore"):
-                    rounded = as_reals(known).astype(fmt.part.dtype).astype(np.float64)
-                exact, reals = as_reals(known), as_reals(got)
-                if reals.shape != exact.shape:
-                    wrong = np.ones(1, dtype=bool)
-                else:
-                    wrong = ~((reals == rounded) | (reals == exact) | (np.isnan(reals) & np.isnan(exact)))
+            wrong = _differs(known, got, start, fmt)
             if wrong is not None and bool(np.any(wrong)):
-                findings.append(_not_restored(run, call, clause, name, role, known, got, start, wrong))
+                findings.append(_not_restored(run, part.optimizer, clause, name, role, known, got, start, wrong))
                 ledger.state.get(name, {}).pop(role, None)
             if got is not None:
                 ledger.state.setdefault(name, {})[role] = got
-    return findings
+    return findings[:1]
+
+
+def _differs(known: Array | None, got: Array | None, start: float, fmt: Format) -> Array | None:
+    """Where one role is not what it was, rounded to the format at most; what is missing has its initial value ``start``."""
+    if known is None or got is None:
+        array = got if known is None else known
+        return None if array is None else np.asarray(as_reals(array) != start)
+    exact, reals = as_reals(known), as_reals(got)
+    if reals.shape != exact.shape:
+        return np.ones(1, dtype=bool)
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(fmt.part.dtype).astype(np.float64)
+    return np.asarray(~((reals == rounded) | (reals == exact) | (np.isnan(reals) & np.isnan(exact))))
 
 
 def _not_restored(
     run: Followed,
-    call: Load,
+    optimizer: str,
     clause: str,
     name: str,
     role: str,
@@ -166,11 +179,11 @@ def _not_restored(
     if known is not None or got is None:
         what = "gone" if got is None else "not what was saved"
         summary = f"after load_state_dict the {role} of {name} is {what}"
-        return run.finding("load", clause, summary, call.optimizer, name, role)
+        return run.finding("load", clause, summary, optimizer, name, role)
     element = int(np.flatnonzero(wrong)[0])
     why = "although nothing was saved for it"
     if CLAUSES[clause].expects != "initial":
         why = "although the saved state of the parameter has none"
     summary = f"after load_state_dict the {role} of {name} is not initial, {why}"
     value = float(as_reals(got)[element])
-    return run.finding("load", clause, summary, call.optimizer, name, role, element, value, (start, start))
+    return run.finding("load", clause, summary, optimizer, name, role, element, value, (start, start))

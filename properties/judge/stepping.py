@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,147 +18,171 @@ from rmspec.oracles.program.program import (
     SetGrad,
     Step,
     elements,
+    named_rows,
 )
 from rmspec.oracles.subject import Observation, Outcome
+from rmspec.properties.judge.expected import Expected, GroupStep, Rest, SteppedFrom
 from rmspec.properties.judge.findings import Finding, Observed, Tally
 from rmspec.properties.judge.followed import Followed, same
-from rmspec.properties.judge.frames import check_frame
 from rmspec.properties.judge.ledger import Carry, OptimizerLedger, count_reals, format_of
 from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import SteppedParam, check_group
 
-__all__ = ["check_step"]
+__all__ = ["compare_group_step", "compare_refused_gradient", "compare_step", "expect_step"]
 
 Array = NDArray[Any]
 
 
-def check_step(run: Followed, call: Step, outcome: Outcome, before: Observation, after: Observation) -> list[Finding]:
-    """What a step has done to values, closures and gradients, and to what it must leave alone."""
+def expect_step(run: Followed, call: Step, before: Observation) -> Expected | None:
+    """Expect a step to move values inside their envelopes, and to use its closure and its hooks as documented."""
     ledger = run.ledgers.get(call.optimizer)
     if ledger is None:
-        return run.lost()
-    run.tally.steps += 1
-    run.tally.check("step")
-    findings = _closure(run, call, outcome)
+        return None
     if call.closure == "raises":
-        return [*findings, *check_frame(run, before, after, "closure-failure")]
-    if outcome.hooks is not None:
-        run.tally.check("hooks")
-        if outcome.hooks != (1, 1) and not outcome.raised:
-            counts = f"pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
-            findings.append(run.finding("hooks", "hooks", f"step ran its {counts}", call.optimizer))
-    if any(name in run.bad for name in ledger.params()):
-        _failed_step(run, outcome, before, after)
-        run.over = True
-        return findings
-    if outcome.raised:
-        run.over = True
-        clause = "closure" if call.closure else "step"
-        return [*findings, run.raised(clause, outcome, call.optimizer)]
-
+        return Expected((Rest("closure-failure"),), call.optimizer, broken_by_exception=None, step=call)
+    last = {each.param: each for each in run.program.calls[: run.index] if isinstance(each, SetGrad)}
     grads = dict(before.grads)
     for name, values in call.grads.items():
         declared = run.program.param(name)
         grads[name] = elements(values, declared.dtype, declared.shape)
-    outside, stepped = _step_values(run, call, ledger, grads, before, after)
-    findings += outside
-    findings += check_frame(
-        run,
-        before,
-        after,
-        "frame",
-        stepped={(call.optimizer, name) for name in stepped},
-        none_of=call.optimizer,
-        grads=None if call.closure else grads,
-        step_of=call.optimizer,
+    rows = {
+        name: named_rows(each, run.program.param(name).shape) for name, each in last.items() if name not in call.grads
+    }
+    return Expected(
+        (
+            *(_group_step(run, ledger, position, grads, rows, before) for position in range(len(ledger.groups))),
+            Rest("frame", actor=call.optimizer, step=True, grads=not call.closure),
+        ),
+        call.optimizer,
+        broken_by_exception="closure" if call.closure else "step",
+        step=call,
+        refused_gradient=any(last[name].bad for name in ledger.params() if name in last),
     )
-    return findings
 
 
-def _step_values(
+def _group_step(
     run: Followed,
-    call: Step,
     ledger: OptimizerLedger,
+    position: int,
     grads: Mapping[str, Array | None],
+    rows: Mapping[str, tuple[int, ...] | None],
     before: Observation,
-    after: Observation,
-) -> tuple[list[Finding], list[str]]:
-    findings: list[Finding] = []
-    stepped_names: list[str] = []
-    seen_before = before.state.get(call.optimizer, {})
-    seen_after = after.state.get(call.optimizer, {})
-    twice = len(set(ledger.params())) != len(ledger.params())
-    for position, group in enumerate(ledger.groups):
-        hyper = group.hyper()
-        stepped: list[SteppedParam] = []
-        sparse: dict[str, SparseStep] = {}
-        initial = partial(run.dialect.initial, hyper=hyper or Hyperparameters())
-        for name in dict.fromkeys(group.params):
-            grad = grads.get(name)
-            key = (call.optimizer, name)
-            if grad is None:
-                run.tally.check("grad-none")
-                run.skipped.add(key)
-                continue
-            stepped_names.append(name)
-            ledger.steps[name] = ledger.steps.get(name, 0) + 1
-            state = dict(ledger.state.get(name, {}))
-            state.update(seen_before.get(name, {}))
-            whole = SteppedParam(
+) -> GroupStep:
+    group = ledger.groups[position]
+    names = tuple(dict.fromkeys(group.params))
+    visible = before.state.get(ledger.name, {})
+    params: list[SteppedFrom] = []
+    for name in names:
+        grad = grads.get(name)
+        if grad is None:
+            continue
+        t = ledger.steps.get(name, 0) + 1
+        params.append(
+            SteppedFrom(
                 name,
                 format_of(before.params[name]),
                 before.params[name],
                 grad,
-                after.params[name],
-                state,
-                seen_after.get(name, {}),
-                ledger.steps[name],
-                ledger.steps[name] == 1 and not seen_before.get(name),
-                key in run.skipped,
+                {**ledger.state.get(name, {}), **visible.get(name, {})},
+                t,
+                t == 1 and not visible.get(name),
+                (ledger.name, name) in run.skipped,
+                rows.get(name),
             )
-            rows = None if name in call.grads else run.rows.get(name)
-            if rows is None:
-                stepped.append(whole)
-                continue
-            run.tally.check("sparse-rows", whole.grad.size)
-            if run.dialect.sparse == "dense":
-                stepped.append(whole)
-                continue
-            sparse[name] = SparseStep(whole, rows)
-            findings += _other_rows(run, call.optimizer, sparse[name], initial)
-            stepped.append(sparse[name].touched())
-        if hyper is None:
-            # Nothing can be said of this step: what it leaves is what the next one starts from.
-            for each in stepped:
-                ledger.state.setdefault(each.name, {}).update(each.after_state or _unknown(each.param))
-        if hyper is None or not stepped:
-            continue
-        found, known = check_group(
-            [each for each in stepped if each.param.size or each.name not in sparse],
-            hyper,
-            run.dialect,
-            run.policy,
-            run.tally,
-            call=run.index,
-            optimizer=call.optimizer,
-            sources=dict(group.sources),
         )
-        if found and group.odd:
-            # The group does not show what it was given. Which of the two it uses, another clause has asked already.
-            given = partial(check_group, dialect=run.dialect, policy=run.policy, tally=Tally(), sources={})
-            others, _ = given(stepped, group.meant(), call=run.index, optimizer=call.optimizer)
-            wrong = {each.param for each in others if not each.hazard}
-            found = [each for each in found if each.hazard or each.param in wrong]
-        found = [sparse[each.param].placed(each) if each.param in sparse else each for each in found]
-        for name, roles in known.items():
-            held = sparse[name].spread(roles, initial) if name in sparse else roles
-            ledger.state.setdefault(name, {}).update(held)
-        _count_features(run, position, ledger, hyper, stepped)
-        if twice:
-            run.tally.check("duplicate-in-group")
-            found = [_reclaused(each, "duplicate-in-group") for each in found]
-        findings += found
-    return findings, stepped_names
+    passed_over = tuple(name for name in names if grads.get(name) is None)
+    twice = len(set(ledger.params())) != len(ledger.params())
+    return GroupStep(ledger.name, position, group.hyper(), tuple(params), passed_over, twice)
+
+
+def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
+    """Compare how a step used its closure and its hooks."""
+    run.tally.steps += 1
+    run.tally.check("step")
+    findings = _closure(run, call, outcome)
+    if call.closure != "raises" and outcome.hooks is not None:
+        run.tally.check("hooks")
+        if outcome.hooks != (1, 1) and not outcome.raised:
+            counts = f"pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
+            findings.append(run.finding("hooks", "hooks", f"step ran its {counts}", call.optimizer))
+    return findings
+
+
+def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> list[Finding]:
+    """Compare the values of one group with their envelopes; the ledger takes over what is then known of the state."""
+    ledger, hyper = run.ledgers[part.optimizer], part.hyper
+    group = ledger.groups[part.group]
+    for name in part.passed_over:
+        run.tally.check("grad-none")
+        run.skipped.add((part.optimizer, name))
+    for param in part.params:
+        ledger.steps[param.name] = param.t
+    initial = partial(run.dialect.initial, hyper=hyper or Hyperparameters())
+    stepped, sparse, findings = _stepped(run, part, after, initial)
+    if hyper is None:
+        # Nothing can be said of this step: what it leaves is what the next one starts from.
+        for each in stepped:
+            ledger.state.setdefault(each.name, {}).update(each.after_state or _unknown(each.param))
+    if hyper is None or not stepped:
+        return findings
+    values, known = check_group(
+        [each for each in stepped if each.param.size or each.name not in sparse],
+        hyper,
+        run.dialect,
+        run.policy,
+        run.tally,
+        call=run.index,
+        optimizer=part.optimizer,
+        sources=dict(group.sources),
+    )
+    if values and group.odd:
+        # The group does not show what it was given. Which of the two it uses, another clause has asked already.
+        given = partial(check_group, dialect=run.dialect, policy=run.policy, tally=Tally(), sources={})
+        others, _ = given(stepped, group.meant(), call=run.index, optimizer=part.optimizer)
+        wrong = {each.param for each in others if not each.hazard}
+        values = [each for each in values if each.hazard or each.param in wrong]
+    values = [sparse[each.param].placed(each) if each.param in sparse else each for each in values]
+    for name, roles in known.items():
+        carried = sparse[name].spread(roles, initial) if name in sparse else roles
+        ledger.state.setdefault(name, {}).update(carried)
+    _count_features(run, part.group, ledger, hyper, stepped)
+    if part.twice:
+        run.tally.check("duplicate-in-group")
+        values = [each if each.hazard else replace(each, clause="duplicate-in-group") for each in values]
+    return [*findings, *values]
+
+
+def _stepped(
+    run: Followed, part: GroupStep, after: Observation, initial: Callable[[str], float]
+) -> tuple[list[SteppedParam], dict[str, SparseStep], list[Finding]]:
+    """The parameters of a step with their arrays after it; of one with a sparse gradient the named rows, where the dialect
+    steps them alone, and the findings in the other rows."""
+    stepped: list[SteppedParam] = []
+    sparse: dict[str, SparseStep] = {}
+    findings: list[Finding] = []
+    state = after.state.get(part.optimizer, {})
+    for param in part.params:
+        whole = SteppedParam(
+            param.name,
+            param.format,
+            param.param,
+            param.grad,
+            after.params[param.name],
+            param.state,
+            state.get(param.name, {}),
+            param.t,
+            param.first,
+            param.skipped,
+        )
+        if param.rows is not None:
+            run.tally.check("sparse-rows", whole.grad.size)
+        if param.rows is None or run.dialect.sparse == "dense":
+            stepped.append(whole)
+            continue
+        sparse[param.name] = SparseStep(whole, param.rows)
+        findings += _other_rows(run, part.optimizer, sparse[param.name], initial)
+        stepped.append(sparse[param.name].touched())
+    return stepped, sparse, findings
 
 
 def _other_rows(
@@ -256,7 +281,8 @@ def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
     return [run.finding("closure", "closure", problem, call.optimizer)] if problem else []
 
 
-def _failed_step(run: Followed, outcome: Outcome, before: Observation, after: Observation) -> None:
+def compare_refused_gradient(run: Followed, outcome: Outcome, before: Observation, after: Observation) -> None:
+    """Observe how a step ends one of whose gradients need not be taken."""
     if not outcome.raised:
         behaviour = "accepts a sparse gradient"
     elif any(not same(before.params[name], after.params[name]) for name in before.params):
@@ -279,9 +305,3 @@ def _unknown(param: Array) -> dict[str, Carry]:
     """What is known of hidden state after a step that could not be followed."""
     anything = np.full(count_reals(param), np.inf)
     return dict.fromkeys(STATE_ROLES, (-anything, anything, anything > 0))
-
-
-def _reclaused(finding: Finding, clause: str) -> Finding:
-    from dataclasses import replace
-
-    return finding if finding.hazard else replace(finding, clause=clause)

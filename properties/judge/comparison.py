@@ -1,0 +1,128 @@
+"""The comparer: what was expected of a call, against what came back from it and what can be observed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from rmspec.oracles.subject import Observation, Outcome
+from rmspec.properties.judge.expected import (
+    Expected,
+    GroupStep,
+    InitialState,
+    OtherGroups,
+    Part,
+    Refusal,
+    Rest,
+    RestoredState,
+    SavedState,
+    ShownGroups,
+    ZeroedGrads,
+)
+from rmspec.properties.judge.findings import Finding, Observed
+from rmspec.properties.judge.followed import Followed
+from rmspec.properties.judge.frames import compare_rest
+from rmspec.properties.judge.groups import compare_groups, compare_initial_state, compare_other_groups
+from rmspec.properties.judge.saving import compare_restored_state, compare_saved_state
+from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient, compare_step
+
+__all__ = ["compare"]
+
+
+def compare(
+    run: Followed, expected: Expected, outcome: Outcome, before: Observation, after: Observation
+) -> list[Finding]:
+    """Compare one call with what was expected of it, count the checks, and take over what is known afterwards."""
+    tally = run.tally
+    findings = [] if expected.step is None else compare_step(run, expected.step, outcome)
+    if expected.reports_dict and outcome.caller_dict_changed is not None:
+        behaviour = "changes the dict" if outcome.caller_dict_changed else "leaves the dict alone"
+        tally.observe(Observed("caller-dict", behaviour))
+    if expected.refused_gradient:
+        compare_refused_gradient(run, outcome, before, after)
+        run.over = True
+        return findings
+    refused = _refused(run, expected, outcome, before, after)
+    if refused is not None:
+        return [*findings, *refused]
+    for clause, count in expected.tests.items():
+        tally.check(clause, count)
+    if outcome.raised and expected.broken_by_exception is not None:
+        run.over = True
+        clause = expected.broken_by_exception
+        return [*findings, run.raised(clause, outcome, expected.optimizer)] if clause else findings
+    for clause in expected.accepted:
+        tally.check(clause)
+    if expected.ledger is not None:
+        run.ledgers[expected.optimizer] = expected.ledger
+    if expected.saved is not None:
+        run.slots[expected.slot] = expected.saved
+    for part in expected.parts:
+        if isinstance(part, Rest) and any(finding.kind == "grad" for finding in findings):
+            # One finding on gradients is enough.
+            part = replace(part, grads=False)
+        findings += _compare_part(run, part, expected, before, after)
+    return findings
+
+
+def _refused(
+    run: Followed, expected: Expected, outcome: Outcome, before: Observation, after: Observation
+) -> list[Finding] | None:
+    """Compare with the first reason to refuse the call; ``None`` where there is none that decides."""
+    for reason in expected.refusals:
+        if reason.rule == "may" and not outcome.raised:
+            continue
+        findings = list(_answer(run, reason, expected.optimizer, outcome))
+        run.over = reason.ends or not outcome.raised
+        if reason.ends or outcome.raised:
+            findings += compare_rest(run, Rest(reason.rest), frozenset(), before, after)
+        return findings
+    return None
+
+
+def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome) -> Iterator[Finding]:
+    if reason.rule == "open":
+        if reason.behaviour:
+            answer = "refuses" if outcome.raised else "accepts"
+            run.tally.observe(Observed(reason.clause, f"{answer} {reason.behaviour}"))
+        return
+    if reason.clause:
+        run.tally.check(reason.clause)
+    if reason.rule == "must" and not outcome.raised:
+        yield run.finding("silent", reason.clause, reason.silence, optimizer)
+
+
+def _compare_part(
+    run: Followed, part: Part, expected: Expected, before: Observation, after: Observation
+) -> list[Finding]:
+    match part:
+        case Rest():
+            return compare_rest(run, part, frozenset(expected.accounts(run.dialect)), before, after)
+        case GroupStep():
+            return compare_group_step(run, part, after)
+        case ShownGroups():
+            return compare_groups(run, part, after)
+        case OtherGroups():
+            return compare_other_groups(run, part, after)
+        case InitialState():
+            return compare_initial_state(run, part, after)
+        case ZeroedGrads():
+            return list(_compare_zeroed(run, part, before, after))
+        case SavedState():
+            return compare_saved_state(run, part, before, after)
+        case RestoredState():
+            return compare_restored_state(run, part, after)
+
+
+def _compare_zeroed(run: Followed, part: ZeroedGrads, before: Observation, after: Observation) -> Iterator[Finding]:
+    """Find the first gradient that is not what zero_grad leaves; a zero may have either sign."""
+    for name in part.names:
+        none = part.none or before.grads.get(name) is None
+        grad = after.grads.get(name)
+        if (grad is None) != none or (grad is not None and bool(np.any(grad != 0))):
+            shown = "None" if grad is None else "not None" if part.none else "not zero"
+            summary = f"after zero_grad the gradient of {name} is {shown}"
+            yield run.finding("grad", part.clause, summary, part.optimizer, name)
+            return
