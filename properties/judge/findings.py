@@ -100,7 +100,7 @@ class Usage:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one or many runs: programs, steps, element checks, and per clause checks and inconclusive ones.
+    """Counts of one or many runs: programs, steps, element checks, and per clause checks, failed ones and inconclusive ones.
 
     ``doubts`` counts the inconclusive ones by clause and reason, ``groups`` the steps of groups; ``use`` is how much of their
     envelopes the sampled ones used, by format.
@@ -111,6 +111,7 @@ class Tally:
     element_checks: int = 0
     inconclusive_checks: int = 0
     checks: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
     inconclusive: dict[str, int] = field(default_factory=dict)
     doubts: dict[tuple[str, str], int] = field(default_factory=dict)
     worst: dict[str, Usage] = field(default_factory=dict)
@@ -127,6 +128,11 @@ class Tally:
     def doubt(self, clause: str, reason: str, count: int) -> None:
         """Say why so many of the inconclusive checks of a clause could not be judged."""
         self.doubts[clause, reason] = self.doubts.get((clause, reason), 0) + count
+
+    def fail(self, clause: str, count: int = 1) -> None:
+        """Count failed checks of a clause."""
+        if count:
+            self.failed[clause] = self.failed.get(clause, 0) + count
 
     def used(self, clause: str, usage: Usage) -> None:
         """Remember the largest use of an envelope."""
@@ -147,6 +153,8 @@ class Tally:
         self.inconclusive_checks += other.inconclusive_checks
         for clause, count in other.checks.items():
             self.check(clause, count, other.inconclusive.get(clause, 0))
+        for clause, count in other.failed.items():
+            self.fail(clause, count)
         for (clause, reason), count in other.doubts.items():
             self.doubt(clause, reason, count)
         for clause, usage in other.worst.items():

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, accepted, envelope
-from rmspec.impl.arithmetic.formats import FORMATS, as_reals
+from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
 from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSE_OF_ROLE
@@ -34,7 +34,6 @@ class _Where:
     call: int
     optimizer: str
     sources: Mapping[str, str]
-    seen: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -89,118 +88,169 @@ def check_group(
     return findings, known
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Parameters of one group, of one format and one age, joined: their values before and after a step.
+
+    ``offsets`` are the places of each parameter's first real; ``visible`` and ``hidden`` the roles that the step sets and
+    that can, or cannot, be seen after it.
+    """
+
+    params: list[SteppedParam]
+    before: Before
+    after: Mapping[str, Floats]
+    offsets: NDArray[np.intp]
+    visible: tuple[str, ...]
+    hidden: tuple[str, ...]
+    hyper: Hyperparameters
+    dialect: Dialect
+    policy: Policy
+    where: _Where
+
+    @property
+    def format(self) -> Format:
+        """The number format of all of them."""
+        return FORMATS[self.params[0].format]
+
+    @property
+    def total(self) -> int:
+        """The number of reals."""
+        return int(self.offsets[-1])
+
+    def clause(self, role: str) -> str:
+        """The clause on how a role is computed."""
+        return primary_clause(role, self.hyper, self.dialect)
+
+    def owner(self, position: int) -> int:
+        """The number of the parameter with the real at ``position``."""
+        return int(np.searchsorted(self.offsets, position, side="right")) - 1
+
+    def case(self, position: int) -> Case:
+        """The step of one real."""
+        param = self.params[self.owner(position)]
+        before = self.before.at(slice(position, position + 1))
+        where = self.where
+        return Case(before, param.format, self.hyper, param.first, param.t, param.skipped, where.sources, self.visible)
+
+
 def _check_batch(
-    batch: list[SteppedParam],
+    params: list[SteppedParam],
     hyper: Hyperparameters,
     dialect: Dialect,
     policy: Policy,
     tally: Tally,
     where: _Where,
 ) -> tuple[list[Finding], dict[str, dict[str, Carry]]]:
-    fmt = FORMATS[batch[0].format]
-    before, counts = _before(batch, hyper, dialect)
-    offsets = np.cumsum([0, *counts])
-    total = int(offsets[-1])
-    set_roles = ["square_avg"]
-    set_roles += ["grad_avg"] if dialect.centered(hyper) else []
-    set_roles += ["momentum_buffer"] if dialect.momentum(hyper) else []
-    seen = [role for role in set_roles if all(role in each.after_state for each in batch)]
-    unseen = [role for role in set_roles if role not in seen]
-    where = replace(where, seen=tuple(seen))
-    after: dict[str, Floats] = {role: _joined([as_reals(each.after_state[role]) for each in batch]) for role in seen}
-    after["param"] = _joined([as_reals(each.after) for each in batch])
-    known: dict[str, dict[str, Carry]] = {each.name: {role: each.after_state[role] for role in seen} for each in batch}
-    findings: list[Finding] = []
-    if not total:
-        return findings, known
-
+    batch = _joined_batch(params, hyper, dialect, policy, where)
+    known: dict[str, dict[str, Carry]] = {
+        param.name: {role: param.after_state[role] for role in batch.visible} for param in params
+    }
+    if not batch.total:
+        return [], known
     tally.groups += 1
     if tally.groups % EVERY == 0:
-        sample(tally.use, before, after, fmt.name, hyper, dialect, policy, batch[0].t)
-    rest = np.arange(total)
-    hidden = bool(unseen) or any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
-    passed = None if hidden or not policy.strict else accepted(before, after, fmt, hyper, dialect)
-    if passed is not None:
-        outside = np.zeros(total, dtype=bool)
-        for role, (inside, used) in passed.items():
-            outside |= ~inside
-            clause = primary_clause(role, hyper, dialect)
-            finite = np.where(np.isfinite(used) & inside, used, -1.0)
-            top = int(np.argmax(finite))
-            held = tally.worst.get(clause)
-            if finite[top] >= 0 and (held is None or finite[top] > held.fraction):
-                case = _case(batch, before, hyper, offsets, top, where)
-                tally.used(clause, Usage(float(finite[top]), False, role, float(after[role][top]), case))
-        rest = np.flatnonzero(outside)
-
-    inconclusive: dict[str, int] = {}
+        sample(tally.use, batch.before, batch.after, batch.format.name, hyper, dialect, policy, params[0].t)
+    rest = _filtered(batch, tally)
+    findings: list[Finding] = []
+    doubts: dict[str, int] = {}
     if rest.size:
-        part = before.at(rest) if rest.size < total else before
-        bounds = envelope(part, fmt, hyper, dialect, policy=policy, t=batch[0].t)
-        finite_input = _finite(part)
-        mixed = _mixed(before, after, bounds, rest, seen, unseen) if fmt.parts == 2 else None
-        reported: set[tuple[str, bool]] = set()
-        deviated: set[str] = set()
-        for role in (*seen, "param"):
-            values = after[role][rest]
-            interval = bounds[role]
-            inside = interval.contains(values)
-            bounded = interval.bounded()
-            clause = primary_clause(role, hyper, dialect)
-            odd = ~np.isfinite(values) & inside
-            hazards = odd & finite_input
-            doubtful = inside & ~bounded & ~hazards
-            if mixed is not None:
-                doubtful, inside, hazards = doubtful | mixed, inside | mixed, hazards & ~mixed
-            inconclusive[role] = int(np.count_nonzero(doubtful))
-            for reason, count in _doubts(part, finite_input, mixed, doubtful):
-                tally.doubt(clause, reason, count)
-            _use(tally, clause, role, interval, values, inside & bounded, batch, before, hyper, offsets, rest, where)
-            for index in np.flatnonzero(~inside | hazards):
-                position = int(rest[index])
-                owner = batch[int(np.searchsorted(offsets, position, side="right")) - 1]
-                admitted = bool(inside[index])
-                if (owner.name, admitted) in reported:
-                    continue
-                reported.add((owner.name, admitted))
-                if not admitted:
-                    deviated.add(owner.name)
-                findings.append(
-                    _finding(
-                        owner,
-                        role,
-                        _ends(interval, int(index)),
-                        replace(
-                            _case(batch, before, hyper, offsets, position, where), still=_still(before, after, position)
-                        ),
-                        position - int(offsets[batch.index(owner)]),
-                        counts[batch.index(owner)],
-                        dialect,
-                        float(values[index]),
-                        admitted,
-                        where,
-                    )
-                )
-        for role in unseen:
-            for each, start, stop in zip(batch, offsets[:-1], offsets[1:], strict=True):
-                interval = bounds[role]
-                lo = np.broadcast_to(interval.lo, (total,))[start:stop].copy()
-                hi = np.broadcast_to(interval.hi, (total,))[start:stop].copy()
-                nan = None if interval.nan is None else np.broadcast_to(interval.nan, (total,))[start:stop].copy()
-                # After a wrong step, or in a mixed pair, what is hidden can be anything.
-                lost = np.full(stop - start, each.name in deviated)
-                if mixed is not None:
-                    lost |= mixed[start:stop]
-                if lost.any():
-                    lo[lost], hi[lost] = -np.inf, np.inf
-                    nan = lost if nan is None else nan | lost
-                known[each.name][role] = (lo, hi, nan)
-    for role in (*seen, "param"):
-        doubt = inconclusive.get(role, 0)
-        tally.element_checks += total
+        findings, doubts = _check_rest(batch, rest, tally, known)
+    for role in (*batch.visible, "param"):
+        doubt = doubts.get(role, 0)
+        tally.element_checks += batch.total
         tally.inconclusive_checks += doubt
-        tally.check(primary_clause(role, hyper, dialect), total, doubt)
+        tally.check(batch.clause(role), batch.total, doubt)
     return findings, known
+
+
+def _joined_batch(
+    params: list[SteppedParam], hyper: Hyperparameters, dialect: Dialect, policy: Policy, where: _Where
+) -> _Batch:
+    before, counts = _before(params, hyper, dialect)
+    roles = ["square_avg"]
+    roles += ["grad_avg"] if dialect.centered(hyper) else []
+    roles += ["momentum_buffer"] if dialect.momentum(hyper) else []
+    visible = tuple(role for role in roles if all(role in param.after_state for param in params))
+    after = {role: _joined([as_reals(param.after_state[role]) for param in params]) for role in visible}
+    after["param"] = _joined([as_reals(param.after) for param in params])
+    hidden = tuple(role for role in roles if role not in visible)
+    offsets = np.cumsum([0, *counts])
+    return _Batch(params, before, after, offsets, visible, hidden, hyper, dialect, policy, where)
+
+
+def _filtered(batch: _Batch, tally: Tally) -> NDArray[np.intp]:
+    """The reals that the filter in front of the intervals does not pass: all of them where it has nothing to say."""
+    hidden = bool(batch.hidden) or any(isinstance(getattr(batch.before, role), tuple) for role in STATE_ROLES)
+    passed = None
+    if not hidden and batch.policy.strict:
+        passed = accepted(batch.before, batch.after, batch.format, batch.hyper, batch.dialect)
+    if passed is None:
+        return np.arange(batch.total)
+    outside = np.zeros(batch.total, dtype=bool)
+    for role, (inside, used) in passed.items():
+        outside |= ~inside
+        _use(tally, batch, role, np.where(np.isfinite(used) & inside, used, -1.0), np.arange(batch.total), exact=False)
+    return np.flatnonzero(outside)
+
+
+def _check_rest(
+    batch: _Batch, rest: NDArray[np.intp], tally: Tally, known: dict[str, dict[str, Carry]]
+) -> tuple[list[Finding], dict[str, int]]:
+    """Findings among the reals at ``rest``, by the intervals themselves, and how many could not be judged, by role."""
+    part = batch.before.at(rest) if rest.size < batch.total else batch.before
+    bounds = envelope(part, batch.format, batch.hyper, batch.dialect, policy=batch.policy, t=batch.params[0].t)
+    finite_input = _finite(part)
+    mixed = _mixed(batch, bounds, rest) if batch.format.parts == 2 else None
+    findings: list[Finding] = []
+    doubts: dict[str, int] = {}
+    reported: set[tuple[str, bool]] = set()
+    for role in (*batch.visible, "param"):
+        values, interval, clause = batch.after[role][rest], bounds[role], batch.clause(role)
+        inside = interval.contains(values)
+        bounded = interval.bounded()
+        hazards = ~np.isfinite(values) & inside & finite_input
+        doubtful = inside & ~bounded & ~hazards
+        if mixed is not None:
+            doubtful, inside, hazards = doubtful | mixed, inside | mixed, hazards & ~mixed
+        doubts[role] = int(np.count_nonzero(doubtful))
+        for reason, count in _doubts(part, finite_input, mixed, doubtful):
+            tally.doubt(clause, reason, count)
+        tally.fail(clause, int(np.count_nonzero(~inside)))
+        _use(tally, batch, role, _fractions(interval, values, inside & bounded), rest, exact=True)
+        for index in np.flatnonzero(~inside | hazards):
+            position, admitted = int(rest[index]), bool(inside[index])
+            name = batch.params[batch.owner(position)].name
+            if (name, admitted) not in reported:
+                reported.add((name, admitted))
+                findings.append(_finding(batch, role, position, _ends(interval, int(index)), admitted=admitted))
+    deviated = {name for name, admitted in reported if not admitted}
+    for role in batch.hidden:
+        _carry(batch, role, bounds[role], deviated, mixed, known)
+    return findings, doubts
+
+
+def _carry(
+    batch: _Batch,
+    role: str,
+    interval: Interval,
+    deviated: set[str],
+    mixed: NDArray[np.bool_] | None,
+    known: dict[str, dict[str, Carry]],
+) -> None:
+    """Carry a hidden role along as bounds, which say nothing of the parameters that ``deviated`` or of ``mixed`` pairs."""
+    total = (batch.total,)
+    for param, start, stop in zip(batch.params, batch.offsets[:-1], batch.offsets[1:], strict=True):
+        lo = np.broadcast_to(interval.lo, total)[start:stop].copy()
+        hi = np.broadcast_to(interval.hi, total)[start:stop].copy()
+        nan = None if interval.nan is None else np.broadcast_to(interval.nan, total)[start:stop].copy()
+        # After a wrong step, or in a mixed pair, what is hidden can be anything.
+        lost = np.full(stop - start, param.name in deviated)
+        if mixed is not None:
+            lost |= mixed[start:stop]
+        if lost.any():
+            lo[lost], hi[lost] = -np.inf, np.inf
+            nan = lost if nan is None else nan | lost
+        known[param.name][role] = (lo, hi, nan)
 
 
 def _before(batch: list[SteppedParam], hyper: Hyperparameters, dialect: Dialect) -> tuple[Before, list[int]]:
@@ -284,35 +334,20 @@ def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:
     return True
 
 
-def _mixed(
-    before: Before,
-    after: Mapping[str, Floats],
-    bounds: Mapping[str, Interval],
-    rest: Any,
-    seen: list[str],
-    unseen: list[str],
-) -> NDArray[np.bool_]:
+def _mixed(batch: _Batch, bounds: Mapping[str, Interval], rest: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Where the other part of a complex element is not finite, or is not any more after this step as it may be: a complex
     product with a real number then mixes the parts (C99, annex G), so that a pair of reals promises nothing."""
-    finite = _finite(before)
+    finite = _finite(batch.before)
     lost = np.zeros(len(rest), dtype=bool)
-    for role in (*seen, "param"):
-        values = after[role][rest]
+    for role in (*batch.visible, "param"):
+        values = batch.after[role][rest]
         lost |= ~np.isfinite(values) & bounds[role].contains(values)
-    for role in unseen:
+    for role in batch.hidden:
         lost |= ~bounds[role].bounded()
     became = np.zeros(len(finite), dtype=bool)
     became[rest] = lost
     others = became.reshape(-1, 2)[:, ::-1].reshape(-1)
     return np.asarray((~np.repeat(finite.reshape(-1, 2).all(axis=1), 2) | others)[rest])
-
-
-def _case(
-    batch: list[SteppedParam], before: Before, hyper: Hyperparameters, offsets: Any, position: int, where: _Where
-) -> Case:
-    owner = batch[int(np.searchsorted(offsets, position, side="right")) - 1]
-    one = before.at(slice(position, position + 1))
-    return Case(one, owner.format, hyper, owner.first, owner.t, owner.skipped, where.sources, where.seen)
 
 
 def _ends(interval: Interval, index: int) -> tuple[float, float]:
@@ -323,61 +358,47 @@ def _ends(interval: Interval, index: int) -> tuple[float, float]:
     return at(interval.lo), at(interval.hi)
 
 
-def _use(
-    tally: Tally,
-    clause: str,
-    role: str,
-    interval: Interval,
-    values: Floats,
-    usable: Any,
-    batch: list[SteppedParam],
-    before: Before,
-    hyper: Hyperparameters,
-    offsets: Any,
-    rest: Any,
-    where: _Where,
-) -> None:
+def _fractions(interval: Interval, values: Floats, usable: NDArray[np.bool_]) -> Floats:
+    """How much of its envelope each value uses, from 0 in the middle to 1 at an end; -1 where it has none to use."""
     with np.errstate(all="ignore"):
         half = (interval.hi - interval.lo) / 2
-        fraction = np.where(usable & (half > 0), np.abs(values - (interval.lo + half)) / half, -1.0)
-    top = int(np.argmax(fraction))
-    held = tally.worst.get(clause)
-    if fraction[top] >= 0 and (held is None or fraction[top] > held.fraction):
-        case = _case(batch, before, hyper, offsets, int(rest[top]), where)
-        tally.used(clause, Usage(float(min(fraction[top], 1.0)), True, role, float(values[top]), case))
+        return np.where(usable & (half > 0), np.abs(values - (interval.lo + half)) / half, -1.0)
 
 
-def _finding(
-    owner: SteppedParam,
-    role: str,
-    ends: tuple[float, float],
-    case: Case,
-    element: int,
-    elements: int,
-    dialect: Dialect,
-    observed: float,
-    admitted: bool,
-    where: _Where,
-) -> Finding:
-    clause = primary_clause(role, case.hyper, dialect)
+def _use(tally: Tally, batch: _Batch, role: str, fractions: Floats, rest: NDArray[np.intp], *, exact: bool) -> None:
+    """Remember the largest of the ``fractions``, which are those of the reals at ``rest``, if no other is as large."""
+    clause, top = batch.clause(role), int(np.argmax(fractions))
+    largest = tally.worst.get(clause)
+    if fractions[top] >= 0 and (largest is None or fractions[top] > largest.fraction):
+        position = int(rest[top])
+        fraction = min(float(fractions[top]), 1.0) if exact else float(fractions[top])
+        tally.used(clause, Usage(fraction, exact, role, float(batch.after[role][position]), batch.case(position)))
+
+
+def _finding(batch: _Batch, role: str, position: int, ends: tuple[float, float], *, admitted: bool) -> Finding:
+    """The finding that a value lies outside of ``ends``, or the hazard that it is not finite as the formula ``admitted``."""
+    number = batch.owner(position)
+    start, stop = int(batch.offsets[number]), int(batch.offsets[number + 1])
+    observed = float(batch.after[role][position])
+    case = replace(batch.case(position), still=_still(batch.before, batch.after, position))
+    clause = batch.clause(role)
+    summary = f"{role} is {observed!r}, outside [{ends[0]!r}, {ends[1]!r}]"
     if admitted:
         what = "NaN" if math.isnan(observed) else "an infinity"
         # The variance is the only place where finite numbers of ordinary size can become NaN.
-        if math.isnan(observed) and dialect.centered(case.hyper):
+        if math.isnan(observed) and batch.dialect.centered(batch.hyper):
             clause = "centered-variance"
         summary = f"{role} became {what} from finite input, which the formula itself admits"
-    else:
-        summary = f"{role} is {observed!r}, outside [{ends[0]!r}, {ends[1]!r}]"
     return Finding(
         "value",
         clause,
-        where.call,
+        batch.where.call,
         summary,
-        where.optimizer,
-        owner.name,
+        batch.where.optimizer,
+        batch.params[number].name,
         role,
-        element,
-        elements,
+        position - start,
+        stop - start,
         observed,
         ends,
         admitted,

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
-from rmspec.impl.spec.clauses import CLAUSE_OF_DEFAULT
+from rmspec.impl.spec.clauses import CLAUSE_OF_START, option_clause
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.program.program import (
+    Param,
     SetGrad,
     Step,
     elements,
@@ -24,7 +25,7 @@ from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import Expected, GroupStep, Rest, SteppedFrom
 from rmspec.properties.judge.findings import Finding, Observed, Tally
 from rmspec.properties.judge.followed import Followed, same
-from rmspec.properties.judge.ledger import Carry, OptimizerLedger, count_reals, format_of
+from rmspec.properties.judge.ledger import Carry, LedgerGroup, OptimizerLedger, count_reals, format_of
 from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import SteppedParam, check_group
 
@@ -145,7 +146,7 @@ def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> li
     for name, roles in known.items():
         carried = sparse[name].spread(roles, initial) if name in sparse else roles
         ledger.state.setdefault(name, {}).update(carried)
-    _count_features(run, part.group, ledger, hyper, stepped)
+    _count_features(run, group, hyper, stepped)
     if part.twice:
         run.tally.check("duplicate-in-group")
         values = [each if each.hazard else replace(each, clause="duplicate-in-group") for each in values]
@@ -197,57 +198,52 @@ def _other_rows(
         )
 
 
-def _count_features(
-    run: Followed, position: int, ledger: OptimizerLedger, hyper: Hyperparameters, stepped: list[SteppedParam]
-) -> None:
+def _count_features(run: Followed, group: LedgerGroup, hyper: Hyperparameters, stepped: list[SteppedParam]) -> None:
     """Count the clauses that one step of one group exercises besides those of its values."""
-    tally, dialect, group = run.tally, run.dialect, ledger.groups[position]
-    count = sum(each.param.size * FORMATS[each.format].parts for each in stepped)
+    tally, dialect = run.tally, run.dialect
+    count = sum(param.param.size * FORMATS[param.format].parts for param in stepped)
     if not count:
         return
-    tally.check("descent", count)
-    tally.check("scalar-precision", count)
-    if hyper.weight_decay and dialect.decay != "none":
-        tally.check("weight-decay", count)
-    if dialect.centered(hyper):
-        tally.check("centered-variance", count)
-    if dialect.momentum(hyper):
-        tally.check("momentum-lr", count)
-    if hyper.eps:
-        tally.check("eps-placement", count)
-    if dialect.maximize:
-        tally.check("maximize", count)
+    exercised = {
+        "descent": True,
+        "scalar-precision": True,
+        "weight-decay": hyper.weight_decay and dialect.decay != "none",
+        "centered-variance": dialect.centered(hyper),
+        "momentum-lr": dialect.momentum(hyper),
+        "eps-placement": hyper.eps,
+        "maximize": dialect.maximize,
+        "layout": any(
+            isinstance(each, Param | SetGrad) and each.layout != "contiguous"
+            for each in (*run.program.params, *run.program.calls[: run.index])
+        ),
+    }
+    for clause, exercises in exercised.items():
+        if exercises:
+            tally.check(clause, count)
     for option, source in group.sources.items():
-        if source == "default":
-            tally.check(CLAUSE_OF_DEFAULT[option], count)
-        elif source == "group":
-            tally.check("group-options", count)
-        elif source == "constructor":
-            tally.check("group-defaults", count)
-        elif source == "changed":
+        if source == "changed":
             tally.check("scheduled-lr" if option == "lr" else "option-change", count)
-    for each in stepped:
-        size = each.param.size * FORMATS[each.format].parts
-        zeros = int(np.count_nonzero(each.grad == 0))
-        if zeros:
-            tally.check("grad-zero", zeros)
-        small = sum(_subnormal(array) for array in (each.grad, each.param, *each.after_state.values()))
-        if small:
-            tally.check("subnormals", small)
-        if each.param.size > 1:
-            tally.check("elementwise", size)
-        if FORMATS[each.format].parts == 2:
-            tally.check("complex-pairs", size)
-        if each.first:
-            tally.check("init-square-avg", size)
-            if dialect.centered(hyper):
-                tally.check("init-grad-avg", size)
-            if dialect.momentum(hyper):
-                tally.check("init-momentum-buffer", size)
-    if any(param.layout != "contiguous" for param in run.program.params) or any(
-        isinstance(call, SetGrad) and call.layout != "contiguous" for call in run.program.calls[: run.index]
-    ):
-        tally.check("layout", count)
+        elif source != "loaded":
+            tally.check(option_clause(source, option), count)
+    for param in stepped:
+        _count_values(run, hyper, param)
+
+
+def _count_values(run: Followed, hyper: Hyperparameters, param: SteppedParam) -> None:
+    """Count the clauses that the values of one parameter exercise in a step."""
+    size = param.param.size * FORMATS[param.format].parts
+    counts = {
+        "grad-zero": int(np.count_nonzero(param.grad == 0)),
+        "subnormals": sum(_subnormal(array) for array in (param.grad, param.param, *param.after_state.values())),
+        "elementwise": size if param.param.size > 1 else 0,
+        "complex-pairs": size if FORMATS[param.format].parts == 2 else 0,
+        CLAUSE_OF_START["square_avg"]: size if param.first else 0,
+        CLAUSE_OF_START["grad_avg"]: size if param.first and run.dialect.centered(hyper) else 0,
+        CLAUSE_OF_START["momentum_buffer"]: size if param.first and run.dialect.momentum(hyper) else 0,
+    }
+    for clause, count in counts.items():
+        if count:
+            run.tally.check(clause, count)
 
 
 def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
