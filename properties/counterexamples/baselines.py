@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.hiding import show_only
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Subject
 from rmspec.properties.counterexamples.reduction import plain_numbers, plain_options
 from rmspec.properties.judge.findings import Finding
-from rmspec.properties.judge.hidden_state import show_only
 from rmspec.properties.judge.runner import judge, run
 
 __all__ = ["CUT", "Baselines"]

@@ -29,12 +29,12 @@ from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.host.hiding import show_only
 from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Call, Create, Group, Param, Program, SetGrad, SetOption, Step, plain_number
 from rmspec.oracles.subject import Observation
 from rmspec.properties.judge.conformance import judge_calls
 from rmspec.properties.judge.findings import Finding, Tally
-from rmspec.properties.judge.hidden_state import show_only
 from rmspec.properties.judge.ledger import format_of
 
 __all__ = ["differences", "programs"]

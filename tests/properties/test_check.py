@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from rmspec.oracles.program.program import Call, Create, Group, Load, Program, S
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.check import check, examine, generated
 from rmspec.properties.events import Progress, SubjectFinished, SubjectResult, SubjectStarted
+from rmspec.properties.examination import examination, plan
+from rmspec.properties.examination.examination import Examination
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.settings import PROFILES, Settings
-
-module = import_module("rmspec.properties.check")  # the package exports a function of the same name
 
 FLOAT32 = ("float32",)
 
@@ -52,8 +51,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of the corpus, and one sweep: enough where a check is made several times."""
     loads, clears = ([each for each in corpus() if kind in map(type, each.calls)] for kind in (Load, ZeroGrad))
     stored = (*corpus()[::30], *loads[::6], clears[0])
-    monkeypatch.setattr(module, "corpus", lambda: stored)
-    monkeypatch.setitem(module.PROFILES, "smoke", replace(PROFILES["smoke"], sweeps=1))
+    monkeypatch.setattr(plan, "corpus", lambda: stored)
+    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], sweeps=1))
 
 
 @pytest.fixture(scope="module")
@@ -254,9 +253,9 @@ def test_an_inconclusive_check_is_counted_and_is_no_pass() -> None:
         Step("A"),
         params=(replace(corpus()[0].params[0], name="p", shape=(1,)),),
     )
-    examination = module._Examination(ReferenceSubject(), Settings(profile="smoke", programs=(), formats=FLOAT32))
-    assert list(examination.examined(infinite)) == []
-    verdict = examination._result(())
+    examined = Examination(ReferenceSubject(), Settings(profile="smoke", programs=(), formats=FLOAT32))
+    assert list(examined.examined(infinite)) == []
+    verdict = examined.result(())
     assert verdict.inconclusive_checks > 0
     update = next(each for each in verdict.clauses if each.id == "update")
     assert (update.verdict, update.reason) == ("inconclusive", "the step starts from an infinity or a NaN (1)")
@@ -269,10 +268,10 @@ def test_a_hazard_of_torchs_formula_is_no_deviation() -> None:
 
     turns = [step(p=0.3), *([Step("A")] * 40)]
     constant = program(create(centered=True, alpha=0.5), *turns)
-    examination = module._Examination(load("torch"), Settings(profile="smoke", programs=(), formats=FLOAT32))
-    (found,) = examination.examined(constant)
+    examined = Examination(load("torch"), Settings(profile="smoke", programs=(), formats=FLOAT32))
+    (found,) = examined.examined(constant)
     assert (found.hazard, found.clause, found.known) == (True, "centered-variance", None)
-    verdict = examination._result(())
+    verdict = examined.result(())
     assert verdict.verdict == "conforms"
     assert verdict.hazards == (found,)
 
@@ -339,7 +338,7 @@ def baselines(monkeypatch: pytest.MonkeyPatch) -> None:
         "mine:correct": Spoilt(name="mine:correct"),
         "worse": Spoilt(moving, name="worse"),
     }
-    monkeypatch.setattr(module, "load", lambda name, **_: subjects[name])
+    monkeypatch.setattr(examination, "load", lambda name, **_: subjects[name])
 
 
 @pytest.mark.usefixtures("baselines", "few")

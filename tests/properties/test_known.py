@@ -60,7 +60,7 @@ def checked(*entries: Known, subject: Any = WRONG, **settings: Any) -> Any:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of one program is enough: these tests are about the list."""
-    module = import_module("rmspec.properties.check")
+    module = import_module("rmspec.properties.examination.plan")
     monkeypatch.setattr(module, "corpus", lambda: (WITNESS,))
     monkeypatch.setattr(module, "differential", lambda formats: ())
     monkeypatch.setitem(module.PROFILES, "smoke", replace(module.PROFILES["smoke"], sweeps=0))

@@ -1,0 +1,109 @@
+"""The books of an examination: counts, times, and how far the search came; the result is made of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.examination.plan import Plan
+from rmspec.properties.examination.triage import Place
+from rmspec.properties.judge.findings import Tally
+from rmspec.properties.trajectory import Trajectory, trajectory
+from rmspec.properties.verdicts import ClauseVerdicts, inconclusive_reasons, subject_verdict
+
+__all__ = ["Books"]
+
+_PAUSE = 0.5
+"""The least seconds between two interim results."""
+
+_SHARE = 50
+"""An interim result is made when so many times as long has passed as the last one took."""
+
+
+class Books:
+    """The books of one examination: its ``tally``, its ``fingerprint``, and in ``search`` why the search ended early."""
+
+    def __init__(self, examinee: Examinee) -> None:
+        self.tally = Tally()
+        self.fingerprint = ""
+        self.search = ""
+        self._examinee = examinee
+        self._start = time.monotonic()
+        self._seconds: dict[Place, float] = {}
+        self._due = self._start + _PAUSE
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time budget is used up."""
+        budget = self._examinee.settings.time_budget
+        return budget is not None and self.elapsed() > budget
+
+    def elapsed(self) -> float:
+        """The seconds since the books were opened."""
+        return time.monotonic() - self._start
+
+    def share(self, plan: Plan, count: int) -> float:
+        """The share of the check already done after so many programs; of its time, if it is used up first."""
+        budget = self._examinee.settings.time_budget
+        spent = 0.0 if budget is None else self.elapsed() / budget
+        return min(spent if plan.endless else max(spent, count / plan.total), 1.0)
+
+    def stamp(self, place: Place, deviation: Deviation, seconds: float) -> Deviation:
+        """Note after how many seconds a deviation was found first."""
+        self._seconds[place] = seconds
+        return replace(deviation, seconds_to_first=seconds)
+
+    def interim(self, deviations: Mapping[Place, Deviation]) -> SubjectResult | None:
+        """The result as it stands, where it is time for one."""
+        before = time.monotonic()
+        if before <= self._due:
+            return None
+        result = self.result(deviations)
+        now = time.monotonic()
+        self._due = now + max(_PAUSE, _SHARE * (now - before))
+        return result
+
+    def result(self, deviations: Mapping[Place, Deviation], stale: tuple[str, ...] = ()) -> SubjectResult:
+        """The result with these deviations and hazards, and these entries of lists that no longer hold."""
+        examinee, tally = self._examinee, self.tally
+        stamped = {
+            place: replace(deviation, seconds_to_first=self._seconds.get(place, 0.0))
+            for place, deviation in deviations.items()
+        }
+        broken = tuple(deviation for (_, kind), deviation in stamped.items() if kind != "hazard")
+        hazards = tuple(deviation for (_, kind), deviation in stamped.items() if kind == "hazard")
+        policy = examinee.settings.policy
+        verdicts = ClauseVerdicts(examinee.capabilities, examinee.dialect, policy, tally, self.search)
+        return SubjectResult(
+            name=examinee.subject.name,
+            verdict=subject_verdict(broken, tally),
+            dialect=examinee.dialect.name,
+            policy=policy.name,
+            framework=examinee.subject.framework,
+            seconds=self.elapsed(),
+            programs=tally.programs,
+            steps=tally.steps,
+            element_checks=tally.element_checks,
+            inconclusive_checks=tally.inconclusive_checks,
+            inconclusive_reasons=inconclusive_reasons(tally),
+            clauses=tuple(verdicts.of(id, broken) for id in CLAUSES),
+            deviations=broken,
+            hazards=hazards,
+            formats=examinee.capabilities.formats,
+            state_visible=tuple(sorted(examinee.capabilities.roles)),
+            versions=examinee.subject.versions(),
+            stale=stale,
+            fingerprint=self.fingerprint,
+            search=self.search,
+            envelope_use=dict(tally.use),
+            trajectory=self._trajectory,
+        )
+
+    @cached_property
+    def _trajectory(self) -> Trajectory | None:
+        return trajectory(self._examinee.subject, self._examinee.capabilities)

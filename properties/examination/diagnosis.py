@@ -1,0 +1,134 @@
+"""Diagnosis: from a finding to the deviation that it is, by running the subject on programs that follow from the finding.
+
+Its hypotheses, the shortest program that shows it, the clause that explains it, and the description of all that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rmspec.oracles.program.program import Program
+from rmspec.properties.counterexamples.attribution import attribute, hypotheses
+from rmspec.properties.counterexamples.baselines import CUT, Baselines
+from rmspec.properties.counterexamples.described import described, recognized
+from rmspec.properties.counterexamples.reduction import alone_with, plain_numbers, reduce, stored_values
+from rmspec.properties.events import Deviation
+from rmspec.properties.examination.entries import Entries
+from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.judge.findings import Finding
+
+__all__ = ["Diagnosis"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What can be said of the findings of one examinee; it keeps nothing of one finding for the next."""
+
+    examinee: Examinee
+    entries: Entries
+    baselines: Baselines
+
+    def labels(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> tuple[str, ...]:
+        """The hypotheses that hold for a finding, for the others of its kind in the run, and on other numbers."""
+        labels = hypotheses(finding, program, self.examinee.dialect)
+        kin = [each for each in others if each.key == finding.key and each is not finding][:3]
+        for each in kin:
+            labels = _shared(labels, hypotheses(each, program, self.examinee.dialect))
+        for turn in (1, 2, 3):
+            if not labels:
+                break
+            other = plain_numbers(program, turn)
+            for each in self.examinee.run(other).findings:
+                if each.key == finding.key and each.call == finding.call:
+                    labels = _shared(labels, hypotheses(each, other, self.examinee.dialect))
+        if "isolation" in labels:
+            # An option of another optimizer may have the value that fits by chance.
+            alone = alone_with(program, finding.optimizer)
+            done = self.examinee.run(alone)
+            if alone != program and any(each.key == finding.key for each in done.findings):
+                labels = tuple(label for label in labels if label != "isolation")
+        return labels
+
+    def reduce(
+        self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str
+    ) -> tuple[Program, Finding, str]:
+        """The shortest program that shows a finding, the finding in it, and the clause that explains it there."""
+
+        def shows(candidate: Program, *, strict: bool = True) -> Finding | None:
+            if not {param.dtype for param in candidate.params} <= set(self.examinee.capabilities.formats):
+                return None
+            for each in self.examinee.run(candidate).findings:
+                if each.key != finding.key:
+                    continue
+                if not finding.hazard and inherited != CUT and self.baselines.inherits(candidate, each) != inherited:
+                    continue
+                # What explained it before must still explain it.
+                if strict and not _explains(hypotheses(each, candidate, self.examinee.dialect), labels):
+                    continue
+                return each
+            return None
+
+        reduced, shown = reduce(program, finding, shows, attempts=250 if finding.hazard else 700)
+        plain = stored_values(reduced)
+        again = shows(plain)
+        if again is not None:
+            reduced, shown = plain, again
+        # What several causes had made together, one may make alone.
+        labels = labels or self.labels(reduced, shown, ())
+        clause = attribute(
+            shown,
+            reduced,
+            self.examinee.dialect,
+            lambda candidate: shows(candidate, strict=False) is not None,
+            labels=labels,
+        )
+        return reduced, shown, clause
+
+    def attribute(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> str:
+        """The clause that explains a finding under these hypotheses."""
+
+        def still(candidate: Program) -> bool:
+            done = self.examinee.run(candidate)
+            return any(each.key == finding.key for each in done.findings)
+
+        return attribute(finding, program, self.examinee.dialect, still, labels=labels)
+
+    def describe(self, program: Program, finding: Finding, clause: str, inherited: str = "") -> Deviation:
+        """The deviation from ``clause`` that a finding is, and the entry of a list that names it; seconds are not stamped yet."""
+        stored = replace(
+            program,
+            note="",
+            bug_classes=(),
+            subject=self.examinee.subject.name,
+            framework=self.examinee.settings.framework or "",
+            dialect=self.examinee.dialect.name,
+            policy=self.examinee.settings.policy.name,
+            device="" if self.examinee.settings.device == "cpu" else self.examinee.settings.device,
+        )
+        deviation = described(
+            finding,
+            stored,
+            clause,
+            call=finding.call,
+            optimizer=finding.optimizer,
+            framework=self.examinee.subject.framework,
+            state_names=self.examinee.subject.state_names(),
+        )
+        if inherited:
+            return replace(deviation, known=f"inherited:{inherited}", reason="the baseline does the same")
+        # What depends on the last bit may show on the baseline in another program than here.
+        habits = (
+            (baseline.name, entry)
+            for baseline in self.baselines.all
+            for entry in self.entries.of(baseline)
+            if entry.inheritable
+        )
+        return recognized(deviation, self.entries.of(self.examinee.subject), habits)
+
+
+def _explains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
+    return not then or bool(set(now) & set(then))
+
+
+def _shared(labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(label for label in labels if label in others)

@@ -1,0 +1,97 @@
+"""The examination: the programs of the plan, one after the other, through judge and triage into the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rmspec.oracles.loader import load
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.subject import Subject
+from rmspec.properties.counterexamples.baselines import Baselines
+from rmspec.properties.events import (
+    Deviation,
+    DeviationFound,
+    Event,
+    Progress,
+    Standing,
+    SubjectFinished,
+    SubjectResult,
+    SubjectStarted,
+)
+from rmspec.properties.examination.books import Books
+from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.examination.plan import Plan
+from rmspec.properties.examination.triage import Triage
+from rmspec.properties.search.fitting import admit
+from rmspec.properties.settings import Settings
+
+__all__ = ["Examination"]
+
+
+class Examination:
+    """The examination of one subject."""
+
+    def __init__(self, subject: Subject, settings: Settings) -> None:
+        self.examinee = Examinee.of(subject, settings)
+        self.books = Books(self.examinee)
+        names = (settings.baseline,) if settings.baseline is not None else subject.baselines
+        loaded = [
+            load(name, device=settings.device, call_timeout=settings.call_timeout)
+            for name in names
+            if name not in ("none", subject.name)
+        ]
+        roles = self.examinee.capabilities.roles
+        baselines = Baselines(loaded, subject, roles, self.examinee.dialect, settings.policy)
+        self.triage = Triage(self.examinee, baselines)
+
+    def events(self) -> Iterator[Event]:
+        """Carry out the plan; the last event is ``SubjectFinished``."""
+        subject, capabilities = self.examinee.subject, self.examinee.capabilities
+        yield SubjectStarted(
+            subject.name,
+            subject.framework,
+            self.examinee.dialect.name,
+            capabilities.formats,
+            subject.versions(),
+            "",
+        )
+        if capabilities.formats:
+            yield from self._search()
+        for place in self.triage.expired():
+            yield DeviationFound(subject.name, self.triage.deviations[place])
+        stale = self.triage.stale()
+        yield SubjectFinished(self.result(stale))
+
+    def _search(self) -> Iterator[Event]:
+        name, settings = self.examinee.subject.name, self.examinee.settings
+        plan, count = Plan(self.examinee.capabilities, settings), 0
+        for phase in plan.phases():
+            self.books.fingerprint = phase.fingerprint or self.books.fingerprint
+            for done, program in enumerate(phase.programs):
+                if self.books.spent:
+                    self.books.search = f"stopped by the time budget in the {phase.name}"
+                    return
+                yield Progress(name, phase.name, done, phase.planned, self.books.share(plan, count))
+                count += 1
+                interim = self.books.interim(self.triage.deviations)
+                if interim is not None:
+                    yield Standing(interim)
+                for deviation in self.examined(program):
+                    yield DeviationFound(name, deviation)
+                    if settings.fail_fast and deviation.known is None and not deviation.hazard:
+                        self.books.search = f"stopped at the first deviation in the {phase.name}"
+                        return
+
+    def examined(self, program: Program) -> Iterator[Deviation]:
+        """Run one program, as far as the subject can be asked it, and yield what is new in it."""
+        admitted = admit(program, self.examinee.capabilities)
+        if admitted is None:
+            return
+        findings = self.examinee.run(admitted, self.books.tally).findings
+        seconds = self.books.elapsed()
+        for place in self.triage.take_up(admitted, findings):
+            yield self.books.stamp(place, self.triage.deviations[place], seconds)
+
+    def result(self, stale: tuple[str, ...] = ()) -> SubjectResult:
+        """The result as the books have it."""
+        return self.books.result(self.triage.deviations, stale)

@@ -1,0 +1,36 @@
+"""The subject of an examination: what it can be asked, and the dialect that it is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.dialects import dialect_named
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.properties.judge.findings import Tally
+from rmspec.properties.judge.runner import Run, run
+from rmspec.properties.search.fitting import restrict
+from rmspec.properties.settings import Settings
+
+__all__ = ["Examinee"]
+
+
+@dataclass(frozen=True, slots=True)
+class Examinee:
+    """A subject under these settings, with the capabilities that they leave it."""
+
+    subject: Subject
+    settings: Settings
+    capabilities: Capabilities
+    dialect: Dialect
+
+    @classmethod
+    def of(cls, subject: Subject, settings: Settings) -> Examinee:
+        """The subject as these settings ask for it."""
+        capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
+        return cls(subject, settings, capabilities, dialect_named(settings.dialect or subject.dialect))
+
+    def run(self, program: Program, tally: Tally | None = None) -> Run:
+        """Run one program on the subject and judge it."""
+        return run(program, self.subject, self.dialect, policy=self.settings.policy, tally=tally)

@@ -1,0 +1,73 @@
+"""The plan of an examination: the corpus, the programs of the differential clauses, the state machine's, sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.subject import Capabilities
+from rmspec.properties.judge.differential import programs as differential
+from rmspec.properties.search.corpus import corpus, ordered
+from rmspec.properties.settings import PROFILES, Settings
+
+__all__ = ["Phase", "Plan", "generated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of the search: its programs, and their number, ``None`` where there is no end.
+
+    ``fingerprint`` identifies the programs that the state machine made.
+    """
+
+    name: str
+    planned: int | None
+    programs: Iterable[Program]
+    fingerprint: str = ""
+
+
+def generated(settings: Settings) -> tuple[Program, ...]:
+    """The state machine's programs for these settings: a pure function of profile, seed and versions."""
+    from rmspec.properties.search.machine import generate
+
+    return generate(settings.seed, PROFILES[settings.profile].programs)
+
+
+class Plan:
+    """The phases of one examination. No program depends on the subject, apart from the formats that it can be asked in.
+
+    ``total`` is the number of programs, of the sweeps those of the profile.
+    """
+
+    def __init__(self, capabilities: Capabilities, settings: Settings) -> None:
+        self._settings = settings
+        self._profile = PROFILES[settings.profile]
+        self._stored = ordered(corpus(), capabilities.formats, every=self._profile.every)
+        self._pairs = tuple(differential(capabilities.formats))
+        machine = self._profile.programs if settings.programs is None else len(settings.programs)
+        self.total = len(self._stored) + len(self._pairs) + machine + self._profile.sweeps
+
+    @property
+    def endless(self) -> bool:
+        """Whether the sweeps go on until the time budget is used up."""
+        return self._profile.endless and self._settings.time_budget is not None
+
+    def phases(self) -> Iterator[Phase]:
+        """The phases in their order; nothing is generated before its phase begins."""
+        yield Phase("corpus", len(self._stored), self._stored)
+        yield Phase("differential", len(self._pairs), self._pairs)
+        # Imports Hypothesis, which a search that ends before has no need of.
+        from rmspec.properties.search.machine import fingerprint
+
+        machine = generated(self._settings) if self._settings.programs is None else self._settings.programs
+        yield Phase("state machine", len(machine), machine, fingerprint(machine[:20]))
+        yield Phase("sweep", None if self.endless else self._profile.sweeps, self._sweeps())
+
+    def _sweeps(self) -> Iterator[Program]:
+        from rmspec.properties.search.sweeps import sweep
+
+        index = 0
+        while self.endless or index < self._profile.sweeps:
+            yield sweep(self._settings.seed, index, wide=self._profile.wide if index % 2 else 0)
+            index += 1

@@ -1,0 +1,209 @@
+"""Triage: which findings are new, which have been seen before, which are inherited or on a list of known deviations.
+
+A fold over the judged programs in the order of the plan. What it makes of a finding depends on the findings before it and on
+answers of the subject and its baselines, never on the clock and never on who was first: programs that were judged in
+several places come to the same once their findings are taken up in the order of the plan. Seconds are stamped outside.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.program.program import Program
+from rmspec.properties.counterexamples.attribution import flushed, hypotheses
+from rmspec.properties.counterexamples.baselines import CUT, Baselines
+from rmspec.properties.events import Deviation
+from rmspec.properties.examination.diagnosis import Diagnosis
+from rmspec.properties.examination.entries import Entries
+from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.judge.findings import Finding
+from rmspec.properties.known import Known, matches
+from rmspec.properties.search.fitting import admit
+
+__all__ = ["Place", "Triage"]
+
+Place = tuple[str, str]
+"""The place of a deviation: its clause, and ``hazard``, the id of what it is known by, or ``own``."""
+
+_LOOKS = 8
+"""So many findings that look alike are looked into: a subject that is wrong everywhere shows the same in every program."""
+
+_REDUCTIONS = 4
+"""So many findings of one family are reduced."""
+
+
+class Triage:
+    """The fold: ``deviations`` and hazards so far, by their places, in the order in which they were found."""
+
+    def __init__(self, examinee: Examinee, baselines: Baselines) -> None:
+        self.deviations: dict[Place, Deviation] = {}
+        self._examinee = examinee
+        self._baselines = baselines
+        self._entries = Entries(examinee.settings.known)
+        self._diagnosis = Diagnosis(examinee, self._entries, baselines)
+        self._places: dict[object, Place] = {}
+        self._reductions: Counter[object] = Counter()
+        self._looks: Counter[object] = Counter()
+
+    def take_up(self, program: Program, findings: tuple[Finding, ...]) -> Iterator[Place]:
+        """Take up the findings of the next program, and yield the places of deviations that are new."""
+        for finding in findings:
+            # What a program of a differential clause shows besides is no matter of that clause.
+            meant = program if _differential(finding.clause) else replace(program, clause="")
+            place = self._consider(meant, finding, findings)
+            if place is not None:
+                yield place
+
+    def _consider(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> Place | None:
+        if _differential(finding.clause) and self._explained_already():
+            return None
+        small = flushed(finding, self._examinee.dialect)
+        if self._looks[finding.key, finding.half, small, ""] >= _LOOKS:
+            return None
+        inherited = "" if finding.hazard else self._baselines.inherits(program, finding)
+        look = (finding.key, finding.half, small, inherited)
+        self._looks[look] += 1
+        if self._looks[look] > _LOOKS:
+            return None
+        listed = None if inherited else self._listed(program, finding, small)
+        if listed is not None:
+            self._again(listed)
+            return listed if self.deviations[listed].occurrences == 1 else None
+        labels = self._diagnosis.labels(program, finding, others)
+        key = (finding.key, labels[:1], inherited, finding.half, small)
+        if key in self._places:
+            self._again(self._places[key])
+            return None
+        family = (finding.kind, finding.role, finding.hazard, inherited, finding.half, small)
+        if self._reductions[family] >= _REDUCTIONS:
+            return None
+        self._reductions[family] += 1
+        deviation = self._diagnosed(program, finding, labels, inherited)
+        place = (deviation.clause, "hazard" if finding.hazard else deviation.known or "own")
+        self._places[key] = place
+        if place in self.deviations:
+            self._again(place)
+            return None
+        self.deviations[place] = deviation
+        return place
+
+    def _diagnosed(self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str) -> Deviation:
+        if _differential(finding.clause):
+            # Made for this clause, and short: what is taken out of it would leave the clause without its conditions.
+            reduced, shown, clause = program, finding, finding.clause
+        else:
+            reduced, shown, clause = self._diagnosis.reduce(program, finding, labels, inherited)
+        if inherited == CUT:
+            inherited = self._baselines.inherits(reduced, shown).removeprefix(CUT)
+        return self._diagnosis.describe(reduced, shown, clause, inherited)
+
+    def _explained_already(self) -> bool:
+        """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well."""
+        return any(
+            deviation.known is None
+            and deviation.kind == "value"
+            and not deviation.hazard
+            and not _differential(deviation.clause)
+            for deviation in self.deviations.values()
+        )
+
+    def _again(self, place: Place) -> None:
+        deviation = self.deviations[place]
+        self.deviations[place] = replace(deviation, occurrences=deviation.occurrences + 1)
+
+    # -- known deviations
+
+    def _listed(self, program: Program, finding: Finding, small: bool) -> Place | None:
+        """The place of a finding whose clause is decided as it is made, where the list knows it.
+
+        The witness of the list shows it with the shortest program: there is nothing to reduce. A value is decided where
+        it is what is left when subnormal numbers become 0 (``small``).
+        """
+        if finding.kind == "raised" or (finding.kind == "value" and not small) or finding.hazard:
+            return None
+        clause = "subnormals" if small else finding.clause
+        whole = self._diagnosis.describe(program, finding, clause)
+        entry = next((entry for entry in self._entries.of(self._examinee.subject) if matches(entry, whole)), None)
+        if entry is None or entry.witness is None or set(entry.when) & {"options", "formats"}:
+            return None
+        place = (clause, entry.id)
+        if place not in self.deviations:
+            witness = self._admitted_witness(entry)
+            if witness is None or not self._witnessed(entry, witness):
+                return None
+            self.deviations[place] = replace(self.deviations[place], occurrences=0)
+        return place
+
+    def expired(self) -> Iterator[Place]:
+        """Take up what the witnesses of expired entries show, as the new deviations that they are again."""
+        for entry in self._entries.expired(self._examinee.subject):
+            witness = None if entry.matches_no_clause else self._admitted_witness(entry)
+            deviation = None if witness is None else self._shown(entry, witness)
+            if deviation is not None:
+                place = (deviation.clause, deviation.known or "own")
+                if place not in self.deviations:
+                    self.deviations[place] = deviation
+                    yield place
+
+    def stale(self) -> tuple[str, ...]:
+        """Entries that apply to this subject and no longer hold, with the reason of each.
+
+        An entry whose witness still deviates is among the deviations from then on, found by the search or not.
+        """
+        subject = self._examinee.subject
+        stale = [
+            f"{entry.id}: it expired on {entry.expires}, and no longer counts"
+            for entry in self._entries.expired(subject)
+        ]
+        for entry in self._entries.of(subject):
+            if entry.matches_no_clause:
+                near = difflib.get_close_matches(entry.clause, CLAUSES, n=1)
+                meant = f"; did you mean {near[0]}?" if near else ""
+                stale.append(f"{entry.id}: there is no clause {entry.clause!r}{meant}")
+                continue
+            if entry.witness is None:
+                if not entry.untested and not any(
+                    deviation.known == entry.id for deviation in self.deviations.values()
+                ):
+                    stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
+                continue
+            admitted = self._admitted_witness(entry)
+            if admitted is not None and not self._witnessed(entry, admitted) and not entry.untested:
+                stale.append(f"{entry.id}: its witness no longer deviates")
+        return tuple(stale)
+
+    def _admitted_witness(self, entry: Known) -> Program | None:
+        """The witness of an entry, where this subject can be asked it as it is."""
+        capabilities = self._examinee.capabilities
+        if entry.witness is None or not {param.dtype for param in entry.witness.params} <= set(capabilities.formats):
+            return None
+        admitted = admit(entry.witness, capabilities)
+        return admitted if admitted is not None and admitted.calls == entry.witness.calls else None
+
+    def _witnessed(self, entry: Known, program: Program) -> bool:
+        deviation = self._shown(entry, program)
+        if deviation is None:
+            return False
+        # Found by the search or not: what is known is named, with its witness.
+        known = replace(deviation, known=entry.id, reason=entry.reason)
+        self.deviations.setdefault((deviation.clause, entry.id), known)
+        return True
+
+    def _shown(self, entry: Known, program: Program) -> Deviation | None:
+        """The deviation that a program shows and an entry names."""
+        for finding in self._examinee.run(program).findings:
+            if finding.hazard:
+                continue
+            clause = self._diagnosis.attribute(program, finding, hypotheses(finding, program, self._examinee.dialect))
+            deviation = self._diagnosis.describe(program, finding, clause)
+            if matches(entry, deviation):
+                return deviation
+        return None
+
+
+def _differential(clause: str) -> bool:
+    return CLAUSES[clause].kind == "differential"
