@@ -1,4 +1,4 @@
-"""Recording numbers: the pseudocode run on them says from which symbols each of its results is computed.
+"""Recording numbers: run on them, the pseudocode lists the symbols behind each of its results.
 
 Nothing is calculated. A number is the set of the symbols that went into it, so the graph of quantities follows from the
 pseudocode and the switches in force, and nobody writes it down by hand.
@@ -21,8 +21,8 @@ __all__ = ["trace"]
 class _Recorder:
     symbols: frozenset[str]
 
-    def __add__(self, other: Self | int, /) -> Self:
-        return self if isinstance(other, int) else type(self)(self.symbols | other.symbols)
+    def __add__(self, operand: Self | int, /) -> Self:
+        return self if isinstance(operand, int) else type(self)(self.symbols | operand.symbols)
 
     __sub__ = __mul__ = __truediv__ = __rsub__ = __add__
 
@@ -32,7 +32,7 @@ class _Recorder:
 
 @lru_cache(maxsize=256)
 def trace(hyper: Hyperparameters, dialect: Dialect) -> MappingProxyType[str, frozenset[str]]:
-    """Map ``param`` and each role of the state that a step sets to the names that its new value is computed from.
+    """Map ``param`` and each role of the state set by a step to the names behind its new value.
 
     The names are those of the values before the step (``param``, ``grad`` and the roles) and of the options. A state that
     is set in this step counts by what it is computed from itself.

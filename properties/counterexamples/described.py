@@ -23,11 +23,10 @@ def described(
     optimizer: str,
     framework: str,
     state_names: Mapping[str, str],
-    elapsed: float = 0.0,
 ) -> Deviation:
     """The deviation from ``clause`` that a finding is, in a program whose call number ``call`` shows it.
 
-    ``state_names`` is what the subject calls each role of its state; ``elapsed`` are the seconds until it was found.
+    ``state_names`` is what the subject calls each role of its state.
     """
     cause = CLAUSES[clause].cause
     return Deviation(
@@ -44,7 +43,6 @@ def described(
         observed=finding.observed,
         allowed=finding.allowed,
         hazard=finding.hazard,
-        seconds_to_first=elapsed,
         framework=framework,
         state_name=state_names.get(finding.role, ""),
     )

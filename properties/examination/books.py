@@ -59,7 +59,7 @@ class Books:
         return replace(deviation, seconds_to_first=seconds)
 
     def interim(self, deviations: Mapping[Place, Deviation]) -> SubjectResult | None:
-        """The result as it stands, where it is time for one."""
+        """The interim result; ``None`` while none is due."""
         before = time.monotonic()
         if before <= self._due:
             return None
@@ -69,7 +69,7 @@ class Books:
         return result
 
     def result(self, deviations: Mapping[Place, Deviation], stale: tuple[str, ...] = ()) -> SubjectResult:
-        """The result with these deviations and hazards, and these entries of lists that no longer hold."""
+        """The result with these deviations and hazards, and these ``stale`` entries of known lists."""
         examinee, tally = self._examinee, self.tally
         stamped = {
             place: replace(deviation, seconds_to_first=self._seconds.get(place, 0.0))

@@ -1,4 +1,4 @@
-"""Diagnosis: from a finding to the deviation that it is, by running the subject on programs that follow from the finding.
+"""Diagnosis: from a finding to a deviation, by running the subject on further programs.
 
 Its hypotheses, the shortest program that shows it, the clause that explains it, and the description of all that.
 """
@@ -22,79 +22,79 @@ __all__ = ["Diagnosis"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What can be said of the findings of one examinee; it keeps nothing of one finding for the next."""
+    """The diagnosis of the findings of one examinee; it keeps nothing of one finding for the next."""
 
     examinee: Examinee
     entries: Entries
     baselines: Baselines
 
-    def labels(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> tuple[str, ...]:
-        """The hypotheses that hold for a finding, for the others of its kind in the run, and on other numbers."""
+    def labels(self, program: Program, finding: Finding, run_findings: tuple[Finding, ...]) -> tuple[str, ...]:
+        """List the hypotheses in accord with a finding, with its kin in the run, and with varied numbers."""
         labels = hypotheses(finding, program, self.examinee.dialect)
-        kin = [each for each in others if each.key == finding.key and each is not finding][:3]
-        for each in kin:
-            labels = _shared(labels, hypotheses(each, program, self.examinee.dialect))
+        kin = [similar for similar in run_findings if similar.key == finding.key and similar is not finding][:3]
+        for similar in kin:
+            labels = _shared(labels, hypotheses(similar, program, self.examinee.dialect))
         for turn in (1, 2, 3):
             if not labels:
                 break
-            other = plain_numbers(program, turn)
-            for each in self.examinee.run(other).findings:
-                if each.key == finding.key and each.call == finding.call:
-                    labels = _shared(labels, hypotheses(each, other, self.examinee.dialect))
+            varied = plain_numbers(program, turn)
+            for similar in self.examinee.run(varied).findings:
+                if similar.key == finding.key and similar.call == finding.call:
+                    labels = _shared(labels, hypotheses(similar, varied, self.examinee.dialect))
         if "isolation" in labels:
             # An option of another optimizer may have the value that fits by chance.
             alone = alone_with(program, finding.optimizer)
             done = self.examinee.run(alone)
-            if alone != program and any(each.key == finding.key for each in done.findings):
+            if alone != program and any(similar.key == finding.key for similar in done.findings):
                 labels = tuple(label for label in labels if label != "isolation")
         return labels
 
     def reduce(
         self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str
     ) -> tuple[Program, Finding, str]:
-        """The shortest program that shows a finding, the finding in it, and the clause that explains it there."""
+        """Find the shortest program of a finding, the finding in it, and its clause there."""
 
         def shows(candidate: Program, *, strict: bool = True) -> Finding | None:
             if not {param.dtype for param in candidate.params} <= set(self.examinee.capabilities.formats):
                 return None
-            for each in self.examinee.run(candidate).findings:
-                if each.key != finding.key:
+            for similar in self.examinee.run(candidate).findings:
+                if similar.key != finding.key:
                     continue
-                if not finding.hazard and inherited != CUT and self.baselines.inherits(candidate, each) != inherited:
+                if not finding.hazard and inherited != CUT and self.baselines.inherits(candidate, similar) != inherited:
                     continue
                 # What explained it before must still explain it.
-                if strict and not _explains(hypotheses(each, candidate, self.examinee.dialect), labels):
+                if strict and not _explains(hypotheses(similar, candidate, self.examinee.dialect), labels):
                     continue
-                return each
+                return similar
             return None
 
-        reduced, shown = reduce(program, finding, shows, attempts=250 if finding.hazard else 700)
+        reduced, evidence = reduce(program, finding, shows, attempts=250 if finding.hazard else 700)
         plain = stored_values(reduced)
         again = shows(plain)
         if again is not None:
-            reduced, shown = plain, again
+            reduced, evidence = plain, again
         # What several causes had made together, one may make alone.
-        labels = labels or self.labels(reduced, shown, ())
+        labels = labels or self.labels(reduced, evidence, ())
         clause = attribute(
-            shown,
+            evidence,
             reduced,
             self.examinee.dialect,
             lambda candidate: shows(candidate, strict=False) is not None,
             labels=labels,
         )
-        return reduced, shown, clause
+        return reduced, evidence, clause
 
     def attribute(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> str:
-        """The clause that explains a finding under these hypotheses."""
+        """Choose the clause of a finding under these hypotheses."""
 
         def still(candidate: Program) -> bool:
             done = self.examinee.run(candidate)
-            return any(each.key == finding.key for each in done.findings)
+            return any(similar.key == finding.key for similar in done.findings)
 
         return attribute(finding, program, self.examinee.dialect, still, labels=labels)
 
     def describe(self, program: Program, finding: Finding, clause: str, inherited: str = "") -> Deviation:
-        """The deviation from ``clause`` that a finding is, and the entry of a list that names it; seconds are not stamped yet."""
+        """Describe a finding as a deviation from ``clause``, with the entry of a known list for it; without seconds."""
         stored = replace(
             program,
             note="",
@@ -130,5 +130,5 @@ def _explains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
     return not then or bool(set(now) & set(then))
 
 
-def _shared(labels: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(label for label in labels if label in others)
+def _shared(labels: tuple[str, ...], kin_labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(label for label in labels if label in kin_labels)

@@ -1,4 +1,4 @@
-"""The entries of the lists of known deviations that apply to a subject and to its baselines."""
+"""Entries of known lists, as far as they apply to a subject and to its baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Entries"]
 
 
 class Entries:
-    """The entries of one list, or the shipped ones for ``None``, by the subject that they apply to."""
+    """The entries of one list, by subject; ``None`` is the shipped list."""
 
     def __init__(self, known: tuple[Known, ...] | None) -> None:
         self._known = known
@@ -27,7 +27,7 @@ class Entries:
         return self._by_name[subject.name]
 
     def expired(self, subject: Subject) -> tuple[Known, ...]:
-        """The entries that applied to a subject until they expired."""
+        """The expired entries on a subject."""
         versions = subject.versions()
         return tuple(entry for entry in self._all() if expired(entry) and applies(entry, subject.name, versions))
 

@@ -83,7 +83,7 @@ class Examination:
                         return
 
     def examined(self, program: Program) -> Iterator[Deviation]:
-        """Run one program, as far as the subject can be asked it, and yield what is new in it."""
+        """Run one program, if the subject can be asked it, and yield its new deviations and hazards."""
         admitted = admit(program, self.examinee.capabilities)
         if admitted is None:
             return

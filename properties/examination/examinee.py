@@ -1,4 +1,4 @@
-"""The subject of an examination: what it can be asked, and the dialect that it is judged by."""
+"""The subject of an examination, with its capabilities and its dialect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Examinee"]
 
 @dataclass(frozen=True, slots=True)
 class Examinee:
-    """A subject under these settings, with the capabilities that they leave it."""
+    """A subject under these settings, with the capabilities left by them."""
 
     subject: Subject
     settings: Settings

@@ -16,7 +16,7 @@ __all__ = ["Phase", "Plan", "generated"]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the search: its programs, and their number, ``None`` where there is no end.
+    """A part of the search: its programs, and their number; ``None`` for no end.
 
     ``fingerprint`` identifies the programs that the state machine made.
     """
@@ -35,8 +35,9 @@ def generated(settings: Settings) -> tuple[Program, ...]:
 
 
 class Plan:
-    """The phases of one examination. No program depends on the subject, apart from the formats that it can be asked in.
+    """The phases of one examination.
 
+    No program depends on the subject, apart from the formats that it can be asked in.
     ``total`` is the number of programs, of the sweeps those of the profile.
     """
 

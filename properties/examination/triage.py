@@ -1,4 +1,4 @@
-"""Triage: which findings are new, which have been seen before, which are inherited or on a list of known deviations.
+"""Triage: tells new findings from repeated, inherited and known ones.
 
 A fold over the judged programs in the order of the plan. What it makes of a finding depends on the findings before it and on
 answers of the subject and its baselines, never on the clock and never on who was first: programs that were judged in
@@ -37,7 +37,7 @@ _REDUCTIONS = 4
 
 
 class Triage:
-    """The fold: ``deviations`` and hazards so far, by their places, in the order in which they were found."""
+    """The fold: ``deviations`` and hazards so far, by their places, in the order of the findings."""
 
     def __init__(self, examinee: Examinee, baselines: Baselines) -> None:
         self.deviations: dict[Place, Deviation] = {}
@@ -50,7 +50,7 @@ class Triage:
         self._looks: Counter[object] = Counter()
 
     def take_up(self, program: Program, findings: tuple[Finding, ...]) -> Iterator[Place]:
-        """Take up the findings of the next program, and yield the places of deviations that are new."""
+        """Take up the findings of the next program, and yield the places of new deviations."""
         for finding in findings:
             # What a program of a differential clause shows besides is no matter of that clause.
             meant = program if _differential(finding.clause) else replace(program, clause="")
@@ -58,7 +58,7 @@ class Triage:
             if place is not None:
                 yield place
 
-    def _consider(self, program: Program, finding: Finding, others: tuple[Finding, ...]) -> Place | None:
+    def _consider(self, program: Program, finding: Finding, findings: tuple[Finding, ...]) -> Place | None:
         if _differential(finding.clause) and self._explained_already():
             return None
         small = flushed(finding, self._examinee.dialect)
@@ -73,7 +73,7 @@ class Triage:
         if listed is not None:
             self._again(listed)
             return listed if self.deviations[listed].occurrences == 1 else None
-        labels = self._diagnosis.labels(program, finding, others)
+        labels = self._diagnosis.labels(program, finding, findings)
         key = (finding.key, labels[:1], inherited, finding.half, small)
         if key in self._places:
             self._again(self._places[key])
@@ -94,15 +94,15 @@ class Triage:
     def _diagnosed(self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str) -> Deviation:
         if _differential(finding.clause):
             # Made for this clause, and short: what is taken out of it would leave the clause without its conditions.
-            reduced, shown, clause = program, finding, finding.clause
+            clause = finding.clause
         else:
-            reduced, shown, clause = self._diagnosis.reduce(program, finding, labels, inherited)
+            program, finding, clause = self._diagnosis.reduce(program, finding, labels, inherited)
         if inherited == CUT:
-            inherited = self._baselines.inherits(reduced, shown).removeprefix(CUT)
-        return self._diagnosis.describe(reduced, shown, clause, inherited)
+            inherited = self._baselines.inherits(program, finding).removeprefix(CUT)
+        return self._diagnosis.describe(program, finding, clause, inherited)
 
     def _explained_already(self) -> bool:
-        """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well."""
+        """Whether a value has deviated by a clause of the dialect itself: its relation to findings is then broken as well."""
         return any(
             deviation.known is None
             and deviation.kind == "value"
@@ -118,7 +118,7 @@ class Triage:
     # -- known deviations
 
     def _listed(self, program: Program, finding: Finding, small: bool) -> Place | None:
-        """The place of a finding whose clause is decided as it is made, where the list knows it.
+        """Find the place of a finding by the known list alone, if its clause is decided already.
 
         The witness of the list shows it with the shortest program: there is nothing to reduce. A value is decided where
         it is what is left when subnormal numbers become 0 (``small``).
@@ -139,10 +139,10 @@ class Triage:
         return place
 
     def expired(self) -> Iterator[Place]:
-        """Take up what the witnesses of expired entries show, as the new deviations that they are again."""
+        """Take up the deviations of the witnesses of expired entries, as new ones."""
         for entry in self._entries.expired(self._examinee.subject):
             witness = None if entry.matches_no_clause else self._admitted_witness(entry)
-            deviation = None if witness is None else self._shown(entry, witness)
+            deviation = None if witness is None else self._deviation_of(entry, witness)
             if deviation is not None:
                 place = (deviation.clause, deviation.known or "own")
                 if place not in self.deviations:
@@ -150,7 +150,7 @@ class Triage:
                     yield place
 
     def stale(self) -> tuple[str, ...]:
-        """Entries that apply to this subject and no longer hold, with the reason of each.
+        """List the stale entries on this subject, with the reason of each.
 
         An entry whose witness still deviates is among the deviations from then on, found by the search or not.
         """
@@ -177,7 +177,7 @@ class Triage:
         return tuple(stale)
 
     def _admitted_witness(self, entry: Known) -> Program | None:
-        """The witness of an entry, where this subject can be asked it as it is."""
+        """The witness of an entry; ``None`` if this subject cannot be asked it as it is."""
         capabilities = self._examinee.capabilities
         if entry.witness is None or not {param.dtype for param in entry.witness.params} <= set(capabilities.formats):
             return None
@@ -185,7 +185,7 @@ class Triage:
         return admitted if admitted is not None and admitted.calls == entry.witness.calls else None
 
     def _witnessed(self, entry: Known, program: Program) -> bool:
-        deviation = self._shown(entry, program)
+        deviation = self._deviation_of(entry, program)
         if deviation is None:
             return False
         # Found by the search or not: what is known is named, with its witness.
@@ -193,8 +193,8 @@ class Triage:
         self.deviations.setdefault((deviation.clause, entry.id), known)
         return True
 
-    def _shown(self, entry: Known, program: Program) -> Deviation | None:
-        """The deviation that a program shows and an entry names."""
+    def _deviation_of(self, entry: Known, program: Program) -> Deviation | None:
+        """Run a program and find its deviation under an entry."""
         for finding in self._examinee.run(program).findings:
             if finding.hazard:
                 continue

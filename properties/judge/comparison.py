@@ -1,4 +1,4 @@
-"""The comparer: what was expected of a call, against what came back from it and what can be observed afterwards."""
+"""The comparer: the expectations of a call, against its outcome and the observation after it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["compare"]
 def compare(
     run: Followed, expected: Expected, outcome: Outcome, before: Observation, after: Observation
 ) -> list[Finding]:
-    """Compare one call with what was expected of it, count the checks, and take over what is known afterwards."""
+    """Compare one call with its expectations, count the checks, and bring the ledgers up to date."""
     tally = run.tally
     findings = [] if expected.step is None else compare_step(run, expected.step, outcome)
     if expected.reports_dict and outcome.caller_dict_changed is not None:
@@ -74,7 +74,7 @@ def compare(
 def _refused(
     run: Followed, expected: Expected, outcome: Outcome, before: Observation, after: Observation
 ) -> list[Finding] | None:
-    """Compare with the first reason to refuse the call; ``None`` where there is none that decides."""
+    """Compare with the first reason to refuse the call; ``None`` if no reason decides."""
     for reason in expected.refusals:
         if reason.rule == "may" and not outcome.raised:
             continue
@@ -121,12 +121,12 @@ def _compare_part(
 
 
 def _compare_zeroed(run: Followed, part: ZeroedGrads, before: Observation, after: Observation) -> Iterator[Finding]:
-    """Find the first gradient that is not what zero_grad leaves; a zero may have either sign."""
+    """Find the first gradient left neither ``None`` nor zero, as is due; a zero may have either sign."""
     for name in part.names:
         none = part.none or before.grads.get(name) is None
         grad = after.grads.get(name)
         if (grad is None) != none or (grad is not None and bool(np.any(grad != 0))):
-            shown = "None" if grad is None else "not None" if part.none else "not zero"
-            summary = f"after zero_grad the gradient of {name} is {shown}"
+            state = "None" if grad is None else "not None" if part.none else "not zero"
+            summary = f"after zero_grad the gradient of {name} is {state}"
             yield run.finding("grad", part.clause, summary, part.optimizer, name)
             return

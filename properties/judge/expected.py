@@ -1,4 +1,4 @@
-"""The expectations of a call: one frozen value, which a rule makes before anything of the call's effect is looked at.
+"""The expectations of a call: one frozen value, made by a rule before the call.
 
 ``Expected`` says how the call may end, what it may change and to what, and that all else is bit-identical afterwards. It is
 made of parts, each about some quantities. For each quantity it names the quantities that its new value is computed from,
@@ -51,7 +51,7 @@ class Quantity(NamedTuple):
 
 
 class Account(NamedTuple):
-    """The quantities that a new value is computed from, and the clauses that it tests."""
+    """The sources of a new value, and the clauses tested by it."""
 
     sources: frozenset[Quantity]
     clauses: tuple[str, ...]
@@ -69,7 +69,7 @@ class Refusal:
 
     ``rule``: it ``must`` be refused under ``clause``, or ``silence`` is the summary of what is wrong; it ``may`` be refused;
     or nobody says (``open``): then ``behaviour`` is observed, and a call that is accepted leaves nothing to go on with.
-    A refused call changes nothing, under the clause ``rest``. ``ends``: the run ends here, refused or not.
+    A refused call changes nothing, under the clause ``rest``. ``ends``: the run ends own, refused or not.
     """
 
     rule: Literal["must", "may", "open"]
@@ -85,7 +85,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """All quantities that no other part is about are bit-identical afterwards, under ``clause``.
+    """All quantities outside of the other parts are bit-identical afterwards, under ``clause``.
 
     ``actor`` is the optimizer that the call is on, where the call may change anything of it; ``step`` marks a step of it.
     Without ``grads`` the gradients may be anything.
@@ -103,13 +103,13 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class ShownGroups:
-    """The optimizer shows the groups of its ledger; ``added``: the last of them is new. ``fresh``: its state begins here."""
+    """The optimizer shows the groups of its ledger; ``added``: the last of them is new. ``fresh``: its state begins own."""
 
     optimizer: str
     added: bool = False
 
     def accounts(self, dialect: Dialect) -> Accounts:
-        """The groups of the optimizer, by what the program gave it."""
+        """The groups of the optimizer, from the program alone."""
         clauses = ("add-param-group",) if self.added else ("params", "group-defaults", "group-options")
         return {Quantity("groups", self.optimizer): Account(frozenset(), clauses)}
 
@@ -145,7 +145,7 @@ class InitialState:
 
 @dataclass(frozen=True, slots=True)
 class ZeroedGrads:
-    """The gradients of these parameters are ``None`` (``none``), or zeros where there is one."""
+    """The gradients of these parameters are ``None`` (``none``), or zeros if they are there."""
 
     optimizer: str
     names: tuple[str, ...]
@@ -170,14 +170,14 @@ class SavedState:
     names: tuple[str, ...]
 
     def accounts(self, dialect: Dialect) -> Accounts:
-        """The slot, by all the state that was there before."""
+        """The slot, from all the state before."""
         sources = frozenset(Quantity(role, self.optimizer, name) for name in self.names for role in STATE_ROLES)
         return {Quantity("slot", "", self.slot): Account(sources, ("state-dict",))}
 
 
 @dataclass(frozen=True, slots=True)
 class RestoredState:
-    """The state of the optimizer's parameters is that of its ledger, which is what the slot held."""
+    """The state of the optimizer's parameters equals its ledger's, taken from the slot."""
 
     optimizer: str
     slot: str
@@ -195,7 +195,7 @@ class RestoredState:
 
 @dataclass(frozen=True, slots=True)
 class SteppedFrom:
-    """One parameter in a step, before it: its arrays, and what is known of its state.
+    """One parameter before a step: its arrays, and the knowledge of its state.
 
     ``t`` counts its steps from 1, ``first``: its state has never been seen before; ``skipped``: an earlier step passed it
     over. ``rows`` are the rows that a sparse gradient names.
@@ -228,18 +228,18 @@ class GroupStep:
     twice: bool
 
     def accounts(self, dialect: Dialect) -> Accounts:
-        """The stepped parameters and the state that the step sets, as the pseudocode computes them."""
+        """The stepped parameters and the state set by the step, as the pseudocode computes them."""
         graph = dict.fromkeys(("param", *STATE_ROLES), frozenset[str]())
         if self.hyper is not None:
             graph = dict(trace(self.hyper, dialect))
         accounts: dict[Quantity, Account] = {}
         for param in self.params:
-            here = {role: Quantity(role, self.optimizer, param.name) for role in STATE_ROLES}
-            here |= {kind: Quantity(kind, "", param.name) for kind in ("param", "grad")}
+            own = {role: Quantity(role, self.optimizer, param.name) for role in STATE_ROLES}
+            own |= {kind: Quantity(kind, "", param.name) for kind in ("param", "grad")}
             options = Quantity("groups", self.optimizer)
             for role, names in graph.items():
                 clauses = () if self.hyper is None else (primary_clause(role, self.hyper, dialect),)
-                accounts[here[role]] = Account(frozenset(here.get(name, options) for name in names), clauses)
+                accounts[own[role]] = Account(frozenset(own.get(name, options) for name in names), clauses)
         return accounts
 
 
@@ -255,7 +255,7 @@ class Expected:
     exceptions are no matter of the optimizer. ``ledger`` and ``saved`` are how the optimizer and the slot stand afterwards.
     ``tests`` counts the clauses that a call tests unless it is refused, ``accepted`` those that it tests where it raises nothing.
     ``step`` is the step to be judged by its closure and its hooks; ``refused_gradient``: one of its gradients need not be
-    taken, so that nothing is promised from here on. ``reports_dict``: what the call did to the caller's dict is observed.
+    taken, so that nothing is promised from own on. ``reports_dict``: what the call did to the caller's dict is observed.
     """
 
     parts: tuple[Part, ...] = ()
@@ -272,7 +272,7 @@ class Expected:
     reports_dict: bool = False
 
     def accounts(self, dialect: Dialect) -> Accounts:
-        """For each quantity that may change, what its new value is computed from and which clauses it tests."""
+        """Map each quantity free to change to the sources of its new value and the clauses tested by it."""
         return merged(part.accounts(dialect) for part in self.parts)
 
 
@@ -281,7 +281,7 @@ def merged(tables: Iterable[Accounts]) -> Accounts:
     whole: dict[Quantity, Account] = {}
     for table in tables:
         for quantity, account in table.items():
-            other = whole.get(quantity, Account(frozenset(), ()))
-            clauses = tuple(dict.fromkeys((*other.clauses, *account.clauses)))
-            whole[quantity] = Account(other.sources | account.sources, clauses)
+            earlier = whole.get(quantity, Account(frozenset(), ()))
+            clauses = tuple(dict.fromkeys((*earlier.clauses, *account.clauses)))
+            whole[quantity] = Account(earlier.sources | account.sources, clauses)
     return whole

@@ -20,7 +20,7 @@ __all__ = ["compare_groups", "compare_initial_state", "compare_other_groups"]
 def compare_groups(run: Followed, part: ShownGroups, after: Observation) -> list[Finding]:
     """Compare the number of groups, their parameters, then their options.
 
-    The ledger takes over the options that are shown, so that none is found twice.
+    The ledger takes over the options that are shown, so that none is findings twice.
     """
     ledger, added = run.ledgers[part.optimizer], part.added
     shown = after.groups.get(ledger.name)
@@ -47,10 +47,10 @@ def compare_groups(run: Followed, part: ShownGroups, after: Observation) -> list
             clause = "add-param-group" if added else "params"
             ledger.unlike = True
             return [run.finding("group", clause, summary, ledger.name, role="params", element=index)]
-    found = _options_as_expected(run, ledger, shown, added=added)
+    findings = _options_as_expected(run, ledger, shown, added=added)
     for view, group in zip(shown, expected, strict=True):
         group.show(view.options)
-    return found
+    return findings
 
 
 def _options_as_expected(
@@ -85,7 +85,7 @@ def _options_as_expected(
 
 
 def compare_other_groups(run: Followed, part: OtherGroups, after: Observation) -> list[Finding]:
-    """Find the first option of another group that changed together with those of one."""
+    """Find the first option of another group changed together with those of one."""
     ledger = run.ledgers[part.optimizer]
     shown = after.groups.get(part.optimizer)
     if shown is None or len(shown) != len(ledger.groups):
@@ -113,7 +113,7 @@ def compare_other_groups(run: Followed, part: OtherGroups, after: Observation) -
 
 
 def compare_initial_state(run: Followed, part: InitialState, after: Observation) -> list[Finding]:
-    """Find the first role of the state that is there already, and does not start from its initial value."""
+    """Find the first role of the state with another value than its initial one."""
     ledger = run.ledgers[part.optimizer]
     for name in part.names:
         for role, array in after.state.get(ledger.name, {}).get(name, {}).items():

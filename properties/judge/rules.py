@@ -1,4 +1,4 @@
-"""The rules: for each kind of call one function from the call and the observation before it to what is expected of it.
+"""The rules: for each kind of call one function from the call and the observation before it to its expectations.
 
 A rule looks at nothing that the call does. It returns ``None`` where there is nothing to be said of the call any more, as of
 one on an optimizer that is not there.
@@ -69,7 +69,7 @@ def _create(run: Followed, call: Create) -> Expected:
     names = tuple(name for group in call.groups for name in group.params)
     grouped = call.form == "groups"
     across = grouped and any(
-        set(group.params) & {name for other in call.groups[:i] for name in other.params}
+        set(group.params) & {name for earlier in call.groups[:i] for name in earlier.params}
         for i, group in enumerate(call.groups)
     )
     twice = any(len(set(group.params)) != len(group.params) for group in call.groups) or (
@@ -161,7 +161,7 @@ def _set_option(run: Followed, call: SetOption) -> Expected | None:
 
 
 def _invalid(options: Mapping[str, Any], door: str) -> str:
-    """What is wrong with the first option that nobody need take, and the ``door`` by which it comes in.
+    """Name the first option nobody need take, and the ``door`` of its entry.
 
     An optimizer may refuse at one door what it accepts at another.
     """

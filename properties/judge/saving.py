@@ -43,7 +43,7 @@ def expect_save(run: Followed, call: Save) -> Expected | None:
 
 
 def compare_saved_state(run: Followed, part: SavedState, before: Observation, after: Observation) -> list[Finding]:
-    """Find the first array of the state that the slot does not hold."""
+    """Find the first array of the state missing from the slot."""
     entries = after.slots.get(part.slot)
     if entries is None:
         return []
@@ -120,17 +120,23 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
     )
 
 
-def _refreshed(saved: SavedLedger, seen: Mapping[int, Mapping[str, Array]] | None) -> SavedLedger:
-    """A copy with what the slot holds now; that it may have changed since it was saved is another clause's business."""
+def _refreshed(saved: SavedLedger, arrays: Mapping[int, Mapping[str, Array]] | None) -> SavedLedger:
+    """Copy a ledger of a slot, with its arrays as they are now.
+
+    That they may have changed since they were saved is another clause's business.
+    """
     saved = saved.copy()
-    if seen is not None and not saved.edits:
-        for position, roles in seen.items():
+    if arrays is not None and not saved.edits:
+        for position, roles in arrays.items():
             saved.state.setdefault(position, {}).update(roles)
     return saved
 
 
 def compare_restored_state(run: Followed, part: RestoredState, after: Observation) -> list[Finding]:
-    """Find the first role that is not what was saved. The ledger takes over what is there: later steps start from that."""
+    """Find the first role with another value than the saved one.
+
+    The ledger takes over what is there: later steps start from that.
+    """
     findings: list[Finding] = []
     ledger = run.ledgers[part.optimizer]
     for name in part.names:
@@ -153,7 +159,7 @@ def compare_restored_state(run: Followed, part: RestoredState, after: Observatio
 
 
 def _differs(known: Array | None, got: Array | None, start: float, fmt: Format) -> Array | None:
-    """Where one role is not what it was, rounded to the format at most; what is missing has its initial value ``start``."""
+    """Mark the reals changed by more than a rounding to the format; a missing array has its initial value ``start``."""
     if known is None or got is None:
         array = got if known is None else known
         return None if array is None else np.asarray(as_reals(array) != start)

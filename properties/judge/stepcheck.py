@@ -179,7 +179,7 @@ def _joined_batch(
 
 
 def _filtered(batch: _Batch, tally: Tally) -> NDArray[np.intp]:
-    """The reals that the filter in front of the intervals does not pass: all of them where it has nothing to say."""
+    """List the reals not passed by the filter in front of the intervals: all of them if it does not apply."""
     hidden = bool(batch.hidden) or any(isinstance(getattr(batch.before, role), tuple) for role in STATE_ROLES)
     passed = None
     if not hidden and batch.policy.strict:
@@ -237,7 +237,7 @@ def _carry(
     mixed: NDArray[np.bool_] | None,
     known: dict[str, dict[str, Carry]],
 ) -> None:
-    """Carry a hidden role along as bounds, which say nothing of the parameters that ``deviated`` or of ``mixed`` pairs."""
+    """Carry a hidden role along as bounds, infinite for parameters in ``deviated`` and for ``mixed`` pairs."""
     total = (batch.total,)
     for param, start, stop in zip(batch.params, batch.offsets[:-1], batch.offsets[1:], strict=True):
         lo = np.broadcast_to(interval.lo, total)[start:stop].copy()
@@ -359,14 +359,14 @@ def _ends(interval: Interval, index: int) -> tuple[float, float]:
 
 
 def _fractions(interval: Interval, values: Floats, usable: NDArray[np.bool_]) -> Floats:
-    """How much of its envelope each value uses, from 0 in the middle to 1 at an end; -1 where it has none to use."""
+    """Measure each value in its envelope, from 0 in the middle to 1 at an end; -1 without a usable one."""
     with np.errstate(all="ignore"):
         half = (interval.hi - interval.lo) / 2
         return np.where(usable & (half > 0), np.abs(values - (interval.lo + half)) / half, -1.0)
 
 
 def _use(tally: Tally, batch: _Batch, role: str, fractions: Floats, rest: NDArray[np.intp], *, exact: bool) -> None:
-    """Remember the largest of the ``fractions``, which are those of the reals at ``rest``, if no other is as large."""
+    """Remember the largest of the ``fractions`` of the reals at ``rest``, if none before was as large."""
     clause, top = batch.clause(role), int(np.argmax(fractions))
     largest = tally.worst.get(clause)
     if fractions[top] >= 0 and (largest is None or fractions[top] > largest.fraction):
@@ -376,7 +376,7 @@ def _use(tally: Tally, batch: _Batch, role: str, fractions: Floats, rest: NDArra
 
 
 def _finding(batch: _Batch, role: str, position: int, ends: tuple[float, float], *, admitted: bool) -> Finding:
-    """The finding that a value lies outside of ``ends``, or the hazard that it is not finite as the formula ``admitted``."""
+    """Make the finding of a value outside of ``ends``, or the hazard of one not finite, as the formula ``admitted``."""
     number = batch.owner(position)
     start, stop = int(batch.offsets[number]), int(batch.offsets[number + 1])
     observed = float(batch.after[role][position])

@@ -110,7 +110,7 @@ def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
 
 
 def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> list[Finding]:
-    """Compare the values of one group with their envelopes; the ledger takes over what is then known of the state."""
+    """Compare the values of one group with their envelopes, and bring the ledger up to date."""
     ledger, hyper = run.ledgers[part.optimizer], part.hyper
     group = ledger.groups[part.group]
     for name in part.passed_over:
@@ -156,8 +156,10 @@ def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> li
 def _stepped(
     run: Followed, part: GroupStep, after: Observation, initial: Callable[[str], float]
 ) -> tuple[list[SteppedParam], dict[str, SparseStep], list[Finding]]:
-    """The parameters of a step with their arrays after it; of one with a sparse gradient the named rows, where the dialect
-    steps them alone, and the findings in the other rows."""
+    """List the parameters of a step with their arrays after it, and the findings in rows to be left alone.
+
+    Of a sparse gradient the named rows count, where the dialect steps them alone.
+    """
     stepped: list[SteppedParam] = []
     sparse: dict[str, SparseStep] = {}
     findings: list[Finding] = []
@@ -199,7 +201,7 @@ def _other_rows(
 
 
 def _count_features(run: Followed, group: LedgerGroup, hyper: Hyperparameters, stepped: list[SteppedParam]) -> None:
-    """Count the clauses that one step of one group exercises besides those of its values."""
+    """Count the clauses exercised by one step of one group besides those of its values."""
     tally, dialect = run.tally, run.dialect
     count = sum(param.param.size * FORMATS[param.format].parts for param in stepped)
     if not count:
@@ -230,7 +232,7 @@ def _count_features(run: Followed, group: LedgerGroup, hyper: Hyperparameters, s
 
 
 def _count_values(run: Followed, hyper: Hyperparameters, param: SteppedParam) -> None:
-    """Count the clauses that the values of one parameter exercise in a step."""
+    """Count the clauses exercised by the values of one parameter in a step."""
     size = param.param.size * FORMATS[param.format].parts
     counts = {
         "grad-zero": int(np.count_nonzero(param.grad == 0)),
@@ -278,7 +280,7 @@ def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
 
 
 def compare_refused_gradient(run: Followed, outcome: Outcome, before: Observation, after: Observation) -> None:
-    """Observe how a step ends one of whose gradients need not be taken."""
+    """Observe the end of a step with a gradient it need not take."""
     if not outcome.raised:
         behaviour = "accepts a sparse gradient"
     elif any(not same(before.params[name], after.params[name]) for name in before.params):

@@ -16,7 +16,6 @@ LONG_MODULES = {
     "impl/spec/switches.py": "a table: one row a switch",
     "oracles/program/program.py": "one vocabulary: every call beside its JSON form",
     "oracles/torch/script.py": "one script: every call as a line of torch",
-    "properties/check.py": "the examination is being cut into planning, triage and bookkeeping",
     "properties/counterexamples/attribution.py": "one mechanism replaces it and `identify` next: moved, not polished",
     "properties/counterexamples/reduction.py": "one search: its passes share the candidate and the count of tries",
     "reports/cli/main.py": "a table: the options of each command",
