@@ -12,8 +12,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
-from rmspec.properties.judge.stepcheck import exact_usage
-from rmspec.properties.judge.usage import used_element
+from rmspec.properties.judge.usage import exact_usage, used_element
 
 __all__ = ["ClauseVerdicts", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
 

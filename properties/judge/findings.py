@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rmspec.impl.arithmetic.envelope import Before
 from rmspec.impl.spec.dialect import Hyperparameters
-from rmspec.properties.judge.usage import UseCounts
 
-__all__ = ["Case", "Finding", "Kind", "Observed", "Tally", "Usage"]
+__all__ = ["EDGES", "Case", "Finding", "Kind", "Observed", "Tally", "Usage", "UseCounts"]
 
 Kind = Literal["value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load"]
 """How a finding was made: a value outside its envelope; a wrong initial value; something changed that must not; an
@@ -96,6 +96,28 @@ class Usage:
     role: str
     observed: float
     case: Case
+
+
+EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, math.inf)
+"""The bins of the histograms in ulp: from one edge up to the next, which is not in it."""
+
+
+@dataclass(slots=True)
+class UseCounts:
+    """Of one format, how many results lay so many ulp from the middle of their envelope, and how far its ends are from it.
+
+    ``used`` and ``allowed`` count by the bins of ``EDGES``; each sums up to ``results``.
+    """
+
+    results: int = 0
+    used: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
+    allowed: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
+
+    def add(self, addend: UseCounts) -> None:
+        """Add the counts of a second histogram."""
+        self.results += addend.results
+        self.used = [one + two for one, two in zip(self.used, addend.used, strict=True)]
+        self.allowed = [one + two for one, two in zip(self.allowed, addend.allowed, strict=True)]
 
 
 @dataclass(slots=True)

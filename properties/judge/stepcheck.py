@@ -97,6 +97,7 @@ class _Batch:
     """
 
     params: list[SteppedParam]
+    format: Format
     before: Before
     after: Mapping[str, Floats]
     offsets: NDArray[np.intp]
@@ -106,11 +107,6 @@ class _Batch:
     dialect: Dialect
     policy: Policy
     where: _Where
-
-    @property
-    def format(self) -> Format:
-        """The number format of all of them."""
-        return FORMATS[self.params[0].format]
 
     @property
     def total(self) -> int:
@@ -128,9 +124,8 @@ class _Batch:
     def case(self, position: int) -> Case:
         """The step of one real."""
         param = self.params[self.owner(position)]
-        before = self.before.at(slice(position, position + 1))
-        where = self.where
-        return Case(before, param.format, self.hyper, param.first, param.t, param.skipped, where.sources, self.visible)
+        before, sources = self.before.at(slice(position, position + 1)), self.where.sources
+        return Case(before, param.format, self.hyper, param.first, param.t, param.skipped, sources, self.visible)
 
 
 def _check_batch(
@@ -151,10 +146,7 @@ def _check_batch(
     if tally.groups % EVERY == 0:
         sample(tally.use, batch.before, batch.after, batch.format.name, hyper, dialect, policy, params[0].t)
     rest = _filtered(batch, tally)
-    findings: list[Finding] = []
-    doubts: dict[str, int] = {}
-    if rest.size:
-        findings, doubts = _check_rest(batch, rest, tally, known)
+    findings, doubts = _check_rest(batch, rest, tally, known) if rest.size else ([], {})
     for role in (*batch.visible, "param"):
         doubt = doubts.get(role, 0)
         tally.element_checks += batch.total
@@ -175,7 +167,9 @@ def _joined_batch(
     after["param"] = _joined([as_reals(param.after) for param in params])
     hidden = tuple(role for role in roles if role not in visible)
     offsets = np.cumsum([0, *counts])
-    return _Batch(params, before, after, offsets, visible, hidden, hyper, dialect, policy, where)
+    return _Batch(
+        params, FORMATS[params[0].format], before, after, offsets, visible, hidden, hyper, dialect, policy, where
+    )
 
 
 def _filtered(batch: _Batch, tally: Tally) -> NDArray[np.intp]:
@@ -404,14 +398,3 @@ def _finding(batch: _Batch, role: str, position: int, ends: tuple[float, float],
         admitted,
         case,
     )
-
-
-def exact_usage(usage: Usage, dialect: Dialect, policy: Policy) -> float:
-    """The fraction of its envelope that an element used, from the intervals themselves: 0 in the middle, 1 at an end."""
-    if usage.exact:
-        return usage.fraction
-    case = usage.case
-    bounds = envelope(case.before, FORMATS[case.format], case.hyper, dialect, policy=policy, t=case.t)
-    lo, hi = _ends(bounds[usage.role], 0)
-    half = (hi - lo) / 2
-    return abs(usage.observed - (lo + half)) / half if half > 0 and math.isfinite(half) else 0.0

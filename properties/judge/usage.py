@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,9 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS, Format
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.properties.judge.findings import EDGES, Usage, UseCounts
 
-if TYPE_CHECKING:
-    from rmspec.properties.judge.findings import Usage
-
-__all__ = ["EDGES", "ELEMENTS", "EVERY", "UseCounts", "UsedElement", "sample", "used_element"]
+__all__ = ["EDGES", "ELEMENTS", "EVERY", "UseCounts", "UsedElement", "exact_usage", "sample", "used_element"]
 
 EVERY = 32
 """Of so many steps of a group one is sampled, the last."""
@@ -31,28 +29,7 @@ EVERY = 32
 ELEMENTS = 256
 """The most elements of a step that are sampled, evenly spread."""
 
-EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, math.inf)
-"""The bins of the histograms in ulp: from one edge up to the next, which is not in it."""
-
 Floats = NDArray[np.float64]
-
-
-@dataclass(slots=True)
-class UseCounts:
-    """Of one format, how many results lay so many ulp from the middle of their envelope, and how far its ends are from it.
-
-    ``used`` and ``allowed`` count by the bins of ``EDGES``; each sums up to ``results``.
-    """
-
-    results: int = 0
-    used: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
-    allowed: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
-
-    def add(self, other: UseCounts) -> None:
-        """Add the counts of another histogram."""
-        self.results += other.results
-        self.used = [one + two for one, two in zip(self.used, other.used, strict=True)]
-        self.allowed = [one + two for one, two in zip(self.allowed, other.allowed, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +98,15 @@ def used_element(usage: Usage, dialect: Dialect, policy: Policy) -> UsedElement:
         asdict(case.hyper),
         case.t,
     )
+
+
+def exact_usage(usage: Usage, dialect: Dialect, policy: Policy) -> float:
+    """Measure an element in its envelope by the intervals themselves, from 0 in the middle to 1 at an end."""
+    if usage.exact:
+        return usage.fraction
+    low, high = used_element(usage, dialect, policy).allowed
+    half = (high - low) / 2
+    return abs(usage.observed - (low + half)) / half if half > 0 and math.isfinite(half) else 0.0
 
 
 def _ends(interval: Any) -> tuple[Any, Any]:

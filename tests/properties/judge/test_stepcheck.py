@@ -15,7 +15,8 @@ from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperpara
 from rmspec.oracles.program.program import elements
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.ledger import Carry
-from rmspec.properties.judge.stepcheck import SteppedParam, check_group, exact_usage, primary_clause
+from rmspec.properties.judge.stepcheck import SteppedParam, check_group, primary_clause
+from rmspec.properties.judge.usage import exact_usage
 
 PLAIN = Hyperparameters(lr=0.125, alpha=0.75, eps=0.25)
 FULL = Hyperparameters(lr=0.125, alpha=0.75, eps=0.25, weight_decay=0.5, momentum=0.5, centered=True)
