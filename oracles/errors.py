@@ -1,4 +1,4 @@
-"""Errors of subjects, programs and options, each named for what happened."""
+"""Errors of subjects, programs and options, each named for the event."""
 
 from __future__ import annotations
 

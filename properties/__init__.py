@@ -1,4 +1,4 @@
-"""What must hold, and how it is searched: programs, the runner, the comparison, the reduction.
+"""Checks of optimizers: programs and their search, judgement, reduction, identification and recordings.
 
 ``check`` takes the name of a subject or an object with the ``Subject`` protocol and returns a ``SubjectResult``: a
 verdict, and the evidence for it. ``examine`` is the same as a stream of events, for those who want

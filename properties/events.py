@@ -1,4 +1,4 @@
-"""Events: what a check tells its reporters, as plain data. Reporters know nothing of each other, nor the check of them."""
+"""Events of a check for its reporters, as plain data. Reporters know nothing of each other, nor the check of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ClauseVerdict = Literal["conforms", "deviates", "known", "inconclusive", "not-ch
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A deviation, or a hazard, with the shortest program that shows it.
+    """A deviation, or a hazard, with the shortest program for it.
 
     ``known`` is ``None``, the id of a known deviation, or ``inherited:SUBJECT``. ``seconds_to_first`` counts from the
     subject's first call. ``element`` and ``role`` say which number ``observed`` and ``allowed`` speak of, ``call`` after
@@ -63,7 +63,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:
-    """What a run says of one clause. ``reason`` is filled where it was not checked, only observed, or inconclusive.
+    """The result of a run on one clause. ``reason`` is set if it is not checked, only observed, or inconclusive.
 
     ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its end), ``None`` without envelopes, and
     ``worst`` the element that used it.
@@ -115,7 +115,7 @@ class SubjectResult:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins: its subjects, its settings and environment, and what the reports need to know of it.
+    """A run begins: its subjects, its settings, its environment, and facts for the reports.
 
     ``fail_on_hazards`` says that hazards fail the run, ``repro_dir`` where its programs are stored, if they are.
     """

@@ -1,4 +1,4 @@
-"""Known deviations: a list that names them, each with a reason and a witness, checked both ways.
+"""Lists of known deviations, with reasons and witnesses, checked both ways.
 
 TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell, or several separated by
 ``|``), ``versions`` (a table of package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``,
@@ -14,10 +14,9 @@ Source: DESIGN 4.5.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
@@ -29,6 +28,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.errors import nearest
 from rmspec.impl.spec.clauses import UnknownClause, clause
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.framework import Framework
@@ -41,17 +41,16 @@ from rmspec.properties.judge.findings import Kind
 __all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "placed", "read_known", "shipped", "speaks_of"]
 
 _KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable", "expires"}
-_CONDITIONS = {"kind", "role", "formats", "message", "call", "options"}
 _CHOICES: dict[str, tuple[str, ...]] = {"kind": get_args(Kind), "formats": tuple(FORMATS), "options": OPTIONS}
 
 
 class BadKnownList(InputProblem):
-    """A list of known deviations that cannot be read."""
+    """A list of known deviations cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One known deviation. ``when`` maps conditions to what the deviation must have; ``witness`` is a program that shows it.
+    """One known deviation. ``when`` holds conditions on the deviation, ``witness`` a program for it.
 
     ``tested`` are the versions on which it was seen, by package; ``untested`` names the version here that is none of them.
     """
@@ -82,7 +81,7 @@ class Known:
 
 @cache
 def shipped() -> tuple[Known, ...]:
-    """The frameworks' own lists for their registered subjects, in the order of the frameworks' names."""
+    """Read the lists of the registered frameworks, in the order of their names."""
     return tuple(
         entry for framework in sorted(frameworks(), key=lambda framework: framework.name) for entry in _of(framework)
     )
@@ -98,7 +97,7 @@ def _of(framework: Framework) -> Iterable[Known]:
 
 
 def read_known(path: Path) -> tuple[Known, ...]:
-    """The list in a file. Raises ``BadKnownList``, which names the entry and the key that is wrong."""
+    """Read the list in a file. Raises ``BadKnownList`` with the entry and the key at fault."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -126,10 +125,10 @@ def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
     """Whether an entry speaks of this subject at these versions."""
     if not speaks_of(entry, subject):
         return False
-    for package, wanted in entry.versions.items():
+    for package, span in entry.versions.items():
         try:
             if package not in versions or Version(versions[package].split("+")[0]) not in SpecifierSet(
-                wanted, prereleases=True
+                span, prereleases=True
             ):
                 return False
         except InvalidVersion:
@@ -138,47 +137,44 @@ def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
 
 
 def placed(entry: Known, versions: Mapping[str, str]) -> Known:
-    """An entry that applies at these versions, which says so where it was seen on none of them: untested here."""
+    """Mark an entry as untested here if these versions are not among its tested ones."""
     for package, tested in entry.tested.items():
-        here = versions.get(package, "")
-        if package not in entry.versions or any(f"{here}.".startswith(f"{each}.") for each in tested):
+        version = versions.get(package, "")
+        if package not in entry.versions or any(f"{version}.".startswith(f"{prefix}.") for prefix in tested):
             continue
-        untested = f"{package} {here}"
-        seen = f"untested here: it was seen with {package} {' and '.join(tested)}, and this is {here}"
-        return replace(entry, untested=untested, reason=f"{entry.reason.rstrip('.')} ({seen}).")
+        note = f"untested here: it was seen with {package} {' and '.join(tested)}, and this is {version}"
+        return replace(entry, untested=f"{package} {version}", reason=f"{entry.reason.rstrip('.')} ({note}).")
     return entry
 
 
 def expired(entry: Known, today: date | None = None) -> bool:
-    """Whether the last day on which an entry counts is over; ``today`` is that of UTC, everywhere the same."""
+    """Tell whether an entry's last day is over; ``today`` is the date in UTC, everywhere the same."""
     return entry.expires is not None and entry.expires < (today or datetime.now(UTC).date())
 
 
 def matches(entry: Known, deviation: Deviation) -> bool:
-    """Whether an entry that applies names this deviation."""
-    if entry.clause != deviation.clause:
-        return False
-    for condition, wanted in entry.when.items():
-        if condition == "kind" and deviation.kind not in _listed(wanted):
-            return False
-        if condition == "role" and deviation.role not in _listed(wanted):
-            return False
-        if condition == "message" and str(wanted) not in deviation.summary:
-            return False
-        if condition == "formats" and not {param.dtype for param in deviation.program.params} <= set(_listed(wanted)):
-            return False
-        if condition == "options" and not all(
-            _options(deviation.program).intersection(_alternatives(each)) for each in _listed(wanted)
-        ):
-            return False
-        if condition == "call" and op(deviation.program.calls[deviation.call]) not in _listed(wanted):
-            return False
-    return True
+    """Tell whether an entry names this deviation; ``applies`` comes first."""
+    return entry.clause == deviation.clause and all(
+        _HOLDS[condition](_listed(value), deviation) for condition, value in entry.when.items()
+    )
+
+
+_HOLDS: dict[str, Callable[[list[Any], Deviation], bool]] = {
+    "kind": lambda values, deviation: deviation.kind in values,
+    "role": lambda values, deviation: deviation.role in values,
+    "message": lambda values, deviation: any(str(value) in deviation.summary for value in values),
+    "formats": lambda values, deviation: {param.dtype for param in deviation.program.params} <= set(values),
+    "options": lambda values, deviation: all(
+        _options(deviation.program).intersection(_alternatives(value)) for value in values
+    ),
+    "call": lambda values, deviation: op(deviation.program.calls[deviation.call]) in values,
+}
+"""The conditions of ``when``, each with its test of a list of values."""
 
 
 def _options(program: Program) -> set[str]:
-    """The options that a program gives a value other than 0 or False."""
-    found: set[str] = set()
+    """List the options of a program with a value other than 0 or False."""
+    names: set[str] = set()
     for call in program.calls:
         tables: list[Mapping[str, Any]] = []
         if isinstance(call, Create):
@@ -187,19 +183,19 @@ def _options(program: Program) -> set[str]:
             tables = [call.group.options]
         elif isinstance(call, SetOption):
             tables = [call.options]
-        found |= {name for table in tables for name, value in table.items() if value}
-    return found
+        names |= {name for table in tables for name, value in table.items() if value}
+    return names
 
 
 def _alternatives(pattern: str) -> list[str]:
-    return [each.strip() for each in pattern.split("|")]
+    return [name.strip() for name in pattern.split("|")]
 
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
+def _entries(text: str, where: str, read: Callable[[str], str]) -> Iterable[Known]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -210,53 +206,18 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
             f"{where} must hold [[known]] tables and nothing else", hint="rmspec known add writes such a list"
         )
     tested = _tested(where, data.get("tested", {}))
-    seen: set[str] = set()
+    ids: set[str] = set()
     for number, table in enumerate(tables, 1):
-        if not isinstance(table, dict):
-            raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
-        for key in ("versions", "when"):
-            if not isinstance(table.get(key, {}), dict):
-                raise BadKnownList(
-                    f"{where}, entry {number}: {key} is not a table", hint=f"write {key} = {{ name = value }}"
-                )
-        name = f"{where}, entry {table.get('id', number)}"
-        unknown = set(table) - _KEYS
-        lacking = {"id", "clause", "subject", "reason"} - set(table)
-        if unknown or lacking:
-            odd_key = sorted(unknown)[0] if unknown else ""
-            what = f"unknown key {odd_key!r}{_near(odd_key, _KEYS)}" if unknown else f"no {sorted(lacking)[0]!r}"
-            raise BadKnownList(f"{name}: {what}", hint=f"the keys are {', '.join(sorted(_KEYS))}")
-        odd = set(table.get("when", {})) - _CONDITIONS
-        if odd:
-            raise BadKnownList(
-                f"{name}: unknown condition {sorted(odd)[0]!r}{_near(sorted(odd)[0], _CONDITIONS)}",
-                hint=f"choose from {', '.join(sorted(_CONDITIONS))}",
-            )
+        _check_table(where, number, table)
+        name = f"{where}, entry {table['id']}"
         _check_values(name, table)
-        if table["id"] in seen:
+        if table["id"] in ids:
             raise BadKnownList(
                 f"{where} has two entries with the id {table['id']!r}",
                 "a report could not say which of them counts",
                 "give each its own id",
             )
-        seen.add(table["id"])
-        for wanted in table.get("versions", {}).values():
-            try:
-                SpecifierSet(str(wanted))
-            except InvalidSpecifier:
-                raise BadKnownList(
-                    f"{name}: {wanted!r} is not a version range", hint="write one as '>=2.6,<2.14'"
-                ) from None
-        witness = None
-        if "witness" in table:
-            try:
-                witness = parse(read(table["witness"]), where=str(table["witness"]))
-            except OSError:
-                raise BadKnownList(
-                    f"{name}: there is no witness {table['witness']}", hint="give a stored program"
-                ) from None
-            except MalformedProgram as error:
-                raise BadKnownList(f"{name}: {error}") from None
+        ids.add(table["id"])
         yield Known(
             str(table["id"]),
             str(table["clause"]),
@@ -265,7 +226,7 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
             table.get("versions", {}),
             table.get("when", {}),
             str(table.get("link", "")),
-            witness,
+            _witness(name, table["witness"], read) if "witness" in table else None,
             where,
             bool(table.get("inheritable", False)),
             table.get("expires"),
@@ -273,12 +234,44 @@ def _entries(text: str, where: str, read: Any) -> Iterable[Known]:
         )
 
 
+def _check_table(where: str, number: int, table: Any) -> None:
+    """Refuse an entry with a key or a condition unknown or missing."""
+    if not isinstance(table, dict):
+        raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
+    for key in ("versions", "when"):
+        if not isinstance(table.get(key, {}), dict):
+            raise BadKnownList(
+                f"{where}, entry {number}: {key} is not a table", hint=f"write {key} = {{ name = value }}"
+            )
+    name = f"{where}, entry {table.get('id', number)}"
+    unknown = sorted(set(table) - _KEYS)
+    lacking = sorted({"id", "clause", "subject", "reason"} - set(table))
+    if unknown or lacking:
+        fault = f"unknown key {unknown[0]!r}{nearest(unknown[0], _KEYS)}" if unknown else f"no {lacking[0]!r}"
+        raise BadKnownList(f"{name}: {fault}", hint=f"the keys are {', '.join(sorted(_KEYS))}")
+    odd = sorted(set(table.get("when", {})) - set(_HOLDS))
+    if odd:
+        raise BadKnownList(
+            f"{name}: unknown condition {odd[0]!r}{nearest(odd[0], sorted(_HOLDS))}",
+            hint=f"choose from {', '.join(sorted(_HOLDS))}",
+        )
+
+
+def _witness(name: str, file: str, read: Callable[[str], str]) -> Program:
+    try:
+        return parse(read(file), where=file)
+    except OSError:
+        raise BadKnownList(f"{name}: there is no witness {file}", hint="give a stored program") from None
+    except MalformedProgram as error:
+        raise BadKnownList(f"{name}: {error}") from None
+
+
 def _tested(where: str, table: Any) -> Mapping[str, tuple[str, ...]]:
-    """The versions on which a list was seen to hold, by package."""
+    """Read the tested versions of a list, by package."""
     if not isinstance(table, dict):
         raise BadKnownList(f"{where}: tested is not a table", hint='write tested = { torch = ["2.13"] }')
     for package, versions in table.items():
-        if not isinstance(versions, list) or not versions or not all(isinstance(each, str) for each in versions):
+        if not isinstance(versions, list) or not versions or not all(isinstance(version, str) for version in versions):
             raise BadKnownList(
                 f"{where}: tested.{package} is no list of versions", hint=f'write tested = {{ {package} = ["2.13"] }}'
             )
@@ -298,19 +291,19 @@ def _check_values(name: str, table: Mapping[str, Any]) -> None:
             "the entry would never expire",
             "write the last day on which it counts, without quotes, as in expires = 2027-01-31",
         )
+    for span in table.get("versions", {}).values():
+        try:
+            SpecifierSet(str(span))
+        except InvalidSpecifier:
+            raise BadKnownList(f"{name}: {span!r} is not a version range", hint="write one as '>=2.6,<2.14'") from None
     for condition, choices in _CHOICES.items():
         listed = _listed(table.get("when", {}).get(condition, []))
         if condition == "options":
-            listed = [name for each in listed for name in _alternatives(str(each))]
+            listed = [option for value in listed for option in _alternatives(str(value))]
         for value in listed:
             if value not in choices:
                 raise BadKnownList(
-                    f"{name}: unknown value {value!r} of {condition}{_near(str(value), choices)}",
+                    f"{name}: unknown value {value!r} of {condition}{nearest(str(value), choices)}",
                     "no deviation would ever match it",
                     f"choose from {', '.join(choices)}",
                 )
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""

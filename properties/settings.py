@@ -1,4 +1,4 @@
-"""The settings of a check: what ``rmspec check`` and ``rmspec.properties.check`` take, and the one place that validates it."""
+"""The settings of a check, and the one validation of them, for Python and for the command line."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Profile:
 
 
 PROFILES: dict[str, Profile] = {
-    each.name: each
-    for each in (
+    profile.name: profile
+    for profile in (
         Profile("smoke", 30, 16, 512, every=3),
         Profile("ci", 400, 400, 4096),
         Profile("deep", 2000, 4000, 16384, endless=True),
@@ -78,12 +78,12 @@ class Spelling:
         """The name of an option."""
         return self.names.get(name, name)
 
-    def given(self, name: str, value: object) -> str:
+    def assignment(self, name: str, value: object) -> str:
         """An option with its value."""
         return f"{self.option(name)}={value!r}"
 
     def several(self, name: str, value: str) -> str:
-        """An option that takes several names, with one of them."""
+        """An option for several names, with one of them."""
         return f"{self.option(name)}=({value!r},)"
 
 
@@ -115,7 +115,7 @@ class Settings:
     call_timeout: float = CALL_TIMEOUT
 
     def __post_init__(self) -> None:
-        _validate({each.name: getattr(self, each.name) for each in fields(self)}, PYTHON)
+        _validate({option.name: getattr(self, option.name) for option in fields(self)}, PYTHON)
 
 
 def make_settings(
@@ -197,12 +197,12 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
     if not isinstance(device, str) or not device.strip():
         raise BadOption(
             f"{spelling.option('device')} names no device",
-            hint=f"write {spelling.given('device', 'cpu')}, or {spelling.given('device', 'cuda')}",
+            hint=f"write {spelling.assignment('device', 'cpu')}, or {spelling.assignment('device', 'cuda')}",
         )
     if values["baseline"] not in (None, "none"):
         check_name(values["baseline"])
     programs = () if values["programs"] is None else values["programs"]
-    if not isinstance(programs, Collection) or not all(isinstance(each, Program) for each in programs):
+    if not isinstance(programs, Collection) or not all(isinstance(program, Program) for program in programs):
         raise BadOption(
             f"{spelling.option('programs')} is no collection of programs",
             hint="rmspec.oracles.parse makes a Program of the JSON of a stored one",
@@ -210,7 +210,7 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
 
 
 def check_subject(subject: object, *, call: str) -> None:
-    """Refuse what is neither a name nor has the ``Subject`` protocol; ``call`` is the function that it was given to.
+    """Refuse anything but a name or an object with the ``Subject`` protocol; ``call`` is the function to name.
 
     Raises ``BadOption``, and ``UnknownSubject`` for a name that cannot lead to a subject.
     """
@@ -236,7 +236,7 @@ def load_subject(subject: str | Subject, settings: Settings) -> Subject:
         value = getattr(settings, name)
         if value != default:
             raise BadOption(
-                f"{PYTHON.given(name, value)} is for a subject that is given by name",
+                f"{PYTHON.assignment(name, value)} is for a subject that is given by name",
                 "it would change nothing",
                 "leave it out, or name the subject, as in 'path/to/mine.py:Class'",
             )
@@ -244,39 +244,39 @@ def load_subject(subject: str | Subject, settings: Settings) -> Subject:
 
 
 def check_framework(framework: str | None, subjects: Sequence[str], spelling: Spelling = PYTHON) -> None:
-    """Refuse a framework that there is not, or that none of the subjects could be built on. Raises ``BadOption``."""
+    """Refuse an unknown framework, or one for none of the subjects. Raises ``BadOption``."""
     if framework is None:
         return
     choose("framework", framework, _own_frameworks())
     registered = registered_names()
     if any_own(subjects) or all(name in registered and registered[name].name == framework for name in subjects):
         return
-    other = next(name for name in subjects if name not in registered or registered[name].name != framework)
-    found = f"has the framework {registered[other].name}" if other in registered else "is a process of its own"
+    unfit = next(name for name in subjects if name not in registered or registered[name].name != framework)
+    nature = f"has the framework {registered[unfit].name}" if unfit in registered else "is a process of its own"
     raise BadOption(
-        f"{spelling.option('framework')} {framework!r} is for classes of your own, and {other} {found}",
+        f"{spelling.option('framework')} {framework!r} is for classes of your own, and {unfit} {nature}",
         "it would change nothing",
         "leave it out, or name your class, as in path/to/mine.py:Class",
     )
 
 
 def any_own(subjects: Sequence[str]) -> bool:
-    """Whether one of the subjects may be a class or a factory of the user's, which alone have a framework to be named."""
+    """Tell whether one of the subjects may be the user's own class or factory: only those have a framework to name."""
     return any(name not in registered_names() and not name.startswith("process:") for name in subjects)
 
 
 def _own_frameworks() -> list[str]:
-    return [each.name for each in frameworks() if each.users]
+    return [framework.name for framework in frameworks() if framework.users]
 
 
 def _known_lists(known: KnownLists, spelling: Spelling) -> list[str | os.PathLike[str] | Known]:
-    given: Any = known
-    lists = [given] if isinstance(given, str | os.PathLike | Known) or not isinstance(given, Iterable) else list(given)
-    for each in lists:
-        if not isinstance(each, str | os.PathLike | Known):
+    value: Any = known
+    lists = [value] if isinstance(value, str | os.PathLike | Known) or not isinstance(value, Iterable) else list(value)
+    for entry in lists:
+        if not isinstance(entry, str | os.PathLike | Known):
             raise BadOption(
-                f"{spelling.given('known', each)} is neither a file nor a known deviation",
-                hint=f"write {spelling.given('known', 'known.toml')}",
+                f"{spelling.assignment('known', entry)} is neither a file nor a known deviation",
+                hint=f"write {spelling.assignment('known', 'known.toml')}",
             )
     return lists
 
@@ -288,7 +288,7 @@ def _entries(known: str | os.PathLike[str] | Known) -> tuple[Known, ...]:
 def _collected(name: str, values: Iterable[str], spelling: Spelling) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise BadOption(
-            f"{spelling.given(name, values)} is no collection of names",
+            f"{spelling.assignment(name, values)} is no collection of names",
             hint=f"write {spelling.several(name, str(values))}",
         )
     # Of several names that are wrong the first is named: of a set the first in order, in every process the same.
@@ -296,22 +296,22 @@ def _collected(name: str, values: Iterable[str], spelling: Spelling) -> tuple[st
 
 
 def _whole(name: str, value: object, spelling: Spelling) -> None:
-    hint = f"give a whole number from 0 on, as in {spelling.given(name, 1)}"
+    hint = f"give a whole number from 0 on, as in {spelling.assignment(name, 1)}"
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise BadOption(f"{spelling.given(name, value)} is not a whole number", hint=hint)
+        raise BadOption(f"{spelling.assignment(name, value)} is not a whole number", hint=hint)
     if value < 0:
-        raise BadOption(f"{spelling.given(name, value)} is negative", hint=hint)
+        raise BadOption(f"{spelling.assignment(name, value)} is negative", hint=hint)
 
 
 def _positive(name: str, value: object, spelling: Spelling) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
     if value is not None and not (number and value > 0 and math.isfinite(value)):  # type: ignore[operator, arg-type]
         raise BadOption(
-            f"{spelling.given(name, value)} is not a number of seconds above zero",
-            hint=f"write it as {spelling.given(name, 30)}",
+            f"{spelling.assignment(name, value)} is not a number of seconds above zero",
+            hint=f"write it as {spelling.assignment(name, 30)}",
         )
 
 
 def _flag(name: str, value: object, spelling: Spelling) -> None:
     if not isinstance(value, bool):
-        raise BadOption(f"{spelling.given(name, value)} is neither True nor False", hint=f"write {name}=True")
+        raise BadOption(f"{spelling.assignment(name, value)} is neither True nor False", hint=f"write {name}=True")

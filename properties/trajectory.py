@@ -1,4 +1,4 @@
-"""A trajectory: what a subject makes of one objective, step by step, and the band in which the specification keeps it.
+"""The trajectory of a subject on one objective, step by step, and the specification's band around it.
 
 The objective is f(theta) = theta^2 / 2, whose gradient is theta itself, so that no arithmetic but the subject's own comes in. The
 hyperparameters are powers of two and sums of them: what parts two subjects is their formula, not a rounded ``alpha``.
@@ -32,14 +32,14 @@ _OPTIONS = ("lr", "alpha", "eps")
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """The values of theta at the start and after each step; ``stopped`` says why there are fewer, where it raised."""
+    """The values of theta at the start and after each step; ``stopped`` is the exception of a run cut short."""
 
     theta: tuple[float, ...]
     stopped: str = ""
 
 
 def trajectory(subject: Subject, capabilities: Capabilities, *, steps: int = STEPS) -> Trajectory | None:
-    """Drive a subject down the objective; ``None`` where it takes no lr, alpha or eps, or has no float32.
+    """Drive a subject down the objective; ``None`` without lr, alpha, eps or float32.
 
     Raises ``SubjectFailed`` where it cannot be driven.
     """
@@ -64,7 +64,7 @@ def trajectory(subject: Subject, capabilities: Capabilities, *, steps: int = STE
 
 
 def band(dialect: Dialect, *, policy: Policy = STRICT, steps: int = STEPS) -> tuple[tuple[float, float], ...]:
-    """The two ends between which every legal evaluation of a dialect keeps theta, at the start and after each step.
+    """Compute the hull of theta over all legal evaluations of a dialect, at the start and after each step.
 
     The envelope is carried along: each step starts from the interval that the last one left.
     """
@@ -74,12 +74,14 @@ def band(dialect: Dialect, *, policy: Policy = STRICT, steps: int = STEPS) -> tu
 
     theta = point(START)
     state = {role: point(dialect.initial(role, HYPER)) for role in STATE_ROLES}
-    found = [(START, START)]
+    ends_of_theta = [(START, START)]
     for t in range(1, steps + 1):
         before = Before(theta, theta, *(state[role] for role in STATE_ROLES))
         bounds = envelope(before, FORMATS[FORMAT], HYPER, dialect, policy=policy, t=t)
-        ends = {role: (np.asarray(each.lo), np.asarray(each.hi), each.nan) for role, each in bounds.items()}
+        ends = {
+            role: (np.asarray(interval.lo), np.asarray(interval.hi), interval.nan) for role, interval in bounds.items()
+        }
         theta = ends["param"]
         state = {role: ends.get(role, state[role]) for role in STATE_ROLES}
-        found.append((float(theta[0][0]), float(theta[1][0])))
-    return tuple(found)
+        ends_of_theta.append((float(theta[0][0]), float(theta[1][0])))
+    return tuple(ends_of_theta)

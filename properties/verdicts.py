@@ -1,4 +1,4 @@
-"""Verdicts: from counts and deviations to what is said of each clause, and of the subject."""
+"""Verdicts on clauses and subjects, from counts and deviations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ClauseVerdicts", "broken_verdict", "inconclusive_reasons", "subject_
 
 @dataclass(frozen=True, slots=True)
 class ClauseVerdicts:
-    """What a search says of clauses; ``search`` says where it was stopped, if it was."""
+    """The verdicts of a search on clauses; ``search`` is the place of an early stop, or empty."""
 
     capabilities: Capabilities
     dialect: Dialect
@@ -28,10 +28,10 @@ class ClauseVerdicts:
     search: str = ""
 
     def of(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
-        """The verdict on one clause; ``deviations`` are those of the subject, from whatever clause."""
+        """Judge one clause; ``deviations`` are those of the subject, from any clause."""
         clause, tally = CLAUSES[id], self.tally
         checks, inconclusive = tally.checks.get(id, 0), tally.inconclusive.get(id, 0)
-        broken = [each for each in deviations if each.clause == id]
+        broken = [deviation for deviation in deviations if deviation.clause == id]
         worst = tally.worst.get(id)
         fraction = None if worst is None else exact_usage(worst, self.dialect, self.policy)
         element = None if worst is None else used_element(worst, self.dialect, self.policy)
@@ -41,10 +41,10 @@ class ClauseVerdicts:
             # What a program without the feature happens to touch is no check of it.
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if not clause.gates:
-            seen = sorted((behaviour, n) for (name, behaviour), n in tally.observed.items() if name == id)
-            reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in seen)
-            if seen:
-                return ClauseResult(id, sum(n for _, n in seen), 0, "observed", None, reason)
+            counts = sorted((behaviour, n) for (name, behaviour), n in tally.observed.items() if name == id)
+            reason = "; ".join(f"{behaviour} ({n})" for behaviour, n in counts)
+            if counts:
+                return ClauseResult(id, sum(n for _, n in counts), 0, "observed", None, reason)
             return ClauseResult(id, 0, 0, "not-checked", None, self._unexercised())
         if not checks:
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))

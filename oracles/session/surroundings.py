@@ -1,4 +1,4 @@
-"""What a subject needs of its process: set while it is called, and restored after each call.
+"""The state of the process during a subject's calls: set for each call, restored after it.
 
 Loading a subject, and checking it, leave the process of whoever does so as it was: what else runs there is not rmspec's to
 change. An interrupt restores as well.
@@ -36,16 +36,16 @@ def surrounded(method: Callable[Concatenate[_S, _P], _T]) -> Callable[Concatenat
     """Run a method in the ``surroundings`` of its object."""
 
     @wraps(method)
-    def run(self: _S, /, *args: _P.args, **given: _P.kwargs) -> _T:
+    def run(self: _S, /, *args: _P.args, **options: _P.kwargs) -> _T:
         with self.surroundings():
-            return method(self, *args, **given)
+            return method(self, *args, **options)
 
     return run
 
 
 @contextmanager
 def search_path(folders: Sequence[str]) -> Iterator[None]:
-    """Search these folders for modules as well, last, so that none shadows a module that is needed here."""
+    """Search these folders for modules as well, last: none shadows a module of rmspec or a framework."""
     added: list[str] = []
     try:
         for folder in folders:
@@ -60,7 +60,7 @@ def search_path(folders: Sequence[str]) -> Iterator[None]:
 
 
 class PlacedSubject:
-    """A subject of the user's, whose code may import from ``folders`` whenever it is called; ``whole`` is the subject itself."""
+    """A user's subject with ``folders`` on the search path during its calls; ``whole`` is the subject itself."""
 
     def __init__(self, whole: Subject, folders: Sequence[str]) -> None:
         self.whole = whole
@@ -70,7 +70,7 @@ class PlacedSubject:
         self._folders = tuple(folders)
 
     def surroundings(self) -> AbstractContextManager[None]:
-        """The context in which the subject is called."""
+        """Make the context of the subject's calls."""
         return search_path(self._folders)
 
     @property
@@ -83,7 +83,7 @@ class PlacedSubject:
         self.whole.dialect = name
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever the subject has beyond the protocol."""
+        """Delegate everything beyond the protocol to the subject."""
         return getattr(self.whole, name)
 
     @surrounded

@@ -1,1 +1,1 @@
-"""Which dialect a subject speaks, and what rules the others out."""
+"""Identification of a subject's dialect, with the evidence against the others."""

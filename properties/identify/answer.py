@@ -1,4 +1,4 @@
-"""What an identification says, as plain data."""
+"""The result of an identification, as plain data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answer = Literal["yes", "no", "cannot tell"]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A program that rules out one position of a switch: ``observed`` is not in what that position ``predicted``.
+    """A program against one position of a switch: ``observed`` lies outside of the position's ``predicted``.
 
     ``expected`` is what the positions that were found predict. ``role`` says of which number, after call ``call``.
     """
@@ -35,7 +35,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One switch of ``Dialect``: the positions that are left, those that are ruled out, and the evidence for that.
+    """One switch of ``Dialect``: its remaining positions, its excluded ones, and the evidence.
 
     One position left is an answer; ``reason`` says why it is not one, or what else there is to know.
     """
@@ -48,7 +48,7 @@ class Switch:
 
     @property
     def value(self) -> Value | None:
-        """The position, where that was decided."""
+        """The position, once decided."""
         return self.left[0] if len(self.left) == 1 else None
 
     def answer(self, value: Value) -> Answer:
@@ -60,7 +60,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A named dialect, and the switches in which it differs from what was observed."""
+    """A named dialect, and the switches in conflict with the observations."""
 
     name: str
     differs: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Something that no dialect of RMSprop allows: the clause that it breaks, and the program after whose last call it shows."""
+    """An observation outside of every dialect of RMSprop: the broken clause, and a program with it at the last call."""
 
     clause: str
     summary: str
@@ -79,7 +79,7 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """Which RMSprop a subject is. ``options`` are values that were found out since they cannot be chosen.
+    """The RMSprop of a subject. ``options`` are inferred values of options closed to the caller.
 
     ``named`` are the dialects that agree in every switch that was decided; where there is none, ``nearest`` are those that
     differ in the fewest. ``family`` names an optimizer that is no RMSprop, where it is known.

@@ -1,4 +1,4 @@
-"""Contrasts: what no RMSprop does, whatever its dialect and its hyperparameters; each is one short program, or two.
+"""Contrasts: behaviour impossible for an RMSprop of any dialect and hyperparameters; each is one short program, or two.
 
 They decide by what is seen, not by names: an update that grows with the gradient (nothing normalizes it), one that goes on
 after the gradient is gone (the numerator is an average), one that does not know how large a gradient was, and
@@ -19,7 +19,7 @@ __all__ = ["contrasts"]
 
 
 def contrasts(questions: Questions) -> Iterator[Contradiction]:
-    """What the subject does that no RMSprop does: about its update, or else about its average of squares."""
+    """Find behaviour impossible for an RMSprop: in the update, or else in the average of squares."""
     found = [each for contrast in (_unnormalized, _lasting) if (each := contrast(questions)) is not None]
     if not found:
         found = [each for contrast in (_sizeless, _unforgetting) if (each := contrast(questions)) is not None][:1]
@@ -27,7 +27,7 @@ def contrasts(questions: Questions) -> Iterator[Contradiction]:
 
 
 def _unnormalized(questions: Questions) -> Contradiction | None:
-    """Two steps that are proportional to the gradient: v grows with it, so that an RMSprop's steps grow by less."""
+    """Two steps proportional to the gradient: v grows with it, so an RMSprop's steps grow by less."""
     once, more = questions.seen(4.0, 4.0, theta=0.0), questions.seen(16.0, 16.0, theta=0.0)
     if not (_whole(once, 2) and _whole(more, 2)):
         return None
@@ -46,7 +46,7 @@ def _unnormalized(questions: Questions) -> Contradiction | None:
 
 
 def _lasting(questions: Questions) -> Contradiction | None:
-    """A step that goes on with a gradient of 0, without momentum and weight decay."""
+    """A step with a gradient of 0, without momentum and weight decay, and still a change."""
     trace = questions.seen(1.0, 0.0)
     if not _whole(trace, 2):
         return None
@@ -63,7 +63,7 @@ def _lasting(questions: Questions) -> Contradiction | None:
 
 
 def _sizeless(questions: Questions) -> Contradiction | None:
-    """A second step that is the same for a gradient of 1, of 4 and of 1/16, after a first one of 1."""
+    """A second step of one size for gradients of 1, 4 and 1/16, after a first one of 1."""
     same, larger, smaller = (questions.seen(1.0, second) for second in (1.0, 4.0, 0.0625))
     if not all(_whole(each, 2) for each in (same, larger, smaller)):
         return None
@@ -81,7 +81,7 @@ def _sizeless(questions: Questions) -> Contradiction | None:
 
 
 def _unforgetting(questions: Questions) -> Contradiction | None:
-    """A third step, a small one, that is the same with and without a gradient of 0 before it: nothing decayed meanwhile."""
+    """A third, small step of one size with and without a gradient of 0 before it: nothing decayed meanwhile."""
     direct, late = questions.seen(1.0, 1.0, 0.0625), questions.seen(1.0, 1.0, 0.0, 0.0625)
     if not (_whole(direct, 3) and _whole(late, 4)) or late.moments[3].before != direct.moments[2].before:
         return None
@@ -102,6 +102,6 @@ def _whole(trace: Trace, steps: int) -> bool:
 
 
 def _beyond(after: float, before: float, trace: Trace) -> tuple[float, float]:
-    """What is farther from ``before`` than ``after``, in the trace's format."""
+    """The next number farther from ``before`` than ``after``, in the trace's format."""
     step = 2 * FORMATS[trace.format].unit_roundoff * abs(after)
     return (after + step, math.inf) if after > before else (-math.inf, after - step)

@@ -1,4 +1,4 @@
-"""Elimination: of every combination of switches, those that explain what a subject was seen to do.
+"""Elimination: the combinations of switches in agreement with a subject's observed behaviour.
 
 Stage after stage switches on one more option, with a probe that its switches show in, and keeps the hypotheses that
 explain it. Hyperparameters are dyadic, so that no rounding of them can be mistaken for a switch; the last stage, which
@@ -31,7 +31,7 @@ _LARGE = (64.0, 32.0)
 
 
 class Elimination:
-    """What is left of the hypotheses that explain a subject's update, and why the rest is gone.
+    """The remaining hypotheses of a subject's update, and the reasons against the rest.
 
     ``traces`` are the probes that the hypotheses explain, ``reasons`` why a switch cannot be told, ``problems`` what
     nothing explains. Each stage is a method.
@@ -63,7 +63,7 @@ class Elimination:
         self._keep(candidates, self.questions.seen(0.5, 0.25, 2.0, given={"centered": True}), ("centered_form",))
 
     def decay(self) -> None:
-        """What ``weight_decay`` does."""
+        """Decide the form of ``weight_decay``."""
         candidates = expand(self.hypotheses, "decay")
         if not self.questions.takes("weight_decay"):
             self._open("decay", candidates, "it takes no option weight_decay")
@@ -71,7 +71,7 @@ class Elimination:
         self._keep(candidates, self.questions.seen(0.5, 0.25, given={"weight_decay": _DECAY}), ("decay",))
 
     def momentum(self) -> None:
-        """Whether there is momentum, of which kind, and where the learning rate meets it."""
+        """Decide on momentum: its presence, its kind, and the place of the learning rate in it."""
         switches = ("momentum_form", "nesterov", "lr_place")
         fixed = not self.questions.takes("momentum") and any(
             each.fixed.get("momentum", 0.0) for each in self.hypotheses
@@ -125,7 +125,7 @@ class Elimination:
         self._open("lr_place", candidates, f"{reason}, and no buffer of either kind can be seen")
 
     def together(self) -> None:
-        """Whether the options do together what each does by itself."""
+        """Compare the options together with each option alone."""
         if self.problems:
             return
         options: dict[str, float] = {"weight_decay": _DECAY, "momentum": _MOMENTUM, "centered": True}
@@ -134,7 +134,7 @@ class Elimination:
             self._keep(self.hypotheses, trace, ())
 
     def scalars(self) -> None:
-        """How far hyperparameters are rounded: in float64 and in float32, where the subject has them."""
+        """Decide the rounding of hyperparameters, in float64 and in float32 as far as the subject has them."""
         given = [name for name in ("lr", "alpha") if not self.questions.takes(name)]
         if self.problems or given:
             reason = f"its {' and '.join(given)} cannot be chosen" if given else "what it does is not explained"
@@ -190,7 +190,7 @@ class Elimination:
     # -- keeping count
 
     def _keep(self, candidates: list[Hypothesis], trace: Trace, switches: tuple[str, ...]) -> bool:
-        """Keep the candidates that explain a trace; where none does, their switches stay open."""
+        """Keep the candidates in agreement with a trace; without any, their switches stay open."""
         if trace.raised:
             for switch in switches:
                 self.reasons[switch] = f"it raises {trace.raised} when it is asked"

@@ -1,4 +1,4 @@
-"""Explanations: whether a dialect explains what was seen of a probe, step by step, and what it would have given.
+"""Explanations: a dialect's predictions for a probe, step by step, against the observations.
 
 A hypothesis predicts an interval for the parameter after each step from the parameter that was seen before it; state is
 taken to be hidden, and is carried along as bounds. So parameters alone suffice, and nothing is compared with a tolerance.
@@ -41,7 +41,7 @@ SWITCHES = tuple(row.name for row in ROWS.values() if row.questions)
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A dialect, and the values that it is supposed to have for the options that a subject does not take.
+    """A dialect, with supposed values for the options missing from a subject.
 
     ``ignored`` are options whose given value is supposed to be passed over for the one in ``fixed``.
     """
@@ -69,7 +69,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a hypothesis allows after one step: ``role`` between ``lo`` and ``hi``; and whether what was seen ``fits``."""
+    """A hypothesis's prediction after one step: ``role`` between ``lo`` and ``hi``; ``fits`` tells of the observation."""
 
     call: int
     role: str
@@ -89,7 +89,7 @@ WIDEST: Scalars = "float32-storage"
 
 
 def alternatives(switch: str) -> tuple[Value, ...]:
-    """The positions of a switch that observations tell apart."""
+    """List the positions of a switch with distinct observations."""
     return ROWS[switch].questions  # type: ignore[return-value]
 
 
@@ -100,7 +100,7 @@ def expand(hypotheses: Iterable[Hypothesis], switch: str, values: Iterable[Value
 
 
 def explains(hypothesis: Hypothesis, trace: Trace, **how: Any) -> bool:
-    """Whether everything that was seen lies inside what the hypothesis allows, and it does not allow just anything."""
+    """Tell whether every observation lies inside the prediction, and the last one is bounded."""
     last: Prediction | None = None
     for each in predictions(hypothesis, trace, **how):
         if not each.fits:
@@ -116,7 +116,7 @@ def predictions(
     scalars: Scalars = WIDEST,
     roles: tuple[str, ...] = ("param",),
 ) -> Iterator[Prediction]:
-    """For each step of a probe, and each of ``roles`` that can be seen: what the hypothesis allows, and what was seen.
+    """Pair prediction and observation for each step of a probe and each visible role of ``roles``.
 
     ``scalars`` is how far hyperparameters may have been rounded: for all but the question itself, as far as in any dialect.
     """

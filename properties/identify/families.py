@@ -1,4 +1,4 @@
-"""Other optimizers than RMSprop, as far as it takes to name what a subject is when it is none.
+"""Other optimizers than RMSprop, in enough detail to name them.
 
 Each family is its update over intervals, like the pseudocode. What was seen is compared with intervals that are as wide as
 one format less precise would make them, so that every order of evaluation is inside: a family is named for the
@@ -23,7 +23,7 @@ __all__ = ["Family", "named"]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """An optimizer with one choice of what cannot be chosen: its ``title``, its update, and the numbers that it is given."""
+    """An optimizer with one choice of its hidden options: its ``title``, its update, and its numbers."""
 
     title: str
     update: Callable[[_Numbers, dict[str, Interval]], Interval]
@@ -139,7 +139,7 @@ def _families() -> Iterator[Family]:
 
 
 def named(traces: Sequence[Trace], decaying: Trace | None = None) -> str:
-    """The family that explains all of the traces, or nothing.
+    """Name the family behind all of the traces, or nothing.
 
     ``decaying`` is a trace with weight decay, where the subject takes that: what is Adam without may be AdamW with it.
     """

@@ -1,4 +1,4 @@
-"""Identification: from observations alone, which dialect of RMSprop a subject speaks, or that it is no RMSprop."""
+"""Identification of a subject's dialect of RMSprop, or of another optimizer, from observations alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def identify(
     framework: str | None = None,
     call_timeout: float = CALL_TIMEOUT,
 ) -> Identification:
-    """Identify which RMSprop a subject is, with a few dozen short programs on one element.
+    """Identify a subject's dialect of RMSprop with a few dozen short programs on one element.
 
     ``subject`` is a name, or an object with the ``Subject`` protocol; ``formats`` leaves only these number formats. The
     arguments are the options of ``rmspec identify``. Raises ``BadOption`` for one that cannot be used, the errors of
@@ -89,7 +89,7 @@ def _identified(subject: Subject, capabilities: Capabilities, prober: Prober) ->
 
 
 def _foreign(subject: Subject, questions: Questions, update: Update) -> Identification:
-    """What nothing explains from the start: another optimizer, or an RMSprop with a fault in its very update."""
+    """Answer for a subject without any explanation: another optimizer, or an RMSprop with a fault in its very update."""
     traces = [questions.plain(), questions.seen(1.0, 0.0, 1.0), questions.seen(1.0, 4.0)]
     decaying = questions.seen(0.5, 0.25, given={"weight_decay": 2.0**-3}) if questions.takes("weight_decay") else None
     family = families.named(traces, decaying)
@@ -109,7 +109,7 @@ def _foreign(subject: Subject, questions: Questions, update: Update) -> Identifi
 
 
 def _still(subject: Subject, questions: Questions) -> Identification:
-    """What never moves: no RMSprop, unless it has a learning rate of its own, which may be 0."""
+    """Answer for a subject at rest: no RMSprop, unless it has a learning rate of its own, possibly 0."""
     problem = resting(questions)
     chosen = questions.takes("lr")
     summary = "the step leaves the parameter where it is; what is allowed is what the closest dialect allows"
@@ -124,7 +124,7 @@ def _still(subject: Subject, questions: Questions) -> Identification:
 
 
 def _direction(questions: Questions, switch: str) -> Switch:
-    """A switch of something that no dialect explains: only the direction of its first step can be told."""
+    """Describe a switch of a subject without any explanation: the direction of its first step alone is known."""
     reason = "no dialect explains its update"
     moment = questions.plain().moments[0]
     if switch == "maximize" and moment.after != moment.before:
@@ -176,7 +176,7 @@ def _contradiction(
 
 
 def _pardoned(elimination: Elimination, name: str, value: float) -> Contradiction:
-    """An option whose value is passed over: what the given one would have led to, and what was seen."""
+    """Report an ignored option: the prediction for the given value, and the observation."""
     trace = elimination.questions.plain()
     honest = [replace(each, ignored=frozenset()) for each in elimination.hypotheses]
     failed = [next(each for each in predictions(one, trace) if not each.fits) for one in honest[:1]]
@@ -191,7 +191,7 @@ def _pardoned(elimination: Elimination, name: str, value: float) -> Contradictio
 
 
 def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Neighbour, ...]]:
-    """The named dialects that agree in all that was decided, or else those that differ in the fewest switches."""
+    """List the named dialects in agreement with every decided switch, or else the closest ones."""
     moving = len(next(each for each in switches if each.name == "momentum_form").left) == 1
     found = [
         Neighbour(name, tuple(each.name for each in switches if not _agrees(each, told(dialect, each.name, moving))))

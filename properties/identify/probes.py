@@ -1,4 +1,4 @@
-"""Probes: short programs on one element, run on a subject, and what was seen of each of their steps."""
+"""Probes: short programs on one element, run on a subject, and the observations after each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PARAM, _OPTIMIZER = "p", "A"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One step of one element: the options that its program had set by then, and the numbers around it.
+    """One step of one element: the options in force, and the numbers around it.
 
     ``call`` is the index of the step in the program; ``state`` maps the roles that can be seen after it to numbers.
     """
@@ -35,7 +35,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A probe as it went: its steps up to the first call that raised; ``raised`` says what, or is empty."""
+    """The course of a probe: its steps up to the first exception; ``raised`` names it, or is empty."""
 
     program: Program
     moments: tuple[Moment, ...]
@@ -51,7 +51,7 @@ Turn = float | Mapping[str, float]
 
 
 def probe(format: str, options: Mapping[str, float | bool], *turns: Turn, theta: float = 1.0) -> Program:
-    """One parameter ``theta`` and an optimizer with these options; each turn is a step with that gradient.
+    """Make a program of one parameter ``theta`` and these options, with a step for each gradient of ``turns``.
 
     A turn that is a mapping changes options of the group instead, as a schedule does.
     """
@@ -69,7 +69,7 @@ def probe(format: str, options: Mapping[str, float | bool], *turns: Turn, theta:
 
 
 def shortened(program: Program) -> list[Program]:
-    """The programs that lack one call of this one, and still end with a step, and set a gradient before the first."""
+    """List the programs with one call less, a step at the end, and a gradient before the first step."""
     calls = program.calls
     shorter = [(*calls[:index], *calls[index + 1 :]) for index in range(1, len(calls) - 1)]
     return [replace(program, calls=each) for each in shorter if isinstance(each[1], SetGrad)]
@@ -88,7 +88,7 @@ class Prober:
         return len(self._traces)
 
     def run(self, program: Program) -> Trace:
-        """The trace of a program. Raises ``SubjectFailed`` where the subject cannot be driven."""
+        """Trace a program. Raises ``SubjectFailed`` if the subject cannot be driven."""
         key = repr(program)
         if key not in self._traces:
             session = self._subject.session(program.params)

@@ -1,4 +1,4 @@
-"""Questions: what a subject can be asked by a probe, with which options, and in which number format."""
+"""Questions to a subject by probes, within its options and number formats."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ USUAL: Mapping[str, tuple[float, ...]] = {
 
 
 def widest(capabilities: Capabilities) -> str | None:
-    """The real number format with the most digits that a subject supports, or ``None``."""
+    """Choose the subject's real number format with the most digits, or ``None``."""
     real = [name for name in capabilities.formats if FORMATS[name].parts == 1]
     return min(real, key=lambda name: FORMATS[name].unit_roundoff) if real else None
 
 
 class Questions:
-    """A subject that is asked with probes in one ``format``, and only for options that it takes."""
+    """A subject for probes in one ``format``, limited to its own options."""
 
     def __init__(self, prober: Prober, capabilities: Capabilities, format: str) -> None:
         self.prober = prober
@@ -44,7 +44,7 @@ class Questions:
         return option in self.capabilities.options
 
     def options(self, given: Mapping[str, float | bool] = OFF) -> dict[str, float | bool]:
-        """The options of a probe, those that are ``given`` among them, less those that the subject does not take."""
+        """Choose the options of a probe, ``given`` included, as far as the subject takes them."""
         every = {**DYADIC, **OFF, **given}
         return {name: every[name] for name in OPTIONS if self.takes(name)}
 
@@ -59,10 +59,10 @@ class Questions:
         return self.seen(0.5, 0.25, 2.0)
 
     def small(self) -> Trace:
-        """The same with small gradients, where an eps shows that cannot be chosen."""
+        """Probe with small gradients: they show an eps of the subject's own."""
         return self.seen(2.0**-13, 2.0**-14, 2.0**-12)
 
     def huge(self) -> Trace:
-        """The same with gradients so large that neither eps nor the initial average shows."""
+        """Probe with gradients too large for eps or the initial average to show."""
         size = {"float64": 2.0**100, "float16": 2.0**6}.get(self.format, 2.0**50)
         return self.seen(size, size / 4, size * 4)

@@ -1,4 +1,4 @@
-"""Separation: for each position of a switch that is ruled out, the shortest program that tells it from what was found."""
+"""Separation: for each excluded position of a switch, the shortest program against it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Separation"]
 
 
 class Separation:
-    """What an elimination left of each switch, with the evidence; it may run shorter programs to find that."""
+    """The outcome of an elimination for each switch, with evidence; it may run shorter programs to find it."""
 
     def __init__(self, elimination: Elimination) -> None:
         self._elimination = elimination
@@ -25,7 +25,7 @@ class Separation:
         self._known: dict[tuple[str, tuple[str, ...], Scalars], list[Prediction]] = {}
 
     def switch(self, name: str) -> Switch:
-        """One switch, from the hypotheses that are left."""
+        """Summarize one switch, from the remaining hypotheses."""
         left = tuple(dict.fromkeys(each.value(name) for each in self._elimination.hypotheses))
         ruled_out = tuple(each for each in alternatives(name) if each not in left)
         reason = self._elimination.reasons.get(name, "")
@@ -40,7 +40,7 @@ class Separation:
         return Switch(name, left, ruled_out, reason or _remark(name, left), evidence)
 
     def _against(self, name: str, value: Value) -> Evidence | None:
-        """The shortest program that rules out this position, the others being as they were found; the plainest first."""
+        """Find the shortest program against this position, all other switches as identified; the plainest first."""
         rival = self._found.with_switch(name, value)
         best: Evidence | None = None
         for trace in self._elimination.traces:
@@ -49,7 +49,7 @@ class Separation:
         return best if best is None else self._short(name, value, rival, best)
 
     def _short(self, name: str, value: Value, rival: Hypothesis, evidence: Evidence) -> Evidence:
-        """The same with every call dropped that it can do without."""
+        """Drop every dispensable call of the evidence."""
         for program in shortened(evidence.program):
             trace = self._elimination.questions.prober.run(program)
             found = None if trace.raised else self._refusal(name, value, rival, trace, evidence)
@@ -60,7 +60,7 @@ class Separation:
     def _refusal(
         self, name: str, value: Value, rival: Hypothesis, trace: Trace, best: Evidence | None
     ) -> Evidence | None:
-        """The first step of a trace that the rival does not explain, and what was found does, if it is shorter than the best."""
+        """Find the first step of a trace with a conflict for the rival alone, if it is shorter than the best."""
         for ours, theirs in self._rounded(rival, trace) if name == "scalars" else self._both(name, rival, trace):
             if not ours.fits or (best is not None and ours.call >= best.call):
                 return None
@@ -82,7 +82,7 @@ class Separation:
         return zip(self._ours(trace, roles, WIDEST), predictions(rival, trace, roles=roles), strict=False)
 
     def _rounded(self, rival: Hypothesis, trace: Trace) -> Iterator[tuple[Prediction, Prediction]]:
-        """The two where they differ: ``float32`` rounds more than the others in float64, ``double`` less in float32."""
+        """Pair the two at their difference: ``float32`` rounds more than the others in float64, ``double`` less in float32."""
         ours, theirs = self._found.dialect.scalars, rival.dialect.scalars
         apart = "float64" if "float32" in (ours, theirs) else "float32"
         if trace.format != apart and theirs != "double":
@@ -107,7 +107,7 @@ def _remark(name: str, left: tuple[Value, ...]) -> str:
 
 
 def _single(moment: Moment) -> Moment:
-    """The step as one that rounds its options to float32 would take it."""
+    """Predict the step with options rounded to float32."""
     options = {
         name: value if isinstance(value, bool) else FORMATS["float32"].round(value)
         for name, value in moment.options.items()

@@ -1,4 +1,4 @@
-"""Solving for a number that a subject does not tell: the values with which a hypothesis explains what was seen.
+"""Solving for a hidden number: the values to reconcile a hypothesis with the observations.
 
 A prediction moves one way as the number grows, so those values form a range; the number itself is taken to be the
 shortest decimal in it.
@@ -27,7 +27,7 @@ _POINTS = 65
 
 
 def shortest(lo: float, hi: float) -> float:
-    """The decimal of fewest digits from ``lo`` to ``hi``, both of which are at least 0."""
+    """Find the decimal of fewest digits from ``lo`` to ``hi``, both at least 0."""
     if lo <= 0 <= hi:
         return 0.0
     middle = lo + (hi - lo) / 2
@@ -39,7 +39,7 @@ def shortest(lo: float, hi: float) -> float:
 
 
 def option(hypothesis: Hypothesis, name: Literal["alpha", "eps"], trace: Trace) -> Hypothesis | None:
-    """The hypothesis with the number for ``name`` that explains a trace, whatever was given; ``None`` if there is none."""
+    """Solve for the number of ``name`` to reconcile the hypothesis with a trace; ``None`` if there is none."""
 
     def supposed(place: float) -> Hypothesis:
         # By its magnitude, or by that of 1 - alpha: so a step is nearly a power of the place.
@@ -71,7 +71,7 @@ def _supposing(hypothesis: Hypothesis, name: str, value: float) -> Hypothesis:
 
 
 def _root(miss: Callable[[float], float], lo: float, hi: float) -> float | None:
-    """Where a monotone ``miss`` is 0, by false position and bisection in turns; ``None`` where its ends have one sign."""
+    """Find the root of a monotone ``miss``, by false position and bisection in turns; ``None`` if its ends have one sign."""
     low, high = miss(lo), miss(hi)
     if not (math.isfinite(low) and math.isfinite(high)) or low * high >= 0:
         return None
@@ -92,7 +92,7 @@ def _root(miss: Callable[[float], float], lo: float, hi: float) -> float | None:
 
 
 def starting(hypothesis: Hypothesis, trace: Trace) -> Hypothesis | None:
-    """The hypothesis with the initial square average that explains the first step and the others, if there is one."""
+    """Solve for the initial square average behind the first step and the others, if there is one."""
     moment, fmt = trace.moments[0], FORMATS[trace.format]
     hyper = hypothesis.hyper(moment)
 

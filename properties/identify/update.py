@@ -1,4 +1,4 @@
-"""The update by itself: which hypotheses explain steps without weight decay, without momentum, and not centered.
+"""The update by itself: hypotheses for steps without weight decay, without momentum, and not centered.
 
 First the switches that every step shows, with the options as they are given. What a subject does not let choose is
 supposed to be one of the usual values, or is solved for. Where nothing explains the steps, contrasts tell whether it is some
@@ -28,7 +28,7 @@ _SUPPOSED: Mapping[str, float] = {"lr": 1e-2, "alpha": 0.99, "eps": 0.0, **OFF}
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """A probe that no hypothesis explains: its program up to the step where the last of them failed.
+    """A probe beyond every hypothesis: its program up to the last one's failing step.
 
     Of those that had explained everything until then, ``allowed`` is what came closest; ``switches`` stay open.
     """
@@ -41,7 +41,7 @@ class Unexplained:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What explains the update; where nothing does, ``contradictions`` to every RMSprop, and the step that ``failed``.
+    """The hypotheses for the update; without any, ``contradictions`` to every RMSprop, and the step ``failed``.
 
     ``ignored`` are options that were given and passed over, with the values that were found instead.
     """
@@ -54,7 +54,7 @@ class Update:
 
 
 def explained(questions: Questions) -> Update:
-    """What explains the subject's steps, tried in the order of the module's first paragraph."""
+    """Explain the subject's steps, in the order of the module's first paragraph."""
     traces = _traces(questions)
     start = _start(questions)
     left = _from(questions, _sizeable(questions, start), traces)
@@ -75,14 +75,14 @@ def explained(questions: Questions) -> Update:
 
 
 def explaining(hypotheses: Iterable[Hypothesis], traces: list[Trace]) -> list[Hypothesis]:
-    """The hypotheses that explain all of the traces; none where one of them broke off."""
+    """List the hypotheses in agreement with all of the traces; none if one of them broke off."""
     if any(trace.raised for trace in traces):
         return []
     return [each for each in hypotheses if all(explains(each, trace) for trace in traces)]
 
 
 def unexplained(candidates: Iterable[Hypothesis], trace: Trace, switches: tuple[str, ...]) -> Unexplained | None:
-    """Where the last of the candidates failed, and by how little; ``None`` if none did."""
+    """Find the last failing step of the candidates, and the smallest miss there; ``None`` if none failed."""
     failed = [each for one in candidates if (each := _failure(one, trace)) is not None]
     if not failed:
         return None
@@ -94,7 +94,7 @@ def unexplained(candidates: Iterable[Hypothesis], trace: Trace, switches: tuple[
 
 
 def resting(questions: Questions) -> Unexplained | None:
-    """The first step of the plain probe by itself, and the least that a dialect that descends does in it."""
+    """Compare the first step of the plain probe with every descending dialect's."""
     plain = questions.plain()
     first = plain.moments[0]
     calls = plain.program.calls[: first.call + 1]
@@ -114,7 +114,7 @@ def _traces(questions: Questions) -> list[Trace]:
 
 
 def _failed(questions: Questions, start: list[Hypothesis]) -> Unexplained | None:
-    """The step at which the last RMSprop with the usual values fails: with huge gradients, or else in the plain probe."""
+    """Find the last failing step of an RMSprop with the usual values: with huge gradients, or else in the plain probe."""
     usual = _placed(_with_eps(questions, _sizeable(questions, start) or (start if _choosable(questions) else [])))
     if usual:
         return unexplained(usual, questions.plain(), ())
@@ -122,7 +122,7 @@ def _failed(questions: Questions, start: list[Hypothesis]) -> Unexplained | None
 
 
 def _start(questions: Questions) -> list[Hypothesis]:
-    """The switches that a step shows whatever eps and the initial average are."""
+    """Decide the switches visible in a step for any eps and initial average."""
     fixed = {name: _SUPPOSED[name] for name in OPTIONS if not questions.takes(name)}
     start = [Hypothesis(replace(SPECIFICATION, name="observed", title="as observed"), fixed)]
     start = expand(expand(start, "bias_correction"), "maximize")
@@ -138,25 +138,25 @@ def _choosable(questions: Questions) -> bool:
 
 
 def _sizeable(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
-    """The hypotheses, with every usual lr and alpha, that explain huge gradients: there neither eps nor v_0 shows."""
+    """List the hypotheses for huge gradients, with every usual lr and alpha: neither eps nor v_0 shows there."""
     return explaining(expand(_every(questions, start), "eps_place", ("none",)), [questions.huge()])
 
 
 def _with_eps(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
-    """The hypotheses with every usual eps, where that cannot be chosen."""
+    """Add every usual eps to the hypotheses, unless it can be chosen."""
     if questions.takes("eps"):
         return start
     return [_fixing(each, "eps", value) for each in start for value in USUAL["eps"]]
 
 
 def _from(questions: Questions, sizeable: list[Hypothesis], traces: list[Trace]) -> list[Hypothesis]:
-    """What explains the traces, by a usual initial average or by one of the subject's own."""
+    """Explain the traces by a usual initial average, or by one of the subject's own."""
     start = _with_eps(questions, sizeable)
     return explaining(_placed(start), traces) or explaining(_own_start(questions, start), traces)
 
 
 def _every(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
-    """The hypotheses with every usual lr and alpha, where those cannot be chosen."""
+    """Add every usual lr and alpha to the hypotheses, unless they can be chosen."""
     for name in ("lr", "alpha"):
         if not questions.takes(name):
             start = [_fixing(each, name, value) for each in start for value in USUAL[name]]
@@ -174,7 +174,7 @@ def _own_start(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis
 
 
 def _solved(questions: Questions, start: list[Hypothesis], traces: list[Trace]) -> Update | None:
-    """What explains the steps once alpha, eps or both are other than they were given, or than is usual."""
+    """Explain the steps with another alpha, eps or both than given or usual."""
     bare = expand(start, "eps_place", ("none",))
     huge = questions.huge()
     right = explaining(bare, [huge])

@@ -1,4 +1,4 @@
-"""``record``: keep what is needed to verify the steps of an optimizer in a real training run, later and elsewhere."""
+"""``record``: keep enough of a real training run to verify its optimizer's steps later and elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def record(
     max_bytes: int = 256 * 2**20,
     when_full: Fill = "drop-oldest",
 ) -> Iterator[None]:
-    """Record the steps that ``optimizer`` makes inside the ``with`` block into the new folder ``path``.
+    """Record the steps of ``optimizer`` inside the ``with`` block into the new folder ``path``.
 
     Every ``every``-th step is kept, the first included, and of each parameter ``elements`` elements (``None``: all): the
     first, the last, those of least and greatest size, the tail, and others evenly spread. ``named_parameters`` is what

@@ -1,4 +1,4 @@
-"""From a deviation in a recording to one step that anyone can run: the recorded element on a fresh optimizer of its class.
+"""From a recorded deviation to one step for anyone to run: the recorded element on a fresh optimizer.
 
 First the step as it was recorded, with its state, so that it shows the numbers of the run; then without those options and
 attributes that it does not need. Where that shows nothing the fault may count its calls out of sight: then as many steps go
@@ -31,7 +31,7 @@ Performs = Callable[[OneStep], Stepped]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be reproduced: the step, the real options, and the role and clause that deviated."""
+    """The step to reproduce, its real options, and the deviating role and clause."""
 
     step: OneStep
     hyper: Hyperparameters
@@ -44,7 +44,7 @@ class Question:
 
 
 def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy, device: str) -> Question | None:
-    """The question that a recorded deviation poses; ``None`` for one that is not about the values after a step."""
+    """Pose the question of a recorded deviation; ``None`` unless it is about the values after a step."""
     deviation, index = found.deviation, found.param
     if deviation.kind != "value":
         return None
@@ -85,7 +85,7 @@ def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy,
 
 
 def reproduced(ask: Question, start: OneStep, performs: Performs) -> Reproduction | None:
-    """The step that shows the same deviation, with what it needs of ``start``; ``None`` where none does."""
+    """Find a step with the same deviation and as little as possible of ``start``; ``None`` if there is none."""
     best = _shows(ask, start, performs)
     for count in () if best is not None else ask.repeats:
         best = _shows(ask, replace(start, state={}, earlier=count), performs)

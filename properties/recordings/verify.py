@@ -1,4 +1,4 @@
-"""Verifying a recording: each recorded step by itself, from the values before it, and what must not change by itself.
+"""Verifying a recording: each step by itself, from the values before it, and everything a step must leave alone.
 
 As in a check, no tolerance is chosen and no error adds up: a step is compared with the envelope of the recorded values before
 it, so a deviation at step 700 is seen at step 700, whatever happened until then.
@@ -57,7 +57,7 @@ class RecordedDeviation:
 
 @dataclass(slots=True)
 class Verified:
-    """What a recording shows: steps that were read and checked, those that are ``lost``, the first deviation of each kind, hazards."""
+    """The result of a verification: steps checked, steps ``lost``, the first deviation of each kind, hazards."""
 
     recording: Recording
     dialect: str
@@ -75,19 +75,19 @@ class Verified:
 
     @property
     def first(self) -> RecordedDeviation | None:
-        """The first deviation that no list names."""
+        """The first deviation outside of every list."""
         return next((each for each in self.deviations if each.deviation.known is None), None)
 
 
 def verify(
     recording: Recording, *, dialect: str | None = None, policy: Policy = STRICT, known: tuple[Known, ...] = ()
 ) -> Verified:
-    """Verify each complete step of a recording. Raises ``BadRecording`` for one that cannot be read."""
+    """Verify each complete step of a recording. Raises ``BadRecording`` for an unreadable one."""
     return _Verification(recording, dialect, policy, known).run()
 
 
 def hyperparameters(group: RecordedGroup, step: RecordedStep, dialect: Dialect) -> Hyperparameters:
-    """The options of a group at a step: its own, else an attribute of that name, else what the dialect documents.
+    """Read the options of a group at a step: its own, else an attribute, else the dialect's default.
 
     Raises ``BadRecording`` where none of them tells.
     """
@@ -108,7 +108,7 @@ def hyperparameters(group: RecordedGroup, step: RecordedStep, dialect: Dialect) 
 
 
 def state_roles(recording: Recording, dialect: Dialect) -> dict[str, str]:
-    """Which name of the optimizer's state is which role: by its own name, by its value after a step, by a usual name."""
+    """Match names of the optimizer's state with roles: by name, by value after a step, by a usual synonym."""
     roles: dict[str, str] = {}
     odd: dict[str, set[str]] = {}
     for step in islice(recording.steps(), _LOOKS):
@@ -133,7 +133,7 @@ def state_roles(recording: Recording, dialect: Dialect) -> dict[str, str]:
 def _fitting(
     recording: Recording, step: RecordedStep, index: int, key: str, hyper: Hyperparameters, dialect: Dialect
 ) -> set[str]:
-    """The roles whose envelope holds the values of a state entry after a step, from its own values before it."""
+    """List the roles with an envelope around a state entry's values after a step, from its values before."""
     before, after = step.before[index], step.after[index]
     if "grad" not in before or not before["param"].size:
         return set(STATE_ROLES)
@@ -202,7 +202,7 @@ class _Verification:
     # -- between two steps
 
     def _between(self, step: RecordedStep) -> None:
-        """What nobody may change between two steps: the state, but by ``load_state_dict``."""
+        """Check the state between two steps: only ``load_state_dict`` may change it."""
         if self.last is None or self.last.number != step.number - 1:
             self.bounds.clear()
             return
@@ -275,7 +275,7 @@ class _Verification:
             self.earlier[index] = group.options
 
     def _sources(self, step: RecordedStep, group: RecordedGroup) -> dict[str, str]:
-        """Which options have other values than at the step before, or than in other groups: an old one may have been used."""
+        """List options with values unlike the last step's or another group's: a step may have used an old one."""
         sources: dict[str, str] = {}
         earlier = self.earlier.get(group.params[0], group.options)
         for option in OPTIONS:
@@ -314,7 +314,7 @@ class _Verification:
     def _untouched(
         self, step: RecordedStep, group: RecordedGroup, index: int, hyper: Hyperparameters, dialect: Dialect
     ) -> None:
-        """The gradient, and state that this step has no use for."""
+        """Check the gradient, and state without a use in this step."""
         before, after = step.before[index], step.after[index]
         name = self.recording.params[index].name
         self.verified.tally.check("grad-untouched", before["grad"].size)
@@ -333,7 +333,7 @@ class _Verification:
                     self._found(step, group, index, finding, dialect, ())
 
     def _still(self, step: RecordedStep, group: RecordedGroup, index: int, dialect: Dialect) -> None:
-        """A parameter that a step passes over."""
+        """Check a parameter without a gradient in this step."""
         before, after = step.before[index], step.after[index]
         name = self.recording.params[index].name
         self.verified.tally.check("grad-none", before["param"].size)
@@ -377,7 +377,7 @@ class _Verification:
         self.found[key] = replace(held, occurrences=held.occurrences + 1, last=step.number)
 
     def _clause(self, finding: Finding, program: Program, dialect: Dialect, others: tuple[Finding, ...]) -> str:
-        """The clause that explains every finding of this kind at the step."""
+        """Find the clause behind every finding of this kind at the step."""
         labels = hypotheses(finding, program, dialect)
         for each in [each for each in others if each.key == finding.key and each is not finding][:_LOOKS]:
             kin = hypotheses(each, program, dialect)
@@ -441,7 +441,7 @@ def _options(options: Mapping[str, Scalar]) -> dict[str, Any]:
 def _moved(
     held: NDArray[Any], now: NDArray[Any] | None, clause: str, role: str, name: str, when: str
 ) -> Finding | None:
-    """The finding that values have changed which must not, at the first element that has."""
+    """Report the first element of values changed without permission."""
     if now is not None and held.dtype == now.dtype and held.tobytes() == now.tobytes():
         return None
     if now is None or now.size != held.size:

@@ -56,11 +56,11 @@ class _CommandLine(Spelling):
     def option(self, name: str) -> str:
         return f"--{self.names.get(name, name).replace('_', '-')}"
 
-    def given(self, name: str, value: object) -> str:
+    def assignment(self, name: str, value: object) -> str:
         return f"{self.option(name)} {f'{value:g}' if isinstance(value, float) else value}"
 
     def several(self, name: str, value: str) -> str:
-        return self.given(name, value)
+        return self.assignment(name, value)
 
 
 COMMAND_LINE = _CommandLine({"formats": "dtype"})
