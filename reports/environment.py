@@ -22,7 +22,7 @@ def version() -> str:
 
 def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
     """Versions, settings and the programs' ``fingerprint``: with the same of these, a run comes out the same."""
-    found = {
+    facts = {
         "rmspec": version(),
         "python": platform.python_version(),
         "numpy": metadata.version("numpy"),
@@ -41,7 +41,7 @@ def environment(settings: Settings, fingerprint: str) -> dict[str, str]:
         "framework": settings.framework or "",
         "baseline": settings.baseline or "",
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _processor() -> str:

@@ -45,23 +45,23 @@ def identify(options: IdentifyOptions) -> ExitCode:
     settings = _resolved(options)
     out = console(error=options.json == "-")
     job = Identify(options.subject, settings)
-    found: Identification | None = None
+    identification: Identification | None = None
     try:
         for answer in asked(
             options.subject, settings, job, patience=options.call_timeout, when="while it was identified"
         ):
             if isinstance(answer, Identified):
-                found = answer.identification
+                identification = answer.identification
     except Stopped as stopped:
         for line in wrapped(plain(stopped.text), hang=2):
             out.print(line)
         return stopped.code
-    assert found is not None
-    for line in lines(found):
+    assert identification is not None
+    for line in lines(identification):
         out.print(line)
     if options.json is not None:
-        write(options.json, identification_json.render(found))
-    return _CODES[found.standing]
+        write(options.json, identification_json.render(identification))
+    return _CODES[identification.standing]
 
 
 def _resolved(options: IdentifyOptions) -> Settings:

@@ -43,14 +43,14 @@ def _list(known: str | None, shipped: bool, as_json: bool) -> int:
 @click.option("--clause", "clauses", multiple=True, metavar="ID", help="Of the report, these clauses alone.")
 @click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Of the report, these subjects alone.")
 @click.option("--id", metavar="ID", help="What to call the entry.")
-def _add(**given: Any) -> int:
+def _add(**values: Any) -> int:
     """Add deviations to the list, each with a witness.
 
     PROGRAM is a file that check --repro-dir wrote.
     """
     from rmspec.reports.cli.known_list import AddOptions, add
 
-    print(add(AddOptions(**given), Path.cwd()))
+    print(add(AddOptions(**values), Path.cwd()))
     return ExitCode.CONFORMS
 
 

@@ -50,7 +50,7 @@ class AddOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Candidate:
     """A candidate for an entry: its clause, its subject, the kind of its finding, and its program."""
 
     clause: str
@@ -70,55 +70,55 @@ def add(options: AddOptions, folder: Path) -> str:
         )
     for name in options.clauses:
         choose("clause", name, CLAUSES, where="--clause")
-    found = [*_from_programs(options.programs), *(_from_report(options.report) if options.report else ())]
+    candidates = [*_from_programs(options.programs), *(_from_report(options.report) if options.report else ())]
     if not options.programs and not options.report:
         raise BadOption(
             "nothing is named that could be added",
             hint="name stored programs, as in rmspec known add repro/mine.json, or a report, as --from report.json",
         )
-    found = [
-        each
-        for each in found
-        if (not options.clauses or each.clause in options.clauses)
-        and (not options.subjects or each.subject in options.subjects)
+    candidates = [
+        candidate
+        for candidate in candidates
+        if (not options.clauses or candidate.clause in options.clauses)
+        and (not options.subjects or candidate.subject in options.subjects)
     ]
-    if options.id is not None and len(found) > 1:
-        raise BadOption(f"--id names one entry, and {len(found)} would be added", hint="say which with --clause")
+    if options.id is not None and len(candidates) > 1:
+        raise BadOption(f"--id names one entry, and {len(candidates)} would be added", hint="say which with --clause")
     held = read_known(path) if path.exists() else ()
     listed = [(entry.clause, entry.subject, entry.when.get("kind", "")) for entry in held]
     entries: list[NewEntry] = []
-    told: list[str] = []
-    taken = {entry.id for entry in (*held, *shipped())}
-    for each in found:
+    lines: list[str] = []
+    ids = {entry.id for entry in (*held, *shipped())}
+    for candidate in candidates:
         # A bar separates patterns, and no way to write it is a bar alone.
-        pattern = glob.escape(each.subject).replace("|", "?")
-        if any((each.clause, pattern, kind) in listed for kind in (each.kind, "")) or (
-            not each.kind and (each.clause, pattern) in [entry[:2] for entry in listed]
+        pattern = glob.escape(candidate.subject).replace("|", "?")
+        if any((candidate.clause, pattern, kind) in listed for kind in (candidate.kind, "")) or (
+            not candidate.kind and (candidate.clause, pattern) in [entry[:2] for entry in listed]
         ):
-            told.append(f"{each.clause} of {each.subject} is on the list already")
+            lines.append(f"{candidate.clause} of {candidate.subject} is on the list already")
             continue
-        listed.append((each.clause, pattern, each.kind))
-        id = _id(each, options.id, taken)
-        taken.add(id)
+        listed.append((candidate.clause, pattern, candidate.kind))
+        id = _id(candidate, options.id, ids)
+        ids.add(id)
         entries.append(
             NewEntry(
                 id,
-                each.clause,
+                candidate.clause,
                 pattern,
                 options.reason.strip(),
-                each.program,
+                candidate.program,
                 _versions(options.versions),
-                {"kind": each.kind} if each.kind else {},
+                {"kind": candidate.kind} if candidate.kind else {},
                 options.link,
                 _date(options.expires),
             )
         )
-        told.append(f"added {id}: {each.clause} of {each.subject}")
+        lines.append(f"added {id}: {candidate.clause} of {candidate.subject}")
     if entries:
         append(path, entries)
     else:
-        told.append("nothing was added")
-    return _told(path, told)
+        lines.append("nothing was added")
+    return _message(path, lines)
 
 
 def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: bool = False) -> str:
@@ -128,31 +128,33 @@ def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: b
     """
     path = _list_path(known, folder)
     entries = read_known(path)
-    gone = {entry.id: f"there is no clause {entry.clause!r}" for entry in entries if entry.matches_no_clause}
-    gone.update({entry.id: f"it expired on {entry.expires}" for entry in entries if expired(entry)})
-    found = [subject for report in reports for subject in _report(report)["subjects"]]
-    alive = {deviation["known"] for subject in found for deviation in subject["deviations"]}
-    told: list[str] = []
-    for subject in found:
+    reasons = {entry.id: f"there is no clause {entry.clause!r}" for entry in entries if entry.matches_no_clause}
+    reasons.update({entry.id: f"it expired on {entry.expires}" for entry in entries if expired(entry)})
+    subjects = [subject for report in reports for subject in _report(report)["subjects"]]
+    alive = {deviation["known"] for subject in subjects for deviation in subject["deviations"]}
+    lines: list[str] = []
+    for subject in subjects:
         for stale in subject.get("stale", ()):
             id, _, why = stale.partition(": ")
-            if id in gone or id not in {entry.id for entry in entries}:
+            if id in reasons or id not in {entry.id for entry in entries}:
                 continue
             if id in alive:
-                told.append(f"kept {id}: stale for {subject['name']}, but another subject still needs it")
+                lines.append(f"kept {id}: stale for {subject['name']}, but another subject still needs it")
             else:
-                gone[id] = f"{why} ({subject['name']})"
-    left = orphans(path, list(gone)) if gone else ()
-    if gone and not dry_run:
-        remove(path, list(gone))
+                reasons[id] = f"{why} ({subject['name']})"
+    left = orphans(path, list(reasons)) if reasons else ()
+    if reasons and not dry_run:
+        remove(path, list(reasons))
     verb = "would remove" if dry_run else "removed"
-    told = [*(f"{verb} {id}: {why}" for id, why in gone.items()), *told]
-    told += [_deleted(file, dry_run) for file in left]
-    if gone and len(gone) == len(entries):
-        told.append(
+    lines = [*(f"{verb} {id}: {why}" for id, why in reasons.items()), *lines]
+    lines += [_deleted(file, dry_run) for file in left]
+    if reasons and len(reasons) == len(entries):
+        lines.append(
             "no entry is left; the file stays" if not dry_run else "no entry would be left; the file would stay"
         )
-    return _told(path, told or ["no entry is stale" if reports else "no entry has expired, and every clause exists"])
+    return _message(
+        path, lines or ["no entry is stale" if reports else "no entry has expired, and every clause exists"]
+    )
 
 
 def _deleted(witness: Path, dry_run: bool) -> str:
@@ -180,8 +182,8 @@ def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool
 
 def _entry_lines(entry: Known) -> Iterator[str]:
     yield from wrapped(plain(f"{entry.id}: {entry.clause} of {entry.subject} ({_state(entry)})"), hang=2)
-    conditions = [f"{name} {wanted}{_tested(entry, name)}" for name, wanted in entry.versions.items()]
-    conditions += [f"{name} = {json.dumps(wanted)}" for name, wanted in entry.when.items()]
+    conditions = [f"{name} {value}{_tested(entry, name)}" for name, value in entry.versions.items()]
+    conditions += [f"{name} = {json.dumps(value)}" for name, value in entry.when.items()]
     if conditions:
         yield from wrapped(plain("; ".join(conditions)), indent=4)
     yield from wrapped(plain(entry.reason), indent=4)
@@ -233,11 +235,11 @@ def _list_path(known: str | None, folder: Path) -> Path:
 
 
 def _configured(folder: Path) -> str | None:
-    found = read_config(folder).get("known")
-    return found if isinstance(found, str) else None
+    configured = read_config(folder).get("known")
+    return configured if isinstance(configured, str) else None
 
 
-def _from_programs(files: Sequence[str]) -> Iterator[_Found]:
+def _from_programs(files: Sequence[str]) -> Iterator[_Candidate]:
     for file in files:
         program = read_program(file)
         if not program.clause or not program.subject:
@@ -246,15 +248,15 @@ def _from_programs(files: Sequence[str]) -> Iterator[_Found]:
                 "it is a program that records no deviation",
                 "give a file that rmspec check --repro-dir wrote",
             )
-        yield _Found(program.clause, program.subject, "", program)
+        yield _Candidate(program.clause, program.subject, "", program)
 
 
-def _from_report(file: str) -> Iterator[_Found]:
+def _from_report(file: str) -> Iterator[_Candidate]:
     for subject in _report(file)["subjects"]:
         for deviation in subject["deviations"]:
             if deviation["known"] is None:
                 program = from_json(deviation["program"])
-                yield _Found(deviation["clause"], subject["name"], deviation.get("kind", ""), program)
+                yield _Candidate(deviation["clause"], subject["name"], deviation.get("kind", ""), program)
 
 
 def _report(file: str) -> Mapping[str, Any]:
@@ -275,25 +277,25 @@ def _report(file: str) -> Mapping[str, Any]:
     return data
 
 
-def _id(found: _Found, given: str | None, taken: set[str]) -> str:
-    if given is not None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", given):
-            raise BadOption(f"--id {given!r} is not an id", hint="use letters, digits, hyphens, as in --id my-entry")
-        if given in taken:
-            raise BadOption(f"there is an entry {given} already", hint="choose another --id")
-        return given
-    name = re.split(r"[/\\]", found.subject)[-1]
+def _id(candidate: _Candidate, typed: str | None, ids: set[str]) -> str:
+    if typed is not None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", typed):
+            raise BadOption(f"--id {typed!r} is not an id", hint="use letters, digits, hyphens, as in --id my-entry")
+        if typed in ids:
+            raise BadOption(f"there is an entry {typed} already", hint="choose another --id")
+        return typed
+    name = re.split(r"[/\\]", candidate.subject)[-1]
     plain_name = re.sub(r"[^A-Za-z0-9]+", "-", name.replace(".py:", "-")).strip("-").lower()[:40] or "subject"
-    base = f"{plain_name}-{found.clause}"
+    base = f"{plain_name}-{candidate.clause}"
     number = 1
-    while (id := base if number == 1 else f"{base}-{number}") in taken:
+    while (id := base if number == 1 else f"{base}-{number}") in ids:
         number += 1
     return id
 
 
-def _versions(given: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in given:
+def _versions(ranges: Sequence[str]) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for text in ranges:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
@@ -302,8 +304,8 @@ def _versions(given: Sequence[str]) -> dict[str, str]:
             raise BadOption(
                 f"--versions {text!r} is not a version range", hint="write it as --versions 'torch>=2.6,<3'"
             )
-        found[requirement.name] = ",".join(sorted(map(str, requirement.specifier), reverse=True))
-    return found
+        versions[requirement.name] = ",".join(sorted(map(str, requirement.specifier), reverse=True))
+    return versions
 
 
 def _date(text: str | None) -> date | None:
@@ -315,5 +317,5 @@ def _date(text: str | None) -> date | None:
         ) from None
 
 
-def _told(path: Path, lines: Sequence[str]) -> str:
+def _message(path: Path, lines: Sequence[str]) -> str:
     return "\n".join(line for text in (f"{path}:", *lines) for line in wrapped(plain(text), hang=2))

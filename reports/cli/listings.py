@@ -13,7 +13,7 @@ __all__ = ["subjects"]
 
 def subjects(*, as_json: bool = False) -> str:
     """The registered subjects, and whether the framework of each is installed; nothing is imported for it."""
-    found = [
+    rows = [
         {
             "name": name,
             "title": subject.title,
@@ -25,7 +25,7 @@ def subjects(*, as_json: bool = False) -> str:
         for name, subject in framework.subjects.items()
     ]
     if as_json:
-        return json.dumps({"subjects": found}, indent=1)
+        return json.dumps({"subjects": rows}, indent=1)
     lines: list[str] = []
     for framework in frameworks():
         installed = _installed(framework.requires)

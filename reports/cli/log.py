@@ -30,7 +30,7 @@ def _lines(log: Log) -> Iterator[str]:
 def _subject(result: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from wrapped(plain(f"{result['name']}: {result['verdict']}"), hang=2)
-    new = [each for each in result["deviations"] if each["known"] is None]
+    new = [deviation for deviation in result["deviations"] if deviation["known"] is None]
     facts = [
         count(len(new), "new deviation"),
         f"{len(result['deviations']) - len(new)} known or inherited",
@@ -38,7 +38,7 @@ def _subject(result: Mapping[str, Any]) -> Iterator[str]:
         count(result["element_checks"], "element check"),
     ]
     yield from wrapped(", ".join(facts), indent=2, hang=4)
-    for each in new:
-        yield from wrapped(plain(f"{each['clause']}: {each['summary']}"), indent=2, hang=4)
-    for text in (result.get("message", ""), *(f"stale: {each}" for each in result.get("stale", ()))):
+    for deviation in new:
+        yield from wrapped(plain(f"{deviation['clause']}: {deviation['summary']}"), indent=2, hang=4)
+    for text in (result.get("message", ""), *(f"stale: {deviation}" for deviation in result.get("stale", ()))):
         yield from wrapped(plain(text), indent=2, hang=4)

@@ -87,12 +87,12 @@ def _refuse(text: str, code: ExitCode) -> int:
 class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. Raises ``UsageError`` with the closest one."""
-        found = super().get_command(ctx, cmd_name)
-        if found is None and cmd_name in _PYTHON_ONLY:
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name in _PYTHON_ONLY:
             raise _PYTHON_ONLY[cmd_name]
-        if found is None:
+        if command is None:
             raise click.UsageError(f"unknown command {cmd_name!r}{nearest(cmd_name, self.commands)}", ctx)
-        return found
+        return command
 
 
 _PYTHON_ONLY = {
@@ -176,17 +176,17 @@ def _check_options(command: _Command) -> _Command:
     return _with(command, [_option(name) for name in KEYS if name != "subjects"])
 
 
-def _typed(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(ctx: click.Context, values: Mapping[str, Any]) -> dict[str, Any]:
     """Select the typed options, without defaults."""
     source = click.core.ParameterSource.COMMANDLINE
-    return {name: value for name, value in given.items() if ctx.get_parameter_source(name) is source}
+    return {name: value for name, value in values.items() if ctx.get_parameter_source(name) is source}
 
 
 @_group.command("check", context_settings={"ignore_unknown_options": False})
 @click.argument("subjects", nargs=-1, metavar="SUBJECT...")
 @_check_options
 @click.pass_context
-def _check(ctx: click.Context, /, **given: Any) -> int:
+def _check(ctx: click.Context, /, **values: Any) -> int:
     """Check subjects against the specification.
 
     SUBJECT is a registered name (see rmspec subjects), path/to/file.py:Class or package.module:Class. Options can also
@@ -194,14 +194,14 @@ def _check(ctx: click.Context, /, **given: Any) -> int:
     """
     from rmspec.reports.cli.check import check
 
-    return check(_typed(ctx, given), Path.cwd())
+    return check(_typed(ctx, values), Path.cwd())
 
 
 def _config_options(command: _Command) -> _Command:
     """Give a command the options of check; ``--json`` is the form of the listing here."""
     command = _check_options(command)
     parameters = command.__click_params__  # type: ignore[attr-defined]
-    parameters[:] = [each for each in parameters if each.name != "json"]
+    parameters[:] = [parameter for parameter in parameters if parameter.name != "json"]
     return command
 
 
@@ -211,7 +211,7 @@ def _config_options(command: _Command) -> _Command:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the table [tool.rmspec], for editors.")
 @click.pass_context
-def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) -> int:
+def _config(ctx: click.Context, /, as_json: bool, schema: bool, **values: Any) -> int:
     """Show what check would run with, and where each value comes from.
 
     Takes the options of check. The table [tool.rmspec] of the nearest pyproject.toml comes next, then the default.
@@ -219,7 +219,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
     from rmspec.reports.config.effective import effective
     from rmspec.reports.config.schema import rendered
 
-    print(rendered() if schema else effective(_typed(ctx, given), Path.cwd(), as_json=as_json))
+    print(rendered() if schema else effective(_typed(ctx, values), Path.cwd(), as_json=as_json))
     return ExitCode.CONFORMS
 
 
@@ -230,7 +230,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **given: Any) ->
 @click.option("--framework", metavar="NAME", help="What your class is built on, if not detected.")
 @_CALL_TIMEOUT
 @click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
-def _identify(**given: Any) -> int:
+def _identify(**values: Any) -> int:
     """Say which RMSprop a subject is: every switch, and the shortest program that shows it.
 
     Exit codes: 0 a dialect of RMSprop, 1 no RMSprop or none that a dialect explains, 2 bad input, 4 the subject could not
@@ -238,7 +238,7 @@ def _identify(**given: Any) -> int:
     """
     from rmspec.reports.cli.identify import IdentifyOptions, identify
 
-    return identify(IdentifyOptions(**given))
+    return identify(IdentifyOptions(**values))
 
 
 @_group.command("report")
@@ -248,7 +248,7 @@ def _identify(**given: Any) -> int:
 @click.option("--force", is_flag=True, help="Replace an older report in the folder.")
 @_check_options
 @click.pass_context
-def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: bool, **given: Any) -> int:
+def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: bool, **values: Any) -> int:
     """Write the verification report: report.html, report.md, report.json.
 
     With the options of rmspec check the subjects are checked first. With --from the arguments are files that rmspec check
@@ -256,9 +256,9 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
     """
     from rmspec.reports.cli.report import report, report_from
 
-    typed = _typed(ctx, given)
+    typed = _typed(ctx, values)
     if from_files:
-        return report_from(given["subjects"], typed, out=out, force=force)
+        return report_from(values["subjects"], typed, out=out, force=force)
     return report(typed, Path.cwd(), out=out, force=force)
 
 
@@ -270,7 +270,7 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
 @click.option("--dialect", metavar="NAME", help="Compare with this dialect, not the one that is stored.")
 @click.option("--policy", metavar="NAME", help="What the hardware may do.")
 @click.option("--json", metavar="FILE", help="Of a recording: write the report as JSON; - is standard output.")
-def _repro(**given: Any) -> int:
+def _repro(**values: Any) -> int:
     """Replay a stored program, and say whether it still fails.
 
     FILE may also be a recording, which is the folder that rmspec.properties.recordings.record wrote: each of its steps is verified,
@@ -278,18 +278,18 @@ def _repro(**given: Any) -> int:
     """
     from rmspec.reports.cli.repro import ReproOptions, repro
 
-    return repro(ReproOptions(**given))
+    return repro(ReproOptions(**values))
 
 
 @_group.command("script")
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Of this subject, not the one that it was found on.")
 @_CALL_TIMEOUT
-def _script(**given: Any) -> int:
+def _script(**values: Any) -> int:
     """Print the standalone script of a stored program: few lines that need the framework alone."""
     from rmspec.reports.cli.repro import ReproOptions, script
 
-    return script(ReproOptions(**given))
+    return script(ReproOptions(**values))
 
 
 @_group.command("log")
@@ -305,7 +305,7 @@ def _log(file: str) -> int:
 @_group.command("translate", cls=TranslateCommand)
 @click.argument("file", required=False)
 @translate_options
-def _translate(**given: Any) -> int:
+def _translate(**values: Any) -> int:
     """Turn hyperparameters and saved state of one dialect into another's.
 
     With FILE (.pt, .npz, .safetensors, .keras, .h5) the state in it, without it the options alone. Options go by the
@@ -313,9 +313,9 @@ def _translate(**given: Any) -> int:
     """
     from rmspec.reports.cli.translate import TranslateOptions, translate
 
-    keywords = {row.name: given.pop(row.keyword) for row in SWITCHES.values() if row.keyword}
+    keywords = {row.name: values.pop(row.keyword) for row in SWITCHES.values() if row.keyword}
     switches = {name: SWITCHES[name].position_of(typed) for name, typed in keywords.items() if typed is not None}
-    return translate(TranslateOptions(**given, switches=switches))
+    return translate(TranslateOptions(**values, switches=switches))
 
 
 @_group.command("subjects")

@@ -51,12 +51,12 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
         choose("value of --fail-on", typed["fail_on"], ["hazards"])
     place = _ready(out, force=force)
     document = merged([(path, read(path)) for path in dict.fromkeys(paths)])
-    results = [result_of(each) for each in document["subjects"]]
+    results = [result_of(subject) for subject in document["subjects"]]
     gate = decide(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
-    found = files({**document, "exit_code": gate.code.value})
-    put(place, found, force=force)
+    texts = files({**document, "exit_code": gate.code.value})
+    put(place, texts, force=force)
     if not typed.get("quiet"):
-        sentence = json.loads(found["report.json"])["verification"]["summary"]["sentence"]
+        sentence = json.loads(texts["report.json"])["verification"]["summary"]["sentence"]
         print("\n".join([*wrapped(plain(sentence)), ""]))
     names = [result.name for result in results]
     programs = str(Path(place) / PROGRAMS)
@@ -78,7 +78,7 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
     from rmspec.reports.verification.document import verified
 
     whole = verified(document)
-    found = {
+    texts = {
         "report.html": page.render(whole),
         "report.md": markdown_report.render(whole),
         "report.json": json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -89,18 +89,18 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
             for each in subject[kind]:
                 deviation = deviation_of(each, hazard=kind == "hazards")
                 name = program_file(PROGRAMS, names, subject["name"], deviation)
-                found[Path(name).as_posix()] = program_text(deviation.program)
-    return found
+                texts[Path(name).as_posix()] = program_text(deviation.program)
+    return texts
 
 
 def _ready(out: str | None, *, force: bool) -> str:
     """Check the folder and the packages of a report, and return the folder. Raises ``BadOption``."""
     if not out:
         raise BadOption("no folder is named", "a report is several files", "write rmspec report ... --out DIR")
-    for module, what in _NEEDED.items():
+    for module, purpose in _NEEDED.items():
         if importlib.util.find_spec(module) is None:
             raise BadOption(
-                f"{what} of a report need {module}, which is not installed",
+                f"{purpose} of a report need {module}, which is not installed",
                 "rmspec check needs none of it",
                 "pip install 'rmspec[report]'",
             )

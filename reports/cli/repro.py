@@ -54,28 +54,28 @@ def repro(options: ReproOptions) -> ExitCode:
         )
     program, settings = _resolved(options)
     try:
-        found, exercised = _replayed(program, settings, options)
+        deviations, exercised = _replayed(program, settings, options)
     except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)))
         return stopped.code
-    if not found and not exercised:
+    if not deviations and not exercised:
         text = (
             f"{plain(program.subject)}: nothing of {program.clause or 'any clause'} was exercised: as far as this subject "
             "can be asked the program, it makes no check of it, and says neither that it holds nor that it fails"
         )
         print("\n".join(wrapped(text, hang=2)))
         return ExitCode.NOTHING_CHECKED
-    same = [each for each in found if not program.clause or each.clause == program.clause]
-    others = [each for each in found if each not in same]
-    code = max((_code(each, options) for each in found), default=ExitCode.CONFORMS)
+    same = [deviation for deviation in deviations if not program.clause or deviation.clause == program.clause]
+    others = [deviation for deviation in deviations if deviation not in same]
+    code = max((_code(deviation, options) for deviation in deviations), default=ExitCode.CONFORMS)
     heading = f"{plain(program.subject)}: {_outcome(program, same, others)}"
     print("\n".join(wrapped(heading, hang=2)))
-    for each in found:
+    for deviation in deviations:
         print()
-        if each.known is not None:
-            print("\n".join(wrapped(f"{each.clause}: {_excuse(each)}", indent=2, hang=4)))
+        if deviation.known is not None:
+            print("\n".join(wrapped(f"{deviation.clause}: {_excuse(deviation)}", indent=2, hang=4)))
         else:
-            print("\n".join(block(each, file_commands(options.file))))
+            print("\n".join(block(deviation, file_commands(options.file))))
     return code
 
 
@@ -122,17 +122,17 @@ def script(options: ReproOptions) -> ExitCode:
     """Print the standalone script of a stored program. Raises ``InputProblem`` for one without."""
     program, settings = _resolved(options)
     try:
-        found, _ = _replayed(program, settings, options)
+        deviations, _ = _replayed(program, settings, options)
     except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
         return stopped.code
-    if not found:
+    if not deviations:
         raise InputProblem(
             f"{options.file} shows no deviation of {program.subject} any more",
             "a script would have nothing to show",
             f"rmspec repro {shlex.quote(options.file)} replays it",
         )
-    text = standalone_script(found[0])
+    text = standalone_script(deviations[0])
     if text is None:
         raise InputProblem(
             f"there is no standalone script for {program.subject}",
@@ -169,25 +169,25 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
         raise MalformedProgram(
             f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"
         )
-    other = options.subject is not None and options.subject != program.subject
+    elsewhere = options.subject is not None and options.subject != program.subject
     stated = (
-        None if other or not program.dialect else choose("dialect", program.dialect, dialects(), where=options.file)
+        None if elsewhere or not program.dialect else choose("dialect", program.dialect, dialects(), where=options.file)
     )
     if program.policy and options.policy is None:
         choose("policy", program.policy, POLICIES, where=options.file)
     settings = _settings(options, program, dialect=stated)
-    return replace(program, subject=name, dialect=options.dialect or ("" if other else program.dialect)), settings
+    return replace(program, subject=name, dialect=options.dialect or ("" if elsewhere else program.dialect)), settings
 
 
 def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
     name = program.subject
     job = Replay(name, program, settings)
-    found: tuple[Deviation, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
     exercised = False
     for answer in asked(name, settings, job, patience=options.call_timeout, when="while it was replayed"):
         if isinstance(answer, Replayed):
-            found, exercised = answer.deviations, answer.exercised
-    return found, exercised
+            deviations, exercised = answer.deviations, answer.exercised
+    return deviations, exercised
 
 
 def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:
@@ -197,14 +197,14 @@ def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:
 
 def _outcome(program: Program, same: list[Deviation], others: list[Deviation]) -> str:
     clause = f"{program.clause} ({statement(program.clause, program.dialect)})" if program.clause else "the program"
-    if same and all(each.hazard for each in same):
+    if same and all(deviation.hazard for deviation in same):
         return f"still a hazard: {clause}. The formula itself admits it; --fail-on hazards fails it"
-    if same and all(each.known is not None for each in same):
+    if same and all(deviation.known is not None for deviation in same):
         return f"still fails, and that is known: {clause}"
     if same:
         return f"STILL FAILS: {program.clause or clause}"
     if others:
-        return f"{clause} holds, but the program fails by another clause: {', '.join(each.clause for each in others)}"
+        return f"{clause} holds, but the program fails by another clause: {', '.join(deviation.clause for deviation in others)}"
     return f"FIXED: {clause} holds in this program"
 
 

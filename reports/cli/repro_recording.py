@@ -125,11 +125,11 @@ def _lines(path: str, verified: Verified, first: RecordedDeviation | None, reduc
     lines += _facts(verified, first)
     if first is not None:
         lines += ["", *_block(path, first, reduced)]
-    others = [each for each in (*verified.deviations, *verified.hazards) if each is not first]
-    if others:
+    rest = [recorded for recorded in (*verified.deviations, *verified.hazards) if recorded is not first]
+    if rest:
         lines += ["", "also seen:"]
-        for each in others:
-            lines += wrapped(_also(each), indent=2, hang=4)
+        for recorded in rest:
+            lines += wrapped(_also(recorded), indent=2, hang=4)
     return lines
 
 
@@ -144,8 +144,8 @@ def _outcome(verified: Verified, first: RecordedDeviation | None) -> str:
         return "inconclusive: the optimizer's state cannot be seen, and without it most results are possible"
     if tally.element_checks == tally.inconclusive_checks:
         return "inconclusive: no element has a bounded envelope"
-    what = "conforms, but for known deviations" if verified.deviations else "conforms"
-    return f"{what}, as far as it can be read" if any(each.harmed for each in verified.lost) else what
+    words = "conforms, but for known deviations" if verified.deviations else "conforms"
+    return f"{words}, as far as it can be read" if any(each.harmed for each in verified.lost) else words
 
 
 def _facts(verified: Verified, first: RecordedDeviation | None) -> list[str]:
@@ -156,9 +156,9 @@ def _facts(verified: Verified, first: RecordedDeviation | None) -> list[str]:
         lines.extend(wrapped(plain(text), indent=2, hang=4))
 
     span = f", {verified.first_step} to {verified.last_step}" if verified.steps else ""
-    seen = "" if recording.seen is None else f" of {recording.seen:,}"
+    total = "" if recording.seen is None else f" of {recording.seen:,}"
     every = "" if recording.every == 1 else f" (every {recording.every})"
-    say(f"{recording.source.called}: {count(verified.steps, 'recorded step')}{span}{seen}{every}")
+    say(f"{recording.source.called}: {count(verified.steps, 'recorded step')}{span}{total}{every}")
     checks = f"{count(tally.element_checks, 'element check')}, {tally.inconclusive_checks:,} inconclusive"
     say(f"{checks}; dialect {verified.dialect}, policy {verified.policy}")
     if verified.frames:
@@ -169,12 +169,12 @@ def _facts(verified: Verified, first: RecordedDeviation | None) -> list[str]:
         say("the run ended before the recording was closed; these are the steps that it had written")
     elif recording.ended != "closed":
         say(f"the run ended with {recording.ended}")
-    for each in verified.lost:
-        say(_lost(each, recording))
-    if first is not None and any(each.harmed and each.first < first.step.number for each in verified.lost):
+    for loss in verified.lost:
+        say(_lost(loss, recording))
+    if first is not None and any(loss.harmed and loss.first < first.step.number for loss in verified.lost):
         say(f"the first deviation may lie in the steps that are lost before step {first.step.number}")
     if recording.when_full == "stop" and recording.seen is not None:
-        last = max([verified.last_step, *(each.last or recording.seen for each in verified.lost)])
+        last = max([verified.last_step, *(loss.last or recording.seen for loss in verified.lost)])
         if recording.seen - last >= recording.every:
             say(f"recording stopped at max_bytes={recording.max_bytes:,}")
     if verified.changed_outside:
@@ -198,14 +198,14 @@ def _lost(lost: Lost, recording: Recording) -> str:
     if lost.cut_off:
         why.append(f"lost: {', '.join(lost.cut_off)} {'is' if len(lost.cut_off) == 1 else 'are'} cut off")
     if lost.first == 1 and lost.last is not None and not lost.harmed:
-        which = f"steps before {lost.last + recording.every} were"
+        steps = f"steps before {lost.last + recording.every} were"
     elif lost.last is None:
-        which = f"steps from {lost.first} on are"
+        steps = f"steps from {lost.first} on are"
     elif lost.first >= lost.last:
-        which = f"step {lost.first} is"
+        steps = f"step {lost.first} is"
     else:
-        which = f"steps {lost.first} to {lost.last} are"
-    return f"{which} {', or '.join(why)}"
+        steps = f"steps {lost.first} to {lost.last} are"
+    return f"{steps} {', or '.join(why)}"
 
 
 def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
@@ -231,18 +231,18 @@ def _before(first: RecordedDeviation) -> list[str]:
     lines = []
     for key, array in first.step.before[first.param].items():
         values = array[place : place + parts] if array.size == size else array[:1]
-        shown = ", ".join(hexadecimal(float(value)) for value in values)
-        lines.append(f"    {plain(key.removeprefix('state/'))} = {shown}")
+        numbers = ", ".join(hexadecimal(float(value)) for value in values)
+        lines.append(f"    {plain(key.removeprefix('state/'))} = {numbers}")
     options = ", ".join(f"{name}={value!r}" for name, value in first.group.options.items())
     return [*lines, *wrapped(plain(options), indent=4, hang=8)]
 
 
-def _also(each: RecordedDeviation) -> str:
-    deviation = each.deviation
+def _also(recorded: RecordedDeviation) -> str:
+    deviation = recorded.deviation
     kind = "hazard: " if deviation.hazard else f"{deviation.known}: " if deviation.known else ""
-    spread = "" if each.occurrences == 1 else f", {each.occurrences:,} times until step {each.last}"
+    spread = "" if recorded.occurrences == 1 else f", {recorded.occurrences:,} times until step {recorded.last}"
     return plain(
-        f"{kind}{deviation.clause} at step {each.step.number} ({deviation.param}, element {each.position}{spread}): "
+        f"{kind}{deviation.clause} at step {recorded.step.number} ({deviation.param}, element {recorded.position}{spread}): "
         f"{deviation.summary}"
     )
 
@@ -309,8 +309,8 @@ def _deviation(
     }
 
 
-def _group_of(step: RecordedStep, each: RecordedDeviation) -> int:
-    return next(number for number, group in enumerate(step.groups) if each.param in group.params)
+def _group_of(step: RecordedStep, recorded: RecordedDeviation) -> int:
+    return next(number for number, group in enumerate(step.groups) if recorded.param in group.params)
 
 
 def _number(value: float) -> float | str:

@@ -71,12 +71,12 @@ def translate(options: TranslateOptions) -> ExitCode:
         loss_negated=options.loss_negated,
     )
     result = translated(saved, target, terms)
-    told = Told(result, options.file, options.out, loading(options.out, target) if options.out else "")
+    report = Told(result, options.file, options.out, loading(options.out, target) if options.out else "")
     if options.out is not None:
         write_bytes(options.out, checkpoint_bytes(options.out, result.saved))
     if options.json is not None:
-        write(options.json, as_json(told))
-    print(as_text(told), file=sys.stderr if options.json == "-" else sys.stdout)
+        write(options.json, as_json(report))
+    print(as_text(report), file=sys.stderr if options.json == "-" else sys.stdout)
     return ExitCode.CONFORMS
 
 

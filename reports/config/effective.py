@@ -44,44 +44,48 @@ def settings(typed: Mapping[str, Any], folder: Path) -> tuple[Setting, ...]:
     options = merged(typed, folder)
     configured = read_config(folder)
     file = config_file(folder)
-    shown = os.path.relpath(file, folder) if file is not None else None
+    path = os.path.relpath(file, folder) if file is not None else None
     if options.subjects:
         resolve(options)
-    found: list[Setting] = []
+    options_in_order: list[Setting] = []
     for key in KEYS:
         name = KEYS[key].option
         value = options.value(key)
         value = list(value) if isinstance(value, tuple) else value
         if name in typed:
-            found.append(Setting(key, value, "command line"))
+            options_in_order.append(Setting(key, value, "command line"))
         elif name in configured and not _replaced(name, typed):
-            found.append(Setting(key, value, "pyproject.toml", shown))
+            options_in_order.append(Setting(key, value, "pyproject.toml", path))
         else:
-            found.append(Setting(key, value, "default"))
-    return tuple(found)
+            options_in_order.append(Setting(key, value, "default"))
+    return tuple(options_in_order)
 
 
 def effective(typed: Mapping[str, Any], folder: Path, *, as_json: bool = False) -> str:
     """The settings as lines of ``key = value`` in TOML's manner with their sources, or as JSON."""
-    found = settings(typed, folder)
+    options = settings(typed, folder)
     if as_json:
         document = {
-            each.key: {"value": each.value, "source": each.source, **({"file": each.file} if each.file else {})}
-            for each in found
+            setting.key: {
+                "value": setting.value,
+                "source": setting.source,
+                **({"file": setting.file} if setting.file else {}),
+            }
+            for setting in options
         }
         return json.dumps({"config": document}, indent=1, ensure_ascii=False)
-    told = [(_told(each), each.file or each.source) for each in found]
-    width = min(max(len(text) for text, _ in told), 48)
-    return "\n".join(f"{text:<{width}}  # {source}" for text, source in told)
+    rows = [(_format_setting(setting), setting.file or setting.source) for setting in options]
+    width = min(max(len(text) for text, _ in rows), 48)
+    return "\n".join(f"{text:<{width}}  # {source}" for text, source in rows)
 
 
 def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     """The options: as typed, else as configured, else the default. Raises ``BadOption``."""
     values: dict[str, Any] = {**read_config(folder)}
     # One of two that exclude each other: what is typed replaces what is configured.
-    for name, other in (("known", "no_known"), ("no_known", "known")):
+    for name, opposite in (("known", "no_known"), ("no_known", "known")):
         if name in typed:
-            values.pop(other, None)
+            values.pop(opposite, None)
     # What the classes of a project are built on says nothing of other subjects.
     if "subjects" in typed and "framework" not in typed and not any_own(typed["subjects"]):
         values.pop("framework", None)
@@ -100,9 +104,9 @@ def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -
     """Name the key of ``[tool.rmspec]`` in a problem with a configured value, in place of the untyped option."""
     for key in sorted(name.replace("_", "-") for name in configured):
         value = options.value(key)
-        values = [str(each) for each in (value if isinstance(value, tuple) else (value,))]
+        values = [str(element) for element in (value if isinstance(value, tuple) else (value,))]
         option = re.compile(rf"--{key}(?![\w-])")
-        if not option.search(problem.what) and not any(repr(each) in problem.what for each in values):
+        if not option.search(problem.what) and not any(repr(element) in problem.what for element in values):
             continue
         why = f"{key} is set in [tool.rmspec] of pyproject.toml" + (f"; {problem.why}" if problem.why else "")
         hint = re.sub(rf"--{key} (\S+)", rf"{key} = \1", problem.hint)
@@ -110,7 +114,7 @@ def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -
     return problem
 
 
-def _told(setting: Setting) -> str:
+def _format_setting(setting: Setting) -> str:
     if setting.value is None:
         return f"{setting.key} is not set"
     return plain(f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}")

@@ -13,7 +13,7 @@ __all__ = ["ConfigValue", "config_file", "read_config"]
 
 ConfigValue = str | int | float | bool | list[str]
 
-_WANTED = {
+_KINDS = {
     "text": "a string",
     "path": "a string that names a file",
     "integer": "an integer",
@@ -34,24 +34,22 @@ def read_config(start: Path) -> dict[str, ConfigValue]:
 
     Files are named from the folder of the ``pyproject.toml``. Raises ``BadOption`` for an unknown key or a wrong type.
     """
-    found = config_file(start)
-    if found is None:
+    file = config_file(start)
+    if file is None:
         return {}
     try:
-        data = tomllib.loads(found.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadOption(
-            f"{found} is not TOML: {error}", "rmspec reads its table tool.rmspec", "mend the file"
-        ) from None
+        raise BadOption(f"{file} is not TOML: {error}", "rmspec reads its table tool.rmspec", "mend the file") from None
     except OSError as error:
         raise BadOption(
-            f"cannot read {found}: {error.strerror}", "it may configure rmspec", "mend its permissions"
+            f"cannot read {file}: {error.strerror}", "it may configure rmspec", "mend its permissions"
         ) from None
     tool = data.get("tool", {})
     table = tool.get("rmspec", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
-        raise BadOption(f"tool.rmspec in {found} is not a table", hint="write [tool.rmspec] and keys under it")
-    return {name: _located(name, value, found.parent, start) for name, value in _checked(table, found).items()}
+        raise BadOption(f"tool.rmspec in {file} is not a table", hint="write [tool.rmspec] and keys under it")
+    return {name: _located(name, value, file.parent, start) for name, value in _checked(table, file).items()}
 
 
 def _checked(table: dict[str, object], file: Path) -> dict[str, ConfigValue]:
@@ -66,7 +64,7 @@ def _checked(table: dict[str, object], file: Path) -> dict[str, ConfigValue]:
         kind = KEYS[name].kind
         if not _fits(kind, value):
             raise BadOption(
-                f"{key} = {value!r} in [tool.rmspec] of {file} is not {_WANTED[kind]}", hint=_example(name, kind)
+                f"{key} = {value!r} in [tool.rmspec] of {file} is not {_KINDS[kind]}", hint=_example(name, kind)
             )
         option = name.replace("-", "_")
         if option in values:
@@ -84,7 +82,9 @@ def _fits(kind: str, value: object) -> bool:
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case "names":
-            return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+            return isinstance(value, str) or (
+                isinstance(value, list) and all(isinstance(element, str) for element in value)
+            )
         case _:
             return isinstance(value, str)
 
@@ -101,7 +101,7 @@ def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> Config
     if KEYS[name.replace("_", "-")].kind == "path" and isinstance(value, str) and value != "-":
         return os.path.relpath(folder / value, start)
     if name == "subjects" and isinstance(value, list):
-        return [_subject(each, folder, start) for each in value]
+        return [_subject(subject, folder, start) for subject in value]
     return value
 
 

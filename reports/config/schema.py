@@ -75,7 +75,7 @@ def _names() -> dict[str, list[str]]:
         "dialect": ["specification", *dialects()],
         "dtype": list(FORMATS),
         "policy": list(POLICIES),
-        "framework": [each.name for each in frameworks() if each.users],
+        "framework": [framework.name for framework in frameworks() if framework.users],
         "without": list(FEATURES),
         "fail-on": ["hazards"],
     }

@@ -22,23 +22,23 @@ NAME = "rmspec/v1"
 def fingerprints(results: Sequence[SubjectResult]) -> Iterator[tuple[SubjectResult, Deviation, str]]:
     """Every deviation and hazard of a run, each with its fingerprint; no two of one run have the same."""
     subjects = [result.name for result in results]
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for result in results:
         for deviation in (*result.deviations, *result.hazards):
             kind = "hazard" if deviation.hazard else deviation.known or ""
             text = "\0".join((NAME, portable(result.name, subjects), deviation.clause, kind))
-            seen[text] += 1
-            if seen[text] > 1:
-                text += f"\0{seen[text]}"
+            counts[text] += 1
+            if counts[text] > 1:
+                text += f"\0{counts[text]}"
             yield result, deviation, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def portable(name: str, subjects: Sequence[str]) -> str:
     """A subject's name without the folders of its file; as many are kept as tell it from the run's other subjects."""
     own = _parts(name)
-    others = [_parts(other) for other in dict.fromkeys(subjects) if other != name]
+    rivals = [_parts(rival) for rival in dict.fromkeys(subjects) if rival != name]
     for length in range(1, len(own)):
-        if not any(other[-length:] == own[-length:] for other in others):
+        if not any(rival[-length:] == own[-length:] for rival in rivals):
             return "/".join(own[-length:])
     return "/".join(own)
 

@@ -25,15 +25,15 @@ def check_place(path: str, *, force: bool = False) -> None:
     It must be new or empty; ``force`` lets it hold an older report, and nothing else.
     """
     check_folder(path, "--out")
-    found = _held(Path(path))
-    foreign = [name for name in found if not _OWN.fullmatch(name)]
+    names = _names_in(Path(path))
+    foreign = [name for name in names if not _OWN.fullmatch(name)]
     if foreign:
         raise BadOption(
             f"--out {path}: it holds {foreign[0]}, which no report wrote",
             "a report has its folder for itself, and replaces it as a whole",
             f"name a new folder, as in --out {Path(path) / 'report'}",
         )
-    if found and not force:
+    if names and not force:
         raise BadOption(
             f"--out {path}: it holds another run's report",
             "files of two runs would mix, and nobody could tell which is which",
@@ -54,7 +54,7 @@ def put(path: str, files: Mapping[str, str], *, force: bool = False) -> None:
         if target.exists():
             # Once more: a long run may have been overtaken.
             check_place(path, force=force)
-            if _held(target):
+            if _names_in(target):
                 _replace(draft, target)
                 return
         os.replace(draft, target)
@@ -89,10 +89,10 @@ def _replace(draft: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _held(folder: Path) -> list[str]:
+def _names_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*"))
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 def _lost(path: str, error: OSError) -> BadOption:

@@ -77,7 +77,7 @@ def annotation_lines(record: Record, folder: Path) -> list[str]:
 
 def summary(record: Record, budget: int = SUMMARY_BYTES) -> str:
     """The report as Markdown of at most ``budget`` bytes: as many deviations in full as there is room for."""
-    new = sum(each.known is None for result in record.results for each in result.deviations)
+    new = sum(deviation.known is None for result in record.results for deviation in result.deviations)
     text = _summary(record, new, new)
     if _size(text) <= budget:
         return text
@@ -144,18 +144,18 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _summary(record: Record, kept: int, new: int) -> str:
+def _summary(record: Record, limit: int, new: int) -> str:
     """The report with the first ``kept`` of its ``new`` deviations in full."""
     results: list[SubjectResult] = []
-    left = kept
+    left = limit
     for result in record.results:
-        broken = [each for each in result.deviations if each.known is None]
-        shown, left = broken[:left], max(0, left - len(broken))
-        known = [each for each in result.deviations if each.known is not None]
-        results.append(replace(result, deviations=(*shown, *known)))
+        broken = [deviation for deviation in result.deviations if deviation.known is None]
+        whole, left = broken[:left], max(0, left - len(broken))
+        known = [deviation for deviation in result.deviations if deviation.known is not None]
+        results.append(replace(result, deviations=(*whole, *known)))
     text = markdown_report.render(replace(record, results=tuple(results)))
-    if kept < new:
-        text += f"\n**{count(new - kept, 'deviation')} more: too long for this page. The report files hold all.**\n"
+    if limit < new:
+        text += f"\n**{count(new - limit, 'deviation')} more: too long for this page. The report files hold all.**\n"
     return text
 
 
@@ -168,5 +168,5 @@ def _cut(text: str, budget: int) -> str:
     room = budget - len(end)
     if room <= 0:
         return ""
-    kept = text.encode("utf-8", "backslashreplace")[:room].decode("utf-8", "ignore")
-    return kept.rpartition("\n")[0] + end
+    beginning = text.encode("utf-8", "backslashreplace")[:room].decode("utf-8", "ignore")
+    return beginning.rpartition("\n")[0] + end

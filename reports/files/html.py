@@ -19,7 +19,7 @@ __all__ = ["page_environment", "render"]
 
 def render(record: Record) -> str:
     """The report as the text of an HTML page; everything from outside is escaped."""
-    return _template().render(record=record, results=[(each, tallies(each)) for each in record.results])
+    return _template().render(record=record, results=[(result, tallies(result)) for result in record.results])
 
 
 def page_environment() -> Environment:

@@ -32,8 +32,8 @@ def render(record: Record) -> str:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of the report."""
-    found: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "report-1.json").read_text("utf-8"))
-    return found
+    data: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "report-1.json").read_text("utf-8"))
+    return data
 
 
 def document(record: Record) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def document(record: Record) -> dict[str, Any]:
         "exit_code": record.gate.code.value,
         "seconds": round(record.finished.seconds, 3),
         "environment": dict(sorted(record.started.environment.items())),
-        "subjects": [result_document(each) for each in record.results],
+        "subjects": [result_document(result) for result in record.results],
     }
 
 
@@ -70,9 +70,9 @@ def result_document(result: SubjectResult) -> dict[str, Any]:
         "hint": result.hint,
         "search": result.search,
         "stale": list(result.stale),
-        "clauses": [_clause(each) for each in result.clauses],
-        "hazards": [deviation_document(each) for each in result.hazards],
-        "deviations": [deviation_document(each) for each in result.deviations],
+        "clauses": [_clause(item) for item in result.clauses],
+        "hazards": [deviation_document(item) for item in result.hazards],
+        "deviations": [deviation_document(item) for item in result.deviations],
         "envelope_use": _use(result.envelope_use),
         "trajectory": None if result.trajectory is None else _trajectory(result.trajectory),
     }
@@ -109,8 +109,8 @@ def _use(use: Mapping[str, UseCounts]) -> dict[str, Any]:
         "every": EVERY,
         "edges_ulp": [_number(edge) for edge in EDGES],
         "formats": {
-            name: {"results": each.results, "used": list(each.used), "allowed": list(each.allowed)}
-            for name, each in use.items()
+            name: {"results": counts.results, "used": list(counts.used), "allowed": list(counts.allowed)}
+            for name, counts in use.items()
         },
     }
 
@@ -121,7 +121,7 @@ def _trajectory(trajectory: Trajectory) -> dict[str, Any]:
         "objective": OBJECTIVE,
         "format": FORMAT,
         "options": options,
-        "theta": [_number(each) for each in trajectory.theta],
+        "theta": [_number(value) for value in trajectory.theta],
         "stopped": trajectory.stopped,
     }
 

@@ -51,7 +51,7 @@ def append(path: Path, entries: Sequence[NewEntry]) -> None:
     Raises ``BadKnownList`` for a file that is no list, and ``BadOption`` where it cannot be written.
     """
     check_writable(str(path), "--known")
-    held = read_known(path) if path.exists() else ()
+    entries_before = read_known(path) if path.exists() else ()
     document = _parsed(path) if path.exists() else tomlkit.document()
     listed = document.get("known")
     if listed is None:
@@ -72,16 +72,16 @@ def append(path: Path, entries: Sequence[NewEntry]) -> None:
             inline.update(table)
             listed.append(inline)
     text = document.as_string().rstrip() if path.exists() else document.as_string().strip()
-    _replace(path, f"{text}\n", [*(each.id for each in held), *(each.id for each in entries)])
+    _replace(path, f"{text}\n", [*(each.id for each in entries_before), *(each.id for each in entries)])
 
 
 def remove(path: Path, ids: Sequence[str]) -> tuple[Known, ...]:
     """Take the entries with these ids out of a list, with the comments right above them, and return them."""
-    held = read_known(path)
+    entries = read_known(path)
     document = _parsed(path)
     listed = document.get("known")
-    gone = [index for index, entry in enumerate(held) if entry.id in ids]
-    for index in reversed(gone):
+    places = [index for index, entry in enumerate(entries) if entry.id in ids]
+    for index in reversed(places):
         if isinstance(listed, AoT):
             after = _cut_trailing(listed[index].value.body)
             before = _tail(document, listed, index)
@@ -90,11 +90,15 @@ def remove(path: Path, ids: Sequence[str]) -> tuple[Known, ...]:
             _join(before, after)
         elif listed is not None:
             del listed[index]
-    kept = [entry.id for entry in held if entry.id not in ids]
+    remaining = [entry.id for entry in entries if entry.id not in ids]
     # Without a table only what stands around them is left; tomlkit would write an empty one.
-    text = document.as_string() if kept else "".join(item.as_string() for _, item in document.body if _is_trivia(item))
-    _replace(path, text, kept)
-    return tuple(held[index] for index in gone)
+    text = (
+        document.as_string()
+        if remaining
+        else "".join(item.as_string() for _, item in document.body if _is_trivia(item))
+    )
+    _replace(path, text, remaining)
+    return tuple(entries[index] for index in places)
 
 
 def orphans(path: Path, ids: Sequence[str]) -> tuple[Path, ...]:
@@ -122,10 +126,10 @@ def _is_stored(file: Path) -> bool:
 
 def _named_beside(path: Path, name: str) -> bool:
     """Whether another TOML file in the folder of a list has this name in it, or cannot be read."""
-    for other in path.parent.glob("*.toml"):
-        if other.name != path.name:
+    for neighbour in path.parent.glob("*.toml"):
+        if neighbour.name != path.name:
             try:
-                if name in other.read_text("utf-8"):
+                if name in neighbour.read_text("utf-8"):
                     return True
             except (OSError, UnicodeDecodeError):
                 return True

@@ -76,7 +76,7 @@ def _defined(node: ast.stmt) -> set[str]:
         case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
             return {name}
         case ast.Import(names=names) | ast.ImportFrom(names=names):
-            return {each.asname or each.name for each in names}
+            return {alias.asname or alias.name for alias in names}
         case ast.Assign(targets=targets):
             return {target.id for target in targets if isinstance(target, ast.Name)}
         case ast.AnnAssign(target=ast.Name(id=name)):

@@ -44,8 +44,8 @@ def render(record: Record) -> str:
 
 
 def _row(result: SubjectResult) -> tuple[str, ...]:
-    found = tallies(result)
-    numbers = (found["new"], found["known"], found["inherited"], found["hazards"])
+    counts = tallies(result)
+    numbers = (counts["new"], counts["known"], counts["inherited"], counts["hazards"])
     checks = (result.element_checks, result.inconclusive_checks)
     named = (inline(result.name), f"**{result.verdict}**", inline(result.dialect or "-"), result.policy)
     return (*named, *(f"{number:,}" for number in (*numbers, *checks)))
@@ -63,9 +63,9 @@ def _subject(result: SubjectResult) -> list[str]:
     for deviation in result.deviations:
         if deviation.known is None:
             lines += _deviation(deviation)
-    known = [each for each in result.deviations if each.known is not None]
-    lines += _list("Known and inherited deviations", [f"{each.clause} ({each.known}): {each.reason}" for each in known])
-    lines += _list("Hazards of the formula", [f"{each.clause}: {each.summary}" for each in result.hazards])
+    known = [item for item in result.deviations if item.known is not None]
+    lines += _list("Known and inherited deviations", [f"{item.clause} ({item.known}): {item.reason}" for item in known])
+    lines += _list("Hazards of the formula", [f"{item.clause}: {item.summary}" for item in result.hazards])
     lines += _list("Stale known deviations", list(result.stale))
     if result.clauses:
         lines += ["### Clauses", ""]
@@ -73,14 +73,14 @@ def _subject(result: SubjectResult) -> list[str]:
             ("clause", "verdict", "checks", "inconclusive", "largest share of an envelope", "note"),
             [
                 (
-                    each.id,
-                    each.verdict,
-                    f"{each.checks:,}",
-                    f"{each.inconclusive:,}",
-                    "" if each.worst_fraction is None else f"{each.worst_fraction:.3f}",
-                    inline(each.reason),
+                    item.id,
+                    item.verdict,
+                    f"{item.checks:,}",
+                    f"{item.inconclusive:,}",
+                    "" if item.worst_fraction is None else f"{item.worst_fraction:.3f}",
+                    inline(item.reason),
                 )
-                for each in result.clauses
+                for item in result.clauses
             ],
         )
     return lines
@@ -102,10 +102,10 @@ def _deviation(deviation: Deviation) -> list[str]:
 
 def told(deviation: Deviation) -> list[str]:
     """Format the observed and the allowed values of a deviation, and its program."""
-    found = [plain(deviation.summary), spot(deviation), f"observed  {observed_line(deviation)}"]
-    found += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
+    lines = [plain(deviation.summary), spot(deviation), f"observed  {observed_line(deviation)}"]
+    lines += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
     program = program_lines(deviation.program, mark=deviation.call)
-    return [*fence("\n".join(found)), "", *fence("\n".join(program)), ""]
+    return [*fence("\n".join(lines)), "", *fence("\n".join(program)), ""]
 
 
 def _list(heading: str, entries: list[str]) -> list[str]:

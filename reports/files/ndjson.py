@@ -150,8 +150,8 @@ def read_log(path: str) -> Log:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a line."""
-    found: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "log-1.json").read_text("utf-8"))
-    return found
+    data: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "log-1.json").read_text("utf-8"))
+    return data
 
 
 def _validator() -> jsonschema.Draft202012Validator:
@@ -173,9 +173,9 @@ def _document(event: Event) -> dict[str, Any]:
                 "versions": dict(sorted(event.versions.items())),
             }
         case DeviationFound():
-            found = deviation_document(event.deviation)
+            document = deviation_document(event.deviation)
             kind = "hazard" if event.deviation.hazard else "deviation"
-            return {"event": kind, "name": event.name, kind: found}
+            return {"event": kind, "name": event.name, kind: document}
         case SubjectFinished():
             return {"event": "subject-finished", "subject": result_document(event.result)}
         case RunFinished():
@@ -186,9 +186,9 @@ def _document(event: Event) -> dict[str, Any]:
 
 def _parsed(path: str, number: int, line: str, *, last: bool) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-        if isinstance(found, dict):
-            return found
+        data = json.loads(line)
+        if isinstance(data, dict):
+            return data
     except json.JSONDecodeError:
         if last and number > 1:
             raise _cut(path, number) from None

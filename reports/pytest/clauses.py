@@ -62,10 +62,10 @@ class Checked:
 _results: dict[CheckOptions, SubjectResult] = {}
 
 
-def checked(subject: str, given: Mapping[str, Any], *folders: Path) -> Checked:
+def checked(subject: str, options_given: Mapping[str, Any], *folders: Path) -> Checked:
     """The check of a subject with these options; a file is looked for in ``folders``. Raises ``CannotCheck``."""
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in options_given.items():
         if name not in _OPTIONS:
             listing = ", ".join(_OPTIONS)
             raise CannotCheck(f"unknown option {name!r}{nearest(name, _OPTIONS)}: choose from {listing}")
@@ -76,7 +76,7 @@ def checked(subject: str, given: Mapping[str, Any], *folders: Path) -> Checked:
             raise CannotCheck(f"{name}={value!r} is not a number") from None
         if kind == "names":
             values[name] = (value,) if isinstance(value, str) else tuple(value)
-    options = CheckOptions(subjects=(_found(subject, folders),), **values)
+    options = CheckOptions(subjects=(_locate_subject(subject, folders),), **values)
     try:
         resolve(options)
     except RmspecError as error:
@@ -84,7 +84,7 @@ def checked(subject: str, given: Mapping[str, Any], *folders: Path) -> Checked:
     return Checked(options)
 
 
-def _found(subject: str, folders: tuple[Path, ...]) -> str:
+def _locate_subject(subject: str, folders: tuple[Path, ...]) -> str:
     place, _, name = subject.rpartition(":")
     if place.endswith(".py") and not place.startswith("process:"):
         for folder in folders:
@@ -113,8 +113,8 @@ def _shared(ask: Checked, run: str) -> SubjectResult:
     with FileLock(f"{file}.lock"):
         if not file.exists():
             write_file(file, pickle.dumps(_check(ask)))
-        found: SubjectResult = pickle.loads(file.read_bytes())
-    return found
+        result: SubjectResult = pickle.loads(file.read_bytes())
+    return result
 
 
 def _check(ask: Checked) -> SubjectResult:

@@ -42,15 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "rmspec(subject, **options): one test for each clause of the RMSprop specification; the options are those of "
         "rmspec check, with underscores",
     )
-    given = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
+    values = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
     subjects = config.getoption("--rmspec")
-    if given and not subjects:
-        raise pytest.UsageError(f"--rmspec-{next(iter(given))} needs --rmspec SUBJECT")
+    if values and not subjects:
+        raise pytest.UsageError(f"--rmspec-{next(iter(values))} needs --rmspec SUBJECT")
     for subject in subjects or ():
         from rmspec.reports.pytest.clauses import CannotCheck, checked
 
         try:
-            checked(subject, {name.replace("-", "_"): value for name, value in given.items()}, Path.cwd())
+            checked(subject, {name.replace("-", "_"): value for name, value in values.items()}, Path.cwd())
         except CannotCheck as error:
             raise pytest.UsageError(str(error)) from None
 
@@ -153,9 +153,9 @@ def rmspec_clause(request: pytest.FixtureRequest) -> str:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """After the body of a marked test, decide it by its clause."""
     result = yield
-    held: Mapping[str, Any] = pyfuncitem.callspec.params if hasattr(pyfuncitem, "callspec") else {}
-    if _FIXTURE in held:
-        ask, clause = held[_FIXTURE]
+    params: Mapping[str, Any] = pyfuncitem.callspec.params if hasattr(pyfuncitem, "callspec") else {}
+    if _FIXTURE in params:
+        ask, clause = params[_FIXTURE]
         _tell(pyfuncitem.config, ask, clause, pyfuncitem)
     return result
 
@@ -166,8 +166,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def _tell(config: pytest.Config, ask: Checked, clause: str, item: pytest.Item) -> None:
     from rmspec.reports.pytest.clauses import outcome, result
 
-    found = result(ask, _shared(config))
-    kind, text = outcome(found, clause, fail_on_hazards=ask.options.fail_on == "hazards")
+    checked = result(ask, _shared(config))
+    kind, text = outcome(checked, clause, fail_on_hazards=ask.options.fail_on == "hazards")
     item.user_properties.append(("rmspec", kind))
     if kind == "fail":
         pytest.fail(text, pytrace=False)
@@ -181,5 +181,5 @@ def _tell(config: pytest.Config, ask: Checked, clause: str, item: pytest.Item) -
 
 def _shared(config: pytest.Config) -> str:
     """The id of a run of several workers of pytest-xdist; empty without them."""
-    held: Mapping[str, Any] = getattr(config, "workerinput", {})
-    return str(held.get("testrunuid", ""))
+    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
+    return str(worker.get("testrunuid", ""))

@@ -178,7 +178,7 @@ class Checking:
 
     def _replayed(self, current: _Current, deviation: Deviation) -> Deviation:
         """A new deviation, replayed in a fresh process while the worker goes on."""
-        new = [each for each in current.deviations if each.known is None and not each.hazard]
+        new = [known for known in current.deviations if known.known is None and not known.hazard]
         if deviation.known is not None or deviation.hazard or len(new) > MOST:
             return deviation
         patience = max(self._patience, _IMPORT_PATIENCE)
@@ -203,7 +203,7 @@ class Checking:
                 for answer in self._ahead.so_far(name):
                     self._heard(current, answer, replays=False)
             if name not in {result.name for result in self._outcome.results}:
-                new = any(each.known is None and not each.hazard for each in current.deviations)
+                new = any(deviation.known is None and not deviation.hazard for deviation in current.deviations)
                 message = "interrupted" if current.started else "interrupted before it was checked"
                 self._finish(current.result("deviates" if new else "inconclusive", message=message))
 
@@ -236,47 +236,47 @@ class _Current:
     def noted(self, result: SubjectResult) -> SubjectResult:
         """The worker's result, with the reasons attached in the parent process."""
         notes = {
-            (each.clause, repr(each.program)): each.reason
-            for each in self.deviations
-            if each.known is None and each.reason
+            (deviation.clause, repr(deviation.program)): deviation.reason
+            for deviation in self.deviations
+            if deviation.known is None and deviation.reason
         }
         return replace(
             result,
             deviations=tuple(
-                replace(each, reason=notes.get((each.clause, repr(each.program)), each.reason))
-                for each in result.deviations
+                replace(deviation, reason=notes.get((deviation.clause, repr(deviation.program)), deviation.reason))
+                for deviation in result.deviations
             ),
         )
 
     def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
         """The result of a check cut short: the deviations so far, and the last counts."""
-        deviations = tuple(each for each in self.deviations if not each.hazard)
+        deviations = tuple(item for item in self.deviations if not item.hazard)
         result = SubjectResult(
             self.name,
             verdict,
             seconds=time.monotonic() - self.begin,
             programs=self.programs,
             deviations=deviations,
-            hazards=tuple(each for each in self.deviations if each.hazard),
+            hazards=tuple(item for item in self.deviations if item.hazard),
             message=message,
             hint=hint,
             complete=False,
         )
         if self.started is None:
             return result
-        held = self.standing
+        standing = self.standing
         counted: dict[str, ClauseResult] = {}
-        if held is not None:
-            counted = {each.id: each for each in held.clauses if each.verdict != "not-checked"}
+        if standing is not None:
+            counted = {item.id: item for item in standing.clauses if item.verdict != "not-checked"}
             result = replace(
                 result,
-                programs=held.programs,
-                steps=held.steps,
-                element_checks=held.element_checks,
-                inconclusive_checks=held.inconclusive_checks,
-                inconclusive_reasons=held.inconclusive_reasons,
-                state_visible=held.state_visible,
-                fingerprint=held.fingerprint,
+                programs=standing.programs,
+                steps=standing.steps,
+                element_checks=standing.element_checks,
+                inconclusive_checks=standing.inconclusive_checks,
+                inconclusive_reasons=standing.inconclusive_reasons,
+                state_visible=standing.state_visible,
+                fingerprint=standing.fingerprint,
             )
         return replace(
             result,
@@ -289,7 +289,7 @@ class _Current:
 
 
 def _clause(id: str, deviations: tuple[Deviation, ...], message: str, counted: ClauseResult | None) -> ClauseResult:
-    broken = [each for each in deviations if each.clause == id]
+    broken = [deviation for deviation in deviations if deviation.clause == id]
     if not broken:
         return counted or ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
     verdict = broken_verdict(broken)

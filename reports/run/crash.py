@@ -13,7 +13,9 @@ _LINES = 6
 _STACK = re.compile(r"^(Stack|Current thread|Thread) .*\(most recent call first\):$")
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$')
 # Frames that lead to the fault and are not it: rmspec's own, and those of the libraries that the subject called.
-_OTHERS = [Path(place).resolve() for place in (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sys.prefix)]
+_LIBRARIES = [
+    Path(place).resolve() for place in (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sys.prefix)
+]
 
 
 def last_words(text: str) -> tuple[str, str]:
@@ -38,9 +40,9 @@ def _place(lines: list[str]) -> str:
 
 
 def _foreign(file: str) -> bool:
-    here = Path(__file__).resolve().parents[1]
+    room = Path(__file__).resolve().parents[1]
     path = Path(file)
     if not path.is_absolute():
         return file.startswith("<")
     resolved = path.resolve()
-    return any(resolved.is_relative_to(place) for place in [here, *_OTHERS])
+    return any(resolved.is_relative_to(place) for place in [room, *_LIBRARIES])

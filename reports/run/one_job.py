@@ -35,8 +35,8 @@ def asked(name: str, settings: Settings, job: Job, *, patience: float, when: str
     jobs: tuple[tuple[Job, float], ...] = ((Load(name, settings), max(patience, _IMPORT_PATIENCE)), (job, patience))
     with Overseer() as overseer:
         try:
-            for each, limit in jobs:
-                for answer in overseer.ask(each, patience=limit):
+            for step, limit in jobs:
+                for answer in overseer.ask(step, patience=limit):
                     if isinstance(answer, Failed):
                         _stop(name, answer)
                     yield answer

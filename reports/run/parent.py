@@ -183,11 +183,11 @@ def _no_interrupt() -> Iterator[None]:
         return
     # Else the start of the first process starts it on the way, which lets a Ctrl-C through again.
     resource_tracker.ensure_running()
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _kill(process: SpawnProcess, number: int) -> None:

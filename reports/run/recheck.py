@@ -30,7 +30,7 @@ def by_itself(
     """The deviation, with a reason if its program passes in a fresh process."""
     program = deviation.program
     jobs = ((Load(name, settings), import_patience), (Replay(name, program, settings), patience))
-    found: tuple[Deviation, ...] | None = None
+    deviations: tuple[Deviation, ...] | None = None
     with Overseer() as overseer:
         try:
             for job, limit in jobs:
@@ -38,9 +38,9 @@ def by_itself(
                     if isinstance(answer, Failed):
                         return deviation
                     if isinstance(answer, Replayed):
-                        found = answer.deviations
+                        deviations = answer.deviations
         except WorkerLost:
             # What happens to the subject is told by its own worker.
             return deviation
-    shown = found is None or any(not each.hazard for each in found)
-    return deviation if shown else replace(deviation, reason=_WHY)
+    visible = deviations is None or any(not known.hazard for known in deviations)
+    return deviation if visible else replace(deviation, reason=_WHY)

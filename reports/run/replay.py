@@ -20,5 +20,7 @@ def replay(program: Program, subject: Subject, settings: Settings) -> tuple[tupl
     The program is cut down further where this subject lets it. Raises ``SubjectFailed`` where it cannot be driven.
     """
     settings = replace(settings, dialect=settings.dialect or program.dialect or None)
-    found, exercised = trial(subject, program, settings)
-    return tuple(sorted(found, key=lambda each: (each.hazard, each.clause != program.clause))), exercised
+    deviations, exercised = trial(subject, program, settings)
+    return tuple(
+        sorted(deviations, key=lambda deviation: (deviation.hazard, deviation.clause != program.clause))
+    ), exercised

@@ -106,12 +106,12 @@ class _Service:
         except (BrokenPipeError, ConnectionResetError, EOFError):
             raise
         except Exception as error:
-            what = error.what if isinstance(error, RmspecError) else f"{type(error).__name__}: {error}"
-            answer = Failed("internal", what, trace=traceback.format_exc())
+            problem = error.what if isinstance(error, RmspecError) else f"{type(error).__name__}: {error}"
+            answer = Failed("internal", problem, trace=traceback.format_exc())
         except BaseException as error:
             # SystemExit and its like come from the subject: rmspec raises none in here.
-            said = f": {error}" if str(error) else ""
-            answer = Failed("failed", f"the subject raised {type(error).__name__}{said}")
+            details = f": {error}" if str(error) else ""
+            answer = Failed("failed", f"the subject raised {type(error).__name__}{details}")
         sys.stdout.flush()
         sys.stderr.flush()
         self._connection.send(answer)
@@ -127,8 +127,8 @@ class _Service:
                 for event in examine(self._loaded(job.name, job.settings), job.settings):
                     self._connection.send(event)
             case Replay():
-                found, exercised = replay(job.program, self._loaded(job.name, job.settings), job.settings)
-                self._connection.send(Replayed(found, exercised))
+                deviations, exercised = replay(job.program, self._loaded(job.name, job.settings), job.settings)
+                self._connection.send(Replayed(deviations, exercised))
             case Identify():
                 identification = identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
                 self._connection.send(Identified(identification))
