@@ -126,7 +126,7 @@ def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line
     allowed = [choice for choice in candidates if terms.eps in ("better", choice.kind)]
     if not allowed:
         raise CannotTranslate(
-            f"eps {eps!r} {old} the root has no {'alternative' if candidates else 'nonzero'} counterpart in {pair.fmt.name}",
+            f"eps {eps!r} {old} the root has no {'other' if candidates else 'nonzero'} counterpart in {pair.fmt.name}",
             f"what {new} would need rounds to zero in that format, and the update would be unbounded",
             "choose --eps-choice kept" if candidates else "train with an eps that the format can hold",
         )

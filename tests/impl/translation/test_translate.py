@@ -276,6 +276,8 @@ def test_an_eps_that_would_round_to_zero_is_refused():
     """In float16 neither 1e-8 nor its square is a number."""
     hyper = replace(PLAIN, eps=1e-8)
     assert "nonzero counterpart in float16" in refusal(saved(TORCH, hyper, dtype=np.float16), KERAS)
+    small = saved(TORCH, replace(hyper, eps=1e-6), dtype=np.float16)
+    assert "no other counterpart in float16" in refusal(small, KERAS, Terms(eps="moved"))
 
 
 def test_a_dialect_without_eps_takes_none():
