@@ -22,6 +22,7 @@ from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, SetOption, Step
 from rmspec.oracles.recordings.reader import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar
+from rmspec.oracles.registry import registered_names
 from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS
 from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.counterexamples.described import described, recognized
@@ -164,7 +165,7 @@ class _Verification:
         self.names = {role: key for key, role in self.roles.items()}
         self.verified = Verified(recording, self.dialect.name, policy.name, roles=self.roles)
         named = [source.subject or source.called]
-        inherited = () if named[0].split(":")[0] == "torch" else ("torch", "torch:foreach")
+        inherited = () if named[0] in registered_names() else ("torch", "torch:foreach")
         self.known = [entry for entry in known if applies(entry, named[0], source.versions)]
         self.inherited = [
             (name, entry)

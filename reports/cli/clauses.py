@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from rmspec.impl.spec.clauses import CLAUSES, Clause, clause
+from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.faults import FAULTS, Fault
 from rmspec.reports.terminal.failure_block import wrapped
 
@@ -78,7 +79,7 @@ def _code(fault: Fault) -> list[str]:
 
 
 def _options(fault: Fault) -> str:
-    dialect = f" --dialect {fault.dialect}" if fault.dialect != "torch" else ""
+    dialect = f" --dialect {fault.dialect}" if fault.dialect != SPECIFICATION.name else ""
     return dialect + (" --baseline none" if fault.inherited else "")
 
 

@@ -1,5 +1,6 @@
 """Imports point down only, and no framework is imported before one of its subjects is asked for."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,33 @@ def test_a_forbidden_import_is_found(path: str, source: str) -> None:
 def test_a_permitted_import_is_left_alone(path: str, source: str) -> None:
     """Imports within a floor, downwards, or of a framework where its subject is made are no breach."""
     assert broken_rules(source, Path(path)) == []
+
+
+def framework_comparisons(source: str) -> list[str]:
+    """List the comparisons with the name of a framework, by equality or by membership."""
+    compared = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            constants = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+            if constants & FRAMEWORKS:
+                compared.append(f"{node.lineno}: {ast.unparse(node)}")
+    return compared
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.parts[1] not in FRAMEWORKS | {"faults"}],
+    ids=Path.as_posix,
+)
+def test_no_module_outside_of_its_folder_asks_for_a_framework_by_name(path: Path) -> None:
+    """What depends on the framework is a field of its descriptor, so that one of somebody else's can have it, too."""
+    assert framework_comparisons((ROOT / path).read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("source", ['x == "keras"', 'x in ("torch", "optax")', 'x.split(":")[0] != "tensorflow"'])
+def test_a_comparison_with_a_framework_is_found(source: str) -> None:
+    """By equality, by membership, and of a part of a name."""
+    assert len(framework_comparisons(source)) == 1
 
 
 @pytest.mark.parametrize("module", ["rmspec.impl", "rmspec.oracles", "rmspec.properties", "rmspec.reports.cli.main"])
