@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import sys
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from rmspec.properties.known import Known
 from rmspec.properties.recordings.reproduction import question
 from rmspec.properties.recordings.verify import RecordedDeviation, Verified, verify
 from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.files.json import json_evidence, json_number
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import InternalError, choose
 from rmspec.reports.run.jobs import Failed, Reproduce, Reproduced
@@ -286,7 +286,6 @@ def _deviation(
     each: RecordedDeviation, verified: Verified, first: RecordedDeviation | None, script: str, why: str
 ) -> dict[str, Any]:
     deviation, step = each.deviation, each.step
-    observed = deviation.observed
     return {
         "clause": deviation.clause,
         "summary": deviation.summary,
@@ -299,10 +298,10 @@ def _deviation(
         "group": _group_of(step, each),
         "role": deviation.role,
         "element": each.position,
-        "observed": observed if observed is None or isinstance(observed, str) else _number(observed),
-        "allowed": None if deviation.allowed is None else [_number(end) for end in deviation.allowed],
+        **json_evidence(deviation),
         "options": {
-            name: _number(value) if isinstance(value, float) else value for name, value in each.group.options.items()
+            name: json_number(value) if isinstance(value, float) else value
+            for name, value in each.group.options.items()
         },
         "script": script or None if each is first else None,
         "no_script": why if each is first else "",
@@ -311,7 +310,3 @@ def _deviation(
 
 def _group_of(step: RecordedStep, recorded: RecordedDeviation) -> int:
     return next(number for number, group in enumerate(step.groups) if recorded.param in group.params)
-
-
-def _number(value: float) -> float | str:
-    return float(value) if math.isfinite(value) else str(float(value))

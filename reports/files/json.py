@@ -20,7 +20,16 @@ from rmspec.properties.trajectory import FORMAT, HYPER, OBJECTIVE, Trajectory
 from rmspec.reports.record import Record
 from rmspec.reports.text import element_count
 
-__all__ = ["SCHEMA", "deviation_document", "document", "render", "result_document", "schema"]
+__all__ = [
+    "SCHEMA",
+    "deviation_document",
+    "document",
+    "json_evidence",
+    "json_number",
+    "render",
+    "result_document",
+    "schema",
+]
 
 SCHEMA = "rmspec.report/1"
 
@@ -84,7 +93,7 @@ def _clause(clause: ClauseResult) -> dict[str, Any]:
         "checks": clause.checks,
         "inconclusive": clause.inconclusive,
         "verdict": clause.verdict,
-        "worst_fraction": None if clause.worst_fraction is None else _number(clause.worst_fraction),
+        "worst_fraction": None if clause.worst_fraction is None else json_number(clause.worst_fraction),
         "reason": clause.reason,
         "worst": None if clause.worst is None else _worst(clause.worst),
     }
@@ -94,11 +103,11 @@ def _worst(worst: UsedElement) -> dict[str, Any]:
     return {
         "role": worst.role,
         "format": worst.format,
-        "observed": _number(worst.observed),
-        "allowed": [_number(end) for end in worst.allowed],
-        "before": {name: _number(value) for name, value in worst.before.items()},
+        "observed": json_number(worst.observed),
+        "allowed": [json_number(end) for end in worst.allowed],
+        "before": {name: json_number(value) for name, value in worst.before.items()},
         "options": {
-            name: value if isinstance(value, bool) else _number(value) for name, value in worst.options.items()
+            name: value if isinstance(value, bool) else json_number(value) for name, value in worst.options.items()
         },
         "step": worst.step,
     }
@@ -107,7 +116,7 @@ def _worst(worst: UsedElement) -> dict[str, Any]:
 def _use(use: Mapping[str, UseCounts]) -> dict[str, Any]:
     return {
         "every": EVERY,
-        "edges_ulp": [_number(edge) for edge in EDGES],
+        "edges_ulp": [json_number(edge) for edge in EDGES],
         "formats": {
             name: {"results": counts.results, "used": list(counts.used), "allowed": list(counts.allowed)}
             for name, counts in use.items()
@@ -121,14 +130,13 @@ def _trajectory(trajectory: Trajectory) -> dict[str, Any]:
         "objective": OBJECTIVE,
         "format": FORMAT,
         "options": options,
-        "theta": [_number(value) for value in trajectory.theta],
+        "theta": [json_number(value) for value in trajectory.theta],
         "stopped": trajectory.stopped,
     }
 
 
 def deviation_document(deviation: Deviation) -> dict[str, Any]:
     """One deviation or hazard of the report as JSON data."""
-    observed = deviation.observed
     return {
         "clause": deviation.clause,
         "summary": deviation.summary,
@@ -143,12 +151,21 @@ def deviation_document(deviation: Deviation) -> dict[str, Any]:
         "occurrences": deviation.occurrences,
         "calls": len(deviation.program.calls),
         "elements": element_count(deviation.program),
-        "observed": observed if observed is None or isinstance(observed, str) else _number(observed),
-        "allowed": None if deviation.allowed is None else [_number(end) for end in deviation.allowed],
+        **json_evidence(deviation),
         "program": to_json(deviation.program),
         "script": standalone_script(deviation),
     }
 
 
-def _number(value: float) -> float | str:
+def json_number(value: float) -> float | str:
+    """A number as JSON has it: ``"nan"``, ``"inf"`` and ``"-inf"`` are strings."""
     return float(value) if math.isfinite(value) else str(float(value))
+
+
+def json_evidence(deviation: Deviation) -> dict[str, Any]:
+    """The observed value of a deviation and the allowed interval, as JSON data."""
+    observed = deviation.observed
+    return {
+        "observed": observed if observed is None or isinstance(observed, str) else json_number(observed),
+        "allowed": None if deviation.allowed is None else [json_number(end) for end in deviation.allowed],
+    }

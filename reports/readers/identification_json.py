@@ -7,13 +7,13 @@ was observed is given in hexadecimal as well. The same subject and versions give
 from __future__ import annotations
 
 import json
-import math
 from importlib.resources import files
 from typing import Any
 
 from rmspec.oracles.program.program import hexadecimal, to_json
 from rmspec.properties.identify.answer import Contradiction, Evidence, Identification, Switch
 from rmspec.reports.environment import version
+from rmspec.reports.files.json import json_number
 
 __all__ = ["SCHEMA", "document", "render", "schema"]
 
@@ -45,7 +45,7 @@ def document(found: Identification) -> dict[str, Any]:
         "framework": found.framework,
         "versions": dict(sorted(found.versions.items())),
         "format": found.format,
-        "options": {name: _number(value) for name, value in found.options.items()},
+        "options": {name: json_number(value) for name, value in found.options.items()},
         "message": found.message,
         "programs": found.programs,
         "seconds": round(found.seconds, 3),
@@ -70,7 +70,7 @@ def _evidence(each: Evidence) -> dict[str, Any]:
         "value": each.value,
         "role": each.role,
         "call": each.call,
-        "observed": _number(each.observed),
+        "observed": json_number(each.observed),
         "observed_hex": hexadecimal(each.observed),
         "expected": _ends(each.expected),
         "predicted": _ends(each.predicted),
@@ -82,7 +82,7 @@ def _contradiction(each: Contradiction) -> dict[str, Any]:
     return {
         "clause": each.clause,
         "summary": each.summary,
-        "observed": _number(each.observed),
+        "observed": json_number(each.observed),
         "observed_hex": hexadecimal(each.observed),
         "allowed": _ends(each.allowed),
         "program": to_json(each.program),
@@ -90,8 +90,4 @@ def _contradiction(each: Contradiction) -> dict[str, Any]:
 
 
 def _ends(bounds: tuple[float, float]) -> list[float | str]:
-    return [_number(end) for end in bounds]
-
-
-def _number(value: float) -> float | str:
-    return float(value) if math.isfinite(value) else str(float(value))
+    return [json_number(end) for end in bounds]
