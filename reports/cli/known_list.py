@@ -65,7 +65,7 @@ def add(options: AddOptions, folder: Path) -> str:
     if not options.reason.strip():
         raise BadOption(
             "no reason is given",
-            "a deviation that is accepted without one is never mended",
+            "nobody can judge later whether a deviation accepted without a reason may go",
             'write it as --reason "ported with sqrt(v + eps)"',
         )
     for name in options.clauses:

@@ -96,6 +96,8 @@ class Terminal:
             case DeviationFound() if event.deviation.known is None and not event.deviation.hazard:
                 self._deviation(event.name, event.deviation)
             case SubjectFinished():
+                if any(deviation.known is None for deviation in event.result.deviations):
+                    self._print("")
                 self._lines(self._summaries.lines(event.result))
             case _:
                 pass
