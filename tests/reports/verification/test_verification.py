@@ -197,6 +197,31 @@ class TestPage:
         assert f"rmspec repro {file}" in markdown
         assert "import" in deviation["script"]
 
+    def test_the_first_screen_names_what_deviates(self, text: str) -> None:
+        """Before the sentence and the counts, with a link to the evidence of each new deviation."""
+        head = text[text.index("<body>") : text.index('id="sentence"')]
+        new = verified(document(*results()))["verification"]["summary"]["new"]
+        assert new
+        for row in new:
+            assert f'href="#e-{row["subject"]}-{row["clause"]}"' in head
+        good = results()[0]
+        assert "No new deviation." in html_page.render(verified(document(good)))
+
+    def test_failures_stand_first_in_the_matrix(self, text: str) -> None:
+        """The rows are in the order of precedence, and remember their place on the page."""
+        rows = re.findall(r'<tr data-order="(\d+)" data-clause="[^"]+" data-kind="[^"]+" data-verdict="([^"]+)"', text)
+        gravity = [VERDICTS.index(verdict) for _, verdict in rows]
+        assert gravity == sorted(gravity)
+        assert len(rows) == len(CLAUSES)
+        assert sorted(int(order) for order, _ in rows) == list(range(len(CLAUSES)))
+
+    def test_cards_say_that_they_count_clauses(self, text: str) -> None:
+        """The checks of elements that were inconclusive stand beside them, with the reasons: no card contradicts the table."""
+        total = sum(result.inconclusive_checks for result in results())
+        cards = text[text.index('class="tiles"') : text.index('<table class="cards">')]
+        assert f'data-at="/verification/summary/totals/inconclusive_checks">{total:,}<' in cards
+        assert "the step starts from an infinity or a NaN (" in cards
+
     def test_an_interrupted_run_says_so_first(self) -> None:
         """On the first screen, in the sentence and in the Markdown."""
         cut = verified(document(results()[0], complete=False))
