@@ -1,6 +1,7 @@
 """What is known of a clause stands in its row: no clause id is compared with, looked up or listed anywhere else.
 
-A rule of the judge names the clause under which it reports what it saw: that is the value of an expression, never a condition.
+A rule of the judge names the clauses under which it reports and counts: that is the value of an expression, or the key of a
+table of counts, never a condition.
 """
 
 import ast
@@ -14,6 +15,7 @@ from rmspec.impl.spec.clauses import CLAUSES
 ROOT = Path(__file__).parents[2]
 FLOORS = ("impl", "oracles", "properties", "reports")
 ROWS = "impl/spec/clauses.py"
+RULES = "properties/judge/"
 
 HOMONYMS = {"closure", "frame", "hooks", "layout", "maximize", "params", "step", "update"}
 """Ids that are also words for features, options or kinds of findings: they count where something called a clause is compared."""
@@ -21,7 +23,7 @@ HOMONYMS = {"closure", "frame", "hooks", "layout", "maximize", "params", "step",
 EXCEPTIONS = {
     "properties/counterexamples/attribution.py": "replaced by amendments (DESIGN 2.4), and asks one hypothesis of each clause",
     "properties/identify/update.py": "identification, replaced by the same mechanism",
-    "properties/check.py": "asks attribution again about the one hypothesis that another optimizer makes true by chance",
+    "properties/examination/diagnosis.py": "asks attribution again about the one hypothesis that another optimizer makes true by chance",
 }
 """Modules that may, and why."""
 
@@ -56,12 +58,14 @@ def strings(node: ast.expr) -> Iterator[str]:
             yield from strings(each)
 
 
-def named(source: str) -> list[tuple[int, str]]:
-    """Where a source text makes something depend on a clause by its id."""
+def named(source: str, *, counts: bool = False) -> list[tuple[int, str]]:
+    """Where a source text makes something depend on a clause by its id; with ``counts``, keys of dicts are none."""
     return [
         (line, text)
         for line, about, text in conditions(ast.parse(source))
-        if text in CLAUSES and (text not in HOMONYMS or "clause" in ast.unparse(about))
+        if text in CLAUSES
+        and (text not in HOMONYMS or "clause" in ast.unparse(about))
+        and not (counts and isinstance(about, ast.Constant))
     ]
 
 
@@ -73,7 +77,11 @@ def sources() -> Iterator[str]:
 
 def test_no_clause_id_decides_anything_outside_its_row():
     """What a condition would know of a clause is a field of ``Clause``."""
-    found = {path: named((ROOT / path).read_text("utf-8")) for path in sources() if path != ROWS}
+    found = {
+        path: named((ROOT / path).read_text("utf-8"), counts=path.startswith(RULES))
+        for path in sources()
+        if path != ROWS
+    }
     assert {path: where for path, where in found.items() if where and path not in EXCEPTIONS} == {}
 
 
@@ -100,3 +108,9 @@ def test_an_exception_is_still_one(path: str):
 def test_the_search_sees_each_way_to_depend_on_a_clause(source: str, found: list[str]):
     """Comparisons, cases, keys, sets and prefixes; what a rule reports under is none of them."""
     assert [text for _, text in named(source)] == found
+
+
+def test_a_table_of_counts_is_no_condition():
+    """The rules of the judge count the checks of several clauses at once; what they compare is judged as anywhere else."""
+    source = 'tests = {"load-partial": 3}\nif clause == "load-shape": pass'
+    assert [text for _, text in named(source, counts=True)] == ["load-shape"]
