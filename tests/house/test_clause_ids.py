@@ -23,7 +23,7 @@ HOMONYMS = {"closure", "frame", "hooks", "layout", "maximize", "params", "step",
 EXCEPTIONS = {
     "properties/counterexamples/attribution.py": "replaced by amendments (DESIGN 2.4), and asks one hypothesis of each clause",
     "properties/identify/update.py": "identification, replaced by the same mechanism",
-    "properties/examination/diagnosis.py": "asks attribution again about the one hypothesis that another optimizer makes true by chance",
+    "properties/examination/diagnosis.py": "asks attribution again about the one hypothesis that may be true by chance",
 }
 """Modules that may, and why."""
 
