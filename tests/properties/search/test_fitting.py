@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from programs import P, Spoilt, create, grouped, own, program, result, step
 
+from rmspec.oracles.errors import BadOption
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Create,
@@ -158,10 +159,13 @@ def test_whatever_a_subject_lacks_it_is_not_blamed_for(feature: str) -> None:
         assert (clause.verdict, clause.checks, clause.reason) == ("not-checked", 0, "left out with --without")
 
 
-def test_a_format_that_no_one_has_leaves_nothing_to_check() -> None:
-    """The verdict is inconclusive, never a pass."""
-    assert result(Spoilt(), formats=("float8",)).verdict == "inconclusive"
-    assert own(Spoilt(), formats=("float8",)) == []
+def test_a_format_that_the_subject_lacks_leaves_nothing_to_check() -> None:
+    """The verdict is inconclusive, never a pass; a format that there is not is refused before."""
+    narrow = Spoilt(capabilities=replace(ALL, formats=("float32",)))
+    assert result(narrow, formats=("float64",)).verdict == "inconclusive"
+    assert own(narrow, formats=("float64",)) == []
+    with pytest.raises(BadOption, match="unknown format 'float8'"):
+        result(Spoilt(), formats=("float8",))
 
 
 def test_a_step_survives_admission() -> None:
