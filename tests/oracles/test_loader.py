@@ -121,6 +121,17 @@ def test_a_file_without_a_class_behind_the_colon_is_refused() -> None:
 # -- files that do not import
 
 
+def test_a_file_that_imports_what_is_not_installed_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of the distribution's top module, not by that of a part of it."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("import not_there.at_all\n")
+    with pytest.raises(CannotImport, match="No module named 'not_there'") as caught:
+        load("mine.py:RMSprop")
+    assert caught.value.hint == "install the module 'not_there', or correct the import"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
