@@ -103,7 +103,7 @@ def _compare_part(
 ) -> list[Finding]:
     match part:
         case Rest():
-            return compare_rest(run, part, frozenset(expected.accounts(run.dialect)), before, after)
+            return compare_rest(run, part, expected.free(run.dialect), before, after)
         case GroupStep():
             return compare_group_step(run, part, after)
         case ShownGroups():

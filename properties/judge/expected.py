@@ -271,6 +271,10 @@ class Expected:
     refused_gradient: bool = False
     reports_dict: bool = False
 
+    def free(self, dialect: Dialect) -> frozenset[Quantity]:
+        """The quantities free to change."""
+        return frozenset(quantity for part in self.parts for quantity in part.accounts(dialect))
+
     def accounts(self, dialect: Dialect) -> Accounts:
         """Map each quantity free to change to the sources of its new value and the clauses tested by it."""
         return merged(part.accounts(dialect) for part in self.parts)
