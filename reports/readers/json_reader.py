@@ -45,7 +45,9 @@ def read(path: str) -> Data:
     try:
         data = json.loads(text, parse_constant=_refused)
     except ValueError as error:
-        cut = isinstance(error, json.JSONDecodeError) and not text[error.pos :].strip()
+        cut = isinstance(error, json.JSONDecodeError) and (
+            not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
+        )
         what = "ends in the middle: it was cut off" if cut else f"is not JSON: {error}"
         raise BadReport(f"{path} {what}", "what is missing cannot be told from what was not found", hint) from None
     except RecursionError:
