@@ -103,7 +103,7 @@ def load(
 
 
 def _folders(name: str) -> tuple[str, ...]:
-    """The folders where the modules of a user's subject are looked for: beside its file, and the current one."""
+    """List the folders to search for the modules of a user's subject: its file's own, and the current one."""
     place = name.rpartition(":")[0]
     beside = (str(Path(place).resolve().parent),) if place.endswith(".py") else ()
     return (*beside, os.getcwd())

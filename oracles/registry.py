@@ -92,7 +92,7 @@ def _own() -> Iterator[Framework]:
 
 
 def _import(entry: EntryPoint) -> Framework | str:
-    """Import the descriptor of an entry point; return the reason as text if that fails."""
+    """Import the descriptor of an entry point; return the reason as text if the import fails."""
     try:
         descriptor = entry.load()
     except (Exception, SystemExit) as error:

@@ -76,12 +76,12 @@ def check(
 
 
 def replay(subject: Subject, program: Program, settings: Settings) -> tuple[Deviation, ...]:
-    """The deviations and hazards that one program shows on a subject, cut down further where the subject lets them."""
+    """Find the deviations and hazards of one program on a subject, reduced further if the subject allows it."""
     return trial(subject, program, settings)[0]
 
 
 def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
-    """What ``replay`` gives, and whether the program makes any check of the clause that it names, on this subject."""
+    """Replay a program, and tell whether it makes any check of its own clause on this subject."""
     examination = Examination(subject, settings)
     found = tuple(examination.examined(program))
     checks = examination.books.tally.checks
@@ -90,5 +90,5 @@ def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple
 
 
 def examine(subject: Subject, settings: Settings) -> Iterator[Event]:
-    """Check one subject and yield what happens; the last event is ``SubjectFinished``."""
+    """Check one subject and yield its events; the last one is ``SubjectFinished``."""
     return Examination(subject, settings).events()

@@ -73,7 +73,7 @@ class Document(Recorder):
 
 
 def record_of(events: Iterable[Event]) -> Record:
-    """Make the record of events up to ``RunFinished``. Raises ``ValueError`` without that."""
+    """Make the record of events up to ``RunFinished``. Raises ``ValueError`` if there is none."""
     recorder = Recorder()
     for event in events:
         recorder.handle(event)

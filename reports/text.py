@@ -48,12 +48,12 @@ def plain(text: str) -> str:
 
 
 def hexadecimal(value: float) -> str:
-    """A number in decimal (the shortest that reads back exactly) and hexadecimal: ``0.1 = 0x1.999999999999ap-4``."""
+    """Format a number in decimal (the shortest exact form) and hexadecimal: ``0.1 = 0x1.999999999999ap-4``."""
     return f"{value!r} = {value.hex()}" if math.isfinite(value) else repr(value)
 
 
 def observed_line(deviation: Deviation) -> str:
-    """What was observed, in one line."""
+    """Format the observed value, in one line."""
     observed = deviation.observed
     if isinstance(observed, int | float) and not isinstance(observed, bool):
         return hexadecimal(float(observed))
@@ -61,7 +61,7 @@ def observed_line(deviation: Deviation) -> str:
 
 
 def allowed_lines(deviation: Deviation) -> list[str]:
-    """What was allowed: one line, or the two ends of an interval; nothing where the clause's title says it."""
+    """Format the allowed value: one line, or the two ends of an interval; nothing if the clause's title says it."""
     if deviation.allowed is None:
         return []
     low, high = deviation.allowed
@@ -69,7 +69,7 @@ def allowed_lines(deviation: Deviation) -> list[str]:
 
 
 def spot(deviation: Deviation) -> str:
-    """Which number ``observed`` and ``allowed`` speak of, and after which call."""
+    """Locate ``observed`` and ``allowed``: the number, and the call before it."""
     place = deviation.param
     if deviation.role not in ("", "param", "theta"):
         place = f"{deviation.role} of {place}" if place else deviation.role
@@ -181,7 +181,7 @@ def _declared(program: Program | None, name: str) -> Param | None:
 
 
 def _used(values: tuple[float, ...], param: Param | None) -> tuple[tuple[float, ...], str]:
-    """The values that a tensor of this shape takes, and a note where they repeat to fill it."""
+    """List the values of a tensor of this shape, and a note if they repeat to fill it."""
     if param is None:
         return values, ""
     count = math.prod(param.shape) * FORMATS[param.dtype].parts

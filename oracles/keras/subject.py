@@ -123,7 +123,7 @@ class KerasProcess(ProcessSubject):
 
 @contextmanager
 def names_counted_in(counted: dict[str, int]) -> Iterator[None]:
-    """Let Keras count how often it has used a name in this table, not in that of the process."""
+    """Let Keras count its uses of a name in this table instead of the table of the process."""
     from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
     before = get_global_attribute("object_name_uids")
@@ -154,7 +154,7 @@ def registered(name: str, device: str) -> KerasSubject | KerasProcess:
 
 
 def _backend_is(backend: str) -> bool:
-    """Whether Keras has this backend in this process; where that is still open, it is settled by importing Keras.
+    """Tell whether Keras uses this backend in this process; import Keras if the choice is still open.
 
     Keras reads the environment once, when it is imported: it is as it was afterwards.
     """
@@ -181,7 +181,7 @@ def _keras3(
     baselines: tuple[str, ...] = (),
     names: Mapping[str, str] | None = None,
 ) -> KerasSubject:
-    """``names`` is what holds each role of the state, where that is not what Keras itself has."""
+    """``names`` maps each role of the state to its name here, if Keras itself uses another."""
     import keras
 
     names = {role: attribute for role, (attribute, _) in VARIABLES.items()} if names is None else names

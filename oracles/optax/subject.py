@@ -172,7 +172,7 @@ class OptaxSubject(AppliedSubject):
         )
 
     def surroundings(self) -> Surroundings:
-        """Let JAX calculate in float64 where a program says so."""
+        """Let JAX calculate in float64 for programs in float64."""
         return double_precision
 
     def versions(self) -> Mapping[str, str]:
@@ -182,7 +182,7 @@ class OptaxSubject(AppliedSubject):
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Let JAX take float64 for what it is: it is float32 there until it is told otherwise."""
+    """Enable float64 in JAX, and afterwards restore the setting."""
     config: Any = jax.config  # typed where JAX is installed, and not where it is absent
     before = config.jax_enable_x64
     try:

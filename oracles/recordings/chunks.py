@@ -172,8 +172,10 @@ def chunk_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRead:
-    """What is left of a chunk: its complete steps, whether the file was cut off, and the ``last`` step that was written to it
-    (``None`` where not even the table of its steps is left)."""
+    """The remains of a chunk: its complete steps, whether the file was cut off, and its ``last`` written step.
+
+    ``last`` is ``None`` if not even the table of its steps is left.
+    """
 
     steps: tuple[RecordedStep, ...]
     cut_off: bool = False
@@ -187,8 +189,9 @@ def chunk_numbers(folder: Path) -> list[int]:
 
 
 def read_chunk(path: Path, params: int) -> ChunkRead:
-    """The complete steps of a chunk, of a recording with so many ``params``. Not through the library, which refuses a file
-    that was cut off.
+    """Read the complete steps of a chunk, of a recording with so many ``params``.
+
+    The library for these files is not used here: it refuses a file that was cut off.
 
     Raises ``BadRecording`` for a file that is no chunk, or whose bytes are not those that were written.
     """

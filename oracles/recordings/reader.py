@@ -69,8 +69,11 @@ class RecordedParam:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose steps they are: the ``subject`` name of the optimizer's class (empty where it has none that can be loaded), what
-    the class is ``called``, the ``versions`` of what it is built on, and the ``device`` of its first parameter."""
+    """The recorded optimizer.
+
+    It has the ``subject`` name of its class (empty if the class cannot be loaded by a name), the name that the class
+    itself is ``called`` by, the ``versions`` of the packages beneath it, and the ``device`` of its first parameter.
+    """
 
     subject: str
     called: str
@@ -80,8 +83,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """The chunks of a recording that was closed: the numbers of the ``first`` and the ``last`` that were left in the folder, and
-    the ``last_step`` in them. Those before the first had made room for others; ``first`` is 1 and the others 0 where there is none.
+    """The chunks of a closed recording: the numbers of the ``first`` and the ``last`` in the folder, and their ``last_step``.
+
+    Earlier chunks were deleted to make room. Without any chunk ``first`` is 1 and the others are 0.
     """
 
     first: int
@@ -112,8 +116,11 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording as its index tells it. ``seen`` is the number of steps that the optimizer made, ``ended`` how it came to its
-    end: ``closed``, the exception that ended it, or nothing where it was cut off; ``chunks`` is ``None`` then."""
+    """A recording as described by its index.
+
+    ``seen`` is the number of steps that the optimizer made, ``ended`` how the recording ended: ``closed``, the exception
+    that ended it, or nothing if it was cut off; ``chunks`` is ``None`` then.
+    """
 
     folder: Path
     source: Source

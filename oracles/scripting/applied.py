@@ -98,7 +98,7 @@ def _gradient(script: Script, style: Style, call: SetGrad) -> str:
 
 
 def _restorable(deviation: Counterexample) -> Save | None:
-    """The save before a load that lost a value; ``None`` if there was nothing to restore for this parameter."""
+    """Find the save before a lossy load; ``None`` if there was nothing to restore for this parameter."""
     load = deviation.program.calls[deviation.call]
     if deviation.kind != "load" or not deviation.param or deviation.allowed is not None or not isinstance(load, Load):
         return None

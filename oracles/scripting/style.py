@@ -72,8 +72,10 @@ class Style:
 
 
 def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
-    """The lines that make the user's class or factory known, and the expression that calls it: ``registered`` for a registered
-    name."""
+    """Write the import of the user's class or factory, and the expression for calling it.
+
+    A registered name needs no import, and ``registered`` is its expression.
+    """
     place, _, attribute = program.subject.rpartition(":")
     if not place or program.subject in registered_names():
         return [], registered

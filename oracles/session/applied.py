@@ -236,7 +236,7 @@ class AppliedSubject:
         return AppliedSession(params, self._place, self.surroundings())
 
     def surroundings(self) -> Surroundings:
-        """Make the context in which the calls of one session run."""
+        """Make the context for the calls of one session."""
         return nullcontext
 
 

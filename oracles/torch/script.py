@@ -309,7 +309,7 @@ class _Writer:
     # -- what is asserted
 
     def _read(self, optimizer: str, param: str) -> str:
-        """An expression for a copy of the deviating observable; it gives ``None`` if that is missing."""
+        """Write an expression for a copy of the deviating observable, or for ``None`` if it is missing."""
         role = self.deviation.role
         if role == "param":
             return f"{param}.detach().clone()"

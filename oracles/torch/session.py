@@ -45,7 +45,7 @@ __all__ = ["TorchSession", "deterministic", "option_value"]
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Fill memory that is taken and not written, which must not pass for state, and let equal calls give equal bits."""
+    """Fill uninitialized memory lest it pass for state, and make equal calls give equal bits."""
     mode = torch.get_deterministic_debug_mode()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory

@@ -259,7 +259,7 @@ def _options(factory: Callable[..., Any]) -> set[str]:
 
 
 def _wraps_torch(kind: type) -> bool:
-    """Whether an optimizer defines ``step`` on top of one of torch's own, and so may call that."""
+    """Tell whether an optimizer overrides ``step`` of one of torch's own, and so may call the original."""
     owners = [base for base in kind.__mro__ if "step" in base.__dict__ and base is not torch.optim.Optimizer]
     return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
 

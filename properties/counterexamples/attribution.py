@@ -1,4 +1,4 @@
-"""Attribution: from a finding in a reduced program to the one clause that broke.
+"""Attribution: from a finding in a reduced program to the one broken clause.
 
 A value outside its envelope says which line of the pseudocode is wrong, not why. Two kinds of evidence narrow it down.
 
@@ -58,7 +58,7 @@ def attribute(
     *,
     labels: tuple[str, ...] | None = None,
 ) -> str:
-    """The clause that a finding breaks, given the reduced program that shows it.
+    """Name the clause broken by a finding, given its reduced program.
 
     ``deviates`` tells whether a changed program still shows it; it is asked a handful of times. ``labels`` are the
     hypotheses that held before the reduction: one that holds only for the simplified numbers is a coincidence.
@@ -93,7 +93,7 @@ _PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "
 
 
 def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[str, ...]:
-    """The clauses whose usual violations explain the observed value, the most specific first; maybe none."""
+    """List the clauses with a usual violation equal to the observed value, the most specific first; maybe none."""
     case = finding.case
     if finding.kind != "value" or case is None or finding.hazard or CLAUSES[finding.clause].decided:
         return ()
@@ -140,7 +140,7 @@ def _rounded_early(finding: Finding, program: Program, dialect: Dialect, labels:
 
 
 def flushed(finding: Finding, dialect: Dialect) -> bool:
-    """Whether the observed value is what is left when subnormal numbers are replaced by 0."""
+    """Tell whether replacing subnormal numbers by 0 explains the observed value."""
     case = finding.case
     if finding.kind != "value" or case is None or finding.hazard or not isinstance(finding.observed, float):
         return False
@@ -178,7 +178,7 @@ def _nothing(values: object) -> bool:
 
 
 def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[str, object]]]:
-    """Other rules that optimizers are known to follow, with the clause that each breaks."""
+    """List other rules followed by known optimizers, with the clause broken by each."""
     before, hyper = case.before, case.hyper
     g = before.grad
     starts = (np.ones(1), np.zeros(1), np.full(1, hyper.eps), g * g)
@@ -244,7 +244,7 @@ _DOUBLE = ("float64", "complex128")
 def _options(
     case: Case, role: str, program: Program, dialect: Dialect, optimizer: str
 ) -> Iterator[tuple[str, Hyperparameters]]:
-    """The case with one option replaced by another value that the program, the page or the dialect names for it."""
+    """Replace one option of the case by another value from the program, the page or the dialect."""
     values: dict[str, list[float | bool]] = {option: [getattr(Hyperparameters(), option)] for option in OPTIONS}
     for option in OPTIONS:
         default = getattr(dialect.defaults, option)
@@ -292,14 +292,14 @@ def _options(
 
 
 def _ignored(option: str, role: str) -> str:
-    """The clause that an option belongs to which has no effect on a role."""
+    """Name the clause of an option without effect on a role."""
     if option == "alpha":
         return "grad-avg" if role == "grad_avg" else "square-avg"
     return _FEATURE_CLAUSE[option]
 
 
 def _structural(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
-    """What the deviation needs besides values: a format, a layout, more than one element."""
+    """Name the needs of the deviation besides values: a format, a layout, more than one element."""
     declared = next((param for param in program.params if param.name == finding.param), None)
     if declared is None or deviates is None:
         return ""
@@ -347,7 +347,7 @@ def _apart(program: Program, finding: Finding, deviates: Callable[[Program], boo
 
 
 def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
-    """The call besides plain steps that the deviation needs, by the clause that speaks of it."""
+    """Name the call needed by the deviation besides plain steps, by the clause about it."""
     calls = program.calls[: finding.call + 1]
     last = calls[-1] if calls else None
     if isinstance(last, Step) and last.closure:
@@ -388,7 +388,7 @@ def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
 
 
 def _feature(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
-    """The branch of the pseudocode that the deviation needs: the reduction could not switch it off."""
+    """Name the branch of the pseudocode needed by the deviation: the reduction could not switch it off."""
     case = finding.case
     assert case is not None
     hyper = case.hyper

@@ -1,4 +1,4 @@
-"""Baselines: what a subject is built on, and whether that does the same as the subject does."""
+"""Baselines: the optimizers beneath a subject, and whether they show the same deviation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REMEMBERED = 4000
 
 
 class Baselines:
-    """The baselines ``all`` of a subject, run on the same programs; ``roles`` are the state that the subject shows."""
+    """The baselines ``all`` of a subject, run on the same programs; ``roles`` are the visible state of the subject."""
 
     def __init__(
         self, all: Sequence[Subject], subject: Subject, roles: frozenset[str], dialect: Dialect, policy: Policy
@@ -37,7 +37,7 @@ class Baselines:
         self._remembered: dict[tuple[str, int], tuple[tuple[set[object], int], ...]] = {}
 
     def inherits(self, program: Program, finding: Finding) -> str:
-        """The baseline that does the same: the same clause at the same place of the same program; or an empty string.
+        """Find the baseline to break the same clause at the same place of the same program; or an empty string.
 
         ``CUT`` where a baseline could not be followed so far, so that nothing can be said.
         """
@@ -58,8 +58,11 @@ class Baselines:
         return cut
 
     def _places(self, baseline: Subject, program: Program) -> tuple[tuple[set[object], int], ...]:
-        """Where a baseline deviates in a program, and how many calls of it were judged: with no more of its state in sight
-        than this subject shows, where it shows more, and as it is."""
+        """Find the deviations of a baseline in a program, and count the judged calls.
+
+        A baseline that shows more of its state than the subject is judged twice: with no more of it in sight than the
+        subject shows, and as it is.
+        """
         key = (baseline.name, hash(repr(program)))
         if key not in self._remembered:
             if len(self._remembered) > _REMEMBERED:
@@ -76,8 +79,11 @@ class Baselines:
         return self._remembered[key]
 
     def _habit(self, baseline: Subject, program: Program, finding: Finding) -> bool:
-        """Whether a baseline does the same on plain numbers: what changed or was accepted is no matter of the numbers,
-        and those at hand may hide it, as an overflow or ``alpha=1`` does, which leave nothing to change."""
+        """Tell whether a baseline does the same on plain numbers.
+
+        A change, or a value accepted, does not depend on the numbers, and those at hand may hide it, as an overflow or
+        ``alpha=1`` does: they leave nothing to change.
+        """
         if finding.kind not in ("frame", "silent"):
             return False
         sign = (finding.clause, finding.place)

@@ -1,4 +1,4 @@
-"""From a finding to a deviation: its description, and the entry of a list of known deviations that names it."""
+"""From a finding to a deviation: its description, and its entry in a list of known deviations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def described(
     framework: str,
     state_names: Mapping[str, str],
 ) -> Deviation:
-    """The deviation from ``clause`` that a finding is, in a program whose call number ``call`` shows it.
+    """Describe a finding as a deviation from ``clause``, seen in a program at call number ``call``.
 
     ``state_names`` is what the subject calls each role of its state.
     """

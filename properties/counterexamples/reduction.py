@@ -1,4 +1,4 @@
-"""Reduction: from a program that deviates to the shortest one that still does.
+"""Reduction: from a deviating program to the shortest one with the same deviation.
 
 RMSprop is elementwise, so most of the work is known beforehand: cut after the deviating call, project onto the element that
 shows it, drop calls, then groups and parameters, then options, then simplify the numbers. A candidate counts when the
@@ -46,7 +46,7 @@ _PATIENCE = 20.0
 
 
 class _Search:
-    """The best program so far, and the finding that it shows.
+    """The best program so far, and its finding.
 
     It gives up after so many ``attempts``: a number of runs, not a time, so that a slow machine finds the same program.
     The time is bounded as well, far above what the attempts take, for subjects whose every step is slow.
@@ -81,7 +81,7 @@ class _Search:
 
 
 def reduce(program: Program, finding: Finding, shows: Shows, *, attempts: int = 700) -> tuple[Program, Finding]:
-    """The shortest program found with so many runs that still shows the finding, and the finding in it."""
+    """Find the shortest program with the same finding, within so many runs; return it with its finding."""
     search = _Search(program, finding, shows, attempts)
     _cut(search)
     _project(search)
@@ -206,7 +206,7 @@ def _shaped(program: Program, name: str, shape: tuple[int, ...]) -> Program:
 
 
 def _only(program: Program, names: set[str]) -> Program | None:
-    """The program without the other parameters, and without what then has nothing to do."""
+    """Drop the other parameters from the program, and then the calls without anything to do."""
     return _without_params(program, {param.name for param in program.params} - names)
 
 
@@ -228,7 +228,7 @@ def _drop_calls(search: _Search) -> None:
 
 
 def _valid(calls: tuple[Call, ...]) -> tuple[Call, ...] | None:
-    """The calls, if each names only what an earlier one has made; else without those that do not."""
+    """Drop the calls with a reference to an object not made by an earlier call."""
     optimizers: set[str] = set()
     slots: set[str] = set()
     kept: list[Call] = []
@@ -246,7 +246,7 @@ def _valid(calls: tuple[Call, ...]) -> tuple[Call, ...] | None:
 
 
 def _one_optimizer(program: Program) -> Program | None:
-    """The program with every optimizer's calls made on the first, where the others have as many parameters."""
+    """Make every optimizer's calls on the first one, if the others have as many parameters."""
     created = [call for call in program.calls if isinstance(call, Create)]
     if len({call.optimizer for call in created}) < 2:
         return None
@@ -335,7 +335,7 @@ def _without_params(program: Program, names: set[str]) -> Program | None:
 
 
 def _settled(calls: tuple[Call, ...]) -> tuple[Call, ...]:
-    """``set_option`` moved to the last group where the group that it names is gone."""
+    """Move ``set_option`` to the last group if its own group is gone."""
     counts: dict[str, int] = {}
     settled: list[Call] = []
     for call in calls:
@@ -413,7 +413,7 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
 
 
 def plain_options(program: Program) -> Program:
-    """The program with a plain value for every option that it gives: none that makes a step leave anything as it was."""
+    """Give every option of the program a plain value: none of these makes a step leave anything unchanged."""
     plain = {"lr": 0.5, "alpha": 0.75, "eps": 0.5, "weight_decay": 0.5, "momentum": 0.5}
 
     def changed(options: dict[str, Any]) -> dict[str, Any]:
@@ -548,7 +548,7 @@ def _simplify_numbers(search: _Search) -> None:
 
 
 def _simpler(value: float) -> Iterator[float]:
-    """Numbers that are easier to read, the easiest first."""
+    """List numbers easier to read, the easiest first."""
     # Not 0 and 1, whose squares and products hide which rule was broken.
     for candidate in (2.0, 0.5, -2.0, 3.0):
         if candidate == value:
@@ -581,7 +581,7 @@ def _with_param(program: Program, param: Param) -> Program:
 
 
 def stored_values(program: Program) -> Program:
-    """The program with every number rounded as its format stores it, so that what is printed is what is used."""
+    """Round every number of the program to its format, so that the printed numbers are the ones used."""
 
     def rounded(values: tuple[float, ...], param: Param) -> tuple[float, ...]:
         parts = FORMATS[param.dtype].parts

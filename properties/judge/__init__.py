@@ -1,1 +1,1 @@
-"""What must hold: each call of a program against the specification."""
+"""The judge: compare each call of a program with the specification."""

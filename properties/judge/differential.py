@@ -1,4 +1,4 @@
-"""Differential clauses: how a subject is related to the dialect that differs from its own in one switch.
+"""Differential clauses: how a subject is related to a dialect with one switch in another position.
 
 No subject is compared with another run of it: each is compared with what the algebra says of its sibling, so that a clause
 that holds for both is a statement about the two. The sibling's state is never looked at: it is carried along as envelopes.
@@ -67,7 +67,7 @@ def _program(clause: str, param: Param, options: dict[str, Any], calls: tuple[Ca
 
 
 def differences(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
-    """What a program that is meant for a differential clause shows of it; nothing where the clause does not apply."""
+    """Judge a program made for a differential clause; return nothing if the clause does not apply."""
     program = transcript.program
     if not any(isinstance(call, Create) for call in program.calls):
         return ()
@@ -200,7 +200,7 @@ def _envelope(
 
 
 def _first_step(transcript: Transcript) -> tuple[Observation, Observation] | None:
-    """The observations before and after the first step; ``None`` where a call raised, or where there was no gradient."""
+    """Take the observations before and after the first step; ``None`` if a call raised, or without a gradient."""
     before = transcript.start
     for call, answer in zip(transcript.program.calls, transcript.answers, strict=False):
         if answer.outcome.raised:
@@ -216,7 +216,7 @@ def _elements(program: Program) -> int:
 
 
 def _option(program: Program, name: str, dialect: Dialect) -> float | None:
-    """The value that an option has at the first step: as given, else the dialect's default, else ``None``."""
+    """Look up an option at the first step: as given, else the dialect's default, else ``None``."""
     created = next(call for call in program.calls if isinstance(call, Create))
     given = {**created.options, **created.groups[0].options}.get(name)
     value = getattr(dialect.defaults, name) if given is None else plain_number(given)

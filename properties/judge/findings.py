@@ -1,4 +1,4 @@
-"""What the comparison of one run with the specification can say: findings, hazards, and the tally of checks."""
+"""The results of comparing one run with the specification: findings, hazards, and the tally of checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ exception; no exception where one is due; a closure or hook used wrongly; a grou
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The one element behind a value finding: everything that the step read, as arrays of one element.
+    """The one element behind a value finding: every input of the step, as arrays of one element.
 
     ``first`` tells that the parameter's state had never been seen before; ``t`` counts its steps from 1; ``skipped`` that
     an earlier step passed it over; ``sources`` where each option of its group came from (``LedgerGroup``); ``seen`` which
@@ -62,7 +62,7 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str, str, bool]:
-        """What the reduction of this finding must preserve; of an exception its type and the beginning of its message."""
+        """The features to preserve in the reduction; of an exception its type and the beginning of its message."""
         role = self.role
         if self.kind == "raised" and isinstance(self.observed, str):
             role = " ".join(word for word in self.observed.split()[:4] if word.strip(":.,").isalpha())
@@ -75,13 +75,13 @@ class Finding:
 
     @property
     def place(self) -> tuple[str, int, str, str, str]:
-        """Where it was found: the same place on another subject is the same outcome."""
+        """The place of the finding: the same place on another subject is the same outcome."""
         return (self.kind, self.call, self.optimizer, self.param, self.role)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a subject does where the page promises nothing: a clause that never fails a run, and the behaviour in words."""
+    """The behaviour of a subject under a clause without a promise: such a clause never fails a run."""
 
     clause: str
     behaviour: str
@@ -163,7 +163,7 @@ class Tally:
             self.worst[clause] = usage
 
     def observe(self, observed: Observed) -> None:
-        """Count a behaviour where the page promises nothing."""
+        """Count a behaviour under a clause without a promise."""
         key = (observed.clause, observed.behaviour)
         self.observed[key] = self.observed.get(key, 0) + 1
 

@@ -1,4 +1,4 @@
-"""A run as it is followed: what the specification says of its optimizers so far, and the findings that it makes."""
+"""The state of a run so far: the specification's view of its optimizers, and the findings."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class Followed:
         )
 
     def raised(self, clause: str, outcome: Outcome, optimizer: str) -> Finding:
-        """The finding that a call raised an exception which it must not raise."""
+        """Make the finding for a forbidden exception from a call."""
         assert outcome.raised is not None
         text = f"{outcome.raised.type}: {outcome.raised.message}"
         return self.finding("raised", clause, f"it raised {text}", optimizer, observed=text)
 
     def initial_value(self, ledger: OptimizerLedger, name: str, role: str) -> float:
-        """What a role of a parameter's state starts from."""
+        """Give the initial value of a role of a parameter's state."""
         for group in ledger.groups:
             if name in group.params:
                 hyper = group.hyper()
@@ -80,7 +80,7 @@ def same(x: Array, y: Array) -> bool:
 
 
 def difference(x: Array | None, y: Array | None) -> tuple[int, float | None]:
-    """The first real in which two arrays differ, and its value in the second."""
+    """Find the first real to differ between two arrays, and its value in the second."""
     if x is None or y is None or x.shape != y.shape:
         return 0, None
     a, b = as_reals(x), as_reals(y)

@@ -1,4 +1,4 @@
-"""The frame: what a call must leave alone, bit by bit. Source: DESIGN 2."""
+"""The frame: everything a call must leave alone, bit by bit. Source: DESIGN 2."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 def compare_rest(
     run: Followed, rest: Rest, free: frozenset[Quantity], before: Observation, after: Observation
 ) -> list[Finding]:
-    """Find what changed of all that is not ``free`` to change."""
+    """Find the changes outside the ``free`` observables."""
     run.tally.check("frame")
     if rest.actor and len(run.ledgers) > 1:
         related = any(ledger.loaded_from - {ledger.name} for ledger in run.ledgers.values())

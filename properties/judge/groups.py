@@ -1,4 +1,4 @@
-"""The base: the groups, options and initial state that an optimizer must show. Source: DESIGN 2."""
+"""The base: the groups, options and initial state of a new optimizer. Source: DESIGN 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger of a run: what the specification says about the optimizers of a program, call by call.
+"""The ledger of a run: the specification's view of the optimizers of a program, call by call.
 
 It holds what an optimizer must hold: its groups with resolved options, and for each parameter what is known of its state:
 exactly, because it was seen; between two arrays, because it is hidden; or not yet, because it is still initial.
@@ -29,7 +29,7 @@ Carry = Array | tuple[Array, Array, Array | None] | None
 
 @dataclass(slots=True)
 class LedgerGroup:
-    """A group: its parameters, its options as numbers, and where each option came from.
+    """A group: its parameters, its options as numbers, and the origin of each option.
 
     ``sources`` maps an option to ``default``, ``constructor``, ``group``, ``changed`` or ``loaded``. ``odd`` holds the
     options that the optimizer shows otherwise, with the value that they were given: once that is found, ``options`` is
@@ -42,14 +42,14 @@ class LedgerGroup:
     odd: dict[str, float | bool] = field(default_factory=dict)
 
     def hyper(self) -> Hyperparameters | None:
-        """The options as hyperparameters; ``None`` where the dialect documents no default for one that was not given."""
+        """Turn the options into hyperparameters; ``None`` if one was not given and has no documented default."""
         if any(value is None for value in self.options.values()):
             return None
         numbers: dict[str, Any] = dict(self.options)
         return Hyperparameters(**numbers)
 
     def show(self, options: Mapping[str, float | bool]) -> None:
-        """Take over the options that the optimizer shows; what is no number is left as it was given."""
+        """Take over the options reported by the optimizer; keep the given value of one reported as NaN."""
         for option, value in self.options.items():
             shown = options.get(option, value)
             if value is not None and shown is not None and shown != value:
@@ -68,8 +68,10 @@ class LedgerGroup:
 
 @dataclass(slots=True)
 class SavedLedger:
-    """What a slot must hold: groups, and state by the position of the parameter; ``edits`` that were made to it, and the
-    positions whose entry one of them ``reshaped``."""
+    """The expected content of a slot: groups, and state by the position of the parameter.
+
+    ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped.
+    """
 
     groups: list[LedgerGroup]
     state: dict[int, dict[str, Carry]]
@@ -90,7 +92,7 @@ class SavedLedger:
         )
 
     def entry(self, index: int) -> list[int]:
-        """The positions that an edit of the entry ``index`` is about: more than one for a parameter that is listed twice."""
+        """List the positions affected by an edit of the entry ``index``: more than one for a parameter listed twice."""
         order = [param for group in self.groups for param in group.params]
         return [each for each, param in enumerate(order) if param == order[index % len(order)]]
 
@@ -151,11 +153,11 @@ class OptimizerLedger:
         return [param for group in self.groups for param in group.params]
 
     def known(self, param: str, role: str) -> Carry:
-        """What is known of a state role."""
+        """Look up a state role."""
         return self.state.get(param, {}).get(role)
 
     def save(self) -> SavedLedger:
-        """What ``state_dict`` must hold now."""
+        """Expect these entries in ``state_dict`` now."""
         order = self.params()
         return SavedLedger(
             [group.copy() for group in self.groups],
@@ -165,7 +167,7 @@ class OptimizerLedger:
         )
 
     def load(self, saved: SavedLedger, carried: frozenset[str] = frozenset(OPTIONS)) -> None:
-        """Restore what was saved: the state, and the options that a saved state carries."""
+        """Restore a saved state, with the options in it."""
         for group, source in zip(self.groups, saved.groups, strict=True):
             for option in carried:
                 group.options[option], group.sources[option] = source.options[option], "loaded"

@@ -45,7 +45,7 @@ def judge(transcript: Transcript, dialect: Dialect, *, policy: Policy = STRICT, 
 
 
 def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
-    """The dialect with the branches that a subject takes no option for switched off, where it documents no default."""
+    """Switch off the branches of a dialect without an option on the subject, unless the dialect documents a default."""
     defaults = dialect.defaults
     if "weight_decay" not in options and defaults.weight_decay is None:
         defaults = replace(defaults, weight_decay=0.0)
@@ -57,7 +57,7 @@ def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
 
 
 def retarget(program: Program, formats: tuple[str, ...]) -> Program:
-    """The program with every number format that is not among ``formats`` replaced by one that is.
+    """Replace every number format of the program outside ``formats`` by one of ``formats``.
 
     A real format becomes the first real one there is, a complex one the first complex one, or else the first format.
     """

@@ -1,4 +1,4 @@
-"""Saved states: what ``state_dict`` must hold, and what ``load_state_dict`` must restore, refuse or start anew."""
+"""Saved states: the duties of ``state_dict``, and of ``load_state_dict``: restore, refuse or start anew."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compare_saved_state(run: Followed, part: SavedState, before: Observation, af
 
 
 def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected | None:
-    """Edit what the slot must hold as the program edits the saved state itself."""
+    """Apply the program's edits of the saved state to the expected one."""
     if call.slot not in run.slots:
         return None
     saved = _refreshed(run.slots[call.slot], before.slots.get(call.slot))
@@ -73,7 +73,7 @@ def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected
 
 
 def expect_load(run: Followed, call: Load, before: Observation) -> Expected | None:
-    """Expect ``load_state_dict`` to restore what was saved, or to refuse it.
+    """Expect ``load_state_dict`` to restore the saved state, or to refuse it.
 
     What lacks an entry starts anew.
     """

@@ -1,4 +1,4 @@
-"""Row-sparse gradients: a step of the rows that a gradient names, taken apart from the rows that must stay.
+"""Row-sparse gradients: a step of the rows named by a gradient, apart from the untouched rows.
 
 Some dialects step the named rows alone (``Dialect.sparse == "rows"``): the named rows are then checked as a parameter of
 their own, and the others belong to the frame.
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class SparseStep:
-    """One parameter, ``whole``, in a step whose gradient names ``rows`` of its first axis."""
+    """One parameter, ``whole``, in a step with a gradient for ``rows`` of its first axis."""
 
     whole: SteppedParam
     rows: tuple[int, ...]
@@ -53,7 +53,7 @@ class SparseStep:
         return replace(finding, element=int(positions[finding.element]), elements=as_reals(self.whole.param).size)
 
     def spread(self, known: Mapping[str, Carry], initial: Callable[[str], float]) -> dict[str, Carry]:
-        """What is known of the whole parameter's state after the step, from what is known of the named rows.
+        """Combine the state of the whole parameter after the step with the state of the named rows.
 
         ``initial`` is the value of a role that was not there before.
         """
@@ -77,7 +77,7 @@ class SparseStep:
         return found
 
     def changed(self, initial: Callable[[str], float]) -> Iterator[tuple[str, int, float, float]]:
-        """What changed in the other rows: the role, the index of the real, its value now and its value before.
+        """Find a change in the other rows: the role, the index of the real, its value now and its value before.
 
         ``initial`` is the value of a role that was not there before.
         """

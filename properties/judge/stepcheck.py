@@ -38,7 +38,7 @@ class _Where:
 
 @dataclass(slots=True)
 class SteppedParam:
-    """One parameter that a step is about: its arrays before and after, and what was known of its state.
+    """One parameter in a step: its arrays before and after, and its expected state.
 
     ``after_state`` maps the roles that can be seen after the step; ``carry`` is replaced by what is known then.
     """
@@ -56,7 +56,7 @@ class SteppedParam:
 
 
 def primary_clause(role: str, hyper: Hyperparameters, dialect: Dialect) -> str:
-    """The clause that states how a role is computed."""
+    """Name the clause for the computation of a role."""
     if role == "param":
         return "momentum-update" if dialect.momentum(hyper) else "update"
     return CLAUSE_OF_ROLE[role]
@@ -73,7 +73,7 @@ def check_group(
     optimizer: str,
     sources: Mapping[str, str],
 ) -> tuple[list[Finding], dict[str, dict[str, Carry]]]:
-    """Findings of one step of one group, at most one and one hazard per parameter, and what is then known of the parameters' state."""
+    """Judge one step of one group: at most one finding and one hazard per parameter, and the state expected next."""
     findings: list[Finding] = []
     known: dict[str, dict[str, Carry]] = {}
     where = _Where(call, optimizer, sources)
@@ -301,7 +301,7 @@ def _finite(before: Before) -> NDArray[np.bool_]:
 def _doubts(
     before: Before, finite_input: NDArray[np.bool_], mixed: NDArray[np.bool_] | None, doubtful: NDArray[np.bool_]
 ) -> Iterator[tuple[str, int]]:
-    """Why elements cannot be judged, and how many for each reason; an element counts for the first that holds."""
+    """Count the elements to leave unjudged, by reason; an element counts for the first reason."""
     visible = np.isfinite(before.param) & np.isfinite(before.grad)
     for role in STATE_ROLES:
         values = getattr(before, role)
@@ -320,7 +320,7 @@ def _doubts(
 
 
 def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:
-    """Whether no role of an element that can be seen has changed."""
+    """Tell whether every visible role of an element is unchanged."""
     for role, values in after.items():
         was = getattr(before, role)
         if isinstance(was, tuple) or was[position] != values[position]:
@@ -329,8 +329,10 @@ def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:
 
 
 def _mixed(batch: _Batch, bounds: Mapping[str, Interval], rest: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Where the other part of a complex element is not finite, or is not any more after this step as it may be: a complex
-    product with a real number then mixes the parts (C99, annex G), so that a pair of reals promises nothing."""
+    """Mark elements with a partner, the other part of a complex number, not finite before or after the step.
+
+    A complex product with a real number then mixes the parts (C99, annex G), so that a pair of reals promises nothing.
+    """
     finite = _finite(batch.before)
     lost = np.zeros(len(rest), dtype=bool)
     for role in (*batch.visible, "param"):

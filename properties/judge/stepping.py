@@ -191,7 +191,7 @@ def _stepped(
 def _other_rows(
     run: Followed, optimizer: str, sparse: SparseStep, initial: Callable[[str], float]
 ) -> Iterator[Finding]:
-    """The rows that a sparse gradient does not name: nothing of them may change."""
+    """List the rows outside a sparse gradient: they must not change."""
     whole = sparse.whole
     for role, element, value, expected in sparse.changed(initial):
         summary = f"{role} changed in a row that the gradient does not name"
@@ -300,6 +300,6 @@ def _subnormal(array: Array) -> int:
 
 
 def _unknown(param: Array) -> dict[str, Carry]:
-    """What is known of hidden state after a step that could not be followed."""
+    """Give hidden state no bounds, after a step without a judgement."""
     anything = np.full(count_reals(param), np.inf)
     return dict.fromkeys(STATE_ROLES, (-anything, anything, anything > 0))

@@ -1,4 +1,4 @@
-"""How much of its envelopes a subject uses: a histogram by format in ulp, and the element that used most of one.
+"""How much of its envelopes a subject uses: a histogram by format in ulp, and the element closest to its limit.
 
 One step in ``EVERY`` is sampled, at most ``ELEMENTS`` elements of it, and measured with the intervals themselves: the
 filter in front of them has no exact ends. Which steps these are depends on the programs alone, so the same seed gives the
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class UsedElement:
-    """The element that used most of its envelope: what the step read, what it made of it, and what was allowed.
+    """The element closest to its limit: the inputs of the step, its result, and the permitted interval.
 
     ``before`` maps ``param``, ``grad`` and the state to the values before the step; state that is hidden is not there.
     """
@@ -58,7 +58,7 @@ def sample(
     policy: Policy,
     t: int,
 ) -> None:
-    """Count the elements of one step in the format ``name``; those whose envelope is unbounded or left are not counted."""
+    """Count the elements of one step in the format ``name``; leave out those with an unbounded or exceeded envelope."""
     fmt = FORMATS[name]
     total = int(np.shape(before.param)[0])
     index = np.unique(np.linspace(0, total - 1, min(total, ELEMENTS)).astype(np.intp))

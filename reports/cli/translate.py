@@ -147,7 +147,7 @@ def _given(options: TranslateOptions) -> Given:
 
 
 def _earlier(options: TranslateOptions, source: Dialect, given: Given) -> tuple[Saved, ...]:
-    """The earlier states. What differs between them, the learning rate and the count of steps, each file must say itself."""
+    """Read the earlier states. Their differences, the learning rate and the count of steps must be in each file."""
     alike = {name: value for name, value in given.options.items() if name != "lr"}
     changed = replace(given, options=alike, steps=None)
     return tuple(_arranged(options, read_checkpoint(path, source, changed)) for path in options.earlier)

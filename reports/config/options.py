@@ -125,7 +125,7 @@ def _subjects(options: CheckOptions) -> None:
 
 
 def _outputs(options: CheckOptions) -> None:
-    """Refuse reports that could not be written at the end. Raises ``BadOption``."""
+    """Refuse reports to an unwritable place. Raises ``BadOption``."""
     files: dict[str, str] = {}
     for name, path in options.reports:
         row, option = FORMATS[name], f"--{name}"

@@ -194,7 +194,7 @@ def _replace(path: Path, text: str, ids: Sequence[str]) -> None:
 
 
 def _tail(document: tomlkit.TOMLDocument, listed: AoT, index: int | None = None) -> _Trivia:
-    """Find the body before the table ``index``, with the comments above that at its end (``None``: of the last table)."""
+    """Find the body before the table ``index``, ending in the comments above it (``None``: of the last table)."""
     index = len(listed) if index is None else index
     if index:
         body: _Trivia = listed[index - 1].value.body
@@ -232,5 +232,5 @@ def _join(body: _Trivia, trivia: _Trivia) -> None:
 
 
 def _before_tables(body: _Trivia) -> int:
-    """Find the end of the trivia: before the tables, in the body of a document, or at the end, in that of a table."""
+    """Find the end of the trivia: before the tables, in the body of a document, or at the end, in a table's body."""
     return next((index for index, (_, item) in enumerate(body) if isinstance(item, AoT)), len(body))

@@ -1,1 +1,1 @@
-"""Reading back what rmspec wrote."""
+"""Readers of rmspec's own files."""

@@ -1,4 +1,4 @@
-"""Reports read back: the JSON that ``rmspec check --json`` or ``rmspec report`` wrote, checked, and several merged into one.
+"""Read, check and merge reports: JSON from ``rmspec check --json`` or ``rmspec report``.
 
 A file that is cut off, that another version wrote, or whose parts contradict each other is refused: what is built on it
 would say something that nobody checked.
@@ -29,11 +29,11 @@ _SAME = ("rmspec", "hypothesis", "profile", "seed", "policy", "fingerprint", "dt
 
 
 class BadReport(InputProblem):
-    """A report that cannot be read, or that does not go together with another."""
+    """An unreadable report, or one at odds with another."""
 
 
 def read(path: str) -> Data:
-    """The report in a file. Raises ``BadReport``, which says what is wrong with it."""
+    """Read the report in a file. Raises ``BadReport`` with the reason."""
     hint = "give files that rmspec check --json wrote"
     try:
         text = Path(path).read_text("utf-8")
@@ -65,7 +65,7 @@ def read(path: str) -> Data:
 
 
 def merged(reports: Sequence[tuple[str, Data]]) -> Data:
-    """Several reports, each with the file it is from, as one. Raises ``BadReport`` where they do not go together."""
+    """Merge several reports, each given with its file. Raises ``BadReport`` if they do not go together."""
     (first, whole), *others = reports
     owners = {each["name"]: first for each in whole["subjects"]}
     for path, data in others:
@@ -105,7 +105,7 @@ def merged(reports: Sequence[tuple[str, Data]]) -> Data:
 
 
 def result_of(subject: Mapping[str, Any]) -> SubjectResult:
-    """A subject of a report as the result that it was written from, as far as a gate and a table need it."""
+    """Rebuild the result of a subject from its report, as far as a gate and a table need it."""
     return SubjectResult(
         subject["name"],
         subject["verdict"],
@@ -157,7 +157,7 @@ def deviation_of(data: Mapping[str, Any], *, hazard: bool = False) -> Deviation:
 
 
 def _consistent(data: Data, path: str) -> None:
-    """Raise ``BadReport`` where one part of a report contradicts another, or this version of rmspec does not know it."""
+    """Raise ``BadReport`` if one part of a report contradicts another, or this version of rmspec does not know it."""
     if not data["subjects"]:
         raise BadReport(f"{path} has no subject", "there is nothing to report on", "check at least one subject")
     written = data["environment"]["rmspec"]

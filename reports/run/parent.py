@@ -176,8 +176,10 @@ class Overseer:
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold a Ctrl-C back while a process is started, and inherits that: it is the parent's to handle, while the other
-    one is still importing as well."""
+    """Block Ctrl-C while a process is started; the new process inherits the block.
+
+    The parent alone handles it, also while the other process is still importing.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

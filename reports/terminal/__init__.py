@@ -1,1 +1,1 @@
-"""What the terminal says."""
+"""The terminal's output."""

@@ -1,4 +1,4 @@
-"""A deviation as printed: the rule that broke, observed and allowed, the shortest program, two ways to reproduce it.
+"""A deviation as printed: the broken rule, observed and allowed, the shortest program, two ways to reproduce it.
 
 Source: DESIGN 4.4. Plain lines, for the terminal, for JUnit and for whoever reads a log.
 """
@@ -23,7 +23,7 @@ def count(number: int, word: str, plural: str = "") -> str:
 
 
 def wrapped(text: str, *, width: int = WIDTH, indent: int = 0, hang: int | None = None) -> list[str]:
-    """Prose, broken at spaces; what has none, such as a path or a number, is never broken."""
+    """Wrap prose at spaces; never break a word without one, such as a path or a number."""
     following = " " * (indent if hang is None else hang)
     lines: list[str] = []
     for paragraph in text.splitlines():
@@ -69,7 +69,7 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
 
 
 def back_reference(deviation: Deviation, owner: str, commands: list[str]) -> list[str]:
-    """Format a deviation that the subject ``owner`` has as well, in the same program and with the same numbers."""
+    """Format a deviation shared with the subject ``owner``, in the same program and with the same numbers."""
     title = f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}"
     same = f"(the same program and the same numbers as of {owner}, above)"
     return [

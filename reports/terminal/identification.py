@@ -1,4 +1,4 @@
-"""An identification as printed: what it is, every switch, and the shortest programs that show it."""
+"""An identification as printed: the answer, every switch, and the shortest programs as evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INDENT = 22
 
 
 def lines(found: Identification) -> list[str]:
-    """The lines of an identification, 80 columns where its numbers allow it."""
+    """Format an identification, in 80 columns if its numbers allow it."""
     printed = wrapped(plain(f"{found.name}: {headline(found)}"), hang=2)
     if found.standing == "unexplained":
         printed += [f"  rmspec check {shlex.quote(found.name)}", "  finds the clause that it breaks"]
@@ -38,7 +38,7 @@ def lines(found: Identification) -> list[str]:
 
 
 def headline(found: Identification) -> str:
-    """What the subject is, in a sentence."""
+    """Name the subject's dialect in a sentence."""
     match found.standing:
         case "dialect" if len(found.named) == 1:
             return f"RMSprop of the dialect {found.named[0]}"
@@ -105,7 +105,7 @@ def _contradiction(found: Contradiction) -> list[str]:
 
 
 def _evidence(switches: Sequence[Switch]) -> list[str]:
-    """The evidence, program by program: each with what it rules out."""
+    """Format the evidence, program by program, with the candidates ruled out by each."""
     shown: dict[tuple[str, str], list[tuple[str, Evidence]]] = {}
     for switch in switches:
         for each in switch.evidence:

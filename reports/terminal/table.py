@@ -17,7 +17,7 @@ Commands = Callable[[str, Deviation], Sequence[str]]
 
 
 def tallies(result: SubjectResult) -> dict[str, int]:
-    """Count the deviations of a result that are ``new``, ``known`` and ``inherited``, and its ``hazards``."""
+    """Count the deviations of a result by kind, ``new``, ``known`` and ``inherited``, and its ``hazards``."""
     new = sum(deviation.known is None for deviation in result.deviations)
     from_baseline = sum(inherited(deviation) for deviation in result.deviations)
     known = len(result.deviations) - new - from_baseline
@@ -30,7 +30,7 @@ def inherited(deviation: Deviation) -> bool:
 
 
 def verdict_phrase(result: SubjectResult) -> str:
-    """Say a verdict and what holds: ``conforms (55 of 62 clauses checked, 6 known deviations)``."""
+    """Format a verdict with its counts: ``conforms (55 of 62 clauses checked, 6 known deviations)``."""
     counts = tallies(result)
     facts = []
     if result.clauses:
@@ -53,7 +53,7 @@ def clause_sum(result: SubjectResult) -> str:
 def verdict_lines(
     results: Sequence[SubjectResult], commands: Commands, *, fail_on_hazards: bool = False
 ) -> list[tuple[str, str]]:
-    """Format the closing block: each line with the verdict that it says, or nothing.
+    """Format the closing block: each line with its verdict, or nothing.
 
     80 columns, but for names and commands, which are never broken.
     """

@@ -37,19 +37,19 @@ _STYLES = {ExitCode.CONFORMS: "green", ExitCode.NOTHING_CHECKED: "yellow"}
 
 
 def console(*, error: bool = False) -> Console:
-    """A console that prints what it is given: no markup, no highlighting, no wrapping. Colours on a terminal alone."""
+    """Make a plain console: no markup, no highlighting, no wrapping. Colours on a terminal alone."""
     return _Console(stderr=error, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Go on in silence: a reader who went away is no reason to stop checking, nor to end with another exit code."""
+        """Continue in silence: a closed pipe is no reason to stop checking, nor to end with another exit code."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 class Terminal:
-    """Prints a run to ``out``: ``quiet`` the verdicts alone, ``verbose`` also the whole of what fails no run.
+    """Prints a run to ``out``: ``quiet`` the verdicts alone, ``verbose`` also the non-failing entries in full.
 
     A context manager: the progress display is gone at the end, however that comes.
     """

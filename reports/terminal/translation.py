@@ -23,7 +23,7 @@ SCHEMA = "rmspec.translation/1"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A translation, the file that it was read from, the one that it was written to, and the Python that loads that."""
+    """A translation, its input file, its output file, and the Python to load the output."""
 
     translation: Translation
     read: str | None
@@ -62,7 +62,7 @@ def as_json(told: Told) -> str:
 
 
 def as_text(told: Told) -> str:
-    """The report for a terminal, at most 80 columns wide where words allow it."""
+    """Format the report for a terminal, at most 80 columns wide if words allow it."""
     translation = told.translation
     kinds = {line.kind for line in translation.lines}
     worst = next(kind for kind in ("bounded", "rounded", "exact") if kind in kinds or kind == "exact")

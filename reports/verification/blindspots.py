@@ -1,4 +1,4 @@
-"""The declared blind spots: what rmspec does not check, whatever a report says."""
+"""The declared blind spots: things rmspec does not check, in any report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands beside each plot: its title, its caption in words, and where its numbers are in the document."""
+"""The text beside each plot: its title, its caption in words, and the place of its numbers in the document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verification of a report: what was verified in one sentence, the matrix, the pseudocode, figures and the rest.
+"""The verification of a report: its claim in one sentence, the matrix, the pseudocode, figures and the rest.
 
 Plain data, added to the JSON document of a run as ``verification``; the page and the Markdown are rendered from that
 document alone. Every count in it is a count of what the document holds.

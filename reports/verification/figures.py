@@ -1,4 +1,4 @@
-"""The numbers behind the plots of a report. What subjects did comes from the report's JSON; the rest is calculated here.
+"""The numbers behind the plots of a report. Those of subjects come from the report's JSON; the rest is calculated here.
 
 Nothing here runs a subject: the maps are those of the pseudocode itself, over plain arrays.
 """
@@ -33,7 +33,7 @@ _ELEMENTS = 512
 
 
 def figures(subjects: Sequence[Mapping[str, Any]]) -> Data:
-    """The data of the four plots; one is ``None`` where there is nothing to plot."""
+    """The data of the four plots; one is ``None`` if there is nothing to plot."""
     return {
         "trajectories": trajectories(subjects),
         "envelope_use": envelope_use(subjects),
@@ -43,7 +43,7 @@ def figures(subjects: Sequence[Mapping[str, Any]]) -> Data:
 
 
 def trajectories(subjects: Sequence[Mapping[str, Any]]) -> Data | None:
-    """The first subject beside the one that parts from it first, and the band of the first one's dialect.
+    """Pair the first subject with the one to part from it first, and the band of the first one's dialect.
 
     They part at the first step after which the second is outside the band; ``parted`` is ``None`` where it never is.
     """
@@ -115,7 +115,7 @@ def step_map(one: Dialect, other: Dialect) -> Data:
 
 @cache
 def nan_reach() -> Data:
-    """Where the centered update becomes NaN, over alpha and steps: constant gradients in float32.
+    """Map the onset of NaN in the centered update, over alpha and steps: constant gradients in float32.
 
     ``admitted`` is the share of elements whose envelope admits a NaN in a step, or whose update already is one;
     ``reached`` the share of those that the reference itself has made NaN by then.
@@ -172,7 +172,7 @@ def _step(dialect: Dialect, v: Any, eps: Any) -> Any:
 
 
 def _pair(subjects: Sequence[Mapping[str, Any]]) -> tuple[Dialect, Dialect]:
-    """The first two dialects of the subjects whose denominators differ; else the specification and TensorFlow's ordering."""
+    """Choose the first two dialects with different denominators; else the specification and TensorFlow's ordering."""
     spoken = [dialect_named(each["dialect"]) for each in subjects if each["dialect"] and each["dialect"] in dialects()]
     first = spoken[0] if spoken else SPECIFICATION
     fallback = DIALECTS["tensorflow"] if first.eps_place != "inside" else SPECIFICATION

@@ -1,4 +1,4 @@
-"""The interpretations: the clauses that the page leaves open, and what each subject and each oracle does about them.
+"""The interpretations: the clauses left open by the page, and the behaviour of each subject and each oracle.
 
 What the oracles do that are not among the subjects of a report is stored: ``data/oracles.json``, which
 ``python tests/bench/stored.py oracles`` makes again.
@@ -17,7 +17,7 @@ __all__ = ["behaviour", "condensed", "interpretations"]
 
 
 def behaviour(subject: Mapping[str, Any], clause: str) -> dict[str, Any]:
-    """What a subject of a report does about a clause: the verdict, and the behaviour in words."""
+    """The behaviour of a subject of a report under a clause: the verdict, and the behaviour in words."""
     found = next((each for each in subject["clauses"] if each["id"] == clause), None)
     if found is None:
         return {"verdict": "not-checked", "behaviour": subject.get("message") or subject["verdict"]}
@@ -30,7 +30,7 @@ def behaviour(subject: Mapping[str, Any], clause: str) -> dict[str, Any]:
 
 
 def condensed(subjects: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What is stored of the subjects of a report: name, versions, and the behaviour about each interpretation."""
+    """The stored part of a report's subjects: name, versions, and the behaviour under each interpretation."""
     return [
         {
             "name": each["name"],

@@ -1,4 +1,4 @@
-"""The verification report as Markdown: the content of the page, with its plots as the words and numbers that they show."""
+"""The verification report as Markdown: the content of the page, with its plots as words and numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Data = Mapping[str, Any]
 
 
 def render(document: Data) -> str:
-    """The Markdown of a document that has its ``verification``."""
+    """Write a document with its ``verification`` as Markdown."""
     verification = document["verification"]
     lines = ["# RMSprop verification report", ""]
     if not document["complete"]:

@@ -35,7 +35,7 @@ Data = dict[str, Any]
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The page of a document that has its ``verification``."""
+    """Write the page of a document with its ``verification``."""
     verification = document["verification"]
     script = _script()
     subjects = [_subject(document, index) for index in range(len(document["subjects"]))]
@@ -82,7 +82,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def at(document: Mapping[str, Any], pointer: str) -> Any:
-    """What is at a place of the document, named as in RFC 6901; ``None`` for a key that an older report lacks."""
+    """Look up a place of the document, named as in RFC 6901; ``None`` for a key missing from an older report."""
     found: Any = document
     for part in pointer.split("/")[1:]:
         found = found[int(part)] if isinstance(found, list) else found.get(part.replace("~1", "/").replace("~0", "~"))

@@ -1,4 +1,4 @@
-"""The page's pseudocode, line by line, typeset as MathML; the rows of the clauses say at which line each stands.
+"""The page's pseudocode, line by line, typeset as MathML; the rows of the clauses give the line of each.
 
 The lines are the page's own LaTeX. Source: the documentation page of ``torch.optim.RMSprop``.
 """
@@ -25,7 +25,7 @@ class Line:
 
     @property
     def clauses(self) -> tuple[str, ...]:
-        """The ids of the clauses that stand at this line, in the order of the page."""
+        """List the ids of the clauses at this line, in the order of the page."""
         return tuple(row.id for row in CLAUSES.values() if self.name in row.lines)
 
 
@@ -84,5 +84,5 @@ LINES = (
 
 
 def mathml(line: Line) -> str:
-    """A line as MathML, which browsers typeset themselves: an element for each item of a list, so that a long one wraps."""
+    """Write a line as MathML, for browsers to typeset: an element for each item of a list, so that a long one wraps."""
     return ", ".join(str(convert(part)) for part in line.latex.split(r",\: "))

@@ -46,7 +46,7 @@ BUG_CLASSES: Mapping[int, str] = {
 
 
 def strength() -> dict[str, Any]:
-    """What was measured, by class: faults, how many are caught, seconds to the first deviation, calls of its program."""
+    """The measurements by class: faults, how many are caught, seconds to the first deviation, calls of its program."""
     stored: dict[str, Any] = json.loads((files("rmspec.reports") / "data" / "strength.json").read_text("utf-8"))
     rows: list[dict[str, Any]] = stored["faults"]
     return {

@@ -1,4 +1,4 @@
-"""The plots of a report as SVG that stands in the page: text stays text, and colours are the page's own, in light and dark.
+"""The plots of a report as inline SVG: text stays text, and colours are the page's own, in light and dark.
 
 matplotlib draws with placeholder colours, which become CSS variables. Series differ in dash and marker as well as in colour
 (Okabe and Ito's palette); maps use cividis, which reads the same with every kind of colour vision.
