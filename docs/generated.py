@@ -201,8 +201,8 @@ def report_formats() -> str:
     for row in REPORT_FORMATS.values():
         schema = f"<{row.schema}>" if row.schema.startswith("https:") else f"`{row.schema}`" if row.schema else ""
         dash = " or -" if row.stdout else ""
-        rows.append((f"`--{row.option} {row.place}{dash}`", _plain(row.help), schema))
-    return _table(("option", "what it does", "follows"), rows)
+        rows.append((f"`--{row.option} {row.place}{dash}`", _plain(row.help), f"`{row.file}`", schema))
+    return _table(("option", "what it does", "name in the folder of `--reports`", "follows"), rows)
 
 
 def declared_blind_spots() -> str:

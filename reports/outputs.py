@@ -44,22 +44,22 @@ def check_writable(path: str, option: str) -> None:
         ) from None
 
 
-def check_folder(path: str, option: str) -> None:
-    """Refuse a useless folder, without making it. Raises ``BadOption``."""
+def check_folder(path: str, option: str, *, example: str = "repro", content: str = "programs") -> None:
+    """Refuse a useless folder for some ``content``, without making it. Raises ``BadOption``."""
     target = Path(path).absolute()
     existing = target
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir():
-        raise BadOption(f"{option} {path}: {existing} is not a folder", hint=f"name a folder, as in {option} repro")
+        raise BadOption(f"{option} {path}: {existing} is not a folder", hint=f"name a folder, as in {option} {example}")
     try:
         probe_folder(existing)
     except OSError as error:
         problem = "it cannot be written to" if existing == target else f"it cannot be made in {existing}"
         raise BadOption(
             f"{option} {path}: {problem}: {error.strerror}",
-            "the programs would be lost at the end of the run",
-            f"name a folder in one that you may write to, as in {option} repro",
+            f"the {content} would be lost at the end of the run",
+            f"name a folder in one that you may write to, as in {option} {example}",
         ) from None
 
 

@@ -14,6 +14,7 @@ from rmspec.reports.config.pyproject import read_config
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files import github
 from rmspec.reports.files.formats import FORMATS
+from rmspec.reports.outputs import make_folder
 from rmspec.reports.problems import internal_message
 from rmspec.reports.record import Recorder, Reporter
 from rmspec.reports.run.checking import Checking
@@ -30,6 +31,8 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
         settings = resolve(options)
     except InputProblem as problem:
         raise locate(problem, options, set(read_config(folder)) - set(typed)) from None
+    if options.reports is not None:
+        make_folder(options.reports)
     recorder = Recorder()
     out = console(error=_to_stdout(options))
     with terminated_as_interrupted(), Terminal(out, quiet=options.quiet, verbose=options.verbose) as terminal:
@@ -39,7 +42,7 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
             [*_reporters(options, terminal), *also, recorder],
             call_timeout=options.call_timeout,
             fail_on_hazards=options.fail_on == "hazards",
-            repro_dir=dict(options.reports).get("repro-dir"),
+            repro_dir=options.destinations().get("repro-dir"),
         ).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)
@@ -49,7 +52,10 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
 
 def _reporters(options: CheckOptions, terminal: Terminal) -> list[Reporter]:
     """List the reporters of a run: the files, the terminal, and GitHub's around them in a job there."""
-    reporters: list[Reporter] = [*(FORMATS[name].reporter(path) for name, path in options.reports), terminal]
+    reporters: list[Reporter] = [
+        *(FORMATS[name].reporter(path) for name, path in options.destinations().items()),
+        terminal,
+    ]
     if not github.on_github():
         return reporters
     stream = sys.stderr if _to_stdout(options) else sys.stdout
@@ -63,4 +69,4 @@ def _reporters(options: CheckOptions, terminal: Terminal) -> list[Reporter]:
 
 def _to_stdout(options: CheckOptions) -> bool:
     """Whether standard output is for a report; the terminal's lines go to standard error then."""
-    return any(path == "-" for _, path in options.reports)
+    return "-" in dict(options.files).values()

@@ -89,9 +89,13 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     # What the classes of a project are built on says nothing of other subjects.
     if "subjects" in typed and "framework" not in typed and not any_own(typed["subjects"]):
         values.pop("framework", None)
+    # A folder for every report, typed, is for those too whose files are configured.
+    if "reports" in typed:
+        for name in FORMATS:
+            values.pop(KEYS[name].option, None)
     values.update(typed)
     paths = {name: values.pop(KEYS[name].option, None) for name in FORMATS}
-    values["reports"] = tuple((name, path) for name, path in paths.items() if path is not None)
+    values["files"] = tuple((name, path) for name, path in paths.items() if path is not None)
     for name in ("subjects", "dtype", "without"):
         values[name] = tuple(values.get(name, ()))
     for name in ("time_budget", "call_timeout"):
@@ -104,6 +108,8 @@ def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -
     """Name the key of ``[tool.rmspec]`` in a problem with a configured value, in place of the untyped option."""
     for key in sorted(name.replace("_", "-") for name in configured):
         value = options.value(key)
+        if value is None:  # what is typed replaced it
+            continue
         values = [str(element) for element in (value if isinstance(value, tuple) else (value,))]
         option = re.compile(rf"--{key}(?![\w-])")
         if not option.search(problem.what) and not any(repr(element) in problem.what for element in values):
@@ -124,4 +130,6 @@ def _replaced(name: str, typed: Mapping[str, Any]) -> bool:
     """Whether a typed option replaces a configured one of another name, or makes it void."""
     if name == "framework":
         return "subjects" in typed and not any_own(typed["subjects"])
+    if name in {KEYS[format].option for format in FORMATS}:
+        return "reports" in typed
     return (name == "known" and "no_known" in typed) or (name == "no_known" and "known" in typed)

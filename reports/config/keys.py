@@ -64,6 +64,7 @@ KEYS: dict[str, Key] = {
             default=60.0,
             metavar="SECONDS",
         ),
+        Key("reports", "path", "Write every report into this folder.", metavar="DIR"),
         *(Key(row.option, "path", row.help, metavar=row.place) for row in FORMATS.values()),
         Key("quiet", "switch", "Print the verdicts alone.", short="-q"),
         Key("verbose", "switch", "Print known deviations, hazards and observations whole.", short="-v"),

@@ -19,7 +19,8 @@ __all__ = ["COMMAND_LINE", "CheckOptions", "formats_listed", "listed", "resolve"
 class CheckOptions:
     """The options of ``rmspec check`` as a user gave them. Times are in seconds.
 
-    ``reports`` pairs the name of a report format with the path to write it to, or ``-`` for standard output.
+    ``files`` pairs the name of a report format with the path that its option says, or ``-`` for standard output. All others
+    go into the folder ``reports``, if there is one.
     """
 
     subjects: tuple[str, ...]
@@ -38,15 +39,23 @@ class CheckOptions:
     baseline: str | None = None
     fail_on: str | None = None
     call_timeout: float = 60.0
-    reports: tuple[tuple[str, str], ...] = ()
+    reports: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
     quiet: bool = False
     verbose: bool = False
 
     def value(self, key: str) -> object:
         """The value of an option by its name in the configuration."""
         if key in FORMATS:
-            return dict(self.reports).get(key)
+            return dict(self.files).get(key)
         return getattr(self, KEYS[key].option)
+
+    def destinations(self) -> dict[str, str]:
+        """The path of every report to write, by the name of its format."""
+        own = dict(self.files)
+        if self.reports is None:
+            return own
+        return {name: own.get(name, str(Path(self.reports, row.file))) for name, row in FORMATS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +135,13 @@ def _subjects(options: CheckOptions) -> None:
 
 def _outputs(options: CheckOptions) -> None:
     """Refuse reports to an unwritable place. Raises ``BadOption``."""
+    new_folder = None  # a folder that the run makes
+    if options.reports is not None:
+        check_folder(options.reports, "--reports", example="reports", content="reports")
+        new_folder = None if Path(options.reports).exists() else Path(options.reports)
+    destinations = options.destinations()
     files: dict[str, str] = {}
-    for name, path in options.reports:
+    for name, path in destinations.items():
         row, option = FORMATS[name], f"--{name}"
         if row.place == "DIR":
             check_folder(path, option)
@@ -137,11 +151,12 @@ def _outputs(options: CheckOptions) -> None:
             raise BadOption(
                 f"{option} - : only {able} can go to standard output", hint=f"name a file, as in {option} report.out"
             )
-        check_writable(path, option)
+        if Path(path).parent != new_folder:
+            check_writable(path, option)
         if path != "-":
             files[option] = str(Path(path).resolve())
     if len(set(files.values())) != len(files):
-        listing = ", ".join(f"{option} {dict(options.reports)[option[2:]]}" for option in files)
+        listing = ", ".join(f"{option} {destinations[option[2:]]}" for option in files)
         raise BadOption(
             f"two reports would go to one file: {listing}",
             "the second would replace the first",

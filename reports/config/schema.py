@@ -1,6 +1,6 @@
 """The JSON Schema of the table ``[tool.rmspec]``, for editors: made from the rows of the options and their names.
 
-The published copy is ``schemas/config-1.json``; ``rmspec config --schema`` prints it.
+``rmspec config --schema`` prints it; no copy is stored.
 """
 
 from __future__ import annotations

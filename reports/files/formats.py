@@ -1,4 +1,4 @@
-"""The report formats: a row each, the source of options, configuration, schemas, action, docs and plugin.
+"""The report formats: a row each, the source of options, configuration, its schema, ``--reports`` and docs.
 
 A format is a module of this room and its row here. The module has either ``render``, from the record of a run to a text, or
 ``reporter``, from a path to a reporter, for what is written while the run goes on. Both hear of the decision on the run, and
@@ -20,9 +20,9 @@ __all__ = ["FORMATS", "ReportFormat"]
 class ReportFormat:
     """A format of reports.
 
-    ``option`` is its name on the command line and in the configuration, ``module`` writes it, ``file`` is what the action
-    calls it, and ``schema`` what it follows: a file of rmspec, or an address. ``place`` is what the option names, and
-    ``stdout`` says that the option takes ``-``.
+    ``option`` is its name on the command line and in the configuration, ``module`` writes it, ``file`` is its name in the
+    folder of ``--reports``, and ``schema`` what it follows: a file of rmspec, or an address. ``place`` is what the option
+    names, and ``stdout`` says that the option takes ``-``.
     """
 
     option: str

@@ -43,7 +43,7 @@ _NUMBERS: dict[Kind, Callable[[Any], int | float]] = {"integer": int, "number": 
 _OPTIONS = {
     key.option: key.kind
     for key in KEYS.values()
-    if key.name not in FORMATS and key.name not in ("subjects", "quiet", "verbose", "fail-fast")
+    if key.name not in FORMATS and key.name not in ("subjects", "reports", "quiet", "verbose", "fail-fast")
 }
 """What a test may ask a check for, by name: all but what is written where, and when to stop."""
 

@@ -15,9 +15,9 @@ from rmspec.reports.config.effective import Setting, settings
 from rmspec.reports.config.keys import KEYS
 from rmspec.reports.config.pyproject import read_config
 from rmspec.reports.config.schema import config_schema, rendered
+from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.problems import BadOption
 
-ROOT = Path(__file__).parents[2]
 SCHEMA = jsonschema.Draft7Validator(config_schema())
 EVERY = {
     "subjects": ["torch"],
@@ -36,14 +36,8 @@ EVERY = {
     "baseline": "none",
     "fail-on": "hazards",
     "call-timeout": 30,
-    "json": "r.json",
-    "junit": "r.xml",
-    "sarif": "r.sarif",
-    "badge": "badge.json",
-    "ndjson": "r.ndjson",
-    "html": "r.html",
-    "markdown": "r.md",
-    "repro-dir": "repro",
+    "reports": "reports",
+    **{row.option: row.file for row in FORMATS.values()},
     "quiet": True,
     "verbose": True,
 }
@@ -123,6 +117,19 @@ class TestEffective:
         assert found["json"] == {"value": "out.json", "source": "pyproject.toml", "file": "pyproject.toml"}
         assert found["seed"] == {"value": 0, "source": "default"}
 
+    def test_a_typed_folder_replaces_configured_files(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """The command line wins: what ``--reports`` names has every report but those that are typed as well."""
+        configure(folder, 'reports = "all"\njson = "out.json"\njunit = "out.xml"')
+        assert main(["config"]) == 0
+        out = capsys.readouterr().out
+        assert 'reports = "all"' in out
+        assert 'json = "out.json"' in out
+        assert main(["config", "--reports", "typed", "--junit", "here.xml", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["config"]
+        assert found["reports"] == {"value": "typed", "source": "command line"}
+        assert found["json"] == {"value": None, "source": "default"}
+        assert found["junit"] == {"value": "here.xml", "source": "command line"}
+
     @pytest.mark.parametrize(
         ("text", "arguments", "said"),
         [
@@ -145,11 +152,10 @@ class TestEffective:
 class TestSchema:
     """What an editor completes and underlines."""
 
-    def test_the_published_schema_is_the_generated_one(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """An option, a dialect or a feature that is new is in it: ``rmspec config --schema`` writes the file."""
+    def test_the_command_prints_a_schema(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The generated one, and a valid one; no copy of it is stored."""
         assert main(["config", "--schema"]) == 0
         printed = capsys.readouterr().out
-        assert (ROOT / "reports" / "schemas" / "config-1.json").read_text("utf-8") == printed
         assert rendered() + "\n" == printed
         jsonschema.Draft7Validator.check_schema(json.loads(printed))
 

@@ -26,6 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run every test in a folder with a few files, and no configuration above it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(SUBJECTS)
+    (tmp_path / "taken" / "report.json").mkdir(parents=True)
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     (tmp_path / "interrupts.py").write_text("raise KeyboardInterrupt\n")
     (tmp_path / "syntax.py").write_text("def f(:\n")
@@ -111,6 +112,17 @@ CASES = {
     "two outputs in one file": (["check", "torch", "--json", "a", "--html", "./a"], "would go to one file"),
     "page to standard output": (["check", "torch", "--html", "-"], "only --json can go to standard output"),
     "programs into a file": (["check", "torch", "--repro-dir", "mine.py"], "is not a folder"),
+    "reports into a file": (
+        ["check", "torch", "--reports", "mine.py"],
+        "mine.py is not a folder\n  name a folder, as in --reports reports",
+    ),
+    "reports below a file": (["check", "torch", "--reports", "mine.py/x"], "mine.py is not a folder"),
+    "reports where nobody may write": (["check", "torch", "--reports", "/proc/x"], "the reports would be lost"),
+    "report whose place is a folder": (["check", "torch", "--reports", "taken"], "--json taken/report.json: that is a"),
+    "report in the place of another": (
+        ["check", "torch", "--reports", "out", "--html", "out/junit.xml"],
+        "--html out/junit.xml",
+    ),
     "what is Python only": (["record", "train.py"], "record is no command: it is Python only"),
     "repro of nothing": (["repro"], "missing argument 'FILE'"),
     "repro of no file": (["repro", "none.json"], "cannot read none.json"),
@@ -170,6 +182,7 @@ def test_a_bad_configuration_is_refused(
         ("seed = -1", ["seed -1 is negative", "seed is set in [tool.rmspec]", "as in seed = 1"]),
         ('profile = "smok"', ["unknown profile 'smok'", "profile is set in [tool.rmspec]"]),
         ("call-timeout = 0", ["call-timeout 0 is not", "write it as call-timeout = 30"]),
+        ('reports = "mine.py"', ["reports mine.py: ", "reports is set in [tool.rmspec]", "as in reports = reports"]),
         ('repro-dir = "mine.py"', ["repro-dir mine.py: ", "repro-dir is set in [tool.rmspec]"]),
     ],
 )
