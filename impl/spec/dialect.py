@@ -168,7 +168,7 @@ _NAMED = (
     SPECIFICATION,
     Dialect(
         "tensorflow",
-        "the TensorFlow ordering as the page states it: eps inside the root, all else alike",
+        "the TensorFlow ordering as the page states it: eps inside the root, all else as in the specification",
         eps_place="inside",
         defaults=Defaults(None, None, None, None, None, None),
     ),

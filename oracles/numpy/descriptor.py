@@ -15,7 +15,7 @@ FRAMEWORK = Framework(
     subjects={
         "reference": RegisteredSubject(title="the specification's pseudocode over NumPy arrays"),
         **{
-            f"reference:{name}": RegisteredSubject(title=f"the reference in the dialect: {dialect.title}", dialect=name)
+            f"reference:{name}": RegisteredSubject(title=f"the reference, following {dialect.title}", dialect=name)
             for name, dialect in DIALECTS.items()
             if dialect is not SPECIFICATION
         },

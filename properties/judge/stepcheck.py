@@ -329,10 +329,8 @@ def _still(before: Before, after: Mapping[str, Floats], position: int) -> bool:
 
 
 def _mixed(batch: _Batch, bounds: Mapping[str, Interval], rest: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Mark elements with a partner, the other part of a complex number, not finite before or after the step.
-
-    A complex product with a real number then mixes the parts (C99, annex G), so that a pair of reals promises nothing.
-    """
+    """Mark elements with a partner, the other part of a complex number, not finite before or after the step."""
+    # A complex product with a real number then mixes the parts (C99, annex G): a pair of reals promises nothing.
     finite = _finite(batch.before)
     lost = np.zeros(len(rest), dtype=bool)
     for role in (*batch.visible, "param"):

@@ -16,7 +16,7 @@ __all__ = ["known"]
 def known() -> None:
     """List, add and prune known deviations.
 
-    The list is that of --known, or the one that pyproject.toml names under [tool.rmspec].
+    The list is the file given with --known, or the one set in [tool.rmspec] of pyproject.toml.
     """
 
 

@@ -114,7 +114,7 @@ _PYTHON_ONLY = {
 @click.version_option(version(), prog_name="rmspec", message="%(prog)s %(version)s")
 @click.pass_context
 def _group(ctx: click.Context) -> int:
-    """Does this optimizer do what the RMSprop specification says?
+    """Does this optimizer follow the RMSprop specification?
 
     \b
     rmspec check torch                    an optimizer that rmspec knows
@@ -212,7 +212,7 @@ def _config_options(command: _Command) -> _Command:
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the table [tool.rmspec], for editors.")
 @click.pass_context
 def _config(ctx: click.Context, /, as_json: bool, schema: bool, **values: Any) -> int:
-    """Show what check would run with, and where each value comes from.
+    """Show the effective options of check, and the source of each value.
 
     Takes the options of check. The table [tool.rmspec] of the nearest pyproject.toml comes next, then the default.
     """
@@ -225,16 +225,16 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **values: Any) -
 
 @_group.command("identify")
 @click.argument("subject")
-@click.option("--device", default="cpu", show_default=True, help="Where the parameters live.")
-@click.option("--dtype", multiple=True, metavar="NAME,...", help="Use these formats alone.")
-@click.option("--framework", metavar="NAME", help="What your class is built on, if not detected.")
+@click.option("--device", default="cpu", show_default=True, help="Device to place the parameters on.")
+@click.option("--dtype", multiple=True, metavar="NAME,...", help="Use only these number formats.")
+@click.option("--framework", metavar="NAME", help="Framework of your class, if it is not detected.")
 @_CALL_TIMEOUT
 @click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
 def _identify(**values: Any) -> int:
-    """Say which RMSprop a subject is: every switch, and the shortest program that shows it.
+    """Identify a subject's dialect of RMSprop: every switch, with the shortest program as evidence.
 
-    Exit codes: 0 a dialect of RMSprop, 1 no RMSprop or none that a dialect explains, 2 bad input, 4 the subject could not
-    start, crashed or hung, 5 nothing could be told.
+    Exit codes: 0 a dialect of RMSprop, 1 not RMSprop or no known dialect, 2 bad input, 4 the subject could not start,
+    crashed or hung, 5 undecided.
     """
     from rmspec.reports.cli.identify import IdentifyOptions, identify
 
@@ -244,15 +244,15 @@ def _identify(**values: Any) -> int:
 @_group.command("report")
 @click.argument("subjects", nargs=-1, metavar="SUBJECT... | --from FILE...")
 @click.option("--out", type=str, metavar="DIR", help="Write the report into this folder, which must be new or empty.")
-@click.option("--from", "from_files", is_flag=True, help="Report on files of rmspec check --json; nothing is run.")
+@click.option("--from", "from_files", is_flag=True, help="Report on files written by rmspec check --json; run nothing.")
 @click.option("--force", is_flag=True, help="Replace an older report in the folder.")
 @_check_options
 @click.pass_context
 def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: bool, **values: Any) -> int:
     """Write the verification report: report.html, report.md, report.json.
 
-    With the options of rmspec check the subjects are checked first. With --from the arguments are files that rmspec check
-    --json wrote, and several are merged.
+    Checks the subjects first, with the options of rmspec check. With --from the arguments are files written by rmspec check
+    --json instead; several are merged.
     """
     from rmspec.reports.cli.report import report, report_from
 
@@ -264,11 +264,11 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
 
 @_group.command("repro")
 @click.argument("file")
-@click.option("--subject", metavar="NAME", help="Replay it on this subject, not the one that it was found on.")
+@click.option("--subject", metavar="NAME", help="Replay it on this subject instead of the original one.")
 @_verdict_options
 @_CALL_TIMEOUT
-@click.option("--dialect", metavar="NAME", help="Compare with this dialect, not the one that is stored.")
-@click.option("--policy", metavar="NAME", help="What the hardware may do.")
+@click.option("--dialect", metavar="NAME", help="Compare with this dialect instead of the stored one.")
+@click.option("--policy", metavar="NAME", help="Permitted hardware inaccuracy.")
 @click.option("--json", metavar="FILE", help="Of a recording: write the report as JSON; - is standard output.")
 def _repro(**values: Any) -> int:
     """Replay a stored program, and say whether it still fails.
@@ -283,10 +283,10 @@ def _repro(**values: Any) -> int:
 
 @_group.command("script")
 @click.argument("file")
-@click.option("--subject", metavar="NAME", help="Of this subject, not the one that it was found on.")
+@click.option("--subject", metavar="NAME", help="Write it for this subject instead of the original one.")
 @_CALL_TIMEOUT
 def _script(**values: Any) -> int:
-    """Print the standalone script of a stored program: few lines that need the framework alone."""
+    """Print a stored program as a short standalone script: it needs the framework but not rmspec."""
     from rmspec.reports.cli.repro import ReproOptions, script
 
     return script(ReproOptions(**values))
@@ -295,7 +295,7 @@ def _script(**values: Any) -> int:
 @_group.command("log")
 @click.argument("file")
 def _log(file: str) -> int:
-    """Sum up a log that check --ndjson wrote; one that is cut off is an error."""
+    """Summarize a log written by check --ndjson; a truncated log is an error."""
     from rmspec.reports.cli.log import log_summary
 
     print(log_summary(file))
@@ -334,7 +334,7 @@ def _subjects(as_json: bool) -> int:
 def _clauses(id: str | None, as_json: bool) -> int:
     """List the clauses of the specification, or explain the one with this ID.
 
-    The explanation holds its text and source, what usually mends a violation, and a small fault that breaks it.
+    The explanation gives its text and source, the usual fix of a violation, and a small fault that violates it.
     """
     from rmspec.reports.cli.clauses import explain_clause, list_clauses
 

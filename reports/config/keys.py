@@ -42,20 +42,20 @@ class Key:
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (
-        Key("subjects", "names", "What to check, where the command line names no subject."),
-        Key("profile", "text", "How much: smoke, ci or deep.", default="ci", plugin=True),
-        Key("seed", "integer", "Which programs are searched.", default=0, plugin=True),
-        Key("time-budget", "number", "Search each subject no longer than this.", metavar="SECONDS", plugin=True),
+        Key("subjects", "names", "Subjects to check if the command line names none."),
+        Key("profile", "text", "How much to check: smoke, ci or deep.", default="ci", plugin=True),
+        Key("seed", "integer", "Seed of the search for failing programs.", default=0, plugin=True),
+        Key("time-budget", "number", "Stop searching each subject after this time.", metavar="SECONDS", plugin=True),
         Key("dialect", "text", "Compare with this dialect, not the subject's own.", metavar="NAME", plugin=True),
-        Key("device", "text", "Where the parameters live.", default="cpu"),
-        Key("dtype", "names", "Check these formats alone.", metavar="NAME,...", plugin=True),
-        Key("policy", "text", "What the hardware may do.", default="strict"),
-        Key("framework", "text", "What your class is built on, if not detected.", metavar="NAME"),
-        Key("without", "names", "Do not exercise these.", metavar="FEATURE,...", plugin=True),
+        Key("device", "text", "Device to place the parameters on.", default="cpu"),
+        Key("dtype", "names", "Check only these number formats.", metavar="NAME,...", plugin=True),
+        Key("policy", "text", "Permitted hardware inaccuracy.", default="strict"),
+        Key("framework", "text", "Framework of your class, if it is not detected.", metavar="NAME"),
+        Key("without", "names", "Skip programs that use these features.", metavar="FEATURE,...", plugin=True),
         Key("fail-fast", "switch", "Stop a subject at its first new deviation.", off=True),
-        Key("known", "path", "More known deviations (TOML), beside rmspec's own.", metavar="FILE", plugin=True),
-        Key("no-known", "switch", "Let no deviation count as known."),
-        Key("baseline", "text", "Whose habits count as inherited.", metavar="SUBJECT|none", plugin=True),
+        Key("known", "path", "List of known deviations (TOML), besides rmspec's own.", metavar="FILE", plugin=True),
+        Key("no-known", "switch", "Ignore all lists of known deviations."),
+        Key("baseline", "text", "Count deviations shared with it as inherited.", metavar="SUBJECT|none", plugin=True),
         Key("fail-on", "text", "Fail on hazards of the formula as well.", metavar="hazards"),
         Key(
             "call-timeout",
@@ -66,8 +66,8 @@ KEYS: dict[str, Key] = {
         ),
         Key("reports", "path", "Write every report into this folder.", metavar="DIR"),
         *(Key(row.option, "path", row.help, metavar=row.place) for row in FORMATS.values()),
-        Key("quiet", "switch", "Print the verdicts alone.", short="-q"),
-        Key("verbose", "switch", "Print known deviations, hazards and observations whole.", short="-v"),
+        Key("quiet", "switch", "Print only the verdicts.", short="-q"),
+        Key("verbose", "switch", "Print known deviations, hazards and observations in full.", short="-v"),
     )
 }
 """Every option by its name, in the order of ``rmspec check --help``."""

@@ -92,7 +92,7 @@ FORMATS: dict[str, ReportFormat] = {
         ReportFormat("markdown", "Write the report as Markdown.", "markdown", "report.md"),
         ReportFormat(
             "repro-dir",
-            "Write each counterexample there.",
+            "Write each counterexample into this folder.",
             "programs",
             "repro",
             "oracles/schemas/program-1.json",
