@@ -273,7 +273,7 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
 def _repro(**values: Any) -> int:
     """Replay a stored program, and say whether it still fails.
 
-    FILE may also be a recording, which is the folder that rmspec.properties.recordings.record wrote: each of its steps is verified,
+    FILE may also be a recording, which is the folder that rmspec.properties.record wrote: each of its steps is verified,
     and the first that deviates is made into a script.
     """
     from rmspec.reports.cli.repro import ReproOptions, repro
