@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rmspec.impl.errors import nearest
 from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose
 from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.registry import frameworks, left_out, registered_names
@@ -68,10 +69,9 @@ def check_name(name: str) -> None:
         )
     families = {registered.partition(":")[0] for registered in registered_names()}
     if place in families | {framework.name for framework in frameworks()} or not separator or not attribute:
-        near = difflib.get_close_matches(name, registered_names(), n=1, cutoff=0.5)
         family = name.partition(":")[0]
         raise UnknownSubject(
-            f"unknown subject {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"unknown subject {name!r}{nearest(name, registered_names())}",
             "; ".join(str(framework) for framework in left_out() if framework.name == family),
             "rmspec subjects lists the registered ones; your own is path/to/file.py:Class or package.module:Class",
         )
