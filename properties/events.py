@@ -37,7 +37,8 @@ class Deviation:
     subject's first call. ``element`` and ``role`` say which number ``observed`` and ``allowed`` speak of, ``call`` after
     which call it was seen. ``reason`` is why it is known, or what to know of one that is new. ``occurrences`` is in how many
     programs it was met;
-    ``state_name`` what the subject calls the role in its own state.
+    ``state_name`` what the subject calls the role in its own state. ``amendment`` is the difference from the specification that
+    explains it, as TOML spells one (empty: none does), and ``given`` are the amendments, in words, under which it was found.
     """
 
     clause: str
@@ -59,14 +60,18 @@ class Deviation:
     occurrences: int = 1
     framework: str = ""
     state_name: str = ""
+    amendment: Mapping[str, object] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:
-    """The result of a run on one clause. ``reason`` is set if it is not checked, only observed, or inconclusive.
+    """The result of a run on one clause. ``reason`` is set if it is not checked, only observed, hidden or inconclusive.
 
-    ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its end), ``None`` without envelopes, and
-    ``worst`` the element that used it.
+    ``checks`` were judged, ``telling`` of those that passed would have failed under the clause's usual violation (as far as
+    that was asked), and ``blocked`` could not be judged, because of the clauses ``hidden_by``. ``given`` are the amendments,
+    in words, under which it was checked. ``worst_fraction`` is the largest fraction of an envelope that was used (1 is its
+    end), ``None`` without envelopes, and ``worst`` the element that used it.
     """
 
     id: str
@@ -76,6 +81,10 @@ class ClauseResult:
     worst_fraction: float | None = None
     reason: str = ""
     worst: UsedElement | None = None
+    telling: int = 0
+    blocked: int = 0
+    hidden_by: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

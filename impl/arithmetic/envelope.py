@@ -8,13 +8,15 @@ Source: DESIGN 2.1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
+from rmspec.impl.arithmetic.amendments import line_readings
 from rmspec.impl.arithmetic.balls import Ball, safe, shrunk
 from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval, Scalars
@@ -23,9 +25,12 @@ from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
 from rmspec.impl.spec.switches import has_filter
 
-__all__ = ["ROLES", "STATE_ROLES", "Before", "accepted", "envelope"]
+__all__ = ["ROLES", "STATE_ROLES", "Before", "See", "accepted", "envelope"]
 
 Array = Any
+
+See = Callable[[str, Interval], Interval]
+"""Given a role and its interval after a step, what the lines below it use."""
 
 STATE_ROLES = ("square_avg", "grad_avg", "momentum_buffer")
 """The observables of a parameter's state, by the field's names: v, g_ave and b of the page."""
@@ -73,12 +78,46 @@ def envelope(
     policy: Policy = STRICT,
     scalars: Scalars | None = None,
     t: int = 1,
+    see: See | None = None,
 ) -> Mapping[str, Interval]:
     """The interval of every element after a step, for each role set by the step (``ROLES`` names the roles).
 
     ``scalars`` widens the precision in which hyperparameters may be held (default: the dialect's); ``t`` counts the steps
-    from 1, for dialects with bias correction. Elements with a NaN on input have an unbounded interval.
+    from 1, for dialects with bias correction. Elements with a NaN on input have an unbounded interval. ``see`` is asked for
+    each role of the state what the lines below it use, given its interval: the mapping still has the interval itself.
+    Where the dialect has amendments, each line is read as they say.
     """
+    handed: dict[str, Interval] = {}
+    computed: dict[str, Interval] = {}
+    readings = line_readings(dialect, hyper, fmt.name)
+    for reading, run in groupby(ROLES, readings.__getitem__):
+        roles = tuple(run)
+
+        def hand_on(role: str, value: Interval, roles: tuple[str, ...] = roles) -> Interval:
+            if role in roles:
+                computed[role] = value.settle()
+                handed[role] = computed[role] if see is None else see(role, computed[role])
+            return handed.get(role, value)
+
+        alone = see is None and roles == ROLES
+        result = _iterate(before, fmt, reading, policy, scalars, t, None if alone else hand_on)
+        for role, value in _roles(result):
+            if role in roles and value is not None:
+                computed.setdefault(role, value.settle())
+    return computed
+
+
+def _iterate(
+    before: Before,
+    fmt: Format,
+    reading: tuple[Dialect, Hyperparameters],
+    policy: Policy,
+    scalars: Scalars | None,
+    t: int,
+    see: See | None,
+) -> Iterate[Any]:
+    """One iteration on intervals."""
+    dialect, hyper = reading
     like = before.param[0] if isinstance(before.param, tuple) else before.param
     arithmetic = Arithmetic(fmt, like, policy=policy, scalars=scalars or dialect.scalars)
 
@@ -96,7 +135,7 @@ def envelope(
         mu=coefficient("momentum"),
     )
     with np.errstate(all="ignore"):
-        result = iterate(
+        return iterate(
             interval(before.param),
             interval(before.grad),
             interval(before.square_avg),
@@ -108,8 +147,8 @@ def envelope(
             sqrt=Interval.sqrt,
             power=lambda alpha, n: _power(arithmetic, alpha, n),
             t=t,
+            see=see,
         )
-    return {role: value.settle() for role, value in _roles(result) if value is not None}
 
 
 def accepted(
@@ -123,7 +162,11 @@ def accepted(
     some order of evaluation might overflow. Never true where the envelope is unbounded.
     """
     hidden = any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
-    if hidden or fmt.unit_roundoff < 2.0**-24 or not has_filter(dialect):
+    readings = set(line_readings(dialect, hyper, fmt.name).values())
+    if hidden or fmt.unit_roundoff < 2.0**-24 or len(readings) > 1:
+        return None
+    ((dialect, hyper),) = readings
+    if not has_filter(dialect):
         return None
     xp = array_namespace(before.param)
     n = before.param.shape[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from rmspec.impl.errors import RmspecError, closest, nearest
 from rmspec.impl.spec.constructors import PAGE, Constructor
@@ -79,6 +79,7 @@ class Dialect:
 
     ``rmspec.impl.spec.switches`` has a row for each switch, which says what its positions do; the fields below declare
     the positions. ``defaults`` are values of options, and ``constructor`` is no part of what tells two dialects apart.
+    ``amendments`` are stated differences from it, in the order in which they were found (``rmspec.impl.arithmetic.amendments``).
     """
 
     name: str
@@ -97,6 +98,7 @@ class Dialect:
     sparse: Literal["dense", "rows"] = "dense"
     defaults: Defaults = field(default_factory=Defaults)
     constructor: Constructor = field(default=PAGE, compare=False, repr=False)
+    amendments: tuple[Any, ...] = field(default=(), repr=False)
 
     def centered(self, hyper: Hyperparameters) -> bool:
         """Whether a group with these options subtracts the squared gradient average."""

@@ -73,13 +73,17 @@ def iterate(
     sqrt: Callable[[N], N],
     power: Callable[[N, int], N] | None = None,
     t: int = 1,
+    see: Callable[[str, N], N] | None = None,
 ) -> Iterate[N]:
     """One iteration: theta_{t-1}, g_t, v_{t-1}, g_ave_{t-1}, b_{t-1} to theta_t and the new state.
 
     ``hyper`` decides the branches (``lambda != 0``, ``centered``, ``mu > 0``), ``symbols`` are the numbers calculated
-    with. ``power(alpha, t)`` and ``t`` are used by dialects with bias correction alone.
+    with. ``power(alpha, t)`` and ``t`` are used by dialects with bias correction alone. ``see(role, value)`` is called
+    where v (``square_avg``), g_ave (``grad_avg``) and b (``momentum_buffer``) are assigned, and returns what the lines below
+    use for it: the value itself, unless somebody has seen another.
     Source: the pseudocode of the page; for the other switches the sources that ``Dialect`` names.
     """
+    see = see or _unseen
     gamma, alpha, eps, lambda_, mu = symbols.gamma, symbols.alpha, symbols.eps, symbols.lambda_, symbols.mu
     if dialect.maximize:
         g = -g
@@ -90,12 +94,12 @@ def iterate(
     if hyper.weight_decay != 0 and dialect.decay == "decoupled":
         theta = theta - lambda_ * theta
 
-    v = alpha * v + (1 - alpha) * (g * g)
+    v = see("square_avg", alpha * v + (1 - alpha) * (g * g))
     v_tilde = v
     new_g_ave: N | None = None
     first_moment = None
     if dialect.centered(hyper):
-        g_ave = g_ave * alpha + (1 - alpha) * g
+        g_ave = see("grad_avg", g_ave * alpha + (1 - alpha) * g)
         new_g_ave = first_moment = g_ave
     if dialect.bias_correction:
         assert power is not None
@@ -116,12 +120,16 @@ def iterate(
     new_b: N | None = None
     if dialect.momentum(hyper):
         if dialect.lr_place == "outside":
-            new_b = mu * b + g / d
+            new_b = see("momentum_buffer", mu * b + g / d)
             move = mu * new_b + g / d if dialect.nesterov else new_b
             theta = theta - gamma * move
         else:
-            new_b = mu * b + gamma * g / d
+            new_b = see("momentum_buffer", mu * b + gamma * g / d)
             theta = theta - (mu * new_b + gamma * g / d if dialect.nesterov else new_b)
     else:
         theta = theta - gamma * g / d
     return Iterate(theta, v, new_g_ave, new_b, g, d)
+
+
+def _unseen(role: str, value: N) -> N:
+    return value

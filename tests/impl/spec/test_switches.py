@@ -27,7 +27,9 @@ from rmspec.impl.spec.switches import (
 from rmspec.impl.spec.wording import statement
 
 FIELDS = [
-    each.name for each in dataclasses.fields(Dialect) if each.name not in ("name", "title", "defaults", "constructor")
+    each.name
+    for each in dataclasses.fields(Dialect)
+    if each.name not in ("name", "title", "defaults", "constructor", "amendments")
 ]
 BUSY = Hyperparameters(lr=0.5, alpha=0.75, eps=0.25, weight_decay=0.125, momentum=0.5, centered=True)
 
