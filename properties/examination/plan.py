@@ -9,6 +9,7 @@ from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.differential import programs as differential
 from rmspec.properties.search.corpus import corpus, ordered
+from rmspec.properties.search.fingerprint import fingerprint
 from rmspec.properties.settings import PROFILES, Settings
 
 __all__ = ["Phase", "Plan", "generated"]
@@ -29,6 +30,7 @@ class Phase:
 
 def generated(settings: Settings) -> tuple[Program, ...]:
     """The state machine's programs for these settings: a pure function of profile, seed and versions."""
+    # Imports Hypothesis, which a process that is given its programs has no need of.
     from rmspec.properties.search.machine import generate
 
     return generate(settings.seed, PROFILES[settings.profile].programs)
@@ -58,9 +60,6 @@ class Plan:
         """The phases in their order; nothing is generated before its phase begins."""
         yield Phase("corpus", len(self._stored), self._stored)
         yield Phase("differential", len(self._pairs), self._pairs)
-        # Imports Hypothesis, which a search that ends before has no need of.
-        from rmspec.properties.search.machine import fingerprint
-
         machine = generated(self._settings) if self._settings.programs is None else self._settings.programs
         yield Phase("state machine", len(machine), machine, fingerprint(machine[:20]))
         yield Phase("sweep", None if self.endless else self._profile.sweeps, self._sweeps())

@@ -8,8 +8,6 @@ Source: DESIGN 2.2; measured facts about Hypothesis.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
@@ -17,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from rmspec.oracles.numpy.subject import ReferenceSubject
-from rmspec.oracles.program.program import Program, to_json
+from rmspec.oracles.program.program import Program
 from rmspec.properties.search.builder import Builder
 from rmspec.properties.search.provider import sealed
 
-__all__ = ["ProgramMachine", "fingerprint", "generate"]
+__all__ = ["ProgramMachine", "generate"]
 
 
 class _DrawnSource:
@@ -139,11 +137,3 @@ def generate(root_seed: int, count: int, *, calls: int = 14) -> tuple[Program, .
         # ``seed`` sets an attribute that Hypothesis reads from the class.
         run_state_machine_as_test(seed(root_seed)(Collecting), settings=limits)
     return tuple(programs[:count])
-
-
-def fingerprint(programs: tuple[Program, ...]) -> str:
-    """A short digest of programs: two runs with one fingerprint had the same cases."""
-    digest = hashlib.sha256()
-    for program in programs:
-        digest.update(json.dumps(to_json(program), sort_keys=True).encode())
-    return digest.hexdigest()[:16]

@@ -24,7 +24,7 @@ from rmspec.oracles.subject import CALL_TIMEOUT
 from rmspec.properties.check import examine, generated
 from rmspec.properties.identify.identification import identify
 from rmspec.properties.recordings.reproduction import reproduced
-from rmspec.properties.search.machine import fingerprint
+from rmspec.properties.search.fingerprint import fingerprint
 from rmspec.properties.settings import Settings
 from rmspec.reports.run.heartbeat import WatchedSubject
 from rmspec.reports.run.jobs import (

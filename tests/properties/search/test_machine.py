@@ -16,9 +16,14 @@ from packaging.requirements import Requirement
 
 from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.program.program import _OPS, from_json, op, to_json
-from rmspec.properties.search.machine import fingerprint, generate
+from rmspec.properties.search.fingerprint import fingerprint
+from rmspec.properties.search.machine import generate
 
-PRINT = "from rmspec.properties.search.machine import fingerprint, generate; print(fingerprint(generate(3, 12)))"
+PRINT = """
+from rmspec.properties.search.fingerprint import fingerprint
+from rmspec.properties.search.machine import generate
+print(fingerprint(generate(3, 12)))
+"""
 
 
 @pytest.fixture(scope="module")
