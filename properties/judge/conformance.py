@@ -17,7 +17,7 @@ from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.rules import expect
 
-__all__ = ["Run", "judge_calls"]
+__all__ = ["Run", "continue_run", "judge_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,11 @@ def judge_calls(transcript: Transcript, dialect: Dialect, policy: Policy, tally:
 
     A run is over after an unexpected exception, or the lack of an expected one: nobody says what is to follow.
     """
-    run = Followed(transcript.program, dialect, policy, tally, transcript.carried)
+    return continue_run(Followed(transcript.program, dialect, policy, tally, transcript.carried), transcript)
+
+
+def continue_run(run: Followed, transcript: Transcript) -> Run:
+    """Judge a transcript in a run with optimizers from before its first call, as ``judge_calls`` does otherwise."""
     findings: list[Finding] = []
     before = transcript.start
     for index, (call, answer) in enumerate(zip(transcript.program.calls, transcript.answers, strict=False)):

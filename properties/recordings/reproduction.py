@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
@@ -21,7 +20,8 @@ from rmspec.oracles.recordings.reader import Scalar
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.judge.findings import Finding, Tally
-from rmspec.properties.judge.stepcheck import SteppedParam, check_group
+from rmspec.properties.judge.ledger import LedgerGroup, OptimizerLedger
+from rmspec.properties.recordings.steps import OPTIMIZER, judge_step, observe, open_run
 from rmspec.properties.recordings.verify import RecordedDeviation, hyperparameters
 
 __all__ = ["Question", "question", "reproduced"]
@@ -43,12 +43,12 @@ class Question:
     repeats: tuple[int, ...] = ()
 
 
-def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy, device: str) -> Question | None:
+def question(recorded: RecordedDeviation, roles: Mapping[str, str], policy: Policy, device: str) -> Question | None:
     """Pose the question of a recorded deviation; ``None`` unless it is about the values after a step."""
-    deviation, index = found.deviation, found.param
+    deviation, index = recorded.deviation, recorded.param
     if deviation.kind != "value":
         return None
-    before, group = found.step.before[index], found.group
+    before, group = recorded.step.before[index], recorded.group
     dtype = deviation.program.params[0].dtype
     parts = FORMATS[dtype].parts
     place = deviation.element // parts * parts
@@ -57,25 +57,25 @@ def question(found: RecordedDeviation, roles: Mapping[str, str], policy: Policy,
         if key.startswith("state/"):
             if array.size == before["param"].size and key != "state/step":
                 kind = f"complex{2 * array.dtype.itemsize * 8}" if parts == 2 else array.dtype.name
-                state[key.removeprefix("state/")] = kind, tuple(float(each) for each in array[place : place + parts])
+                state[key.removeprefix("state/")] = kind, tuple(float(value) for value in array[place : place + parts])
             else:
                 state[key.removeprefix("state/")] = "number", (float(array[0]),)
-    hyper = hyperparameters(group, found.step, found.dialect)
+    hyper = hyperparameters(group, recorded.step, recorded.dialect)
     counted = before.get("state/step")
-    repeats = {found.step.number - 1, *(() if counted is None else (int(counted[0]),))}
+    repeats = {recorded.step.number - 1, *(() if counted is None else (int(counted[0]),))}
     return Question(
         OneStep(
             dtype,
-            tuple(float(each) for each in before["param"][place : place + parts]),
-            tuple(float(each) for each in before["grad"][place : place + parts]),
+            tuple(float(value) for value in before["param"][place : place + parts]),
+            tuple(float(value) for value in before["grad"][place : place + parts]),
             {name: value for name, value in group.options.items() if name in OPTIONS},
             state,
             {name: value for name, value in group.options.items() if name not in OPTIONS and name != "param_names"},
-            {name: value for name, value in found.step.attributes.items() if not name.startswith("_opt_")},
+            {name: value for name, value in recorded.step.attributes.items() if not name.startswith("_opt_")},
             device=device,
         ),
         hyper,
-        found.dialect,
+        recorded.dialect,
         policy,
         dict(roles),
         deviation.role,
@@ -94,21 +94,20 @@ def reproduced(ask: Question, start: OneStep, performs: Performs) -> Reproductio
     if best is None:
         return None
     for less in _less(best.step):
-        found = _shows(ask, less(best.step), performs)
-        best = found or best
+        best = _shows(ask, less(best.step), performs) or best
     return best
 
 
 def _less(step: OneStep) -> Iterator[Callable[[OneStep], OneStep]]:
     """Ways to have less to a step, each tried on the shortest so far."""
     if step.extras:
-        yield lambda each: replace(each, extras={})
+        yield lambda step: replace(step, extras={})
     if step.attributes:
-        yield lambda each: replace(each, attributes={})
+        yield lambda step: replace(step, attributes={})
     for name in step.extras:
-        yield lambda each, name=name: replace(each, extras=_without(each.extras, name))  # type: ignore[misc]
+        yield lambda step, name=name: replace(step, extras=_without(step.extras, name))  # type: ignore[misc]
     for name in step.attributes:
-        yield lambda each, name=name: replace(each, attributes=_without(each.attributes, name))  # type: ignore[misc]
+        yield lambda step, name=name: replace(step, attributes=_without(step.attributes, name))  # type: ignore[misc]
 
 
 def _without(values: Mapping[str, Scalar], name: str) -> dict[str, Scalar]:
@@ -128,25 +127,11 @@ def _shows(ask: Question, step: OneStep, performs: Performs) -> Reproduction | N
     return None
 
 
-def _findings(ask: Question, step: OneStep, stepped: Stepped) -> list[Finding]:
-    before, after = stepped.before, stepped.after
-    names = {role: key for key, role in ask.roles.items()}
-    known = {role: before.get(f"state/{names.get(role, role)}") for role in STATE_ROLES}
-    seen = {role: after[f"state/{key}"] for role, key in names.items() if f"state/{key}" in after}
-    each = SteppedParam(
-        "p",
-        step.dtype,
-        before["param"],
-        before["grad"],
-        after["param"],
-        known,
-        seen,
-        step.earlier + 1,
-        not any(value is not None for value in known.values()),
-        False,
-    )
-    found, _ = check_group([each], ask.hyper, ask.dialect, ask.policy, Tally(), call=0, optimizer="A", sources={})
-    return found
+def _findings(ask: Question, step: OneStep, stepped: Stepped) -> tuple[Finding, ...]:
+    group = LedgerGroup(("p",), {option: ask.hyper.option(option) for option in OPTIONS}, {})
+    ledger = OptimizerLedger(OPTIMIZER, {}, frozenset(), [group], steps={"p": step.earlier})
+    before, after = (observe({"p": values}, {"p": step.dtype}, ask.roles) for values in (stepped.before, stepped.after))
+    return judge_step(open_run(ledger, ask.dialect, ask.policy, Tally(), set()), before, after)
 
 
 def _explained(ask: Question, step: OneStep, finding: Finding) -> tuple[str, ...]:

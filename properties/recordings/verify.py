@@ -7,6 +7,7 @@ it, so a deviation at step 700 is seen at step 700, whatever happened until then
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -21,16 +22,19 @@ from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, SetOption, Step
-from rmspec.oracles.recordings.reader import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar
+from rmspec.oracles.recordings.reader import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar, Values
 from rmspec.oracles.registry import registered_names
-from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS
+from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS, Observation
 from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.events import Deviation
+from rmspec.properties.judge.expected import Quantity, Rest
 from rmspec.properties.judge.findings import Finding, Tally
-from rmspec.properties.judge.ledger import Carry
-from rmspec.properties.judge.stepcheck import SteppedParam, check_group
+from rmspec.properties.judge.followed import Followed, same
+from rmspec.properties.judge.frames import compare_rest
+from rmspec.properties.judge.ledger import Carry, LedgerGroup, OptimizerLedger, count_reals
 from rmspec.properties.known import Known, applies
+from rmspec.properties.recordings.steps import OPTIMIZER, judge_step, observe, open_run
 
 __all__ = ["RecordedDeviation", "Verified", "hyperparameters", "state_roles", "verify"]
 
@@ -77,7 +81,7 @@ class Verified:
     @property
     def first(self) -> RecordedDeviation | None:
         """The first deviation outside of every list."""
-        return next((each for each in self.deviations if each.deviation.known is None), None)
+        return next((recorded for recorded in self.deviations if recorded.deviation.known is None), None)
 
 
 def verify(
@@ -143,43 +147,48 @@ def _fitting(
     start = zeros if own is None else as_reals(own)
     moving = as_reals(before["grad"]) != 0
     values = as_reals(after[f"state/{key}"])
-    found: set[str] = set()
+    fitting: set[str] = set()
     # The buffer needs the averages, which are not known yet: it is what fits neither of them.
     for role in ("square_avg", "grad_avg"):
         state = {name: start if name == role else zeros for name in STATE_ROLES}
         case = Before(as_reals(before["param"]), as_reals(before["grad"]), **state)
         bounds = envelope(case, FORMATS[recording.params[index].dtype], replace(hyper, centered=True), dialect)
         if bool(np.all(bounds[role].contains(values)[moving])):
-            found.add(role)
-    return found or {"momentum_buffer"}
+            fitting.add(role)
+    return fitting or {"momentum_buffer"}
 
 
 class _Verification:
     def __init__(self, recording: Recording, dialect: str | None, policy: Policy, known: tuple[Known, ...]) -> None:
         source = recording.source
         self.recording = recording
-        self.given = dialect
+        self.fixed = dialect is not None
         self.dialect = dialect_named(dialect or SPECIFICATION.name)
         self.policy = policy
         self.roles = state_roles(recording, self.dialect)
-        self.names = {role: key for key, role in self.roles.items()}
+        self.keys = {role: f"state/{key}" for key, role in self.roles.items()}
+        names = [param.name for param in recording.params]
+        # Of two models in one optimizer parameters may have one name.
+        counts = Counter(names)
+        self.names = [name if counts[name] == 1 else f"{name} ({index})" for index, name in enumerate(names)]
+        self.indices = {name: index for index, name in enumerate(self.names)}
+        self.formats = {name: param.dtype for name, param in zip(self.names, recording.params, strict=True)}
         self.verified = Verified(recording, self.dialect.name, policy.name, roles=self.roles)
-        named = [source.subject or source.called]
-        inherited = () if named[0] in registered_names() else ("torch", "torch:foreach")
-        self.known = [entry for entry in known if applies(entry, named[0], source.versions)]
+        subject = source.subject or source.called
+        baselines = () if subject in registered_names() else ("torch", "torch:foreach")
+        self.known = [entry for entry in known if applies(entry, subject, source.versions)]
         self.inherited = [
             (name, entry)
-            for name in inherited
+            for name in baselines
             for entry in known
             if entry.inheritable and applies(entry, name, source.versions)
         ]
         self.last: RecordedStep | None = None
-        self.bounds: dict[int, dict[str, Carry]] = {}
-        self.counts: dict[int, int] = {}
-        self.passed: set[int] = set()
+        self.ledger = OptimizerLedger(OPTIMIZER, {}, frozenset())
+        self.skipped: set[tuple[str, str]] = set()
         self.earlier: dict[int, Mapping[str, Scalar]] = {}
-        self.found: dict[tuple[object, ...], RecordedDeviation] = {}
-        self.labelled: dict[tuple[object, ...], int] = {}
+        self.deviations: dict[tuple[object, ...], RecordedDeviation] = {}
+        self.counts: Counter[tuple[object, ...]] = Counter()
 
     def run(self) -> Verified:
         verified = self.verified
@@ -190,90 +199,67 @@ class _Verification:
             verified.first_step = verified.first_step or step.number
             verified.last_step = step.number
             verified.steps += 1
-            verified.tally.steps += 1
-            self._between(step)
-            for number, group in enumerate(step.groups):
-                self._group(step, number, group)
+            if self.last is None or self.last.number != step.number - 1 or "load_state_dict" in step.events:
+                self.ledger.state.clear()
+            for group in step.groups:
+                dialect = self.dialect
+                if not self.fixed and group.options.get("maximize"):
+                    dialect = replace(dialect, maximize=True)
+                hyper = hyperparameters(group, step, dialect)
+                options: dict[str, float | bool | None] = {option: hyper.option(option) for option in OPTIONS}
+                self.ledger.groups = [LedgerGroup((), options, self._sources(step, group))]
+                run = open_run(self.ledger, dialect, self.policy, verified.tally, self.skipped)
+                if self.last is not None and self.last.number == step.number - 1:
+                    self._between(run, self.last, step, group)
+                self._step(run, step, group, hyper)
             self.last = step
-        found = list(self.found.values())
-        verified.deviations = [each for each in found if not each.deviation.hazard]
-        verified.hazards = [each for each in found if each.deviation.hazard]
+        recorded = list(self.deviations.values())
+        verified.deviations = [entry for entry in recorded if not entry.deviation.hazard]
+        verified.hazards = [entry for entry in recorded if entry.deviation.hazard]
         return verified
 
-    # -- between two steps
+    def _observe(self, group: RecordedGroup, *moments: Values) -> list[Observation]:
+        """The recorded moments of a group, as far as its parameters are in each of them."""
+        common = {self.names[index]: index for index in group.params if all(index in values for values in moments)}
+        return [
+            observe({name: values[index] for name, index in common.items()}, self.formats, self.roles)
+            for values in moments
+        ]
 
-    def _between(self, step: RecordedStep) -> None:
+    def _between(self, run: Followed, last: RecordedStep, step: RecordedStep, group: RecordedGroup) -> None:
         """Check the state between two steps: only ``load_state_dict`` may change it."""
-        if self.last is None or self.last.number != step.number - 1:
-            self.bounds.clear()
-            return
+        before, now = self._observe(group, last.after, step.before)
+        self.ledger.groups[0].params = tuple(before.params)
+        outside = self.verified.changed_outside
+        self.verified.frames += len(before.params)
+        for name, array in before.params.items():
+            if not same(array, now.params[name]):
+                # The user's to do: weights are clipped, averaged, loaded.
+                outside[name] = outside.get(name, 0) + 1
         if "load_state_dict" in step.events:
-            self.bounds.clear()
-        for group in step.groups:
-            for index in group.params:
-                held, now = self.last.after.get(index), step.before.get(index)
-                if held is None or now is None:
-                    continue
-                self.verified.frames += 1
-                name = self.recording.params[index].name
-                if held["param"].tobytes() != now["param"].tobytes():
-                    # The user's to do: weights are clipped, averaged, loaded.
-                    self.verified.changed_outside[name] = self.verified.changed_outside.get(name, 0) + 1
-                if "load_state_dict" in step.events:
-                    continue
-                for role, key in self.names.items():
-                    entry = f"state/{key}"
-                    if entry in held:
-                        self.verified.tally.check("frame", held[entry].size)
-                        finding = _moved(held[entry], now.get(entry), "frame", role, name, "between two steps")
-                        if finding is not None:
-                            self._found(step, group, index, finding, self._dialect(group), ())
-
-    # -- one step of one group
-
-    def _dialect(self, group: RecordedGroup) -> Dialect:
-        if self.given is None and group.options.get("maximize"):
-            return replace(self.dialect, maximize=True)
-        return self.dialect
-
-    def _group(self, step: RecordedStep, number: int, group: RecordedGroup) -> None:
-        dialect = self._dialect(group)
-        hyper = hyperparameters(group, step, dialect)
-        used = {"square_avg", *(["grad_avg"] if dialect.centered(hyper) else [])}
-        used |= {"momentum_buffer"} if dialect.momentum(hyper) else set()
-        stepped: list[SteppedParam] = []
-        indices: dict[str, int] = {}
-        for index in group.params:
-            before, after = step.before.get(index), step.after.get(index)
-            if before is None or after is None:
-                continue
-            if index in step.skipped or "grad" not in before:
-                self.passed.add(index)
-                self._still(step, group, index, dialect)
-                continue
-            self.counts[index] = self.counts.get(index, 0) + 1
-            each = self._stepped(index, before, after, used)
-            indices[each.name] = index
-            stepped.append(each)
-            self._untouched(step, group, index, hyper, dialect)
-        if not stepped:
             return
-        findings, carried = check_group(
-            stepped,
-            hyper,
-            dialect,
-            self.policy,
-            self.verified.tally,
-            call=0,
-            optimizer="A",
-            sources=self._sources(step, group),
-        )
-        for name, roles in carried.items():
-            self.bounds[indices[name]] = {key: each for key, each in roles.items() if isinstance(each, tuple)}
+        params = frozenset(Quantity("param", "", name) for name in before.params)
+        for finding in compare_rest(run, Rest("frame", grads=False), params, before, now):
+            summary = f"the {finding.role} of {finding.param} changed between two steps"
+            self._take_up(step, group, replace(finding, summary=summary), run.dialect, ())
+
+    def _step(self, run: Followed, step: RecordedStep, group: RecordedGroup, hyper: Hyperparameters) -> None:
+        # A hook of the user's may have dropped a gradient before the step was recorded.
+        grads = {index: {"grad": arrays["grad"]} for index, arrays in step.before.items() if "grad" in arrays}
+        values = {index: {**grads.get(index, {}), **arrays} for index, arrays in step.after.items()}
+        before, after = self._observe(group, step.before, values)
+        self.ledger.groups[0].params = tuple(before.params)
+        for name in before.params:
+            visible = {*before.state[OPTIMIZER][name], *after.state[OPTIMIZER][name]}
+            bounds = self.ledger.state.get(name, {})
+            self.ledger.state[name] = {
+                role: carry if isinstance(carry := bounds.get(role), tuple) else _anything(role, before.params[name])
+                for role in _used(hyper, run.dialect) - visible
+            }
+        findings = judge_step(run, before, after)
         for finding in findings:
-            self._found(step, group, indices[finding.param], finding, dialect, tuple(findings))
-        for index in group.params:
-            self.earlier[index] = group.options
+            self._take_up(step, group, finding, run.dialect, findings)
+        self.earlier.update(dict.fromkeys(group.params, group.options))
 
     def _sources(self, step: RecordedStep, group: RecordedGroup) -> dict[str, str]:
         """List options with values unlike the last step's or another group's: a step may have used an old one."""
@@ -283,107 +269,50 @@ class _Verification:
             value = group.options.get(option)
             if earlier.get(option) != value:
                 sources[option] = "loaded" if "load_state_dict" in step.events else "changed"
-            elif any(each.options.get(option) != value for each in step.groups):
+            elif any(sibling.options.get(option) != value for sibling in step.groups):
                 sources[option] = "group"
         return sources
 
-    def _stepped(self, index: int, before: Mapping[str, Any], after: Mapping[str, Any], used: set[str]) -> SteppedParam:
-        known: dict[str, Carry] = {}
-        size = before["param"].size
-        for role in STATE_ROLES:
-            entry = f"state/{self.names.get(role, role)}"
-            if entry in before:
-                known[role] = before[entry]
-            elif entry not in after and role in used:
-                # It cannot be seen at all: anything that such a value can be, or what followed from the step before.
-                lowest = 0.0 if role == "square_avg" else -math.inf
-                anything: Carry = (np.full(size, lowest), np.full(size, math.inf), None)
-                known[role] = self.bounds.get(index, {}).get(role, anything)
-        return SteppedParam(
-            str(index),
-            self.recording.params[index].dtype,
-            before["param"],
-            before["grad"],
-            after["param"],
-            known,
-            {role: after[f"state/{key}"] for role, key in self.names.items() if f"state/{key}" in after},
-            self.counts[index],
-            not any(f"state/{key}" in before for key in self.names.values()),
-            index in self.passed,
-        )
+    # -- findings
 
-    def _untouched(
-        self, step: RecordedStep, group: RecordedGroup, index: int, hyper: Hyperparameters, dialect: Dialect
-    ) -> None:
-        """Check the gradient, and state without a use in this step."""
-        before, after = step.before[index], step.after[index]
-        name = self.recording.params[index].name
-        self.verified.tally.check("grad-untouched", before["grad"].size)
-        if "grad" in after:
-            finding = _moved(before["grad"], after["grad"], "grad-untouched", "grad", name, "in step")
-            if finding is not None:
-                self._found(step, group, index, finding, dialect, ())
-        idle = {"grad_avg": dialect.centered(hyper), "momentum_buffer": dialect.momentum(hyper)}
-        for role, used in idle.items():
-            entry = f"state/{self.names.get(role, role)}"
-            if not used and entry in before:
-                finding = _moved(
-                    before[entry], after.get(entry), "frame", role, name, "in step, which has no use for it"
-                )
-                if finding is not None:
-                    self._found(step, group, index, finding, dialect, ())
-
-    def _still(self, step: RecordedStep, group: RecordedGroup, index: int, dialect: Dialect) -> None:
-        """Check a parameter without a gradient in this step."""
-        before, after = step.before[index], step.after[index]
-        name = self.recording.params[index].name
-        self.verified.tally.check("grad-none", before["param"].size)
-        for role, entry in (("param", "param"), *((role, f"state/{key}") for role, key in self.names.items())):
-            if entry in before:
-                what = "in step, although its gradient is None"
-                finding = _moved(before[entry], after.get(entry), "grad-none", role, name, what)
-                if finding is not None:
-                    self._found(step, group, index, finding, dialect, ())
-                    return
-
-    # -- what was found
-
-    def _found(
+    def _take_up(
         self,
         step: RecordedStep,
         group: RecordedGroup,
-        index: int,
         finding: Finding,
         dialect: Dialect,
-        others: tuple[Finding, ...],
+        siblings: tuple[Finding, ...],
     ) -> None:
+        index = self.indices[finding.param]
         param = self.recording.params[index]
         half = param.dtype in ("float16", "bfloat16")
-        sight = (finding.kind, finding.clause, finding.role, finding.hazard, half)
-        self.labelled[sight] = self.labelled.get(sight, 0) + 1
-        if self.labelled[sight] > _LOOKS:
+        label = (finding.kind, finding.clause, finding.role, finding.hazard, half)
+        self.counts[label] += 1
+        if self.counts[label] > _LOOKS:
             # The same again, as far as it goes: counted with the first.
-            key = next(key for key in self.found if key[: len(sight)] == sight)
+            key = next(key for key in self.deviations if key[: len(label)] == label)
         else:
             program = self._program(step, group, index, finding, dialect)
-            clause = self._clause(finding, program, dialect, others)
-            deviation = self._deviation(replace(finding, param=param.name), program, clause)
-            key = (*sight, clause, deviation.known)
-            if key not in self.found:
-                parts = FORMATS[param.dtype].parts
-                place = finding.element // parts
+            deviation = recognized(
+                described(
+                    replace(finding, param=param.name),
+                    program,
+                    _clause(finding, program, dialect, siblings),
+                    call=len(program.calls) - 1,
+                    optimizer=OPTIMIZER,
+                    framework="torch",
+                    state_names={role: key for key, role in self.roles.items()},
+                ),
+                self.known,
+                self.inherited,
+            )
+            key = (*label, deviation.clause, deviation.known)
+            if key not in self.deviations:
+                place = finding.element // FORMATS[param.dtype].parts
                 position = place if param.positions is None else param.positions[place]
-                self.found[key] = RecordedDeviation(step, group, index, position, deviation, dialect, 0)
-        held = self.found[key]
-        self.found[key] = replace(held, occurrences=held.occurrences + 1, last=step.number)
-
-    def _clause(self, finding: Finding, program: Program, dialect: Dialect, others: tuple[Finding, ...]) -> str:
-        """Find the clause behind every finding of this kind at the step."""
-        labels = hypotheses(finding, program, dialect)
-        for each in [each for each in others if each.key == finding.key and each is not finding][:_LOOKS]:
-            kin = hypotheses(each, program, dialect)
-            labels = tuple(label for label in labels if label in kin)
-        return labels[0] if labels else finding.clause
+                self.deviations[key] = RecordedDeviation(step, group, index, position, deviation, dialect, 0)
+        first = self.deviations[key]
+        self.deviations[key] = replace(first, occurrences=first.occurrences + 1, last=step.number)
 
     def _program(
         self, step: RecordedStep, group: RecordedGroup, index: int, finding: Finding, dialect: Dialect
@@ -394,25 +323,25 @@ class _Verification:
         place = finding.element // parts * parts
 
         def one(array: NDArray[Any]) -> tuple[float, ...]:
-            return tuple(float(each) for each in array[place : place + parts])
+            return tuple(float(value) for value in array[place : place + parts])
 
         now = _options(group.options)
         first = _options(self.earlier.get(index, group.options))
         names = ["p", *(f"q{number}" for number in range(len(step.groups) - 1))]
-        tables = [first, *(_options(each.options) for each in step.groups if each is not group)]
+        tables = [first, *(_options(sibling.options) for sibling in step.groups if sibling is not group)]
         values = one(step.before[index]["param"])
         calls: list[Any] = [
-            Create("A", tuple(Group((name,), table) for name, table in zip(names, tables, strict=True)))
+            Create(OPTIMIZER, tuple(Group((name,), table) for name, table in zip(names, tables, strict=True)))
             if len(names) > 1
-            else Create("A", (Group(("p",)),), first, "list")
+            else Create(OPTIMIZER, (Group(("p",)),), first, "list")
         ]
         changed = {name: value for name, value in now.items() if first.get(name) != value}
         if changed:
-            calls.append(SetOption("A", 0, changed))
+            calls.append(SetOption(OPTIMIZER, 0, changed))
         grad = step.before[index].get("grad")
         if grad is not None:
             calls.append(SetGrad("p", one(grad)))
-        calls.append(Step("A"))
+        calls.append(Step(OPTIMIZER))
         return Program(
             tuple(Param(name, param.dtype, (1,), values) for name in names),
             tuple(calls),
@@ -422,45 +351,27 @@ class _Verification:
             device="" if self.recording.source.device == "cpu" else self.recording.source.device,
         )
 
-    def _deviation(self, finding: Finding, program: Program, clause: str) -> Deviation:
-        deviation = described(
-            finding,
-            program,
-            clause,
-            call=len(program.calls) - 1,
-            optimizer="A",
-            framework="torch",
-            state_names=self.names,
-        )
-        return recognized(deviation, self.known, self.inherited)
+
+def _clause(finding: Finding, program: Program, dialect: Dialect, siblings: tuple[Finding, ...]) -> str:
+    """Find the clause behind every finding of this kind at the step."""
+    labels = hypotheses(finding, program, dialect)
+    for sibling in [kin for kin in siblings if kin.key == finding.key and kin is not finding][:_LOOKS]:
+        shared = hypotheses(sibling, program, dialect)
+        labels = tuple(label for label in labels if label in shared)
+    return labels[0] if labels else finding.clause
+
+
+def _used(hyper: Hyperparameters, dialect: Dialect) -> set[str]:
+    """List the roles of the state set by a step."""
+    unused = {"grad_avg": not dialect.centered(hyper), "momentum_buffer": not dialect.momentum(hyper)}
+    return {role for role in STATE_ROLES if not unused.get(role)}
+
+
+def _anything(role: str, param: NDArray[Any]) -> Carry:
+    """The bounds of a state out of sight, in the middle of a run."""
+    size = count_reals(param)
+    return np.full(size, 0.0 if role == "square_avg" else -math.inf), np.full(size, math.inf), None
 
 
 def _options(options: Mapping[str, Scalar]) -> dict[str, Any]:
     return {name: options[name] for name in OPTIONS if name in options and not isinstance(options[name], str)}
-
-
-def _moved(
-    held: NDArray[Any], now: NDArray[Any] | None, clause: str, role: str, name: str, when: str
-) -> Finding | None:
-    """Report the first element of values changed without permission."""
-    if now is not None and held.dtype == now.dtype and held.tobytes() == now.tobytes():
-        return None
-    if now is None or now.size != held.size:
-        return Finding("frame", clause, 0, f"the {role} of {name} is gone {when}", "A", name, role)
-    was, is_ = as_reals(held), as_reals(now)
-    differs = np.flatnonzero(~((was == is_) | (np.isnan(was) & np.isnan(is_))))
-    element = int(differs[0]) if differs.size else 0
-    value, expected = float(is_[element]), float(was[element])
-    return Finding(
-        "frame",
-        clause,
-        0,
-        f"the {role} of {name} changed {when}",
-        "A",
-        name,
-        role,
-        element,
-        held.size,
-        value,
-        (expected, expected),
-    )
