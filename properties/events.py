@@ -26,7 +26,9 @@ __all__ = [
 ]
 
 Verdict = Literal["conforms", "deviates", "known", "inconclusive", "unsupported", "errored"]
-ClauseVerdict = Literal["conforms", "deviates", "known", "inconclusive", "not-checked", "observed"]
+ClauseVerdict = Literal[
+    "conforms", "deviates", "known", "inherited", "hidden", "inconclusive", "not-checked", "observed"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,14 +73,40 @@ _ROWS = (
         word="known",
         tone="fair",
         mark="≈",
-        label="known or inherited",
+        label="known",
         tally="known",
-        one="has known or inherited deviations alone",
-        many="have known or inherited deviations alone",
+        one="has deviations that a list names, and no new one",
+        many="have deviations that a list names, and no new one",
         case="known",
         exit_code=0,
         checked=True,
         of=("clause", "subject"),
+    ),
+    VerdictRow(
+        word="inherited",
+        tone="fair",
+        mark="≈",
+        label="inherited from the baseline",
+        tally="inherited",
+        one="has deviations of the baseline's alone",
+        many="have deviations of the baseline's alone",
+        case="known",
+        exit_code=0,
+        checked=True,
+        of=("clause",),
+    ),
+    VerdictRow(
+        word="hidden",
+        tone="fair",
+        mark="⊘",
+        label="hidden: another deviation left nothing to judge",
+        tally="hidden",
+        one="is hidden: another deviation left nothing of it to judge",
+        many="are hidden: other deviations left nothing of them to judge",
+        case="skip",
+        exit_code=0,
+        checked=False,
+        of=("clause",),
     ),
     VerdictRow(
         word="inconclusive",
@@ -156,7 +182,16 @@ VERDICTS: dict[str, VerdictRow] = {row.word: row for row in _ROWS}
 CLAUSE_VERDICTS: tuple[str, ...] = tuple(row.word for row in _ROWS if "clause" in row.of)
 """The verdicts on a clause, in the order of precedence."""
 
-READING_ORDER: tuple[str, ...] = ("conforms", "deviates", "known", "inconclusive", "observed", "not-checked")
+READING_ORDER: tuple[str, ...] = (
+    "conforms",
+    "deviates",
+    "known",
+    "inherited",
+    "hidden",
+    "inconclusive",
+    "observed",
+    "not-checked",
+)
 """The verdicts on a clause in the order of a sentence that counts them."""
 
 

@@ -82,9 +82,12 @@ def inconclusive_reasons(tally: Tally) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def broken_verdict(deviations: Sequence[Deviation]) -> Literal["deviates", "known"]:
-    """The verdict on a clause or a subject with these deviations."""
-    return "deviates" if any(deviation.known is None for deviation in deviations) else "known"
+def broken_verdict(deviations: Sequence[Deviation]) -> Literal["deviates", "known", "inherited"]:
+    """The verdict on a clause with these deviations."""
+    if any(deviation.known is None for deviation in deviations):
+        return "deviates"
+    inherited = all((deviation.known or "").startswith("inherited:") for deviation in deviations)
+    return "inherited" if inherited else "known"
 
 
 def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:

@@ -230,11 +230,11 @@ def _wrong_clause(subject: Data) -> str:
     deviating = {deviation["clause"] for deviation in subject["deviations"]}
     verdicts = {clause["id"]: clause["verdict"] for clause in subject["clauses"]}
     for id, verdict in verdicts.items():
-        if verdict in ("deviates", "known") and id not in deviating:
+        if verdict in ("deviates", "known", "inherited") and id not in deviating:
             return f"{id} is {verdict}, and no deviation of it is listed"
     for deviation in subject["deviations"]:
         clause = deviation["clause"]
-        possible = ("deviates",) if deviation["known"] is None else ("deviates", "known")
+        possible = ("deviates",) if deviation["known"] is None else ("deviates", "known", "inherited")
         if verdicts and verdicts[clause] not in possible:
             return f"{clause} is {verdicts[clause]}, and a deviation of it is listed"
     return ""

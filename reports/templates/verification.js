@@ -134,7 +134,7 @@ addEventListener("afterprint", () => {
 });
 
 // A small screen begins with what is not in order, if anything is not.
-const unsettled = rows.some((row) => ["deviates", "known", "inconclusive"].includes(row.dataset.verdict));
+const unsettled = rows.some((row) => ["deviates", "known", "inherited", "hidden", "inconclusive"].includes(row.dataset.verdict));
 if (unsettled && matchMedia("(max-width: 45rem)").matches) byId("by-verdict").value = "!conforms";
 filter();
 reveal();

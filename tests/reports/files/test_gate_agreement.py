@@ -201,7 +201,8 @@ class TestRows:
         of_subjects = {word for word, row in VERDICTS.items() if "subject" in row.of}
         assert set(definitions["subject"]["properties"]["verdict"]["enum"]) == of_subjects
         assert set(definitions["clause"]["properties"]["verdict"]["enum"]) == set(CLAUSE_VERDICTS)
-        assert CLAUSE_VERDICTS == ("deviates", "known", "inconclusive", "conforms", "not-checked", "observed")
+        words = ("deviates", "known", "inherited", "hidden", "inconclusive", "conforms", "not-checked", "observed")
+        assert words == CLAUSE_VERDICTS
 
     def test_a_format_that_a_test_adds_hears_the_decision(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
