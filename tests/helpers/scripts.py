@@ -1,0 +1,25 @@
+"""Run a standalone script in this process: what it imports is there already, which saves seconds for each script."""
+
+import contextlib
+import io
+import warnings
+from typing import NamedTuple
+
+
+class Ended(NamedTuple):
+    """How a script ended, ``None`` without an exception, and what it printed."""
+
+    failure: BaseException | None
+    printed: str
+
+
+def executed(script: str) -> Ended:
+    """Run a script as the main module, in a namespace of its own; a warning is none of its business."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(script, "script.py", "exec"), {"__name__": "__main__"})
+    except (Exception, SystemExit) as error:
+        return Ended(error, printed.getvalue())
+    return Ended(None, printed.getvalue())
