@@ -352,7 +352,7 @@ def test_a_terminal_shows_progress_and_colour_unless_told_not_to(folder: Path) -
             if not chunk:
                 break
             shown += chunk
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     os.close(main)
     text = shown.decode()
     assert "generating programs" in text

@@ -59,7 +59,7 @@ def started(folder: Path, number: signal.Signals) -> None:
         while process.poll() is None and not (log.exists() and '"mine.py:hang", "framework"' in log.read_text()):
             time.sleep(0.05)
         process.send_signal(number)
-        code = process.wait(60)
+        code = process.wait(300)
     (folder / "code").write_text(str(code))
 
 

@@ -174,7 +174,7 @@ def interrupt(folder: Path, *arguments: str, at: str, until: Path | None = None)
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
-        return Ran(process.wait(120), out, err)
+        return Ran(process.wait(300), out, err)
 
 
 def report(path: Path) -> dict[str, Any]:

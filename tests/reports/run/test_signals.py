@@ -82,5 +82,5 @@ def test_a_job_in_the_background_is_ended_by_sigterm_alone(tmp_path: Path) -> No
         assert mask is not None
         assert int(mask[1], 16) & 1 << (signal.SIGINT - 1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 130
+        assert process.wait(300) == 130
     assert '"footer"' in log.read_text()
