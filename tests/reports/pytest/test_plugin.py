@@ -1,5 +1,6 @@
 """The pytest plugin: one test for each clause, from the command line and from a marker."""
 
+import os
 import re
 import subprocess
 import sys
@@ -37,17 +38,36 @@ def test_other():
 """
 
 
+def make_project(folder: Path) -> None:
+    """Write optimizers of a project; each of their checks says in a file that it was done."""
+    told = "with open('checks', 'a') as file: file.write('checked\\n')\n"
+    folder.joinpath("mine.py").write_text(SUBJECTS + f"\nif __name__.startswith('_rmspec'):\n    {told}")
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project with optimizers of its own; each of its checks says in a file that it was done."""
-    told = "with open('checks', 'a') as file: file.write('checked\\n')\n"
-    pytester.path.joinpath("mine.py").write_text(SUBJECTS + f"\nif __name__.startswith('_rmspec'):\n    {told}")
+    """A project with optimizers of its own."""
+    make_project(pytester.path)
     monkeypatch.setenv("COLUMNS", "80")
     return pytester
 
 
+PLAIN = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:benchmark")
+
+
 def ran(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:benchmark", *arguments)
+    return project.runpytest_subprocess(*PLAIN, *arguments)
+
+
+@pytest.fixture(scope="module")
+def deviating(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[str]]:
+    """A run of one process over a subject that deviates: its exit code, and the lines of its output."""
+    folder = tmp_path_factory.mktemp("deviating")
+    make_project(folder)
+    command = [sys.executable, "-m", "pytest", *PLAIN, "--rmspec", "mine.py:wrong", *QUICK]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()
 
 
 def test_a_subject_that_conforms_passes_clause_by_clause(project: pytest.Pytester) -> None:
@@ -60,12 +80,12 @@ def test_a_subject_that_conforms_passes_clause_by_clause(project: pytest.Pyteste
     done.stdout.fnmatch_lines(["rmspec: mine.py:good", "SKIPPED*not checked: *"])
 
 
-def test_a_deviation_fails_its_clause_with_the_block(project: pytest.Pytester) -> None:
+def test_a_deviation_fails_its_clause_with_the_block(deviating: tuple[int, list[str]]) -> None:
     """The failure is the deviation as it is always printed: rule, observed, allowed, program, two ways to reproduce it."""
-    done = ran(project, "--rmspec", "mine.py:wrong", *QUICK)
-    assert done.ret == 1
-    assert done.parseoutcomes()["failed"] >= 1
-    done.stdout.fnmatch_lines(
+    code, lines = deviating
+    assert code == 1
+    assert pytest.RunResult.parse_summary_nouns(lines)["failed"] >= 1
+    pytest.LineMatcher(lines).fnmatch_lines(
         [
             "DEVIATION of mine.py:wrong",
             "  eps-placement: eps is added outside the square root",
@@ -76,7 +96,7 @@ def test_a_deviation_fails_its_clause_with_the_block(project: pytest.Pytester) -
             "FAILED rmspec::mine.py:wrong::eps-placement*",
         ]
     )
-    assert "pytest_plugin.py" not in done.stdout.str()
+    assert "pytest_plugin.py" not in "\n".join(lines)
 
 
 def test_clauses_are_chosen_by_name(project: pytest.Pytester) -> None:
@@ -101,15 +121,12 @@ def test_a_marked_function_is_a_test_for_each_clause(project: pytest.Pytester) -
     assert project.path.joinpath("checks").read_text().count("checked") == 3
 
 
-def test_workers_of_xdist_share_one_check(project: pytest.Pytester) -> None:
+def test_workers_of_xdist_share_one_check(project: pytest.Pytester, deviating: tuple[int, list[str]]) -> None:
     """The outcomes are those of one process, and the subject is loaded and checked once."""
-    alone = ran(project, "--rmspec", "mine.py:wrong", *QUICK).parseoutcomes()
-    checks = project.path.joinpath("checks")
-    checks.unlink()
     done = ran(project, "--rmspec", "mine.py:wrong", *QUICK, "-n", "2")
-    assert done.parseoutcomes() == alone
+    assert done.parseoutcomes() == pytest.RunResult.parse_summary_nouns(deviating[1])
     # Once, and the one counterexample is replayed in a process in which nothing went before.
-    assert checks.read_text().count("checked") == 2
+    assert project.path.joinpath("checks").read_text().count("checked") == 2
 
 
 def test_a_known_deviation_is_expected_to_fail(project: pytest.Pytester) -> None:
