@@ -33,10 +33,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The decision on a run: its problems, those of the whole run first, then subject by subject."""
+    """The decision on a run: its problems, those of the whole run first, then subject by subject.
+
+    ``hidden`` clauses close no gate, and are counted.
+    """
 
     problems: tuple[Problem, ...] = ()
     fail_on_hazards: bool = False
+    hidden: int = 0
 
     @property
     def code(self) -> ExitCode:
@@ -51,7 +55,8 @@ class Gate:
         more = f" from {clauses} clause{'s' if clauses != 1 else ''}" if self.code is ExitCode.DEVIATES else ""
         further = [WORDS[code] for code in PRECEDENCE if counts[code] and code is not self.code]
         also = f"; also: {', '.join(further)}" if further else ""
-        return f"exit code {self.code.value}: {WORDS[self.code]}{more}{also}"
+        behind = f"; {self.hidden} clause{'s' if self.hidden != 1 else ''} hidden" if self.hidden else ""
+        return f"exit code {self.code.value}: {WORDS[self.code]}{more}{also}{behind}"
 
     def of(self, subject: str) -> tuple[Problem, ...]:
         """List the problems of a subject; of the whole run for an empty name."""
@@ -83,7 +88,8 @@ def decide(
         problems += _deviations(result, rule)
         problems += _verdict(result, complete=complete, checked=checked)
         problems += [Problem(ExitCode.STALE, "stale known deviation", entry, result.name) for entry in result.stale]
-    return Gate(tuple(problems), fail_on_hazards)
+    hidden = sum(clause.verdict == "hidden" for result in results for clause in result.clauses)
+    return Gate(tuple(problems), fail_on_hazards, hidden)
 
 
 def exit_code(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program.program import (
     AddParamGroup,
@@ -24,12 +26,15 @@ from rmspec.oracles.program.program import (
     TensorNumber,
     ZeroGrad,
 )
-from rmspec.properties.events import Deviation
+from rmspec.properties.events import ClauseResult, Deviation
 
 __all__ = [
     "allowed_lines",
     "call_line",
+    "clause_note",
     "element_count",
+    "explanation_lines",
+    "given_words",
     "hexadecimal",
     "observed_line",
     "plain",
@@ -66,6 +71,29 @@ def allowed_lines(deviation: Deviation) -> list[str]:
         return []
     low, high = deviation.allowed
     return [hexadecimal(low)] if low == high else [f"from {hexadecimal(low)}", f"to   {hexadecimal(high)}"]
+
+
+def explanation_lines(deviation: Deviation) -> list[str]:
+    """Format the amendment of a deviation, and those given when it was found: a line each, or none."""
+    lines = []
+    if deviation.amendment:
+        lines.append(f"explained by: {parse_amendment(deviation.amendment, deviation.clause).words()}")
+    return lines + ([f"found {given_words(deviation.given)}"] if deviation.given else [])
+
+
+def given_words(amendments: Sequence[str]) -> str:
+    """Format the amendments of a verdict: ``given: eps is added inside the square root``."""
+    return f"given: {'; '.join(amendments)}"
+
+
+def clause_note(clause: ClauseResult) -> str:
+    """Format the qualification of a verdict: the clauses in its way, its reason, and its amendments."""
+    by = f" by {', '.join(clause.hidden_by)}" if clause.hidden_by else ""
+    parts = [f"hidden{by}"] if clause.verdict == "hidden" else []
+    parts += [clause.reason] if clause.reason else []
+    if clause.blocked and clause.verdict not in ("hidden", "deviates"):
+        parts.append(f"{clause.blocked:,} more checks blocked{by}")
+    return "; ".join(parts + ([given_words(clause.given)] if clause.given else []))
 
 
 def spot(deviation: Deviation) -> str:

@@ -41,11 +41,12 @@ def document(record: Record) -> dict[str, object]:
 
 def _message(record: Record) -> str:
     gate = record.gate
+    behind = f", {gate.hidden} hidden" if gate.hidden else ""
     if gate.code is ExitCode.CONFORMS:
         counts = [tallies(result) for result in record.results]
         known = sum(count["known"] + count["inherited"] for count in counts)
-        return f"conforms, {known} known" if known else "conforms"
+        return f"conforms{f', {known} known' if known else ''}{behind}"
     if gate.code is ExitCode.DEVIATES:
         broken = {problem.deviation.clause for problem in gate.problems if problem.deviation is not None}
-        return f"deviates from {len(broken)} clause{'s' if len(broken) > 1 else ''}"
+        return f"deviates from {len(broken)} clause{'s' if len(broken) > 1 else ''}{behind}"
     return WORDS[gate.code]

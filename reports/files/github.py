@@ -26,7 +26,7 @@ from rmspec.reports.gate import Problem
 from rmspec.reports.record import Document, Record, Reporter
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import count
-from rmspec.reports.text import plain
+from rmspec.reports.text import explanation_lines, plain
 
 __all__ = ["ANNOTATIONS", "SUMMARY_BYTES", "annotation_lines", "on_github", "reporters", "summary"]
 
@@ -126,7 +126,7 @@ def _annotation(problem: Problem, record: Record, folder: Path) -> str:
         return _command(where, problem.title if not problem.subject else f"rmspec: {problem.title}", text)
     heading = f"{problem.title}: {statement(problem.title, problem.deviation.program.dialect)}"
     commands = repro_commands(record.started, problem.subject, problem.deviation)
-    return _command(where, heading, "\n".join([text, *commands]))
+    return _command(where, heading, "\n".join([text, *explanation_lines(problem.deviation), *commands]))
 
 
 def _command(where: Place, heading: str, message: str) -> str:

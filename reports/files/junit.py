@@ -1,9 +1,9 @@
 """The report as JUnit XML, for CIs: one test suite a subject, one test case a clause.
 
 A document shows a failure or an error where the exit code is not 0, and none where it is. A clause with a deviation that
-closes the gate is a failure, with what reproduces it; one that was not checked is skipped. Stale entries of the list of known
-deviations are a failure of a case of their own. A subject that could not be driven, or of which nothing could be verified, is
-an error, and so is one whose check was interrupted.
+closes the gate is a failure, with what reproduces it; one that was not checked, or is hidden, is skipped, with the reason.
+Stale entries of the list of known deviations are a failure of a case of their own. A subject that could not be driven, or of
+which nothing could be verified, is an error, and so is one whose check was interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from rmspec.reports.gate import Problem
 from rmspec.reports.record import Record
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block
+from rmspec.reports.terminal.table import clause_sum
+from rmspec.reports.text import clause_note, given_words
 
 __all__ = ["render"]
 
@@ -52,6 +54,7 @@ def _suite(result: SubjectResult, record: Record) -> ElementTree.Element:
     if driven or not result.complete or not result.clauses:
         cases.append(_whole(result, driven, interrupted=not record.finished.complete))
     facts = {"complete": str(record.finished.complete and result.complete).lower(), "verdict": result.verdict}
+    facts |= {"clauses": clause_sum(result)} if result.clauses else {}
     facts |= dict(sorted(record.started.environment.items()))
     return _counted(f"rmspec {result.name}", result.seconds, facts, cases)
 
@@ -83,11 +86,13 @@ def _clause(clause: ClauseResult, result: SubjectResult, record: Record) -> Elem
         for deviation in failing:
             printed += [*block(deviation, repro_commands(record.started, result.name, deviation)), ""]
     elif VERDICTS[clause.verdict].case == "skip":
-        reason = clause.reason or "every check was inconclusive"
+        reason = clause_note(clause) or "every check was inconclusive"
         ElementTree.SubElement(case, "skipped", {"message": _text(reason)})
     printed += [f"{deviation.known}: {deviation.reason}" for deviation in broken if deviation.known is not None]
     if clause.verdict == "observed":
         printed.append(f"observed: {clause.reason}")
+    if clause.given:
+        printed.append(f"{clause.verdict}, {given_words(clause.given)}")
     if printed:
         ElementTree.SubElement(case, "system-out").text = _text("\n".join(printed))
     return case

@@ -24,7 +24,8 @@ from rmspec.reports.files.locations import Place, place
 from rmspec.reports.record import Record
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block
-from rmspec.reports.text import plain
+from rmspec.reports.terminal.table import clause_sum
+from rmspec.reports.text import clause_note, plain
 
 __all__ = ["SCHEMA", "document", "render"]
 
@@ -66,9 +67,16 @@ def document(record: Record, folder: Path) -> dict[str, Any]:
             "complete": record.finished.complete,
             "environment": dict(sorted(record.started.environment.items())),
             "verdicts": {result.name: result.verdict for result in record.results},
+            "clauses": {result.name: clause_sum(result) for result in record.results if result.clauses},
+            "unjudged": {result.name: _unjudged(result) for result in record.results if result.clauses},
         },
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _unjudged(result: SubjectResult) -> dict[str, str]:
+    """Map each clause with no verdict from a check to the reason."""
+    return {clause.id: clause_note(clause) for clause in result.clauses if VERDICTS[clause.verdict].case == "skip"}
 
 
 def _driver(record: Record) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from rmspec.reports.problems import internal_message, nearest
 from rmspec.reports.run.checking import Checking
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import block, count
-from rmspec.reports.text import plain
+from rmspec.reports.terminal.table import clause_sum
+from rmspec.reports.text import clause_note, given_words, plain
 
 __all__ = ["CLAUSE_TESTS", "KNOWN_LIST", "CannotCheck", "Checked", "checked", "outcome", "result"]
 
@@ -151,7 +152,7 @@ def outcome(result: SubjectResult, test: str, *, fail_on_hazards: bool = False) 
         return "fail", f"{result.name} could not be checked: {whole}"
     if test == SUBJECT:
         driven = [problem for problem in gate.problems if problem.code is ExitCode.NOTHING_CHECKED]
-        return ("fail", f"{driven[0].title}: {driven[0].text}") if driven else ("pass", "")
+        return ("fail", f"{driven[0].title}: {driven[0].text}") if driven else ("pass", clause_sum(result))
     return _clause(result, test)
 
 
@@ -167,11 +168,14 @@ def _clause(result: SubjectResult, id: str) -> tuple[Case, str]:
             text = f"inconclusive: the envelope is unbounded in all of {count(clause.checks, 'check')}"
         case "observed":
             text = f"observed, where the page promises nothing: {clause.reason}"
+        case "hidden":
+            text = clause_note(clause)
         case "not-checked":
             text = f"not checked: {clause.reason}" if clause.reason else "not checked"
         case _:
             doubt = f", {clause.inconclusive:,} of them inconclusive" if clause.inconclusive else ""
             text = f"{count(clause.checks, 'check')}{doubt}"
+            text += f", {given_words(clause.given)}" if clause.given else ""
     return row.case, text
 
 

@@ -10,7 +10,7 @@ import textwrap
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
-from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
+from rmspec.reports.text import allowed_lines, explanation_lines, observed_line, plain, program_lines, spot
 
 __all__ = ["WIDTH", "back_reference", "block", "count", "wrapped"]
 
@@ -50,6 +50,8 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
     lines += ["", *wrapped(plain(deviation.summary), indent=2), *wrapped(f"({spot(deviation)})", indent=2), ""]
     if deviation.known is None and deviation.reason:
         lines += [*wrapped(plain(deviation.reason), indent=2), ""]
+    if explained := explanation_lines(deviation):
+        lines += [*(part for line in explained for part in wrapped(plain(line), indent=2, hang=4)), ""]
     if deviation.observed is not None:
         lines += _field("observed", [observed_line(deviation)])
     if allowed := allowed_lines(deviation):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.table import inherited
-from rmspec.reports.text import plain
+from rmspec.reports.text import clause_note, given_words, plain
 
 __all__ = ["Summaries"]
 
@@ -71,6 +71,9 @@ def _excused(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
     origins = dict.fromkeys((deviation.known or "").partition(":")[2] for deviation in copied)
     yield f"inherited from {', '.join(origins)}", [_plain(deviation) for deviation in copied]
     yield "hazards of the formula", [_plain(deviation) for deviation in result.hazards]
+    for amendments in dict.fromkeys(clause.given for clause in result.clauses if clause.given):
+        under = [clause for clause in result.clauses if clause.given == amendments and clause.verdict == "conforms"]
+        yield f"conform, {given_words(amendments)}", [_Entry(clause.id, clause.id) for clause in under]
     observed = [clause for clause in result.clauses if clause.verdict == "observed"]
     yield (
         "observed only, as the page promises nothing",
@@ -80,6 +83,7 @@ def _excused(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
 
 def _open(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
     """List unsettled clauses, each with its reason."""
+    yield "hidden behind another deviation, neither passed nor failed", _by_reason(result, "hidden")
     if result.complete:
         yield "not checked", _by_reason(result, "not-checked")
     yield "inconclusive", _by_reason(result, "inconclusive")
@@ -99,5 +103,5 @@ def _by_reason(result: SubjectResult, verdict: str) -> list[_Entry]:
     reasons: dict[str, list[str]] = {}
     for clause in result.clauses:
         if clause.verdict == verdict:
-            reasons.setdefault(clause.reason, []).append(clause.id)
+            reasons.setdefault(clause_note(clause), []).append(clause.id)
     return [_Entry(", ".join(ids), f"{', '.join(ids)}: {reason}", len(ids)) for reason, ids in reasons.items()]

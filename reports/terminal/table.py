@@ -10,7 +10,7 @@ from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import plain
 
-__all__ = ["clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phrase"]
+__all__ = ["clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phrase", "verdict_sum"]
 
 Commands = Callable[[str, Deviation], Sequence[str]]
 """The commands to replay a deviation of a subject, by its name: the last but one replays its file, those before store it."""
@@ -30,13 +30,14 @@ def inherited(deviation: Deviation) -> bool:
 
 
 def verdict_phrase(result: SubjectResult) -> str:
-    """Format a verdict with its counts: ``conforms (55 of 62 clauses checked, 6 known deviations)``."""
+    """Format a verdict with its counts: ``conforms (55 of 62 clauses checked, 6 known deviations, 3 hidden)``."""
     counts = tallies(result)
     facts = []
     if result.clauses:
         checked = sum(VERDICTS[clause.verdict].checked for clause in result.clauses)
         facts.append(f"{checked} of {len(result.clauses)} clauses checked")
     facts += [f"{count(counts[kind], f'{kind} deviation')}" for kind in ("known", "inherited") if counts[kind]]
+    facts += [f"{hidden} hidden"] if (hidden := sum(clause.verdict == "hidden" for clause in result.clauses)) else []
     verdict = {"known": "conforms"}.get(result.verdict, result.verdict)
     if result.verdict == "deviates":
         verdict = f"deviates from {count(len({d.clause for d in result.deviations if d.known is None}), 'clause')}"
@@ -45,7 +46,11 @@ def verdict_phrase(result: SubjectResult) -> str:
 
 def clause_sum(result: SubjectResult) -> str:
     """Add the verdicts on clauses up: ``52 conform + 6 known + 4 not checked = 62 clauses``."""
-    verdicts: list[str] = [clause.verdict for clause in result.clauses]
+    return verdict_sum([clause.verdict for clause in result.clauses])
+
+
+def verdict_sum(verdicts: Sequence[str]) -> str:
+    """Add the verdicts of one subject up: see ``clause_sum``."""
     parts = [f"{verdicts.count(word)} {VERDICTS[word].tally}" for word in READING_ORDER if word in verdicts]
     return f"{' + '.join(parts)} = {count(len(verdicts), 'clause')}"
 

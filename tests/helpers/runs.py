@@ -57,6 +57,28 @@ def subject(name: str, *found: Deviation, **changes: object) -> SubjectResult:
     return replace(result, **changes)  # type: ignore[arg-type]
 
 
+def judged_under_amendments(
+    name: str = "mine.py:X", *, known: str | None = "mine-eps", **changes: object
+) -> SubjectResult:
+    """A subject that puts eps inside the root, which a list names: what else could be judged then, and what not."""
+    eps = "eps is added inside the square root"
+    found = deviation(known=known, reason="as in TensorFlow" if known else "", amendment={"eps_place": "inside"})
+    copied = deviation("hooks", known="inherited:torch", reason="the baseline does the same")
+    by = ("eps-placement",)
+    judged = {
+        "eps-placement": ClauseResult("eps-placement", 9, 0, "known" if known else "deviates"),
+        "hooks": ClauseResult("hooks", 9, 0, "inherited"),
+        "momentum-buffer": ClauseResult("momentum-buffer", 9, 0, "conforms", telling=4, given=(eps,)),
+        "update": ClauseResult("update", 9, 0, "conforms", telling=4, blocked=1234, hidden_by=by, given=(eps,)),
+        "momentum-lr": ClauseResult("momentum-lr", 0, 0, "hidden", blocked=120, hidden_by=by),
+        "lr-place-seen": ClauseResult("lr-place-seen", 0, 0, "hidden", blocked=7, hidden_by=by),
+        "maximize": ClauseResult("maximize", 0, 0, "not-checked", None, "the dialect torch does not maximize"),
+    }
+    result = subject(name, found, copied)
+    clauses = tuple(judged.get(clause.id, clause) for clause in result.clauses)
+    return replace(result, clauses=clauses, **changes)  # type: ignore[arg-type]
+
+
 def many(subjects: int = 10, clauses: int = 50) -> tuple[SubjectResult, ...]:
     """Subjects that each deviate from many clauses: 500 deviations, if nothing else is asked for."""
     names = list(CLAUSES)[:clauses]

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from commandline import rmspec
 from rich.console import Console
-from runs import deviation, events, record, subject
+from runs import deviation, events, judged_under_amendments, record, subject
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.events import ClauseResult, SubjectResult
@@ -49,7 +49,9 @@ RUNS: dict[str, tuple[int, Run]] = {
     "known deviations": (0, ((subject("torch", KNOWN, INHERITED),), {})),
     "hazards": (0, ((subject("torch", HAZARD),), {})),
     "unsupported beside another": (0, ((CONFORMS, UNSUPPORTED), {})),
+    "hidden behind what is known": (0, ((judged_under_amendments(),), {})),
     "deviates": (1, ((CONFORMS, DEVIATES), {})),
+    "hidden behind what is new": (1, ((judged_under_amendments(known=None),), {})),
     "hazards that fail": (1, ((subject("torch", HAZARD),), {"fail_on_hazards": True})),
     "deviates and more": (1, ((DEVIATES, ERRORED, STALE, INCONCLUSIVE, UNSUPPORTED), {})),
     "rmspec failed": (3, ((CONFORMS, replace(ERRORED, message="rmspec failed: a fault")), {"internal": True})),
