@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 from commandline import rmspec
+from scripts import executed
 
 torch = pytest.importorskip("torch")
 
@@ -57,9 +56,9 @@ def test_a_fault_at_step_700_is_pinned_to_it(tmp_path: Path, classes: dict[str, 
     assert script == first["script"]
     assert len(script.splitlines()) <= 25
     assert "rmspec" not in script
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "AssertionError" in done.stderr
-    assert f"observed {first['observed']!r}" in done.stdout
+    failure, printed = executed(script)
+    assert isinstance(failure, AssertionError)
+    assert f"observed {first['observed']!r}" in printed
 
 
 def test_a_fault_that_counts_out_of_sight_is_reproduced_by_counting(tmp_path: Path, classes: dict[str, Any]) -> None:
@@ -70,8 +69,7 @@ def test_a_fault_that_counts_out_of_sight_is_reproduced_by_counting(tmp_path: Pa
     assert ran.out.startswith("run: DEVIATES at step 40: eps-placement\n")
     script = script_of(ran.out)
     assert "for _ in range(39): A.step()" in script
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "AssertionError" in done.stderr
+    assert isinstance(executed(script).failure, AssertionError)
 
 
 def test_a_correct_recording_is_exit_code_0(tmp_path: Path, classes: dict[str, Any]) -> None:
