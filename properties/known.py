@@ -9,7 +9,7 @@ in UTC). An entry whose witness no longer deviates, or that names no clause, is 
 
 ``tested``, a table of package name to versions beside the entries, names the versions on which the list was seen to hold
 (``"2.13"`` is each 2.13.x). On any other version that an entry names it counts as well, is "untested here", and is never stale.
-Source: DESIGN 4.5.
+See ``docs/how-to/known-deviation.md``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ from rmspec.properties.judge.findings import Kind
 
 __all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "placed", "read_known", "shipped", "speaks_of"]
 
-_KEYS = {"id", "clause", "subject", "versions", "when", "reason", "link", "witness", "inheritable", "expires"}
+_KEYS: dict[str, tuple[type, str, str]] = {
+    **dict.fromkeys(("id", "clause", "subject", "reason", "link", "witness"), (str, "a string", '"..."')),
+    **dict.fromkeys(("versions", "when"), (dict, "a table", "{ name = value }")),
+    "inheritable": (bool, "true or false", "true"),
+    "expires": (date, "a date", "2027-01-31"),
+}
+"""The keys of an entry, each with the type of its value, the type in words, and an example."""
+
 _CHOICES: dict[str, tuple[str, ...]] = {"kind": get_args(Kind), "formats": tuple(FORMATS), "options": OPTIONS}
 
 
@@ -208,8 +215,10 @@ def _entries(text: str, where: str, read: Callable[[str], str]) -> Iterable[Know
     tested = _tested(where, data.get("tested", {}))
     ids: set[str] = set()
     for number, table in enumerate(tables, 1):
-        _check_table(where, number, table)
-        name = f"{where}, entry {table['id']}"
+        if not isinstance(table, dict):
+            raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
+        name = f"{where}, entry {table.get('id', number)}"
+        _check_keys(name, table)
         _check_values(name, table)
         if table["id"] in ids:
             raise BadKnownList(
@@ -218,37 +227,26 @@ def _entries(text: str, where: str, read: Callable[[str], str]) -> Iterable[Know
                 "give each its own id",
             )
         ids.add(table["id"])
-        yield Known(
-            str(table["id"]),
-            str(table["clause"]),
-            str(table["subject"]),
-            str(table["reason"]),
-            table.get("versions", {}),
-            table.get("when", {}),
-            str(table.get("link", "")),
-            _witness(name, table["witness"], read) if "witness" in table else None,
-            where,
-            bool(table.get("inheritable", False)),
-            table.get("expires"),
-            tested,
-        )
+        witness = _witness(name, table["witness"], read) if "witness" in table else None
+        yield Known(**{**table, "witness": witness}, origin=where, tested=tested)
 
 
-def _check_table(where: str, number: int, table: Any) -> None:
-    """Refuse an entry with a key or a condition unknown or missing."""
-    if not isinstance(table, dict):
-        raise BadKnownList(f"{where}, entry {number} is not a table", hint="write each entry under [[known]]")
-    for key in ("versions", "when"):
-        if not isinstance(table.get(key, {}), dict):
-            raise BadKnownList(
-                f"{where}, entry {number}: {key} is not a table", hint=f"write {key} = {{ name = value }}"
-            )
-    name = f"{where}, entry {table.get('id', number)}"
-    unknown = sorted(set(table) - _KEYS)
+def _check_keys(name: str, table: Mapping[str, Any]) -> None:
+    """Refuse an entry with a key or a condition unknown or missing, or with a value of another type."""
+    unknown = sorted(set(table) - set(_KEYS))
     lacking = sorted({"id", "clause", "subject", "reason"} - set(table))
     if unknown or lacking:
         fault = f"unknown key {unknown[0]!r}{nearest(unknown[0], _KEYS)}" if unknown else f"no {lacking[0]!r}"
         raise BadKnownList(f"{name}: {fault}", hint=f"the keys are {', '.join(sorted(_KEYS))}")
+    if isinstance(table.get("expires"), datetime) or not isinstance(table.get("expires", date.max), date):
+        raise BadKnownList(
+            f"{name}: expires = {table['expires']!r} is not a date",
+            "the entry would never expire",
+            "write the last day on which it counts, without quotes, as in expires = 2027-01-31",
+        )
+    for key, (kind, text, example) in _KEYS.items():
+        if key in table and not isinstance(table[key], kind):
+            raise BadKnownList(f"{name}: {key} is not {text}", hint=f"write {key} = {example}")
     odd = sorted(set(table.get("when", {})) - set(_HOLDS))
     if odd:
         raise BadKnownList(
@@ -279,18 +277,6 @@ def _tested(where: str, table: Any) -> Mapping[str, tuple[str, ...]]:
 
 
 def _check_values(name: str, table: Mapping[str, Any]) -> None:
-    for key in ("id", "clause", "subject", "reason", "link", "witness"):
-        if not isinstance(table.get(key, ""), str):
-            raise BadKnownList(f"{name}: {key} is not a string", hint=f'write {key} = "..."')
-    if not isinstance(table.get("inheritable", False), bool):
-        raise BadKnownList(f"{name}: inheritable is not true or false", hint="write inheritable = true")
-    expires = table.get("expires")
-    if expires is not None and (not isinstance(expires, date) or isinstance(expires, datetime)):
-        raise BadKnownList(
-            f"{name}: expires = {expires!r} is not a date",
-            "the entry would never expire",
-            "write the last day on which it counts, without quotes, as in expires = 2027-01-31",
-        )
     for span in table.get("versions", {}).values():
         try:
             SpecifierSet(str(span))

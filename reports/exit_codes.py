@@ -1,4 +1,4 @@
-"""The exit codes of every command, and their precedence. Source: DESIGN 4.2."""
+"""The exit codes of every command, and their precedence. See ``docs/reference/exit-codes.md``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate: the problems of a run close it, and decide the exit code. Source: DESIGN 4.2.
+"""The gate: the problems of a run close it, and decide the exit code. See ``docs/reference/exit-codes.md``.
 
 Every report shows the problems of the one ``Gate`` of its run, so that none disagrees with the exit code: without a problem
 it is 0, and each problem asks for the code that it has. Known and inherited deviations are no problem, nor are hazards,

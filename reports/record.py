@@ -5,14 +5,14 @@ A report is made of the whole record, whose ``gate`` is the decision that the ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rmspec.properties.events import Event, RunFinished, RunStarted, SubjectFinished, SubjectResult
 from rmspec.reports.gate import Gate, decide
 
-__all__ = ["Document", "Record", "Recorder", "Reporter", "record_of"]
+__all__ = ["Document", "Record", "Recorder", "Reporter"]
 
 
 class Reporter(Protocol):
@@ -70,13 +70,3 @@ class Document(Recorder):
         Recorder.handle(self, event)
         if isinstance(event, RunFinished) and self.record is not None:
             self.write(self.render(self.record))
-
-
-def record_of(events: Iterable[Event]) -> Record:
-    """Make the record of events up to ``RunFinished``. Raises ``ValueError`` if there is none."""
-    recorder = Recorder()
-    for event in events:
-        recorder.handle(event)
-    if recorder.record is None:
-        raise ValueError("the events do not end with RunFinished")
-    return recorder.record

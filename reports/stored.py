@@ -16,6 +16,7 @@ from pathlib import Path
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse, to_json
 from rmspec.properties.events import Deviation, RunStarted
+from rmspec.reports.documents import read_text
 
 __all__ = ["FOLDERS", "PROGRAMS", "file_commands", "program_file", "program_text", "read_program", "repro_commands"]
 
@@ -46,16 +47,7 @@ def program_text(program: Program) -> str:
 
 def read_program(path: str) -> Program:
     """Read the program in a file. Raises ``MalformedProgram`` for a bad file or text."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except UnicodeDecodeError:
-        raise MalformedProgram(f"{path} is not text", hint="give a file that rmspec check --repro-dir wrote") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise MalformedProgram(
-            f"cannot read {path}: {reason}", hint="rmspec check --repro-dir DIR writes such files"
-        ) from None
-    return parse(text, where=path)
+    return parse(read_text(path, MalformedProgram, "give a file that rmspec check --repro-dir wrote"), where=path)
 
 
 def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list[str]:

@@ -29,14 +29,14 @@ from rmspec.oracles.program.program import (
 from rmspec.properties.events import ClauseResult, Deviation
 
 __all__ = [
-    "allowed_lines",
     "call_line",
     "clause_note",
     "element_count",
     "explanation_lines",
     "given_words",
     "hexadecimal",
-    "observed_line",
+    "measured_lines",
+    "number",
     "plain",
     "program_lines",
     "spot",
@@ -57,20 +57,28 @@ def hexadecimal(value: float) -> str:
     return f"{value!r} = {value.hex()}" if math.isfinite(value) else repr(value)
 
 
-def observed_line(deviation: Deviation) -> str:
-    """Format the observed value, in one line."""
+def number(value: float | str | None) -> str:
+    """A number of a report as it is printed; nothing for ``None``."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{float(value):.4g}" if math.isfinite(float(value)) else str(value)
+
+
+def measured_lines(deviation: Deviation) -> list[str]:
+    """Format the observed value in one line, and the allowed one: a line, the two ends of an interval, or nothing."""
     observed = deviation.observed
     if isinstance(observed, int | float) and not isinstance(observed, bool):
-        return hexadecimal(float(observed))
-    return plain(str(observed)) if observed is not None else plain(deviation.summary)
-
-
-def allowed_lines(deviation: Deviation) -> list[str]:
-    """Format the allowed value: one line, or the two ends of an interval; nothing if the clause's title says it."""
+        lines = [f"observed  {hexadecimal(float(observed))}"]
+    else:
+        lines = [f"observed  {plain(deviation.summary if observed is None else str(observed))}"]
     if deviation.allowed is None:
-        return []
+        return lines
     low, high = deviation.allowed
-    return [hexadecimal(low)] if low == high else [f"from {hexadecimal(low)}", f"to   {hexadecimal(high)}"]
+    if low == high:
+        return [*lines, f"allowed   {hexadecimal(low)}"]
+    return [*lines, f"allowed   from {hexadecimal(low)}", f"          to   {hexadecimal(high)}"]
 
 
 def explanation_lines(deviation: Deviation) -> list[str]:

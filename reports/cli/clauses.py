@@ -11,6 +11,7 @@ from typing import Any
 from rmspec.impl.spec.clauses import CLAUSES, Clause, clause
 from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.faults import FAULTS, Fault
+from rmspec.reports.documents import stored_json
 from rmspec.reports.terminal.failure_block import wrapped
 
 __all__ = ["examples", "explain_clause", "list_clauses"]
@@ -52,8 +53,7 @@ def explain_clause(id: str, *, as_json: bool = False) -> str:
 
 def examples() -> Mapping[str, Mapping[str, str]]:
     """Read the stored examples by clause: the id of a breaking ``fault``, and its ``script``."""
-    text = (files("rmspec.reports") / "data" / "examples.json").read_text("utf-8")
-    stored: Mapping[str, Mapping[str, str]] = json.loads(text)["examples"]
+    stored: Mapping[str, Mapping[str, str]] = stored_json("data/examples.json")["examples"]
     return stored
 
 

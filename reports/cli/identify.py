@@ -11,8 +11,8 @@ from rmspec.reports.config.options import COMMAND_LINE, formats_listed
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.readers import identification_json
-from rmspec.reports.run.jobs import Identified, Identify
-from rmspec.reports.run.one_job import Stopped, asked
+from rmspec.reports.run.jobs import Identify
+from rmspec.reports.run.one_job import Stopped, do_job
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.identification import lines
 from rmspec.reports.terminal.terminal import console
@@ -45,18 +45,12 @@ def identify(options: IdentifyOptions) -> ExitCode:
     settings = _resolved(options)
     out = console(error=options.json == "-")
     job = Identify(options.subject, settings)
-    identification: Identification | None = None
     try:
-        for answer in asked(
-            options.subject, settings, job, patience=options.call_timeout, when="while it was identified"
-        ):
-            if isinstance(answer, Identified):
-                identification = answer.identification
+        identification: Identification = do_job(job, patience=options.call_timeout, when="while it was identified")
     except Stopped as stopped:
         for line in wrapped(plain(stopped.text), hang=2):
             out.print(line)
         return stopped.code
-    assert identification is not None
     for line in lines(identification):
         out.print(line)
     if options.json is not None:

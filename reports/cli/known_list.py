@@ -5,32 +5,26 @@ from __future__ import annotations
 import glob
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 from packaging.requirements import InvalidRequirement, Requirement
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import Program, from_json
 from rmspec.properties.known import Known, expired, read_known, shipped
 from rmspec.reports.config.pyproject import read_config
-from rmspec.reports.files.json import schema
-from rmspec.reports.files.known_toml import WITNESSES, NewEntry, append, orphans, remove
+from rmspec.reports.files.known_toml import WITNESSES, append, orphans, remove
 from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.readers.json_reader import load
 from rmspec.reports.stored import read_program
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.text import plain
 
-__all__ = ["AddOptions", "BadReport", "add", "listing", "prune"]
-
-
-class BadReport(InputProblem):
-    """A file was not written by ``rmspec check --json``."""
+__all__ = ["AddOptions", "add", "listing", "prune"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +80,7 @@ def add(options: AddOptions, folder: Path) -> str:
         raise BadOption(f"--id names one entry, and {len(candidates)} would be added", hint="say which with --clause")
     held = read_known(path) if path.exists() else ()
     listed = [(entry.clause, entry.subject, entry.when.get("kind", "")) for entry in held]
-    entries: list[NewEntry] = []
+    entries: list[tuple[Known, Program]] = []
     lines: list[str] = []
     ids = {entry.id for entry in (*held, *shipped())}
     for candidate in candidates:
@@ -100,19 +94,17 @@ def add(options: AddOptions, folder: Path) -> str:
         listed.append((candidate.clause, pattern, candidate.kind))
         id = _id(candidate, options.id, ids)
         ids.add(id)
-        entries.append(
-            NewEntry(
-                id,
-                candidate.clause,
-                pattern,
-                options.reason.strip(),
-                candidate.program,
-                _versions(options.versions),
-                {"kind": candidate.kind} if candidate.kind else {},
-                options.link,
-                _date(options.expires),
-            )
+        entry = Known(
+            id,
+            candidate.clause,
+            pattern,
+            options.reason.strip(),
+            versions=_versions(options.versions),
+            when={"kind": candidate.kind} if candidate.kind else {},
+            link=options.link,
+            expires=_date(options.expires),
         )
+        entries.append((entry, candidate.program))
         lines.append(f"added {id}: {candidate.clause} of {candidate.subject}")
     if entries:
         append(path, entries)
@@ -130,7 +122,7 @@ def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: b
     entries = read_known(path)
     reasons = {entry.id: f"there is no clause {entry.clause!r}" for entry in entries if entry.matches_no_clause}
     reasons.update({entry.id: f"it expired on {entry.expires}" for entry in entries if expired(entry)})
-    subjects = [subject for report in reports for subject in _report(report)["subjects"]]
+    subjects = [subject for report in reports for subject in load(report)["subjects"]]
     alive = {deviation["known"] for subject in subjects for deviation in subject["deviations"]}
     lines: list[str] = []
     for subject in subjects:
@@ -252,29 +244,11 @@ def _from_programs(files: Sequence[str]) -> Iterator[_Candidate]:
 
 
 def _from_report(file: str) -> Iterator[_Candidate]:
-    for subject in _report(file)["subjects"]:
+    for subject in load(file)["subjects"]:
         for deviation in subject["deviations"]:
             if deviation["known"] is None:
                 program = from_json(deviation["program"])
                 yield _Candidate(deviation["clause"], subject["name"], deviation.get("kind", ""), program)
-
-
-def _report(file: str) -> Mapping[str, Any]:
-    try:
-        data: Mapping[str, Any] = json.loads(Path(file).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadReport(
-            f"cannot read the report {file}: {reason}", hint="give a file that rmspec check --json wrote"
-        ) from None
-    wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(data))
-    if wrong is not None:
-        raise BadReport(
-            f"{file} is no report of the schema rmspec.report/1: {wrong.message[:200]}",
-            "what it says cannot be relied on",
-            "give a file that rmspec check --json wrote",
-        )
-    return data
 
 
 def _id(candidate: _Candidate, typed: str | None, ids: set[str]) -> str:

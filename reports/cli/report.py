@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rmspec.reports.cli import check
+from rmspec.reports.documents import json_text
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files.folder import check_place, put
@@ -81,7 +82,7 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
     texts = {
         "report.html": page.render(whole),
         "report.md": markdown_report.render(whole),
-        "report.json": json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.json": json_text(whole),
     }
     names = [each["name"] for each in document["subjects"]]
     for subject in document["subjects"]:

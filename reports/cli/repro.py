@@ -19,8 +19,8 @@ from rmspec.properties.settings import Settings, make_settings
 from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
-from rmspec.reports.run.jobs import Replay, Replayed
-from rmspec.reports.run.one_job import Stopped, asked
+from rmspec.reports.run.jobs import Replay
+from rmspec.reports.run.one_job import Stopped, do_job
 from rmspec.reports.stored import file_commands, read_program
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
@@ -180,14 +180,9 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
 
 
 def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
-    name = program.subject
-    job = Replay(name, program, settings)
-    deviations: tuple[Deviation, ...] = ()
-    exercised = False
-    for answer in asked(name, settings, job, patience=options.call_timeout, when="while it was replayed"):
-        if isinstance(answer, Replayed):
-            deviations, exercised = answer.deviations, answer.exercised
-    return deviations, exercised
+    job = Replay(program.subject, settings, program)
+    found: tuple[tuple[Deviation, ...], bool] = do_job(job, patience=options.call_timeout, when="while it was replayed")
+    return found
 
 
 def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:

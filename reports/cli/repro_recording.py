@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from dataclasses import dataclass
@@ -14,32 +13,29 @@ from rmspec.impl.errors import RmspecError
 from rmspec.oracles.dialects import dialects, statement
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.recordings.onestep import Reproduction
-from rmspec.oracles.recordings.reader import Lost, RecordedStep, Recording, open_recording
+from rmspec.oracles.recordings.reader import Lost, Recording, open_recording
 from rmspec.oracles.torch.onestep_script import onestep_script
 from rmspec.properties.known import Known
 from rmspec.properties.recordings.reproduction import question
 from rmspec.properties.recordings.verify import RecordedDeviation, Verified, verify
+from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.exit_codes import ExitCode
-from rmspec.reports.files.json import json_evidence, json_number
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import InternalError, choose
-from rmspec.reports.run.jobs import Failed, Reproduce, Reproduced
+from rmspec.reports.run.jobs import Failed, Reproduce
 from rmspec.reports.run.parent import Overseer, WorkerLost
 from rmspec.reports.terminal.failure_block import count, wrapped
-from rmspec.reports.text import allowed_lines, hexadecimal, observed_line, plain
+from rmspec.reports.text import hexadecimal, measured_lines, plain
 
 __all__ = ["SCHEMA", "document", "repro_recording"]
 
 SCHEMA = "rmspec.recording-report/1"
-
-_PATIENCE = 120.0  # seconds: the script of a training run imports what it imports
 
 
 @dataclass(frozen=True, slots=True)
 class _Reduced:
     """The script of the first deviation, or why there is none."""
 
-    reproduction: Reproduction | None = None
     script: str = ""
     why: str = ""
 
@@ -72,7 +68,7 @@ def repro_recording(
     out("\n".join(_lines(path, verified, first, reduced)))
     if to_json is not None:
         data = document(verified, first, reduced.script, reduced.why)
-        write(to_json, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write(to_json, json_text(data))
     return code
 
 
@@ -97,20 +93,18 @@ def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: 
         return _Reduced(why="what happened outside of the arithmetic of a step has no script")
     try:
         check_name(name)
-        with Overseer() as overseer:
-            for answer in overseer.ask(Reproduce(name, ask), patience=max(patience, _PATIENCE)):
-                if isinstance(answer, Failed):
-                    if answer.kind == "internal":
-                        raise InternalError(answer.trace)
-                    return _Reduced(why=f"{name}: {answer.what}")
-                if isinstance(answer, Reproduced) and answer.reproduction is not None:
-                    return _Reduced(answer.reproduction, onestep_script(first.deviation, name, answer.reproduction))
+        with Overseer(patience) as overseer:
+            reproduction: Reproduction | None = overseer.do(Reproduce(name, ask))
+    except Failed as failure:
+        if failure.kind == "internal":
+            raise InternalError(failure.trace) from None
+        return _Reduced(why=f"{name}: {failure.what}")
     except WorkerLost as lost:
         return _Reduced(why=f"{name}: {lost.told('while the step was reproduced')}")
-    except InternalError:
-        raise
     except RmspecError as error:
         return _Reduced(why=f"{error.what}; --subject NAME says where the optimizer is")
+    if reproduction is not None:
+        return _Reduced(script=onestep_script(first.deviation, name, reproduction))
     return _Reduced(
         why=f"a fresh {name} in the recorded state does not do it: something outside of its state, its groups and its "
         "attributes switched it on"
@@ -213,9 +207,7 @@ def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
     lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2)]
     lines += wrapped(f"(step {step.number}, {plain(deviation.param)}, element {first.position})", indent=2)
-    lines += ["", f"  observed  {observed_line(deviation)}"]
-    for index, line in enumerate(allowed_lines(deviation)):
-        lines.append(f"  {'' if index else 'allowed':<9} {line}")
+    lines += ["", *(f"  {line}" for line in measured_lines(deviation))]
     lines += ["", "  before the step:", *_before(first)]
     lines += ["", "  reproduce it with:", f"    rmspec repro {shlex.quote(path)}", ""]
     if reduced.script:
@@ -286,27 +278,14 @@ def _deviation(
     each: RecordedDeviation, verified: Verified, first: RecordedDeviation | None, script: str, why: str
 ) -> dict[str, Any]:
     deviation, step = each.deviation, each.step
-    return {
-        "clause": deviation.clause,
-        "summary": deviation.summary,
-        "known": deviation.known,
-        "reason": deviation.reason,
+    own = {
         "step": step.number,
         "last_step": each.last,
         "occurrences": each.occurrences,
-        "param": deviation.param,
-        "group": _group_of(step, each),
-        "role": deviation.role,
+        "group": next(number for number, group in enumerate(step.groups) if each.param in group.params),
         "element": each.position,
-        **json_evidence(deviation),
-        "options": {
-            name: json_number(value) if isinstance(value, float) else value
-            for name, value in each.group.options.items()
-        },
+        "options": as_data(dict(each.group.options)),
         "script": script or None if each is first else None,
         "no_script": why if each is first else "",
     }
-
-
-def _group_of(step: RecordedStep, recorded: RecordedDeviation) -> int:
-    return next(number for number, group in enumerate(step.groups) if recorded.param in group.params)
+    return select_keys("recording-report-1", "deviation", {**as_data(deviation), **own})

@@ -100,9 +100,8 @@ def _check(options: TranslateOptions, target: Dialect) -> None:
                 f"--{name} is for the state in a file, and none is named",
                 hint="write rmspec translate --from torch --to keras3 saved.pt",
             )
-    for name in ("force",):
-        if options.force and options.out is None:
-            raise BadOption(f"--{name} is for --out, and there is none", hint="name the file to write with --out")
+    if options.force and options.out is None:
+        raise BadOption("--force is for --out, and there is none", hint="name the file to write with --out")
     if options.lr_constant_from_now and options.earlier:
         raise BadOption(
             "--lr-constant-from-now and --earlier exclude each other",

@@ -42,7 +42,7 @@ def settings(typed: Mapping[str, Any], folder: Path) -> tuple[Setting, ...]:
     Raises ``InputProblem`` for what ``check`` would refuse, but for a subject that is missing.
     """
     options = merged(typed, folder)
-    configured = read_config(folder)
+    configured = _configured(typed, folder)
     file = config_file(folder)
     path = os.path.relpath(file, folder) if file is not None else None
     if options.subjects:
@@ -54,7 +54,7 @@ def settings(typed: Mapping[str, Any], folder: Path) -> tuple[Setting, ...]:
         value = list(value) if isinstance(value, tuple) else value
         if name in typed:
             options_in_order.append(Setting(key, value, "command line"))
-        elif name in configured and not _replaced(name, typed):
+        elif name in configured:
             options_in_order.append(Setting(key, value, "pyproject.toml", path))
         else:
             options_in_order.append(Setting(key, value, "default"))
@@ -81,6 +81,19 @@ def effective(typed: Mapping[str, Any], folder: Path, *, as_json: bool = False) 
 
 def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     """The options: as typed, else as configured, else the default. Raises ``BadOption``."""
+    values = {**_configured(typed, folder), **typed}
+    paths = {name: values.pop(KEYS[name].option, None) for name in FORMATS}
+    values["files"] = tuple((name, path) for name, path in paths.items() if path is not None)
+    for name in ("subjects", "dtype", "without"):
+        values[name] = tuple(values.get(name, ()))
+    for name in ("time_budget", "call_timeout"):
+        if values.get(name) is not None:
+            values[name] = float(values[name])
+    return CheckOptions(**values)
+
+
+def _configured(typed: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The configured values that no typed option replaces or makes void."""
     values: dict[str, Any] = {**read_config(folder)}
     # One of two that exclude each other: what is typed replaces what is configured.
     for name, opposite in (("known", "no_known"), ("no_known", "known")):
@@ -93,15 +106,7 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
     if "reports" in typed:
         for name in FORMATS:
             values.pop(KEYS[name].option, None)
-    values.update(typed)
-    paths = {name: values.pop(KEYS[name].option, None) for name in FORMATS}
-    values["files"] = tuple((name, path) for name, path in paths.items() if path is not None)
-    for name in ("subjects", "dtype", "without"):
-        values[name] = tuple(values.get(name, ()))
-    for name in ("time_budget", "call_timeout"):
-        if values.get(name) is not None:
-            values[name] = float(values[name])
-    return CheckOptions(**values)
+    return values
 
 
 def locate(problem: InputProblem, options: CheckOptions, configured: set[str]) -> InputProblem:
@@ -124,12 +129,3 @@ def _format_setting(setting: Setting) -> str:
     if setting.value is None:
         return f"{setting.key} is not set"
     return plain(f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}")
-
-
-def _replaced(name: str, typed: Mapping[str, Any]) -> bool:
-    """Whether a typed option replaces a configured one of another name, or makes it void."""
-    if name == "framework":
-        return "subjects" in typed and not any_own(typed["subjects"])
-    if name in {KEYS[format].option for format in FORMATS}:
-        return "reports" in typed
-    return (name == "known" and "no_known" in typed) or (name == "no_known" and "known" in typed)

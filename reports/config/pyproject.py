@@ -6,21 +6,22 @@ import os
 import tomllib
 from pathlib import Path
 
-from rmspec.reports.config.keys import KEYS
+from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.problems import BadOption, nearest
 
 __all__ = ["ConfigValue", "config_file", "read_config"]
 
 ConfigValue = str | int | float | bool | list[str]
 
-_KINDS = {
-    "text": "a string",
-    "path": "a string that names a file",
-    "integer": "an integer",
-    "number": "a number",
-    "switch": "true or false",
-    "names": "a string, or a list of strings",
+_KINDS: dict[Kind, tuple[str, str]] = {
+    "text": ("a string", "'...'"),
+    "path": ("a string that names a file", "'...'"),
+    "integer": ("an integer", "1"),
+    "number": ("a number", "10.0"),
+    "switch": ("true or false", "true"),
+    "names": ("a string, or a list of strings", '["..."]'),
 }
+"""What a value of each kind is, and an example."""
 
 
 def config_file(start: Path) -> Path | None:
@@ -63,8 +64,9 @@ def _checked(table: dict[str, object], file: Path) -> dict[str, ConfigValue]:
             )
         kind = KEYS[name].kind
         if not _fits(kind, value):
+            words, example = _KINDS[kind]
             raise BadOption(
-                f"{key} = {value!r} in [tool.rmspec] of {file} is not {_KINDS[kind]}", hint=_example(name, kind)
+                f"{key} = {value!r} in [tool.rmspec] of {file} is not {words}", hint=f"write it as {name} = {example}"
             )
         option = name.replace("-", "_")
         if option in values:
@@ -73,7 +75,7 @@ def _checked(table: dict[str, object], file: Path) -> dict[str, ConfigValue]:
     return values
 
 
-def _fits(kind: str, value: object) -> bool:
+def _fits(kind: Kind, value: object) -> bool:
     match kind:
         case "switch":
             return isinstance(value, bool)
@@ -87,11 +89,6 @@ def _fits(kind: str, value: object) -> bool:
             )
         case _:
             return isinstance(value, str)
-
-
-def _example(name: str, kind: str) -> str:
-    examples = {"switch": "true", "integer": "1", "number": "10.0", "names": '["..."]'}
-    return f"write it as {name} = {examples.get(kind, repr('...'))}"
 
 
 def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> ConfigValue:

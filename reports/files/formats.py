@@ -20,16 +20,16 @@ __all__ = ["FORMATS", "ReportFormat"]
 class ReportFormat:
     """A format of reports.
 
-    ``option`` is its name on the command line and in the configuration, ``module`` writes it, ``file`` is its name in the
-    folder of ``--reports``, and ``schema`` what it follows: a file of rmspec, or an address. ``place`` is what the option
-    names, and ``stdout`` says that the option takes ``-``.
+    ``option`` is its name on the command line and in the configuration, ``file`` its name in the folder of ``--reports``, and
+    ``schema`` what it follows: a file of rmspec, or an address. ``module`` writes it, where that is not called like the option.
+    ``place`` is what the option names, and ``stdout`` says that the option takes ``-``.
     """
 
     option: str
     help: str
-    module: str
     file: str
     schema: str = ""
+    module: str = ""
     place: Literal["FILE", "DIR"] = "FILE"
     stdout: bool = False
 
@@ -42,7 +42,7 @@ class ReportFormat:
         from rmspec.reports.outputs import write
         from rmspec.reports.record import Document
 
-        module = import_module(f"rmspec.reports.files.{self.module}")
+        module = import_module(f"rmspec.reports.files.{self.module or self.option}")
         if hasattr(module, "reporter"):
             reporter: Reporter = module.reporter(path)
             return reporter
@@ -55,7 +55,6 @@ FORMATS: dict[str, ReportFormat] = {
         ReportFormat(
             "json",
             "Write the report as JSON; - is standard output.",
-            "json",
             "report.json",
             "reports/schemas/report-1.json",
             stdout=True,
@@ -63,39 +62,32 @@ FORMATS: dict[str, ReportFormat] = {
         ReportFormat(
             "junit",
             "Write the report as JUnit XML.",
-            "junit",
             "junit.xml",
             "https://github.com/jenkinsci/xunit-plugin/tree/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd",
         ),
         ReportFormat(
             "sarif",
             "Write the findings as SARIF, for code scanning.",
-            "sarif",
             "results.sarif",
             "https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html",
         ),
         ReportFormat(
             "badge",
             "Write the verdict as a shields.io badge.",
-            "badge",
             "badge.json",
             "https://shields.io/badges/endpoint-badge",
         ),
         ReportFormat(
-            "ndjson",
-            "Log each event as a JSON line when it happens.",
-            "ndjson",
-            "events.ndjson",
-            "reports/schemas/log-1.json",
+            "ndjson", "Log each event as a JSON line when it happens.", "events.ndjson", "reports/schemas/log-1.json"
         ),
-        ReportFormat("html", "Write the report as one HTML page.", "html", "report.html"),
-        ReportFormat("markdown", "Write the report as Markdown.", "markdown", "report.md"),
+        ReportFormat("html", "Write the report as one HTML page.", "report.html"),
+        ReportFormat("markdown", "Write the report as Markdown.", "report.md"),
         ReportFormat(
             "repro-dir",
             "Write each counterexample into this folder.",
-            "programs",
             "repro",
             "oracles/schemas/program-1.json",
+            module="programs",
             place="DIR",
         ),
     )

@@ -10,6 +10,7 @@ Source: https://docs.github.com/en/actions/reference/workflows-and-actions/workf
 
 from __future__ import annotations
 
+import bisect
 import os
 import secrets
 import sys
@@ -81,11 +82,8 @@ def summary(record: Record, budget: int = SUMMARY_BYTES) -> str:
     text = _summary(record, new, new)
     if _size(text) <= budget:
         return text
-    low, high = 0, new  # what fits, and what does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _size(_summary(record, middle, new)) <= budget else (low, middle)
-    text = _summary(record, low, new)
+    fitting = bisect.bisect_right(range(new), budget, key=lambda kept: _size(_summary(record, kept, new)))
+    text = _summary(record, max(fitting - 1, 0), new)
     return text if _size(text) <= budget else _cut(text, budget)
 
 
@@ -145,7 +143,7 @@ def _property(text: str) -> str:
 
 
 def _summary(record: Record, limit: int, new: int) -> str:
-    """The report with the first ``kept`` of its ``new`` deviations in full."""
+    """The report with the first ``limit`` of its ``new`` deviations in full."""
     results: list[SubjectResult] = []
     left = limit
     for result in record.results:

@@ -11,8 +11,9 @@ from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
 from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports.record import Record
+from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.terminal.table import tallies
-from rmspec.reports.text import allowed_lines, observed_line, plain, program_lines, spot
+from rmspec.reports.text import measured_lines, number, plain, program_lines, spot
 
 __all__ = ["page_environment", "render"]
 
@@ -22,20 +23,27 @@ def render(record: Record) -> str:
     return _template().render(record=record, results=[(result, tallies(result)) for result in record.results])
 
 
-def page_environment() -> Environment:
-    """Make the environment of the pages: everything is escaped, and deviations have their filters."""
+def page_environment(*, autoescape: bool = True) -> Environment:
+    """Make the environment of the templates: HTML is escaped, and deviations and numbers have their filters."""
     # autoescape for every template, whatever its name ends with: names and messages of subjects are not to be trusted.
     environment = Environment(
         loader=PackageLoader("rmspec.reports", "templates"),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals["verdicts"] = VERDICTS
-    environment.filters.update(plain=plain, statement=statement, script=standalone_script)
-    environment.filters["figures"] = _figures
-    environment.filters["program"] = lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call))
+    environment.filters.update(
+        count=count,
+        figures=_figures,
+        number=number,
+        plain=plain,
+        program=lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call)),
+        script=standalone_script,
+        statement=statement,
+        versions=lambda versions: ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
+    )
     return environment
 
 
@@ -44,7 +52,5 @@ def _template() -> Template:
     return page_environment().get_template("report.html.jinja")
 
 
-def _figures(deviation: Deviation) -> str:
-    lines = [plain(deviation.summary), spot(deviation), "", f"observed  {observed_line(deviation)}"]
-    lines += [f"{'allowed' if not index else '':<9} {line}" for index, line in enumerate(allowed_lines(deviation))]
-    return "\n".join(lines)
+def _figures(deviation: Deviation, gap: str = "\n") -> str:
+    return "\n".join([plain(deviation.summary), spot(deviation) + gap, *measured_lines(deviation)])

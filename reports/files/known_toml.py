@@ -5,11 +5,8 @@ What is written is read back first, by the reader of the lists: a file that an e
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,12 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Comment, InlineTable, Table, Whitespace
 
 from rmspec.oracles.errors import MalformedProgram
-from rmspec.oracles.program.program import Program, parse, to_json
+from rmspec.oracles.program.program import Program, parse
 from rmspec.properties.known import BadKnownList, Known, read_known
 from rmspec.reports.outputs import check_writable, make_folder, write
+from rmspec.reports.stored import program_text
 
-__all__ = ["WITNESSES", "NewEntry", "append", "orphans", "remove"]
+__all__ = ["WITNESSES", "append", "orphans", "remove"]
 
 WITNESSES = "witnesses"
 """The folder beside a list that witnesses are written to."""
@@ -30,23 +28,8 @@ WITNESSES = "witnesses"
 _Trivia = list[tuple[Any, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """An entry to be written: see ``rmspec.properties.known`` for its fields."""
-
-    id: str
-    clause: str
-    subject: str
-    reason: str
-    witness: Program
-    versions: Mapping[str, str] = field(default_factory=dict)
-    when: Mapping[str, str] = field(default_factory=dict)
-    link: str = ""
-    expires: date | None = None
-
-
-def append(path: Path, entries: Sequence[NewEntry]) -> None:
-    """Append entries to a list, new or old; each witness goes into a file beside it.
+def append(path: Path, entries: Sequence[tuple[Known, Program]]) -> None:
+    """Append entries to a list, new or old, each with its witness, which goes into a file beside it.
 
     Raises ``BadKnownList`` for a file that is no list, and ``BadOption`` where it cannot be written.
     """
@@ -59,8 +42,8 @@ def append(path: Path, entries: Sequence[NewEntry]) -> None:
         listed = document["known"]
     folder = path.parent / WITNESSES
     make_folder(str(folder))
-    for entry in entries:
-        write(str(folder / f"{entry.id}.json"), _stored(entry.witness))
+    for entry, witness in entries:
+        write(str(folder / f"{entry.id}.json"), program_text(witness))
         table = _table(entry)
         if isinstance(listed, AoT):
             text = document.as_string()
@@ -72,7 +55,7 @@ def append(path: Path, entries: Sequence[NewEntry]) -> None:
             inline.update(table)
             listed.append(inline)
     text = document.as_string().rstrip() if path.exists() else document.as_string().strip()
-    _replace(path, f"{text}\n", [*(each.id for each in entries_before), *(each.id for each in entries)])
+    _replace(path, f"{text}\n", [*(each.id for each in entries_before), *(entry.id for entry, _ in entries)])
 
 
 def remove(path: Path, ids: Sequence[str]) -> tuple[Known, ...]:
@@ -119,7 +102,7 @@ def _is_stored(file: Path) -> bool:
     """Whether a file is a stored program, in every byte as rmspec writes it."""
     try:
         text = file.read_text("utf-8")
-        return text == _stored(parse(text))
+        return text == program_text(parse(text))
     except (OSError, UnicodeDecodeError, MalformedProgram):
         return False
 
@@ -136,23 +119,11 @@ def _named_beside(path: Path, name: str) -> bool:
     return False
 
 
-def _stored(program: Program) -> str:
-    return json.dumps(to_json(program), indent=1) + "\n"
-
-
-def _table(entry: NewEntry) -> Table:
+def _table(entry: Known) -> Table:
     table = tomlkit.table()
-    table.add("id", entry.id)
-    table.add("clause", entry.clause)
-    table.add("subject", entry.subject)
-    for name, values in (("versions", entry.versions), ("when", entry.when)):
-        if values:
-            table.add(name, _inline(values))
-    table.add("reason", entry.reason)
-    if entry.link:
-        table.add("link", entry.link)
-    if entry.expires is not None:
-        table.add("expires", entry.expires)
+    for name in ("id", "clause", "subject", "versions", "when", "reason", "link", "expires"):
+        if value := getattr(entry, name):
+            table.add(name, _inline(value) if isinstance(value, Mapping) else value)
     table.add("witness", f"{WITNESSES}/{entry.id}.json")
     return table
 

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,12 +29,12 @@ from rmspec.properties.events import (
     SubjectFinished,
     SubjectStarted,
 )
+from rmspec.reports.documents import as_data, read_text, stored_json
 from rmspec.reports.files.json import deviation_document, result_document
-from rmspec.reports.files.json import schema as report_schema
 from rmspec.reports.problems import BadOption
 from rmspec.reports.record import Recorder
 
-__all__ = ["SCHEMA", "BadLog", "EventLog", "Log", "MissingFooter", "read_log", "reporter", "schema"]
+__all__ = ["SCHEMA", "BadLog", "EventLog", "Log", "MissingFooter", "read_log", "reporter"]
 
 SCHEMA = "rmspec.log/1"
 
@@ -114,13 +113,7 @@ reporter = EventLog
 
 def read_log(path: str) -> Log:
     """Read the log in a file. Raises ``MissingFooter`` for a truncated one, ``BadLog`` for another file."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except UnicodeDecodeError:
-        raise BadLog(f"{path} is not text", hint="give a file that rmspec check --ndjson wrote") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadLog(f"cannot read {path}: {reason}", hint="rmspec check --ndjson FILE writes such files") from None
+    text = read_text(path, BadLog, "give a file that rmspec check --ndjson wrote")
     lines = text.removesuffix("\n").split("\n")
     events = [_parsed(path, number, line, last=number == len(lines)) for number, line in enumerate(lines, 1)]
     if not events or events[0].get("event") != "header" or events[0].get("schema") != SCHEMA:
@@ -137,7 +130,8 @@ def read_log(path: str) -> Log:
             "lines are lost, or two files were joined",
             "run rmspec check --ndjson again",
         )
-    validator = _validator()
+    report = Resource.from_contents(stored_json("schemas/report-1.json"))
+    validator = jsonschema.Draft202012Validator(stored_json("schemas/log-1.json"), registry=report @ Registry())
     for number, event in enumerate(events, 1):
         if (wrong := jsonschema.exceptions.best_match(validator.iter_errors(event))) is not None:
             raise BadLog(
@@ -148,34 +142,17 @@ def read_log(path: str) -> Log:
     return Log(events[0], tuple(events[1:-1]), events[-1])
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a line."""
-    data: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "log-1.json").read_text("utf-8"))
-    return data
-
-
-def _validator() -> jsonschema.Draft202012Validator:
-    report = Resource.from_contents(report_schema())
-    return jsonschema.Draft202012Validator(schema(), registry=report @ Registry())
-
-
 def _document(event: Event) -> dict[str, Any]:
     match event:
         case RunStarted():
             return {"subjects": list(event.subjects), "environment": dict(sorted(event.environment.items()))}
         case SubjectStarted():
-            return {
-                "event": "subject-started",
-                "name": event.name,
-                "framework": event.framework,
-                "dialect": event.dialect,
-                "formats": list(event.formats),
-                "versions": dict(sorted(event.versions.items())),
-            }
+            data = as_data(event)
+            del data["fingerprint"]
+            return {"event": "subject-started", **data, "versions": dict(sorted(event.versions.items()))}
         case DeviationFound():
-            document = deviation_document(event.deviation)
             kind = "hazard" if event.deviation.hazard else "deviation"
-            return {"event": kind, "name": event.name, kind: document}
+            return {"event": kind, "name": event.name, kind: deviation_document(event.deviation)}
         case SubjectFinished():
             return {"event": "subject-finished", "subject": result_document(event.result)}
         case RunFinished():

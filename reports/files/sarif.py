@@ -10,7 +10,6 @@ Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from urllib.parse import quote
 from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.verdict_table import VERDICTS
+from rmspec.reports.documents import json_text
 from rmspec.reports.files.fingerprint import NAME, fingerprints
 from rmspec.reports.files.json import deviation_document
 from rmspec.reports.files.locations import Place, place
@@ -34,7 +34,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 def render(record: Record) -> str:
     """The report as the text of a SARIF log."""
-    return json.dumps(document(record, Path.cwd()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document(record, Path.cwd()))
 
 
 def document(record: Record, folder: Path) -> dict[str, Any]:

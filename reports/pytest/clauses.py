@@ -108,7 +108,7 @@ def _shared(ask: Checked, run: str) -> SubjectResult:
         return _check(ask)  # once a worker
     folder = Path(tempfile.gettempdir()) / f"rmspec-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+    if folder.stat().st_uid != os.getuid():
         return _check(ask)  # what somebody else has put there is not read
     file = folder / hashlib.sha256(repr(ask.options).encode()).hexdigest()[:16]
     with FileLock(f"{file}.lock"):

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem, MalformedProgram
-from rmspec.oracles.program.program import parse
-from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
+from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.reports.documents import CONVERTER, read_text, stored_json
 from rmspec.reports.environment import version
-from rmspec.reports.files.json import SCHEMA, schema
+from rmspec.reports.files.json import SCHEMA
 
-__all__ = ["BadReport", "deviation_of", "merged", "read", "result_of"]
+__all__ = ["BadReport", "deviation_of", "load", "merged", "read", "result_of"]
 
 Data = dict[str, Any]
 
@@ -32,16 +32,10 @@ class BadReport(InputProblem):
     """An unreadable report, or one at odds with another."""
 
 
-def read(path: str) -> Data:
-    """Read the report in a file. Raises ``BadReport`` with the reason."""
+def load(path: str) -> Data:
+    """Read what follows the schema of reports. Raises ``BadReport`` with the reason."""
     hint = "give files that rmspec check --json wrote"
-    try:
-        text = Path(path).read_text("utf-8")
-    except UnicodeDecodeError:
-        raise BadReport(f"{path} is not text", hint=hint) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadReport(f"cannot read {path}: {reason}", hint=hint) from None
+    text = read_text(path, BadReport, hint)
     try:
         data = json.loads(text, parse_constant=_refused)
     except ValueError as error:
@@ -55,13 +49,19 @@ def read(path: str) -> Data:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         named = data.get("schema") if isinstance(data, dict) else None
         raise BadReport(f"{path} is not a report: its schema is {named!r}, not {SCHEMA!r}", hint=hint)
-    errors = jsonschema.Draft202012Validator(schema()).iter_errors(data)
+    errors = jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).iter_errors(data)
     first = min(errors, key=lambda each: list(map(str, each.absolute_path)), default=None)
     if first is not None:
         place = "/".join(str(part) for part in first.absolute_path) or "the top"
         raise BadReport(f"{path} does not follow the schema, at {place}: {first.message[:200]}", hint=hint)
-    _consistent(data, path)
     return {key: value for key, value in data.items() if key != "verification"}
+
+
+def read(path: str) -> Data:
+    """Read the report in a file, and check that it agrees with itself. Raises ``BadReport`` with the reason."""
+    data = load(path)
+    _consistent(data, path)
+    return data
 
 
 def merged(reports: Sequence[tuple[str, Data]]) -> Data:
@@ -105,55 +105,22 @@ def merged(reports: Sequence[tuple[str, Data]]) -> Data:
 
 
 def result_of(subject: Mapping[str, Any]) -> SubjectResult:
-    """Rebuild the result of a subject from its report, as far as a gate and a table need it."""
-    return SubjectResult(
-        subject["name"],
-        subject["verdict"],
-        subject["dialect"],
-        subject["policy"],
-        seconds=subject["seconds"],
-        programs=subject["programs"],
-        steps=subject["steps"],
-        element_checks=subject["element_checks"],
-        inconclusive_checks=subject["inconclusive_checks"],
-        inconclusive_reasons=subject.get("inconclusive_reasons", {}),
-        clauses=tuple(
-            ClauseResult(
-                each["id"], each["checks"], each["inconclusive"], each["verdict"], None, each.get("reason", "")
-            )
-            for each in subject["clauses"]
-        ),
+    """Rebuild the result of a subject from its report, but for the use of its envelopes and its trajectory."""
+    data = {key: value for key, value in subject.items() if key not in ("envelope_use", "trajectory")}
+    result = CONVERTER.structure({**data, "deviations": (), "hazards": ()}, SubjectResult)
+    return replace(
+        result,
         deviations=tuple(deviation_of(each) for each in subject["deviations"]),
         hazards=tuple(deviation_of(each, hazard=True) for each in subject["hazards"]),
-        stale=tuple(subject.get("stale", ())),
-        message=subject.get("message", ""),
-        hint=subject.get("hint", ""),
-        complete=subject.get("complete", True),
     )
 
 
 def deviation_of(data: Mapping[str, Any], *, hazard: bool = False) -> Deviation:
     """A deviation of a report as it is printed; its script stays in the report. Raises ``MalformedProgram``."""
-    observed, allowed = data["observed"], data["allowed"]
-    if isinstance(observed, str) and observed in ("nan", "inf", "-inf"):
-        observed = float(observed)
-    return Deviation(
-        data["clause"],
-        data["summary"],
-        parse(json.dumps(data["program"]), where="the report"),
-        data.get("kind", ""),
-        data.get("call", len(data["program"]["calls"]) - 1),
-        param=data.get("param", ""),
-        role=data.get("role", ""),
-        element=data.get("element", 0),
-        observed=observed,
-        allowed=None if allowed is None else (float(allowed[0]), float(allowed[1])),
-        known=data["known"],
-        reason=data.get("reason", ""),
-        hazard=hazard,
-        seconds_to_first=data["seconds_to_first"],
-        occurrences=data.get("occurrences", 1),
-    )
+    # In a report ``elements`` are those of the program.
+    known = {key: value for key, value in data.items() if key != "elements"}
+    older = {"kind": "", "call": len(data["program"]["calls"]) - 1}
+    return CONVERTER.structure({**older, **known, "hazard": hazard}, Deviation)
 
 
 def _consistent(data: Data, path: str) -> None:

@@ -30,15 +30,23 @@ from rmspec.reports.environment import environment
 from rmspec.reports.problems import InternalError
 from rmspec.reports.record import Reporter
 from rmspec.reports.run.interruption import handlers_restored, ignore_interrupts
-from rmspec.reports.run.jobs import Answer, Failed, Generate, Generated, Load
+from rmspec.reports.run.jobs import Answer, Failed, Generate, Load
 from rmspec.reports.run.parallel import Ahead
 from rmspec.reports.run.parent import Overseer, WorkerLost
 from rmspec.reports.run.recheck import MOST, by_itself
 
 __all__ = ["Checking", "Outcome"]
 
+_COUNTED = (
+    "programs",
+    "steps",
+    "element_checks",
+    "inconclusive_checks",
+    "inconclusive_reasons",
+    "state_visible",
+    "fingerprint",
+)
 _MOST = 8  # subjects at a time: each has a framework in memory
-_IMPORT_PATIENCE = 120.0  # seconds: a framework may take long to import on a cold machine
 
 
 class Outcome:
@@ -83,7 +91,7 @@ class Checking:
         begin = time.monotonic()
         with handlers_restored():
             with contextlib.ExitStack() as stack:
-                generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
+                generator, *lanes = (stack.enter_context(Overseer(self._patience)) for _ in range(1 + self._lanes()))
                 try:
                     self._run(generator, lanes)
                 except KeyboardInterrupt:
@@ -110,10 +118,7 @@ class Checking:
             self._generated(generator)
         generator.close()
         self._start()
-        patience = self._patience
-        limit = max(patience, _IMPORT_PATIENCE)
-        waiting = [name for name in self._subjects if name not in failures]
-        self._ahead = Ahead(waiting, self._settings, lanes, import_patience=limit, patience=patience)
+        self._ahead = Ahead([name for name in self._subjects if name not in failures], self._settings, lanes)
         for name in self._subjects:
             self._current = _Current(name)
             if name in failures:
@@ -124,25 +129,23 @@ class Checking:
     def _generated(self, generator: Overseer) -> None:
         self._publish(Progress("", "generating programs", 0, None))
         try:
-            for answer in generator.answers(patience=None):
-                if isinstance(answer, Generated):
-                    self._fingerprint = answer.fingerprint
-                    self._settings = replace(self._settings, programs=answer.programs)
-                elif isinstance(answer, Failed):
-                    raise InternalError(answer.trace or answer.what)
+            programs, self._fingerprint = generator.result()
+        except Failed as failure:
+            raise InternalError(failure.trace or failure.what) from None
         except WorkerLost as lost:
             raise InternalError(f"the process that generates programs was lost: {lost.told('at work')}") from None
+        self._settings = replace(self._settings, programs=programs)
 
     def _load(self, overseer: Overseer, name: str) -> SubjectResult | None:
         """Load one subject; a result of a failure. Raises ``InputProblem`` for a bad name."""
         self._publish(Progress(name, "loading", 0, None))
         current = _Current(name)
         try:
-            for answer in overseer.ask(Load(name, self._settings), patience=max(self._patience, _IMPORT_PATIENCE)):
-                if isinstance(answer, Failed):
-                    if answer.kind == "input":
-                        raise InputProblem(answer.what, answer.why, answer.hint)
-                    return self._failed(current, answer)
+            overseer.do(Load(name, self._settings))
+        except Failed as failure:
+            if failure.kind == "input":
+                raise InputProblem(failure.what, failure.why, failure.hint) from None
+            return self._failed(current, failure)
         except WorkerLost as lost:
             return current.result("errored", message=lost.told("while it was loaded"))
         return None
@@ -181,9 +184,7 @@ class Checking:
         new = [known for known in current.deviations if known.known is None and not known.hazard]
         if deviation.known is not None or deviation.hazard or len(new) > MOST:
             return deviation
-        patience = max(self._patience, _IMPORT_PATIENCE)
-        settings = replace(self._settings, programs=None)
-        return by_itself(current.name, deviation, settings, import_patience=patience, patience=self._patience)
+        return by_itself(current.name, deviation, replace(self._settings, programs=None), patience=self._patience)
 
     def _failed(self, current: _Current, failure: Failed) -> SubjectResult:
         if failure.kind == "internal":
@@ -268,16 +269,7 @@ class _Current:
         counted: dict[str, ClauseResult] = {}
         if standing is not None:
             counted = {item.id: item for item in standing.clauses if item.verdict != "not-checked"}
-            result = replace(
-                result,
-                programs=standing.programs,
-                steps=standing.steps,
-                element_checks=standing.element_checks,
-                inconclusive_checks=standing.inconclusive_checks,
-                inconclusive_reasons=standing.inconclusive_reasons,
-                state_visible=standing.state_visible,
-                fingerprint=standing.fingerprint,
-            )
+            result = replace(result, **{name: getattr(standing, name) for name in _COUNTED})
         return replace(
             result,
             dialect=self.started.dialect,

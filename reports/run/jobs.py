@@ -1,83 +1,58 @@
 """The jobs of a worker process, and its answers: plain data for a pipe.
 
-The life of a job: the parent sends one, the worker answers with events, beats and at most one result, and ends with
-``Done`` or ``Failed``. A worker that ends without either has crashed; one that is silent for too long has hung.
+The life of a job: the parent sends one, the worker answers with events and beats, and ends with ``Done``, which holds the
+result, or ``Failed``. A worker that ends without either has crashed; one that is silent for too long has hung.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from rmspec.impl.errors import RmspecError
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.recordings.onestep import Reproduction
-from rmspec.properties.events import Deviation, Event
-from rmspec.properties.identify.answer import Identification
+from rmspec.properties.events import Event
 from rmspec.properties.recordings.reproduction import Question
 from rmspec.properties.settings import Settings
 
-__all__ = [
-    "Answer",
-    "Beat",
-    "Check",
-    "Done",
-    "Failed",
-    "Generate",
-    "Generated",
-    "Identified",
-    "Identify",
-    "Job",
-    "Load",
-    "Replay",
-    "Replayed",
-    "Reproduce",
-    "Reproduced",
-]
+__all__ = ["Answer", "Beat", "Check", "Done", "Failed", "Generate", "Identify", "Job", "Load", "Replay", "Reproduce"]
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Generate the programs of these settings, in a worker without any subject."""
+    """Generate the programs of these settings, in a worker without any subject; the result has their fingerprint too."""
 
     settings: Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+@dataclass(frozen=True)
+class _SubjectJob:
+    name: str
+    settings: Settings
+
+
+class Load(_SubjectJob):
     """Load a subject and ask for its capabilities, and keep it."""
 
-    name: str
-    settings: Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(_SubjectJob):
     """Check a subject, and load it first if need be."""
 
-    name: str
-    settings: Settings
+
+class Identify(_SubjectJob):
+    """Find the dialect of a subject; the result is an ``Identification``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """Run one stored program on a subject."""
+@dataclass(frozen=True)
+class Replay(_SubjectJob):
+    """Run one stored program on a subject; the result is that of ``rmspec.reports.run.replay``."""
 
-    name: str
     program: Program
-    settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Identify:
-    """Find the dialect of a subject."""
-
-    name: str
-    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduce:
-    """Perform a step of a recording on a fresh optimizer, and make it short."""
+    """Perform a step of a recording on a fresh optimizer, and make it short; the result is a ``Reproduction``, or ``None``."""
 
     name: str
     question: Question
@@ -87,54 +62,32 @@ Job = Generate | Load | Check | Replay | Identify | Reproduce
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """The programs; ``fingerprint`` tells them from others."""
-
-    programs: tuple[Program, ...]
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The deviations of a replay; ``exercised`` is true if it made a check of its program's clause."""
-
-    deviations: tuple[Deviation, ...]
-    exercised: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """The result of an identification."""
-
-    identification: Identification
-
-
-@dataclass(frozen=True, slots=True)
-class Reproduced:
-    """The deviation of a recorded step on a fresh optimizer, or ``None``."""
-
-    reproduction: Reproduction | None
-
-
-@dataclass(frozen=True, slots=True)
 class Beat:
     """A sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job is done."""
+    """The job is done; its result, for a job that has one."""
+
+    result: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(RmspecError):
     """The job could not be done: bad ``input``, an ``unsupported`` or a ``failed`` subject, or a fault of rmspec."""
 
-    kind: Literal["input", "unsupported", "failed", "internal"]
-    what: str
-    why: str = ""
-    hint: str = ""
-    trace: str = ""
+    def __init__(
+        self,
+        kind: Literal["input", "unsupported", "failed", "internal"],
+        what: str,
+        why: str = "",
+        hint: str = "",
+        trace: str = "",
+    ) -> None:
+        super().__init__(what, why, hint)
+        self.args = (kind, what, why, hint, trace)
+        self.kind = kind
+        self.trace = trace
 
 
-Answer = Event | Generated | Replayed | Identified | Reproduced | Beat | Done | Failed
+Answer = Event | Beat | Done | Failed

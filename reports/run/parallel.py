@@ -13,29 +13,17 @@ from collections.abc import Iterator, Sequence
 
 from rmspec.properties.events import Progress
 from rmspec.properties.settings import Settings
-from rmspec.reports.run.jobs import Answer, Check, Failed, Job, Load
+from rmspec.reports.run.jobs import Answer, Check, Failed, Load
 from rmspec.reports.run.parent import Overseer, WorkerLost
 
 __all__ = ["Ahead"]
 
 
 class Ahead:
-    """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free.
+    """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free."""
 
-    ``import_patience`` and ``patience`` are seconds of silence that are a hang, while a subject is loaded and after.
-    """
-
-    def __init__(
-        self,
-        names: Sequence[str],
-        settings: Settings,
-        overseers: Sequence[Overseer],
-        *,
-        import_patience: float,
-        patience: float,
-    ) -> None:
+    def __init__(self, names: Sequence[str], settings: Settings, overseers: Sequence[Overseer]) -> None:
         self._settings = settings
-        self._limits = import_patience, patience
         self._waiting = deque(names)
         self._answers: dict[str, queue.SimpleQueue[Answer | BaseException | None]] = {
             name: queue.SimpleQueue() for name in names
@@ -61,9 +49,8 @@ class Ahead:
                 answers.put(None)
 
     def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
-        jobs: tuple[Job, Job] = (Load(name, self._settings), Check(name, self._settings))
-        for job, limit in zip(jobs, self._limits, strict=True):
-            for answer in overseer.ask(job, patience=limit):
+        for job in (Load(name, self._settings), Check(name, self._settings)):
+            for answer in overseer.ask(job):
                 if isinstance(answer, Progress):
                     self._shares[name] = answer.of_subject
                 answers.put(answer)

@@ -16,12 +16,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rmspec.impl.errors import RmspecError
 from rmspec.reports.run.crash import last_words
-from rmspec.reports.run.jobs import Answer, Beat, Done, Failed, Job
+from rmspec.reports.run.jobs import Answer, Beat, Done, Failed, Generate, Job, Load, Reproduce
 
 __all__ = ["Overseer", "WorkerLost"]
+
+_IMPORT_PATIENCE = 120.0  # seconds: a framework may take long to import on a cold machine, and so may a user's script
 
 
 class WorkerLost(RmspecError):
@@ -43,10 +46,13 @@ class WorkerLost(RmspecError):
 class Overseer:
     """Asks a worker process for jobs; starts it when it is needed, and a fresh one after a crash or a hang.
 
-    A context manager: the worker and its log are gone at the end.
+    ``patience`` seconds of silence are a hang, but an import may take longer. A context manager: the worker and its log are
+    gone at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 60.0) -> None:
+        self._patience = patience
+        self._limit: float | None = None
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._folder = ""
@@ -63,29 +69,44 @@ class Overseer:
         self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def ask(self, job: Job, *, patience: float | None) -> Iterator[Answer]:
+    def ask(self, job: Job) -> Iterator[Answer]:
         """Send a job and yield its answers: see ``post`` and ``answers``."""
         self.post(job)
-        return self.answers(patience=patience)
+        return self.answers()
+
+    def do(self, job: Job) -> Any:
+        """Send a job and return its result. Raises ``Failed`` and ``WorkerLost``."""
+        self.post(job)
+        return self.result()
+
+    def result(self) -> Any:
+        """Wait for the result of the posted job. Raises ``Failed`` and ``WorkerLost``."""
+        *_, last = self.answers()
+        if isinstance(last, Failed):
+            raise last
+        assert isinstance(last, Done)
+        return last.result
 
     def post(self, job: Job) -> None:
         """Send a job, and do not wait for its answers."""
         connection = self._started()
+        limit = max(self._patience, _IMPORT_PATIENCE) if isinstance(job, Load | Reproduce) else self._patience
+        self._limit = None if isinstance(job, Generate) else limit
         self._offset = self._log.stat().st_size if self._log.exists() else 0
         # Where the worker is gone already, the answers will tell.
         with contextlib.suppress(OSError):
             connection.send(job)
 
-    def answers(self, *, patience: float | None) -> Iterator[Answer]:
+    def answers(self) -> Iterator[Answer]:
         """Yield the answers to the posted job, up to ``Done`` or ``Failed``; beats are left out.
 
-        Raises ``WorkerLost`` where the worker ends, or is silent for longer than ``patience`` seconds (``None``: ever).
+        Raises ``WorkerLost`` where the worker ends, or is silent for too long.
         """
         connection = self._connection
         assert connection is not None
         try:
             while True:
-                answer = self._receive(connection, patience)
+                answer = self._receive(connection, self._limit)
                 if isinstance(answer, Beat):
                     continue
                 yield answer
@@ -126,7 +147,7 @@ class Overseer:
 
     def _hung(self, patience: float) -> WorkerLost:
         process = self._process
-        if process is not None and process.pid is not None and hasattr(signal, "SIGUSR1"):
+        if process is not None and process.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGUSR1)
             process.join(0.3)
@@ -168,7 +189,7 @@ class Overseer:
             _kill(process, signal.SIGTERM)
             process.join(1)
         if process.is_alive():
-            _kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            _kill(process, signal.SIGKILL)
             process.join(5)
         with contextlib.suppress(ValueError):
             process.close()
@@ -180,9 +201,6 @@ def _no_interrupt() -> Iterator[None]:
 
     The parent alone handles it, also while the other process is still importing.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     # Else the start of the first process starts it on the way, which lets a Ctrl-C through again.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -195,13 +213,11 @@ def _no_interrupt() -> Iterator[None]:
 def _kill(process: SpawnProcess, number: int) -> None:
     """Signal the worker and its children: it leads a process group."""
     pid = process.pid
-    if pid is None:
-        return
+    assert pid is not None
     with contextlib.suppress(OSError):
-        if hasattr(os, "killpg") and os.getpgid(pid) == pid:
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
+        # Before it leads one, it is in ours.
+        send = os.killpg if os.getpgid(pid) == pid else os.kill
+        send(pid, number)
 
 
 def _ending(code: int | None) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rmspec.impl.errors import RmspecError
 from rmspec.properties.events import Deviation
 from rmspec.properties.settings import Settings
-from rmspec.reports.run.jobs import Failed, Load, Replay, Replayed
-from rmspec.reports.run.parent import Overseer, WorkerLost
+from rmspec.reports.run.jobs import Replay
+from rmspec.reports.run.one_job import do_job
 
 __all__ = ["MOST", "by_itself"]
 
@@ -24,23 +25,11 @@ _WHY = (
 )
 
 
-def by_itself(
-    name: str, deviation: Deviation, settings: Settings, *, import_patience: float, patience: float
-) -> Deviation:
+def by_itself(name: str, deviation: Deviation, settings: Settings, *, patience: float) -> Deviation:
     """The deviation, with a reason if its program passes in a fresh process."""
-    program = deviation.program
-    jobs = ((Load(name, settings), import_patience), (Replay(name, program, settings), patience))
-    deviations: tuple[Deviation, ...] | None = None
-    with Overseer() as overseer:
-        try:
-            for job, limit in jobs:
-                for answer in overseer.ask(job, patience=limit):
-                    if isinstance(answer, Failed):
-                        return deviation
-                    if isinstance(answer, Replayed):
-                        deviations = answer.deviations
-        except WorkerLost:
-            # What happens to the subject is told by its own worker.
-            return deviation
-    visible = deviations is None or any(not known.hazard for known in deviations)
-    return deviation if visible else replace(deviation, reason=_WHY)
+    try:
+        deviations, _ = do_job(Replay(name, settings, deviation.program), patience=patience, when="")
+    except RmspecError:
+        # What happens to the subject is told by its own worker.
+        return deviation
+    return deviation if any(not found.hazard for found in deviations) else replace(deviation, reason=_WHY)

@@ -33,15 +33,11 @@ from rmspec.reports.run.jobs import (
     Done,
     Failed,
     Generate,
-    Generated,
-    Identified,
     Identify,
     Job,
     Load,
     Replay,
-    Replayed,
     Reproduce,
-    Reproduced,
 )
 from rmspec.reports.run.replay import replay
 
@@ -63,10 +59,8 @@ def serve(connection: Connection, log: str) -> None:
 
 def _detach(log: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if hasattr(os, "setsid"):
-        os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -74,9 +68,8 @@ def _detach(log: str) -> None:
     os.dup2(descriptor, 2)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
     faulthandler.enable(sys.stderr, all_threads=False)
-    if hasattr(faulthandler, "register"):
-        # The parent asks for this before it ends a worker that hangs: the log then says where.
-        faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=False)
+    # The parent asks for this before it ends a worker that hangs: the log then says where.
+    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=False)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -95,8 +88,7 @@ class _Service:
     def do(self, job: Job) -> None:
         """Do one job, and tell how it ended."""
         try:
-            self._do(job)
-            answer: Done | Failed = Done()
+            answer: Done | Failed = Done(self._do(job))
         except InputProblem as error:
             answer = Failed("input", error.what, error.why, error.hint)
         except Unsupported as error:
@@ -116,29 +108,28 @@ class _Service:
         sys.stderr.flush()
         self._connection.send(answer)
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job) -> object:
         match job:
             case Generate():
                 programs = generated(job.settings)
-                self._connection.send(Generated(programs, fingerprint(programs[:20])))
+                return programs, fingerprint(programs[:20])
             case Load():
                 self._loaded(job.name, job.settings).capabilities()
             case Check():
                 for event in examine(self._loaded(job.name, job.settings), job.settings):
                     self._connection.send(event)
             case Replay():
-                deviations, exercised = replay(job.program, self._loaded(job.name, job.settings), job.settings)
-                self._connection.send(Replayed(deviations, exercised))
+                return replay(job.program, self._loaded(job.name, job.settings), job.settings)
             case Identify():
-                identification = identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
-                self._connection.send(Identified(identification))
+                return identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
             case Reproduce():
                 from rmspec.oracles.torch.onestep import factory, fitted, perform
 
                 ask = job.question
                 make = factory(job.name, ask.step.device)
                 step = fitted(make, ask.step)
-                self._connection.send(Reproduced(reproduced(ask, step, partial(perform, make))))
+                return reproduced(ask, step, partial(perform, make))
+        return None
 
     def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
         if name not in self._subjects:

@@ -1,6 +1,6 @@
 """A deviation as printed: the broken rule, observed and allowed, the shortest program, two ways to reproduce it.
 
-Source: DESIGN 4.4. Plain lines, for the terminal, for JUnit and for whoever reads a log.
+``docs/how-to/read-a-report.md`` explains it. Plain lines, for the terminal, for JUnit and for whoever reads a log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import textwrap
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
-from rmspec.reports.text import allowed_lines, explanation_lines, observed_line, plain, program_lines, spot
+from rmspec.reports.text import explanation_lines, measured_lines, plain, program_lines, spot
 
 __all__ = ["WIDTH", "back_reference", "block", "count", "wrapped"]
 
@@ -52,10 +52,8 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
         lines += [*wrapped(plain(deviation.reason), indent=2), ""]
     if explained := explanation_lines(deviation):
         lines += [*(part for line in explained for part in wrapped(plain(line), indent=2, hang=4)), ""]
-    if deviation.observed is not None:
-        lines += _field("observed", [observed_line(deviation)])
-    if allowed := allowed_lines(deviation):
-        lines += _field("allowed", allowed)
+    measured = measured_lines(deviation)
+    lines += [f"  {line}" for line in (measured[1:] if deviation.observed is None else measured)]
     if lines[-1]:
         lines.append("")
     lines.append(f"  program ({formats}; {count(len(program.calls), 'call')}):")
@@ -81,10 +79,6 @@ def back_reference(deviation: Deviation, owner: str, commands: list[str]) -> lis
         "  reproduce it with:",
         *(f"    {command}" for command in commands),
     ]
-
-
-def _field(name: str, values: list[str]) -> list[str]:
-    return [f"  {name if not index else '':<9} {value}" for index, value in enumerate(values)]
 
 
 def _code(line: str) -> list[str]:

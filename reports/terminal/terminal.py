@@ -73,22 +73,21 @@ class Terminal:
 
     def handle(self, event: Event) -> None:
         """Print an event."""
-        if isinstance(event, Progress):
-            if not self._quiet:
-                self._progress.update(event)
-            return
-        if isinstance(event, RunStarted):
-            self._started = event
-        if isinstance(event, RunFinished):
-            self._progress.stop()
-        if isinstance(event, SubjectFinished):
-            self._results.append(event.result)
-        if isinstance(event, RunFinished):
-            self._verdicts(event)
-            return
-        if self._quiet:
-            return
         match event:
+            case RunStarted():
+                self._started = event
+            case SubjectFinished():
+                self._results.append(event.result)
+            case RunFinished():
+                self._progress.stop()
+                self._verdicts(event)
+        if not self._quiet:
+            self._follow(event)
+
+    def _follow(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self._progress.update(event)
             case RunStarted():
                 self._header(event)
             case SubjectStarted():
@@ -99,8 +98,6 @@ class Terminal:
                 if any(deviation.known is None for deviation in event.result.deviations):
                     self._print("")
                 self._lines(self._summaries.lines(event.result))
-            case _:
-                pass
 
     # -- parts
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,9 +11,10 @@ from rich.table import Table
 from rmspec.impl.translation.lines import Line
 from rmspec.impl.translation.translate import Translation
 from rmspec.oracles.checkpoints.arrays import options_of
+from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.terminal.failure_block import WIDTH, count, wrapped
 
-__all__ = ["SCHEMA", "Told", "as_json", "as_text", "schema"]
+__all__ = ["SCHEMA", "Told", "as_json", "as_text"]
 
 SCHEMA = "rmspec.translation/1"
 
@@ -29,12 +27,6 @@ class Told:
     read: str | None
     written: str | None
     loading: str
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the report."""
-    found: dict[str, Any] = json.loads((files("rmspec.reports") / "schemas" / "translation-1.json").read_text("utf-8"))
-    return found
 
 
 def as_json(told: Told) -> str:
@@ -53,12 +45,16 @@ def as_json(told: Told) -> str:
                 "call": text,
                 "options": options_of(group.dialect, group.hyper),
                 "parameters": len(group.params),
-                "lines": [_line(line) for line in translation.lines if line.group == index],
+                "lines": [
+                    select_keys("translation-1", "line", as_data(line))
+                    for line in translation.lines
+                    if line.group == index
+                ],
             }
             for index, (group, text) in enumerate(zip(translation.saved.groups, translation.calls(), strict=True))
         ],
     }
-    return json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(table)
 
 
 def as_text(told: Told) -> str:
@@ -118,18 +114,3 @@ def _how(line: Line) -> tuple[str, str]:
 
 def _percent(bound: float) -> str:
     return f"{100 * bound:.3g} %" if bound >= 1e-5 else f"{bound:.2g}"
-
-
-def _line(line: Line) -> dict[str, Any]:
-    return {
-        "what": line.what,
-        "kind": line.kind,
-        "source": line.source,
-        "target": line.target,
-        "bound": line.bound,
-        "absolute": line.absolute,
-        "elements": line.elements,
-        "inexact": line.inexact,
-        "note": line.note,
-        "condition": line.condition,
-    }

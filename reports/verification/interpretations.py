@@ -6,14 +6,13 @@ What the oracles do that are not among the subjects of a report is stored: ``dat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.reports.documents import stored_json
 
-__all__ = ["behaviour", "condensed", "interpretations"]
+__all__ = ["behaviour", "interpretations"]
 
 
 def behaviour(subject: Mapping[str, Any], clause: str) -> dict[str, Any]:
@@ -29,23 +28,9 @@ def behaviour(subject: Mapping[str, Any], clause: str) -> dict[str, Any]:
     return {"verdict": verdict, "behaviour": words.get(verdict) or found.get("reason") or verdict}
 
 
-def condensed(subjects: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The stored part of a report's subjects: name, versions, and the behaviour under each interpretation."""
-    return [
-        {
-            "name": each["name"],
-            "dialect": each["dialect"],
-            "versions": each["versions"],
-            "behaviours": {id: behaviour(each, id) for id in _ids()},
-        }
-        for each in subjects
-        if each["clauses"]
-    ]
-
-
 def interpretations(subjects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Each interpretation with the behaviour of the subjects of a report, and of the stored oracles beside them."""
-    stored: dict[str, Any] = json.loads((files("rmspec.reports") / "data" / "oracles.json").read_text("utf-8"))
+    stored: dict[str, Any] = stored_json("data/oracles.json")
     names = {each["name"] for each in subjects if each["clauses"]}
     others = [each for each in stored["oracles"] if each["name"] not in names]
     return {

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Template
 from markupsafe import Markup
 
 from rmspec.impl.spec.clauses import CLAUSES
@@ -24,12 +23,12 @@ from rmspec.reports.files.html import page_environment
 from rmspec.reports.readers.json_reader import deviation_of, result_of
 from rmspec.reports.stored import PROGRAMS, file_commands, program_file
 from rmspec.reports.terminal.table import tallies
-from rmspec.reports.text import hexadecimal
+from rmspec.reports.text import hexadecimal, number
 from rmspec.reports.verification.captions import PLOTS
 from rmspec.reports.verification.pseudocode_lines import LINES, mathml
-from rmspec.reports.verification.svg import DRAWINGS, draw
+from rmspec.reports.verification.svg import draw
 
-__all__ = ["at", "number", "render"]
+__all__ = ["at", "render", "report_parts"]
 
 Data = dict[str, Any]
 
@@ -37,21 +36,15 @@ Data = dict[str, Any]
 def render(document: Mapping[str, Any]) -> str:
     """Write the page of a document with its ``verification``."""
     verification = document["verification"]
-    script = _script()
-    subjects = [_subject(document, index) for index in range(len(document["subjects"]))]
-    environment = _environment()
-    template = environment.get_template("verification.html.jinja")
-    return template.render(
-        document=document,
+    script = (files("rmspec.reports") / "templates" / "verification.js").read_text("utf-8")
+    clauses = [
+        {**clause, **_sortable(document, clause["id"]), "order": order}
+        for order, clause in enumerate(verification["clauses"])
+    ]
+    return _template().render(
+        **report_parts(document),
         summary=verification["summary"],
-        subjects=subjects,
-        clauses=sorted(
-            (
-                {**clause, **_sortable(document, clause["id"]), "order": order}
-                for order, clause in enumerate(verification["clauses"])
-            ),
-            key=lambda clause: CLAUSE_VERDICTS.index(clause["verdict"]),
-        ),
+        clauses=sorted(clauses, key=lambda clause: CLAUSE_VERDICTS.index(clause["verdict"])),
         reasons=_reasons(document),
         worst={each["id"]: each["verdict"] for each in verification["clauses"]},
         texts=CLAUSES,
@@ -60,25 +53,32 @@ def render(document: Mapping[str, Any]) -> str:
             {**found, "math": Markup(mathml(line))}
             for found, line in zip(verification["pseudocode"], LINES, strict=True)
         ],
-        plots=_plots(verification["figures"]),
-        readings=verification["interpretations"],
-        blind_spots=verification["blind_spots"],
-        strength=verification["strength"],
+        drawings={name: Markup(draw(name, data)) for name, data in verification["figures"].items() if data is not None},
         precedence=CLAUSE_VERDICTS,
         marks={word: row.mark for word, row in VERDICTS.items()},
         tiles={word: VERDICTS[word].label for word in READING_ORDER},
         n=lambda pointer: _figure(document, pointer),
-        value=lambda pointer: at(document, pointer),
-        commands=lambda subject, deviation: "\n".join(
-            file_commands(
-                program_file(
-                    PROGRAMS, [each["name"] for each in document["subjects"]], subject["data"]["name"], deviation
-                )
-            )
-        ),
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def report_parts(document: Mapping[str, Any]) -> Data:
+    """What the page and the Markdown of a document both show, by its name in their templates."""
+    figures = document["verification"]["figures"]
+    names = [each["name"] for each in document["subjects"]]
+
+    def commands(subject: Data, deviation: Deviation) -> str:
+        return "\n".join(file_commands(program_file(PROGRAMS, names, subject["data"]["name"], deviation)))
+
+    return {
+        "document": document,
+        "verification": document["verification"],
+        "subjects": [_subject(index, data) for index, data in enumerate(document["subjects"])],
+        "plots": {name: plot(figures[name]) for name, plot in PLOTS.items() if figures[name] is not None},
+        "value": lambda pointer: at(document, pointer),
+        "commands": commands,
+    }
 
 
 def at(document: Mapping[str, Any], pointer: str) -> Any:
@@ -89,15 +89,6 @@ def at(document: Mapping[str, Any], pointer: str) -> Any:
     return found
 
 
-def number(value: Any) -> str:
-    """A number of the document as it is printed; nothing for ``None``."""
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{float(value):.4g}" if math.isfinite(float(value)) else str(value)
-
-
 def _figure(document: Mapping[str, Any], pointer: str) -> Markup:
     value = at(document, pointer)
     if value is None:
@@ -105,17 +96,18 @@ def _figure(document: Mapping[str, Any], pointer: str) -> Markup:
     return Markup('<data value="{}" data-at="{}">{}</data>').format(value, pointer, number(value))
 
 
-def _subject(document: Mapping[str, Any], index: int) -> Data:
-    data = document["subjects"][index]
-    told: dict[str, list[tuple[str, Deviation]]] = {}
-    for kind in ("deviations", "hazards"):
-        for place, each in enumerate(data[kind]):
-            deviation = deviation_of(each, hazard=kind == "hazards")
-            told.setdefault(each["clause"], []).append((f"/subjects/{index}/{kind}/{place}", deviation))
+def _subject(index: int, data: Mapping[str, Any]) -> Data:
+    data = {"message": "", "hint": "", "stale": [], "search": "", "versions": {}, **data}
     places = {each["id"]: place for place, each in enumerate(data["clauses"])}
+    notes = [data[key] for key in ("message", "hint", "search") if data[key]]
     return {
-        "data": {"message": "", "hint": "", "stale": [], "search": "", "versions": {}, **data},
-        "told": told,
+        "data": data,
+        "deviations": [
+            (f"/subjects/{index}/{kind}/{place}", deviation_of(each, hazard=kind == "hazards"))
+            for kind in ("deviations", "hazards")
+            for place, each in enumerate(data[kind])
+        ],
+        "notes": [*notes, *(f"stale: {each}" for each in data["stale"])],
         "places": {id: places.get(id) for id in CLAUSES},
         "tallies": tallies(result_of(data)),
     }
@@ -136,21 +128,8 @@ def _reasons(document: Mapping[str, Any]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
 
-def _plots(figures: Mapping[str, Any]) -> Data:
-    return {
-        name: {**PLOTS[name](figures[name]), "svg": Markup(draw(name, figures[name]))}
-        for name in DRAWINGS
-        if figures[name] is not None
-    }
-
-
 @cache
-def _environment() -> Environment:
+def _template() -> Template:
     environment = page_environment()
     environment.filters["hex"] = lambda value: hexadecimal(float(value))
-    return environment
-
-
-@cache
-def _script() -> str:
-    return (files("rmspec.reports") / "templates" / "verification.js").read_text("utf-8")
+    return environment.get_template("verification.html.jinja")

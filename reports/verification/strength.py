@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
+
+from rmspec.reports.documents import stored_json
 
 __all__ = ["BUG_CLASSES", "strength"]
 
@@ -47,7 +47,7 @@ BUG_CLASSES: Mapping[int, str] = {
 
 def strength() -> dict[str, Any]:
     """The measurements by class: faults, how many are caught, seconds to the first deviation, calls of its program."""
-    stored: dict[str, Any] = json.loads((files("rmspec.reports") / "data" / "strength.json").read_text("utf-8"))
+    stored: dict[str, Any] = stored_json("data/strength.json")
     rows: list[dict[str, Any]] = stored["faults"]
     return {
         "provenance": stored["provenance"],

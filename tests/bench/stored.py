@@ -117,7 +117,7 @@ def strength() -> None:
 def oracles() -> None:
     """Check the registered optimizers, and store what each does about the interpretations."""
     from rmspec.reports.cli.main import main
-    from rmspec.reports.verification.interpretations import condensed
+    from rmspec.reports.verification.interpretations import behaviour
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
@@ -125,7 +125,18 @@ def oracles() -> None:
         report = json.loads(path.read_text("utf-8"))
     command = "python tests/bench/stored.py oracles"
     told = provenance(Settings(profile="smoke"), command, ())
-    _write("oracles", {"provenance": told, "oracles": condensed(report["subjects"])})
+    open_clauses = [id for id, clause in CLAUSES.items() if clause.kind == "interpretation"]
+    rows = [
+        {
+            "name": each["name"],
+            "dialect": each["dialect"],
+            "versions": each["versions"],
+            "behaviours": {id: behaviour(each, id) for id in open_clauses},
+        }
+        for each in report["subjects"]
+        if each["clauses"]
+    ]
+    _write("oracles", {"provenance": told, "oracles": rows})
 
 
 def examples() -> None:

@@ -14,7 +14,7 @@ import pytest
 from commandline import COMMAND, SUBJECTS, Ran, interrupt, lines_over, report, rmspec, subject, without_seconds
 
 from rmspec.oracles.program.program import from_json
-from rmspec.reports.files.json import schema
+from rmspec.reports.documents import stored_json
 
 SMOKE = ("--profile", "smoke", "--dtype", "float32")
 SHORT = ("reference", *SMOKE, "--time-budget", "0.001")
@@ -79,7 +79,7 @@ def test_reports_of_real_runs_follow_the_schema(
 ) -> None:
     """Every report validates against the published JSON Schema, and its programs against theirs."""
     for _, data in (conforming, deviating, troubled):
-        jsonschema.Draft202012Validator(schema()).validate(data)
+        jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(data)
         for found in data["subjects"]:
             for deviation in (*found["deviations"], *found["hazards"]):
                 assert len(from_json(deviation["program"]).calls) == deviation["calls"]
@@ -310,7 +310,7 @@ def test_an_interrupted_run_keeps_what_is_known(folder: Path) -> None:
     assert "interrupted" in ran.out
     assert ran.err == ""
     data = report(folder / "i.json")
-    jsonschema.Draft202012Validator(schema()).validate(data)
+    jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(data)
     assert data["complete"] is False
     assert [found["verdict"] for found in data["subjects"]] == ["conforms", *["inconclusive"] * 9]
     messages = [found["message"] for found in data["subjects"]]

@@ -8,7 +8,7 @@ import pytest
 from commandline import SUBJECTS, lines_over, rmspec, without_seconds
 
 from rmspec.reports.cli.main import main
-from rmspec.reports.readers import identification_json
+from rmspec.reports.documents import stored_json
 
 OTHERS = """
 import torch
@@ -49,13 +49,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def valid(path: Path) -> dict[str, object]:
     """A document that its schema allows."""
     document: dict[str, object] = json.loads(path.read_text("utf-8"))
-    jsonschema.validate(document, identification_json.schema(), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(document, stored_json("schemas/identification-1.json"), cls=jsonschema.Draft202012Validator)
     return document
 
 
 def test_the_schema_is_one() -> None:
     """The published schema is itself valid."""
-    jsonschema.Draft202012Validator.check_schema(identification_json.schema())
+    jsonschema.Draft202012Validator.check_schema(stored_json("schemas/identification-1.json"))
 
 
 def test_a_dialect_is_named_and_shown(folder: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import xmlschema
 from commandline import COMMAND, SUBJECTS, heed_interrupts, report
 
-from rmspec.reports.files.json import schema
+from rmspec.reports.documents import stored_json
 from rmspec.reports.files.ndjson import MissingFooter, read_log
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -72,7 +72,7 @@ def test_the_exit_code_is_130(interrupted: Path) -> None:
 def test_the_json_report_is_valid_and_incomplete(interrupted: Path) -> None:
     """What was found is in it, and what was not reached is said to be so."""
     data = report(interrupted / "r.json")
-    jsonschema.Draft202012Validator(schema()).validate(data)
+    jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(data)
     assert data["complete"] is False
     assert [each["verdict"] for each in data["subjects"]] == ["deviates", "inconclusive", "inconclusive"]
     assert [each["complete"] for each in data["subjects"]] == [True, False, False]

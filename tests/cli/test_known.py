@@ -162,9 +162,9 @@ class TestAdd:
             (("program.json", "--reason", "so"), "no list is named"),
             (("gone.json", "--known", "new.toml", "--reason", "so"), "cannot read gone.json"),
             (("report.json", "--known", "new.toml", "--reason", "so"), "is not a program"),
-            (("--from", "program.json", "--known", "new.toml", "--reason", "so"), "is no report of the schema"),
-            (("--from", "gone.json", "--known", "new.toml", "--reason", "so"), "cannot read the report gone.json"),
-            (("--from", "cut.json", "--known", "new.toml", "--reason", "so"), "cannot read the report cut.json"),
+            (("--from", "program.json", "--known", "new.toml", "--reason", "so"), "is not a report: its schema is"),
+            (("--from", "gone.json", "--known", "new.toml", "--reason", "so"), "cannot read gone.json"),
+            (("--from", "cut.json", "--known", "new.toml", "--reason", "so"), "cut.json ends in the middle"),
             (
                 ("--from", "report.json", "--known", "new.toml", "--reason", "so", "--clause", "hoks"),
                 "did you mean hooks?",

@@ -12,8 +12,8 @@ import pytest
 from commandline import SUBJECTS, interrupt, report, rmspec, subject
 from verifications import document, results, text
 
+from rmspec.reports.documents import stored_json
 from rmspec.reports.files.folder import check_place, put
-from rmspec.reports.files.json import schema
 from rmspec.reports.problems import BadOption
 
 pytest.importorskip("matplotlib")
@@ -79,7 +79,7 @@ def test_a_run_that_is_interrupted_leaves_a_report(desk: Path) -> None:
     arguments = ("report", "mine.py:hang", "reference", *QUICK, "--call-timeout", "100", "--out", "cut")
     assert interrupt(desk, *arguments, at="mine.py:hang").code == 130
     found = report(desk / "cut" / "report.json")
-    jsonschema.Draft202012Validator(schema()).validate(found)
+    jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(found)
     assert found["complete"] is False
     assert "Incomplete" in (desk / "cut" / "report.html").read_text("utf-8")
 

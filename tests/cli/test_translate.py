@@ -14,7 +14,7 @@ from checkpoints import facts, optimizer
 from rmspec.impl import DIALECTS, Hyperparameters, translate
 from rmspec.oracles import checkpoint_bytes, read_checkpoint
 from rmspec.reports.cli.main import main
-from rmspec.reports.terminal.translation import schema
+from rmspec.reports.documents import stored_json
 
 HYPER = Hyperparameters(lr=2.0**-7, alpha=0.875, eps=0.0, momentum=0.875)
 
@@ -192,12 +192,12 @@ def test_a_nan_in_the_state_is_refused_and_leaves_no_file(folder: Path, capsys: 
 
 def test_the_report_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     """For options alone and for a state; - is standard output, and then the table goes to standard error."""
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.Draft202012Validator.check_schema(stored_json("schemas/translation-1.json"))
     for arguments in (["in.npz"], ["--lr", "0.01", "--eps", "1e-7", "--momentum", "0.9"]):
         assert run(*arguments, "--from", "torch", "--to", "keras3", "--json", "-") == 0
         out, err = capsys.readouterr()
         table = json.loads(out)
-        jsonschema.validate(table, schema())
+        jsonschema.validate(table, stored_json("schemas/translation-1.json"))
         assert "torch -> keras3" in err
         kinds = {line["what"]: line["kind"] for line in table["groups"][0]["lines"]}
         assert kinds["eps"] == ("exact" if arguments == ["in.npz"] else "bounded")

@@ -1,5 +1,6 @@
 """Made-up runs for the tests of reporters: results with many deviations, and the events that tell of them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
-from rmspec.reports.record import Record, record_of
+from rmspec.reports.record import Record, Recorder
 
 PROGRAM = Program(
     (Param("p", "float32", (1,), (1.0,)),),
@@ -26,6 +27,15 @@ PROGRAM = Program(
     dialect="torch",
 )
 ENVIRONMENT = {"rmspec": "1", "python": "3", "numpy": "2", "profile": "ci", "seed": "0", "policy": "strict"}
+
+
+def record_of(events: Iterable[Event]) -> Record:
+    """The record of events that end with ``RunFinished``."""
+    recorder = Recorder()
+    for event in events:
+        recorder.handle(event)
+    assert recorder.record is not None
+    return recorder.record
 
 
 def deviation(clause: str = "eps-placement", **changes: object) -> Deviation:

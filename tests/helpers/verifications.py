@@ -5,13 +5,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from runs import record_of
+
 from rmspec.impl.spec.dialect import dialect_named
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.properties import Settings, check
 from rmspec.properties.events import RunFinished, RunStarted, SubjectFinished, SubjectResult
 from rmspec.reports.environment import environment
 from rmspec.reports.files import json as json_report
-from rmspec.reports.record import record_of
 from rmspec.reports.verification.document import verified
 
 NASTY = "<script>alert(1)</script>"

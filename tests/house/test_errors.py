@@ -18,6 +18,7 @@ from rmspec.impl.spec.dialect import UnknownDialect
 from rmspec.oracles.errors import BadOption, ClosureFailed, choose
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import InternalError
+from rmspec.reports.run.jobs import Failed
 from rmspec.reports.run.one_job import Stopped
 from rmspec.reports.run.parent import WorkerLost
 
@@ -88,6 +89,7 @@ def test_an_error_is_still_caught_as_what_it_was(error, base):
         ClosureFailed(),
         InternalError("Traceback\nValueError: no"),
         Stopped(ExitCode.SUBJECT_FAILED, "torch: it crashed"),
+        Failed("internal", "it broke", trace="Traceback\nValueError: no"),
         WorkerLost("it crashed", "printed", "mine.py:3"),
     ],
     ids=lambda error: type(error).__name__,

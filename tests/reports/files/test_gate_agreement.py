@@ -17,10 +17,10 @@ from runs import deviation, events, judged_under_amendments, record, subject
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.events import ClauseResult, SubjectResult
 from rmspec.properties.verdict_table import CLAUSE_VERDICTS, VERDICTS
+from rmspec.reports.documents import stored_json
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.files.github import annotation_lines
-from rmspec.reports.files.json import schema
 from rmspec.reports.files.ndjson import read_log
 from rmspec.reports.pytest.clauses import CLAUSE_TESTS, outcome
 from rmspec.reports.record import Document
@@ -129,7 +129,9 @@ def test_every_format_agrees_with_every_exit_code(kind: str, format: str, tmp_pa
 def test_every_exit_code_of_a_run_is_tried() -> None:
     """All but 2, with which nothing is checked and no report is written, as ``tests/cli/test_input.py`` shows."""
     assert {code for code, _ in RUNS.values()} == set(ExitCode) - {ExitCode.BAD_INPUT}
-    assert set(schema()["properties"]["exit_code"]["enum"]) == set(ExitCode) - {ExitCode.BAD_INPUT}
+    assert set(stored_json("schemas/report-1.json")["properties"]["exit_code"]["enum"]) == set(ExitCode) - {
+        ExitCode.BAD_INPUT
+    }
     assert set(READERS) <= set(FORMATS)
 
 
@@ -199,7 +201,7 @@ class TestRows:
 
     def test_every_verdict_of_the_schema_has_its_row(self) -> None:
         """The words are those of the JSON report, and the order that of precedence."""
-        definitions = schema()["$defs"]
+        definitions = stored_json("schemas/report-1.json")["$defs"]
         of_subjects = {word for word, row in VERDICTS.items() if "subject" in row.of}
         assert set(definitions["subject"]["properties"]["verdict"]["enum"]) == of_subjects
         assert set(definitions["clause"]["properties"]["verdict"]["enum"]) == set(CLAUSE_VERDICTS)

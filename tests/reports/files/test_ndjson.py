@@ -11,8 +11,8 @@ from runs import deviation, events, many, subject
 
 from rmspec.properties.events import Event, Progress, RunFinished
 from rmspec.reports.cli.main import main
-from rmspec.reports.files import json as json_report
-from rmspec.reports.files.ndjson import BadLog, EventLog, MissingFooter, read_log, schema
+from rmspec.reports.documents import stored_json
+from rmspec.reports.files.ndjson import BadLog, EventLog, MissingFooter, read_log
 from rmspec.reports.problems import BadOption
 
 NAN = deviation("centered-variance", hazard=True, observed=float("nan"), allowed=(float("-inf"), float("inf")))
@@ -29,8 +29,8 @@ def written(path: Path, run: list[Event] = RUN) -> Path:
 def test_every_event_is_a_line_that_follows_the_schema(tmp_path: Path) -> None:
     """Strict JSON, one object a line; progress is left out."""
     path = written(tmp_path / "log", [RUN[0], Progress("torch", "corpus", 1, 2), *RUN[1:]])
-    report = Resource.from_contents(json_report.schema())
-    validator = jsonschema.Draft202012Validator(schema(), registry=report @ Registry())
+    report = Resource.from_contents(stored_json("schemas/report-1.json"))
+    validator = jsonschema.Draft202012Validator(stored_json("schemas/log-1.json"), registry=report @ Registry())
     lines = path.read_text().splitlines()
     assert len(lines) == len(RUN)
     for line in lines:

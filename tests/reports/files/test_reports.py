@@ -19,6 +19,7 @@ from rmspec.properties.events import (
     Deviation,
     SubjectResult,
 )
+from rmspec.reports.documents import stored_json
 from rmspec.reports.files import html as html_report
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files import junit
@@ -198,8 +199,8 @@ class TestJson:
             raise AssertionError(constant)
 
         data = json.loads(text, parse_constant=refuse)
-        jsonschema.Draft202012Validator.check_schema(json_report.schema())
-        jsonschema.Draft202012Validator(json_report.schema()).validate(data)
+        jsonschema.Draft202012Validator.check_schema(stored_json("schemas/report-1.json"))
+        jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(data)
         assert data["complete"] is False
         [hazard] = data["subjects"][0]["hazards"]
         assert (hazard["observed"], hazard["allowed"]) == ("nan", ["-inf", "inf"])
@@ -229,7 +230,7 @@ class TestJson:
         data = json_report.document(record(RESULT))
         del data["subjects"][0][key]
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.Draft202012Validator(json_report.schema()).validate(data)
+            jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(data)
 
 
 class TestJunit:

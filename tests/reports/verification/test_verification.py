@@ -15,7 +15,7 @@ from rmspec.impl import CLAUSES
 from rmspec.oracles.faults import FAULTS
 from rmspec.properties.verdict_table import CLAUSE_VERDICTS as VERDICTS
 from rmspec.properties.verdict_table import first_verdict
-from rmspec.reports.files import json as json_report
+from rmspec.reports.documents import stored_json
 from rmspec.reports.readers.json_reader import deviation_of
 from rmspec.reports.stored import program_file
 from rmspec.reports.verification.document import verified
@@ -142,7 +142,7 @@ class TestFigures:
 
     def test_the_document_follows_the_schema_and_keeps_the_runs(self) -> None:
         """The verification is added, nothing else is changed."""
-        jsonschema.Draft202012Validator(json_report.schema()).validate(whole())
+        jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(whole())
         assert {key: value for key, value in whole().items() if key != "verification"} == document()
 
     def test_the_same_document_gives_the_same_bytes(self, text: str, markdown: str) -> None:
