@@ -1,4 +1,4 @@
-"""JSON documents: cattrs makes the data, and the stored JSON Schema says which keys stand in it, and in which order.
+"""JSON documents: cattrs makes the data, and the stored JSON Schema gives the keys and their order.
 
 Numbers are JSON numbers where they are finite, and the strings ``"nan"``, ``"inf"``, ``"-inf"`` where they are not.
 """
@@ -63,14 +63,14 @@ def stored_json(path: str) -> Any:
 
 
 def select_keys(schema: str, definition: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the keys that a definition of a stored schema names, in its order; a whole document with an empty name."""
+    """Select the keys of a definition in a stored schema, in its order; of the whole document for an empty name."""
     whole = stored_json(f"schemas/{schema}.json")
     properties = (whole["$defs"][definition] if definition else whole)["properties"]
     return {key: data[key] for key in properties if key in data}
 
 
 def read_text(path: str, problem: type[InputProblem], hint: str) -> str:
-    """Read a text file of a user. Raises ``problem`` for one that cannot be read, or is not text."""
+    """Read a text file of a user. Raises ``problem`` for an unreadable one, or one without text."""
     try:
         return Path(path).read_text("utf-8")
     except UnicodeDecodeError:

@@ -181,8 +181,10 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
 
 def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
     job = Replay(program.subject, settings, program)
-    found: tuple[tuple[Deviation, ...], bool] = do_job(job, patience=options.call_timeout, when="while it was replayed")
-    return found
+    replay: tuple[tuple[Deviation, ...], bool] = do_job(
+        job, patience=options.call_timeout, when="while it was replayed"
+    )
+    return replay
 
 
 def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:

@@ -93,7 +93,7 @@ def merged(typed: Mapping[str, Any], folder: Path) -> CheckOptions:
 
 
 def _configured(typed: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The configured values that no typed option replaces or makes void."""
+    """The configured values, without those replaced or made void by typed options."""
     values: dict[str, Any] = {**read_config(folder)}
     # One of two that exclude each other: what is typed replaces what is configured.
     for name, opposite in (("known", "no_known"), ("no_known", "known")):

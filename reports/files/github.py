@@ -82,7 +82,7 @@ def summary(record: Record, budget: int = SUMMARY_BYTES) -> str:
     text = _summary(record, new, new)
     if _size(text) <= budget:
         return text
-    fitting = bisect.bisect_right(range(new), budget, key=lambda kept: _size(_summary(record, kept, new)))
+    fitting = bisect.bisect_right(range(new), budget, key=lambda limit: _size(_summary(record, limit, new)))
     text = _summary(record, max(fitting - 1, 0), new)
     return text if _size(text) <= budget else _cut(text, budget)
 

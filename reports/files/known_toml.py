@@ -29,7 +29,7 @@ _Trivia = list[tuple[Any, Any]]
 
 
 def append(path: Path, entries: Sequence[tuple[Known, Program]]) -> None:
-    """Append entries to a list, new or old, each with its witness, which goes into a file beside it.
+    """Append entries to a list, new or old, and write the witness of each into a file beside it.
 
     Raises ``BadKnownList`` for a file that is no list, and ``BadOption`` where it cannot be written.
     """

@@ -33,7 +33,7 @@ class BadReport(InputProblem):
 
 
 def load(path: str) -> Data:
-    """Read what follows the schema of reports. Raises ``BadReport`` with the reason."""
+    """Read a file with the schema of reports. Raises ``BadReport`` with the reason."""
     hint = "give files that rmspec check --json wrote"
     text = read_text(path, BadReport, hint)
     try:
@@ -58,7 +58,7 @@ def load(path: str) -> Data:
 
 
 def read(path: str) -> Data:
-    """Read the report in a file, and check that it agrees with itself. Raises ``BadReport`` with the reason."""
+    """Read the report in a file, and check it for contradictions. Raises ``BadReport`` with the reason."""
     data = load(path)
     _consistent(data, path)
     return data

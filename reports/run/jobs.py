@@ -45,7 +45,7 @@ class Identify(_SubjectJob):
 
 @dataclass(frozen=True)
 class Replay(_SubjectJob):
-    """Run one stored program on a subject; the result is that of ``rmspec.reports.run.replay``."""
+    """Run one stored program on a subject; the result comes from ``rmspec.reports.run.replay``."""
 
     program: Program
 
@@ -68,7 +68,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job is done; its result, for a job that has one."""
+    """The job is done; its result, or ``None`` for a job without one."""
 
     result: Any = None
 

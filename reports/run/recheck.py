@@ -32,4 +32,4 @@ def by_itself(name: str, deviation: Deviation, settings: Settings, *, patience: 
     except RmspecError:
         # What happens to the subject is told by its own worker.
         return deviation
-    return deviation if any(not found.hazard for found in deviations) else replace(deviation, reason=_WHY)
+    return deviation if any(not replayed.hazard for replayed in deviations) else replace(deviation, reason=_WHY)

@@ -64,7 +64,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def report_parts(document: Mapping[str, Any]) -> Data:
-    """What the page and the Markdown of a document both show, by its name in their templates."""
+    """Name the common content of the page and the Markdown of a document, as their templates do."""
     figures = document["verification"]["figures"]
     names = [each["name"] for each in document["subjects"]]
 
