@@ -34,7 +34,7 @@ def _from_measured(value: float | str | None, _: object) -> float | str | None:
     return float(value) if value in ("nan", "inf", "-inf") else value
 
 
-CONVERTER = cattrs.Converter(detailed_validation=False)
+CONVERTER = cattrs.Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list})
 """Converts rmspec's dataclasses to JSON data and back; what a schema has checked is read back without complaint."""
 
 CONVERTER.register_unstructure_hook(float, json_number)

@@ -7,25 +7,8 @@ from collections.abc import Sequence
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.oracles.program.program import (
-    AddParamGroup,
-    Call,
-    Create,
-    EditState,
-    Freeze,
-    Group,
-    Load,
-    Options,
-    OptionValue,
-    Param,
-    Program,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    TensorNumber,
-    ZeroGrad,
-)
+from rmspec.oracles.program import program as vocabulary
+from rmspec.oracles.program.program import Call, Param, Program
 from rmspec.properties.events import ClauseResult, Deviation
 
 __all__ = [
@@ -138,9 +121,9 @@ def _param_line(param: Param) -> str:
 def call_line(call: Call, program: Program | None = None) -> str:
     """One call as a line of Python-like text; with its program, no more values than its parameters have elements."""
     match call:
-        case Create():
+        case vocabulary.Create():
             return f"{call.optimizer} = RMSprop({_comma(_created(call), _options(call.options))})"
-        case SetGrad():
+        case vocabulary.SetGrad():
             if call.values is None:
                 return f"{call.param}.grad = None"
             rows = "" if call.rows is None else _rows_named(call.rows)
@@ -148,23 +131,23 @@ def call_line(call: Call, program: Program | None = None) -> str:
             layout = call.layout if call.layout != "contiguous" else ""
             notes = [each for each in (layout, call.bad, rows, repeated) if each]
             return f"{call.param}.grad = {_values(values)}" + (f"    # {', '.join(notes)}" if notes else "")
-        case Step():
+        case vocabulary.Step():
             return f"{call.optimizer}.step({_closure(call, program)}){'    # with step hooks' if call.hooks else ''}"
-        case ZeroGrad():
+        case vocabulary.ZeroGrad():
             given = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
             return f"{call.optimizer}.zero_grad({given})"
-        case AddParamGroup():
+        case vocabulary.AddParamGroup():
             form = "" if call.form == "list" else f"    # params as a {call.form}"
             return f"{call.optimizer}.add_param_group({_group(call.group)}){form}"
-        case SetOption():
+        case vocabulary.SetOption():
             place = f"{call.optimizer}.param_groups[{call.group}]"
             return "; ".join(f"{place}[{name!r}] = {_option(value)}" for name, value in call.options.items())
-        case Save():
+        case vocabulary.Save():
             via = {"deepcopy": "copy.deepcopy({})", "file": "saved to a file: {}", "pickle": "pickled: {}"}.get(
                 call.via, "{}"
             )
             return f"{call.slot} = {via.format(f'{call.optimizer}.state_dict()')}"
-        case EditState():
+        case vocabulary.EditState():
             edits = {
                 "relabel": "give its parameters other ids",
                 "drop": f"drop the state of parameter {call.index}",
@@ -172,20 +155,20 @@ def call_line(call: Call, program: Program | None = None) -> str:
                 "reshape": f"reshape the state of parameter {call.index}",
             }
             return f"edit {call.slot}: {edits[call.edit]}"
-        case Load():
+        case vocabulary.Load():
             return f"{call.optimizer}.load_state_dict({call.slot})"
-        case Freeze():
+        case vocabulary.Freeze():
             return f"{call.param}.requires_grad_({not call.frozen})"
 
 
-def _created(call: Create) -> str:
+def _created(call: vocabulary.Create) -> str:
     names = ", ".join(name for group in call.groups for name in group.params)
     if call.form == "groups":
         return f"[{', '.join(_group(group) for group in call.groups)}]"
     return f"iter([{names}])" if call.form == "generator" else f"[{names}]"
 
 
-def _group(group: Group) -> str:
+def _group(group: vocabulary.Group) -> str:
     parts = [
         f"'params': [{', '.join(group.params)}]",
         *(f"{name!r}: {_option(v)}" for name, v in group.options.items()),
@@ -193,7 +176,7 @@ def _group(group: Group) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
-def _closure(call: Step, program: Program | None) -> str:
+def _closure(call: vocabulary.Step, program: Program | None) -> str:
     if not call.closure:
         return ""
     if call.closure == "raises":
@@ -204,12 +187,12 @@ def _closure(call: Step, program: Program | None) -> str:
     return _comma(f"closure that returns {call.loss!r}", f"sets {grads}" if grads else "")
 
 
-def _options(options: Options) -> str:
+def _options(options: vocabulary.Options) -> str:
     return ", ".join(f"{name}={_option(value)}" for name, value in options.items())
 
 
-def _option(value: OptionValue) -> str:
-    return f"tensor({value.tensor!r})" if isinstance(value, TensorNumber) else repr(value)
+def _option(value: vocabulary.OptionValue) -> str:
+    return f"tensor({value.tensor!r})" if isinstance(value, vocabulary.TensorNumber) else repr(value)
 
 
 def _declared(program: Program | None, name: str) -> Param | None:

@@ -20,15 +20,7 @@ from referencing import Registry, Resource
 
 from rmspec.oracles.atomic import begin_file
 from rmspec.oracles.errors import InputProblem
-from rmspec.properties.events import (
-    DeviationFound,
-    Event,
-    Progress,
-    RunFinished,
-    RunStarted,
-    SubjectFinished,
-    SubjectStarted,
-)
+from rmspec.properties import events
 from rmspec.reports.documents import as_data, read_text, stored_json
 from rmspec.reports.files.json import deviation_document, result_document
 from rmspec.reports.problems import BadOption
@@ -65,16 +57,16 @@ class EventLog:
         self._lines = 0
         self._recorder = Recorder()
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: events.Event) -> None:
         """Write one event, but no progress."""
         self._recorder.handle(event)
         match event:
-            case Progress():
+            case events.Progress():
                 return
-            case RunStarted():
+            case events.RunStarted():
                 self._open()
                 self._line({"event": "header", "schema": SCHEMA, **_document(event)})
-            case RunFinished():
+            case events.RunFinished():
                 if self._file is None or self._recorder.record is None:
                     return
                 code = self._recorder.record.gate.code.value
@@ -115,47 +107,47 @@ def read_log(path: str) -> Log:
     """Read the log in a file. Raises ``MissingFooter`` for a truncated one, ``BadLog`` for another file."""
     text = read_text(path, BadLog, "give a file that rmspec check --ndjson wrote")
     lines = text.removesuffix("\n").split("\n")
-    events = [_parsed(path, number, line, last=number == len(lines)) for number, line in enumerate(lines, 1)]
-    if not events or events[0].get("event") != "header" or events[0].get("schema") != SCHEMA:
+    rows = [_parsed(path, number, line, last=number == len(lines)) for number, line in enumerate(lines, 1)]
+    if not rows or rows[0].get("event") != "header" or rows[0].get("schema") != SCHEMA:
         raise BadLog(
             f"{path} does not begin with the header of {SCHEMA}",
             "it is no log of rmspec, or its beginning is lost",
             "give a file that rmspec check --ndjson wrote",
         )
-    if events[-1].get("event") != "footer" or not text.endswith("\n"):
+    if rows[-1].get("event") != "footer" or not text.endswith("\n"):
         raise _cut(path, len(lines))
-    if events[-1].get("lines") != len(events) - 1:
+    if rows[-1].get("lines") != len(rows) - 1:
         raise BadLog(
-            f"{path} has {len(events) - 1} lines before its footer, which counts {events[-1].get('lines')}",
+            f"{path} has {len(rows) - 1} lines before its footer, which counts {rows[-1].get('lines')}",
             "lines are lost, or two files were joined",
             "run rmspec check --ndjson again",
         )
     report = Resource.from_contents(stored_json("schemas/report-1.json"))
     validator = jsonschema.Draft202012Validator(stored_json("schemas/log-1.json"), registry=report @ Registry())
-    for number, event in enumerate(events, 1):
-        if (wrong := jsonschema.exceptions.best_match(validator.iter_errors(event))) is not None:
+    for number, row in enumerate(rows, 1):
+        if (wrong := jsonschema.exceptions.best_match(validator.iter_errors(row))) is not None:
             raise BadLog(
                 f"{path}, line {number}, does not follow {SCHEMA}: {wrong.message[:200]}",
                 "it was edited, or another version wrote it",
                 "run rmspec check --ndjson again",
             )
-    return Log(events[0], tuple(events[1:-1]), events[-1])
+    return Log(rows[0], tuple(rows[1:-1]), rows[-1])
 
 
-def _document(event: Event) -> dict[str, Any]:
+def _document(event: events.Event) -> dict[str, Any]:
     match event:
-        case RunStarted():
+        case events.RunStarted():
             return {"subjects": list(event.subjects), "environment": dict(sorted(event.environment.items()))}
-        case SubjectStarted():
+        case events.SubjectStarted():
             data = as_data(event)
             del data["fingerprint"]
             return {"event": "subject-started", **data, "versions": dict(sorted(event.versions.items()))}
-        case DeviationFound():
+        case events.DeviationFound():
             kind = "hazard" if event.deviation.hazard else "deviation"
             return {"event": kind, "name": event.name, kind: deviation_document(event.deviation)}
-        case SubjectFinished():
+        case events.SubjectFinished():
             return {"event": "subject-finished", "subject": result_document(event.result)}
-        case RunFinished():
+        case events.RunFinished():
             return {"complete": event.complete, "seconds": round(event.seconds, 3)}
         case _:
             return {}

@@ -10,20 +10,7 @@ from dataclasses import replace
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
-from rmspec.properties.events import (
-    ClauseResult,
-    Deviation,
-    DeviationFound,
-    Event,
-    Progress,
-    RunFinished,
-    RunStarted,
-    Standing,
-    SubjectFinished,
-    SubjectResult,
-    SubjectStarted,
-    Verdict,
-)
+from rmspec.properties import events
 from rmspec.properties.settings import Settings
 from rmspec.properties.verdicts import broken_verdict
 from rmspec.reports.environment import environment
@@ -53,7 +40,7 @@ class Outcome:
     """How a run ended: the results so far, whether it is complete, and the traceback of a fault of rmspec, if any."""
 
     def __init__(self) -> None:
-        self.results: list[SubjectResult] = []
+        self.results: list[events.SubjectResult] = []
         self.complete = True
         self.trace = ""
 
@@ -101,7 +88,9 @@ class Checking:
                 finally:
                     if self._ahead is not None:
                         self._ahead.stop()
-            self._publish(RunFinished(self._outcome.complete, time.monotonic() - begin, bool(self._outcome.trace)))
+            self._publish(
+                events.RunFinished(self._outcome.complete, time.monotonic() - begin, bool(self._outcome.trace))
+            )
         return self._outcome
 
     def _lanes(self) -> int:
@@ -127,7 +116,7 @@ class Checking:
                 self._check(self._ahead.answers(name))
 
     def _generated(self, generator: Overseer) -> None:
-        self._publish(Progress("", "generating programs", 0, None))
+        self._publish(events.Progress("", "generating programs", 0, None))
         try:
             programs, self._fingerprint = generator.result()
         except Failed as failure:
@@ -136,9 +125,9 @@ class Checking:
             raise InternalError(f"the process that generates programs was lost: {lost.told('at work')}") from None
         self._settings = replace(self._settings, programs=programs)
 
-    def _load(self, overseer: Overseer, name: str) -> SubjectResult | None:
+    def _load(self, overseer: Overseer, name: str) -> events.SubjectResult | None:
         """Load one subject; a result of a failure. Raises ``InputProblem`` for a bad name."""
-        self._publish(Progress(name, "loading", 0, None))
+        self._publish(events.Progress(name, "loading", 0, None))
         current = _Current(name)
         try:
             overseer.do(Load(name, self._settings))
@@ -160,38 +149,38 @@ class Checking:
 
     def _heard(self, current: _Current, answer: Answer, *, replays: bool = True) -> None:
         match answer:
-            case SubjectFinished(result=result):
+            case events.SubjectFinished(result=result):
                 self._finish(current.noted(result))
-            case SubjectStarted():
+            case events.SubjectStarted():
                 current.started = answer
                 self._publish(answer)
-            case DeviationFound():
+            case events.DeviationFound():
                 current.deviations.append(answer.deviation)
                 if replays:
                     current.deviations[-1] = self._replayed(current, answer.deviation)
                 self._publish(replace(answer, deviation=current.deviations[-1]))
-            case Standing():
+            case events.Standing():
                 current.standing = answer.result
-            case Progress():
+            case events.Progress():
                 current.programs += 1
                 share = 0.0 if self._ahead is None else self._ahead.share
                 self._publish(replace(answer, of_run=share))
             case Failed():
                 self._finish(self._failed(current, answer))
 
-    def _replayed(self, current: _Current, deviation: Deviation) -> Deviation:
+    def _replayed(self, current: _Current, deviation: events.Deviation) -> events.Deviation:
         """A new deviation, replayed in a fresh process while the worker goes on."""
         new = [known for known in current.deviations if known.known is None and not known.hazard]
         if deviation.known is not None or deviation.hazard or len(new) > MOST:
             return deviation
         return by_itself(current.name, deviation, replace(self._settings, programs=None), patience=self._patience)
 
-    def _failed(self, current: _Current, failure: Failed) -> SubjectResult:
+    def _failed(self, current: _Current, failure: Failed) -> events.SubjectResult:
         if failure.kind == "internal":
             self._outcome.trace = self._outcome.trace or failure.trace
             return current.result("errored", message=f"rmspec failed: {failure.what}")
         message = ". ".join(part.rstrip(".") for part in (failure.what, failure.why) if part)
-        verdict: Verdict = "unsupported" if failure.kind == "unsupported" else "errored"
+        verdict: events.Verdict = "unsupported" if failure.kind == "unsupported" else "errored"
         return current.result(verdict, message=message, hint=failure.hint)
 
     def _interrupted(self) -> None:
@@ -212,13 +201,13 @@ class Checking:
         if not self._started:
             self._started = True
             known = environment(self._settings, self._fingerprint)
-            self._publish(RunStarted(self._subjects, known, self._fail_on_hazards, self._repro_dir))
+            self._publish(events.RunStarted(self._subjects, known, self._fail_on_hazards, self._repro_dir))
 
-    def _finish(self, result: SubjectResult) -> None:
+    def _finish(self, result: events.SubjectResult) -> None:
         self._outcome.results.append(result)
-        self._publish(SubjectFinished(result))
+        self._publish(events.SubjectFinished(result))
 
-    def _publish(self, event: Event) -> None:
+    def _publish(self, event: events.Event) -> None:
         for reporter in self._reporters:
             reporter.handle(event)
 
@@ -230,11 +219,11 @@ class _Current:
         self.name = name
         self.begin = time.monotonic()
         self.programs = 0
-        self.started: SubjectStarted | None = None
-        self.deviations: list[Deviation] = []
-        self.standing: SubjectResult | None = None
+        self.started: events.SubjectStarted | None = None
+        self.deviations: list[events.Deviation] = []
+        self.standing: events.SubjectResult | None = None
 
-    def noted(self, result: SubjectResult) -> SubjectResult:
+    def noted(self, result: events.SubjectResult) -> events.SubjectResult:
         """The worker's result, with the reasons attached in the parent process."""
         notes = {
             (deviation.clause, repr(deviation.program)): deviation.reason
@@ -249,10 +238,10 @@ class _Current:
             ),
         )
 
-    def result(self, verdict: Verdict, *, message: str, hint: str = "") -> SubjectResult:
+    def result(self, verdict: events.Verdict, *, message: str, hint: str = "") -> events.SubjectResult:
         """The result of a check cut short: the deviations so far, and the last counts."""
         deviations = tuple(item for item in self.deviations if not item.hazard)
-        result = SubjectResult(
+        result = events.SubjectResult(
             self.name,
             verdict,
             seconds=time.monotonic() - self.begin,
@@ -266,7 +255,7 @@ class _Current:
         if self.started is None:
             return result
         standing = self.standing
-        counted: dict[str, ClauseResult] = {}
+        counted: dict[str, events.ClauseResult] = {}
         if standing is not None:
             counted = {item.id: item for item in standing.clauses if item.verdict != "not-checked"}
             result = replace(result, **{name: getattr(standing, name) for name in _COUNTED})
@@ -280,11 +269,13 @@ class _Current:
         )
 
 
-def _clause(id: str, deviations: tuple[Deviation, ...], message: str, counted: ClauseResult | None) -> ClauseResult:
+def _clause(
+    id: str, deviations: tuple[events.Deviation, ...], message: str, counted: events.ClauseResult | None
+) -> events.ClauseResult:
     broken = [deviation for deviation in deviations if deviation.clause == id]
     if not broken:
-        return counted or ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
+        return counted or events.ClauseResult(id, 0, 0, "not-checked", None, message.splitlines()[0])
     verdict = broken_verdict(broken)
     if counted is not None:
         return replace(counted, checks=max(counted.checks, len(broken)), verdict=verdict)
-    return ClauseResult(id, len(broken), 0, verdict)
+    return events.ClauseResult(id, len(broken), 0, verdict)

@@ -10,17 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.text import Text
 
-from rmspec.properties.events import (
-    Deviation,
-    DeviationFound,
-    Event,
-    Progress,
-    RunFinished,
-    RunStarted,
-    SubjectFinished,
-    SubjectResult,
-    SubjectStarted,
-)
+from rmspec.properties import events
 from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.stored import repro_commands
@@ -57,8 +47,8 @@ class Terminal:
     def __init__(self, out: Console, *, quiet: bool = False, verbose: bool = False) -> None:
         self._out = out
         self._quiet = quiet
-        self._started = RunStarted((), {})
-        self._results: list[SubjectResult] = []
+        self._started = events.RunStarted((), {})
+        self._results: list[events.SubjectResult] = []
         self._progress = ProgressDisplay(out)
         self._summaries = Summaries(verbose=verbose)
         self._owners: dict[str, str] = {}
@@ -71,37 +61,37 @@ class Terminal:
     ) -> None:
         self._progress.stop()
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: events.Event) -> None:
         """Print an event."""
         match event:
-            case RunStarted():
+            case events.RunStarted():
                 self._started = event
-            case SubjectFinished():
+            case events.SubjectFinished():
                 self._results.append(event.result)
-            case RunFinished():
+            case events.RunFinished():
                 self._progress.stop()
                 self._verdicts(event)
         if not self._quiet:
             self._follow(event)
 
-    def _follow(self, event: Event) -> None:
+    def _follow(self, event: events.Event) -> None:
         match event:
-            case Progress():
+            case events.Progress():
                 self._progress.update(event)
-            case RunStarted():
+            case events.RunStarted():
                 self._header(event)
-            case SubjectStarted():
+            case events.SubjectStarted():
                 self._subject(event)
-            case DeviationFound() if event.deviation.known is None and not event.deviation.hazard:
+            case events.DeviationFound() if event.deviation.known is None and not event.deviation.hazard:
                 self._deviation(event.name, event.deviation)
-            case SubjectFinished():
+            case events.SubjectFinished():
                 if any(deviation.known is None for deviation in event.result.deviations):
                     self._print("")
                 self._lines(self._summaries.lines(event.result))
 
     # -- parts
 
-    def _header(self, event: RunStarted) -> None:
+    def _header(self, event: events.RunStarted) -> None:
         environment = event.environment
         self._print(
             f"rmspec {environment.get('rmspec', '')}: RMSprop implementations against their specification", style="bold"
@@ -112,21 +102,21 @@ class Terminal:
         settings = [f"{name.replace('_', ' ')} {environment[name]}" for name in names if name in environment]
         self._lines(wrapped(", ".join([*settings, f"programs {environment.get('fingerprint', 'not generated')}"])))
 
-    def _subject(self, event: SubjectStarted) -> None:
+    def _subject(self, event: events.SubjectStarted) -> None:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(event.versions.items()))
         text = (
             f"{event.name}: against the dialect {event.dialect}; {versions}; {', '.join(event.formats) or 'no format'}"
         )
         self._lines(["", *wrapped(plain(text), hang=2)])
 
-    def _deviation(self, name: str, deviation: Deviation) -> None:
+    def _deviation(self, name: str, deviation: events.Deviation) -> None:
         self._print("")
         self._print(f"DEVIATION of {plain(name)}", style="bold red")
         commands = repro_commands(self._started, name, deviation)
         owner = self._owners.setdefault(_identity(deviation), name)
         self._lines(block(deviation, commands) if owner == name else back_reference(deviation, plain(owner), commands))
 
-    def _verdicts(self, event: RunFinished) -> None:
+    def _verdicts(self, event: events.RunFinished) -> None:
         if not self._quiet:
             self._print("")
         hazards = self._started.fail_on_hazards
@@ -151,7 +141,7 @@ class Terminal:
         self._out.print(Text(line, style))
 
 
-def _identity(deviation: Deviation) -> str:
+def _identity(deviation: events.Deviation) -> str:
     """Describe a deviation but for its subject: two subjects with one description deviate alike."""
     program = replace(deviation.program, subject="", framework="", dialect="", device="")
     return repr(replace(deviation, program=program, framework="", seconds_to_first=0.0, occurrences=1))

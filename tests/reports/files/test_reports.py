@@ -207,7 +207,7 @@ class TestJson:
         assert data["subjects"][0]["clauses"][3]["worst_fraction"] == "inf"
 
     def test_the_promised_keys_are_there(self) -> None:
-        """The keys that DESIGN 4.3 names are there, with what they promise."""
+        """The stable keys are there, with what they promise."""
         data = json_report.document(record(RESULT))
         assert {"schema", "complete", "environment", "subjects"} <= set(data)
         [found] = data["subjects"]
