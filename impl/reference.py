@@ -23,6 +23,8 @@ from rmspec.impl.spec.pseudocode import Symbols, iterate
 
 __all__ = ["Parameter", "RMSprop"]
 
+_NUMBERS = ("lr", "alpha", "eps", "weight_decay", "momentum")
+
 
 class Parameter:
     """An array to optimize, with its gradient: ``data`` and ``grad`` have one shape and dtype; ``grad`` may be ``None``.
@@ -233,18 +235,11 @@ def _parts(values: NDArray[Any] | None, like: NDArray[Any] | None = None) -> tup
 
 
 def _hyperparameters(group: Mapping[str, Any]) -> Hyperparameters:
-    return Hyperparameters(
-        lr=float(group["lr"]),
-        alpha=float(group["alpha"]),
-        eps=float(group["eps"]),
-        weight_decay=float(group["weight_decay"]),
-        momentum=float(group["momentum"]),
-        centered=bool(group["centered"]),
-    )
+    return Hyperparameters(**{name: float(group[name]) for name in _NUMBERS}, centered=bool(group["centered"]))
 
 
 def _validate(options: Mapping[str, Any]) -> None:
-    for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
+    for name in _NUMBERS:
         value = options[name]
         if not isinstance(value, Real):
             raise TypeError(f"{name} must be a number, not {value!r}")

@@ -32,7 +32,8 @@ from rmspec.impl.errors import nearest
 from rmspec.impl.spec.clauses import UnknownClause, clause
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.framework import Framework
-from rmspec.oracles.program.program import AddParamGroup, Create, Program, SetOption, op, parse
+from rmspec.oracles.program.changes import option_tables
+from rmspec.oracles.program.program import Program, op, parse
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
@@ -181,17 +182,8 @@ _HOLDS: dict[str, Callable[[list[Any], Deviation], bool]] = {
 
 def _options(program: Program) -> set[str]:
     """List the options of a program with a value other than 0 or False."""
-    names: set[str] = set()
-    for call in program.calls:
-        tables: list[Mapping[str, Any]] = []
-        if isinstance(call, Create):
-            tables = [call.options, *(group.options for group in call.groups)]
-        elif isinstance(call, AddParamGroup):
-            tables = [call.group.options]
-        elif isinstance(call, SetOption):
-            tables = [call.options]
-        names |= {name for table in tables for name, value in table.items() if value}
-    return names
+    tables = (table for call in program.calls for table in option_tables(call))
+    return {name for table in tables for name, value in table.items() if value}
 
 
 def _alternatives(pattern: str) -> list[str]:

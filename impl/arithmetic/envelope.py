@@ -3,7 +3,7 @@
 ``envelope`` runs the pseudocode on intervals; ``accepted`` runs it on balls and says cheaply which observations are
 inside for certain. Both take flat float64 arrays (NumPy, torch, anything of the array API standard) of the values before
 the step, exactly as the subject stored them; a complex element is two of them (``formats.as_reals``).
-Source: DESIGN 2.1.
+Source: docs/explanation/envelope.md.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ Three rules make the result independent of the order in which somebody else eval
 - A product is kept as a list of factors and divisors until it is needed as a number; then the hull is taken over every
   order of multiplying and dividing: ``(lr*g)/d``, ``lr*(g/d)``, ``(lr/d)*g``, ``g/(d/lr)``, with ``1/d`` first, and so on.
 - A sum ``a*x + (1-a)*y`` is a weighted mean, and may be written ``x + (1-a)*(y-x)``, and where ``a <= 1/2`` also
-  ``y - a*(y-x)`` (DESIGN 2.1): hull of the forms.
+  ``y - a*(y-x)``: hull of the forms.
 - A hyperparameter is a real number that may have been rounded to float32 (formats up to float32) or float64.
 
 The code is written against the array API standard: the ends may be NumPy arrays or torch tensors, on any device.
-Source: DESIGN 2.1; the standard model of floating-point arithmetic (Higham, Accuracy and Stability, 2.2) with underflow (2.8).
+Source: docs/explanation/envelope.md; the standard model of floating-point arithmetic with underflow (Higham, Accuracy and
+Stability, 2.2 and 2.8).
 """
 
 from __future__ import annotations

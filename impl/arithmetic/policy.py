@@ -1,7 +1,7 @@
 """Hardware policies: the errors allowed beyond correct rounding.
 
 The default is strict: every operation correctly rounded, subnormals kept. The others are for accelerators whose
-division, root or handling of subnormals is documented to be weaker (DESIGN 2.1); a report prints the policy by name.
+division, root or handling of subnormals is documented to be weaker (docs/reference/formats.md); a report prints the policy by name.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from rmspec.oracles.program.program import (
     ZeroGrad,
 )
 from rmspec.oracles.subject import OPTIONS
-from rmspec.properties.counterexamples.reduction import alone_with, plain_numbers, without_closures
+from rmspec.properties.counterexamples.variants import alone_with, plain_numbers, without_closures
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.ledger import number
 

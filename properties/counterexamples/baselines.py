@@ -11,7 +11,7 @@ from rmspec.oracles.host.hiding import show_only
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Subject
-from rmspec.properties.counterexamples.reduction import plain_numbers, plain_options
+from rmspec.properties.counterexamples.variants import plain_numbers, plain_options
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
 

@@ -11,7 +11,8 @@ from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.attribution import attribute, hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
-from rmspec.properties.counterexamples.reduction import alone_with, plain_numbers, reduce, stored_values
+from rmspec.properties.counterexamples.reduction import reduce
+from rmspec.properties.counterexamples.variants import alone_with, plain_numbers, stored_values
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee

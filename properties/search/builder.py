@@ -2,7 +2,7 @@
 
 A ``Builder`` knows which calls are legal now; a ``Source`` makes the choices. Numbers are drawn exponent first (powers of
 ten and of two, signs, zeros, subnormals, near-overflow) with few mantissa bits, because uniform floats hide eps and
-underflow. Source: DESIGN 2.2.
+underflow.
 """
 
 from __future__ import annotations

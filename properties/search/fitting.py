@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.program.changes import change_options
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
     Create,
+    CreateForm,
     EditState,
     Group,
     Load,
@@ -19,8 +21,8 @@ from rmspec.oracles.program.program import (
     SetGrad,
     SetOption,
     Step,
-    TensorNumber,
     ZeroGrad,
+    plain_number,
 )
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.judge.runner import retarget
@@ -68,28 +70,21 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
 
 def _call(call: Call, capabilities: Capabilities) -> Call | None:
     features = capabilities.features
+    call = change_options(call, lambda options: _options(options, capabilities))
     match call:
         case Create():
-            groups = tuple(replace(group, options=_options(group.options, capabilities)) for group in call.groups)
-            options = _options(call.options, capabilities)
             if "groups" not in features:
-                names = tuple(name for group in groups for name in group.params)
-                options = {**options, **groups[0].options}
-                options.update({name: _PAGE.option(name) for name in sorted(capabilities.required - set(options))})
-                return Create(
-                    call.optimizer, (Group(names),), options, "generator" if call.form == "generator" else "list"
-                )
-            options.update({name: _PAGE.option(name) for name in sorted(capabilities.required - set(options))})
-            return replace(call, groups=groups, options=options)
+                names = tuple(name for group in call.groups for name in group.params)
+                options = {**call.options, **call.groups[0].options}
+                form: CreateForm = "generator" if call.form == "generator" else "list"
+                call = Create(call.optimizer, (Group(names),), options, form)
+            missing = {name: _PAGE.option(name) for name in sorted(capabilities.required - set(call.options))}
+            return replace(call, options={**call.options, **missing})
         case AddParamGroup():
-            if "groups" not in features:
-                return None
-            return replace(call, group=replace(call.group, options=_options(call.group.options, capabilities)))
+            return call if "groups" in features else None
         case SetOption():
-            options = _options(call.options, capabilities)
-            options = {
-                name: value for name, value in options.items() if name in capabilities.changeable or name not in OPTIONS
-            }
+            fixed = set(OPTIONS) - capabilities.changeable
+            options = {name: value for name, value in call.options.items() if name not in fixed}
             return replace(call, options=options) if options and "schedule" in features else None
         case Save() | Load() | EditState():
             if "state_dict" not in features:
@@ -117,10 +112,6 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
 
 
 def _options(options: Options, capabilities: Capabilities) -> Options:
-    fitted: Options = {}
-    for name, value in options.items():
-        if name in OPTIONS and name not in capabilities.options:
-            continue
-        plain = isinstance(value, TensorNumber) and "tensor_lr" not in capabilities.features
-        fitted[name] = value.tensor if plain and isinstance(value, TensorNumber) else value
-    return fitted
+    absent = set(OPTIONS) - capabilities.options
+    tensors = "tensor_lr" in capabilities.features
+    return {name: value if tensors else plain_number(value) for name, value in options.items() if name not in absent}

@@ -3,7 +3,6 @@
 The machine never sees a subject, so one seed gives the same programs for every subject, and what a subject is named or
 imports cannot change its cases. Hypothesis also draws constants that it finds in imported local modules; they are sealed
 off here for the same reason. The programs are executed, compared and reduced by ordinary code (``runner``).
-Source: DESIGN 2.2; measured facts about Hypothesis.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ LONG_MODULES = {
     "oracles/program/program.py": "one vocabulary: every call beside its JSON form",
     "oracles/torch/script.py": "one script: every call as a line of torch",
     "properties/counterexamples/attribution.py": "one mechanism replaces it and `identify` next: moved, not polished",
-    "properties/counterexamples/reduction.py": "one search: its passes share the candidate and the count of tries",
 }
 """Modules of more than ``LINES_IN_A_MODULE`` lines, each with the reason."""
 

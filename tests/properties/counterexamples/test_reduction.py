@@ -29,7 +29,8 @@ from rmspec.oracles.program.program import (
     from_json,
     to_json,
 )
-from rmspec.properties.counterexamples.reduction import plain_numbers, reduce, stored_values
+from rmspec.properties.counterexamples.reduction import reduce
+from rmspec.properties.counterexamples.variants import plain_numbers, stored_values
 from rmspec.properties.judge.findings import Finding
 
 Shows = Callable[[Program], Finding | None]
@@ -142,6 +143,13 @@ def test_what_a_fault_needs_is_kept() -> None:
 
     found, _ = reduced(LONG, after_steps(half))
     assert [param.dtype for param in found.params] == ["float16"]
+
+
+def test_a_sparse_gradient_becomes_dense_where_that_shows_the_same() -> None:
+    """So that no deviation is put down to rows that it does not need."""
+    given = program(create(), SetGrad("p", (1.0,), rows=(0, 2)), Step("A"), params=(Param("p", shape=(3,)),))
+    found, _ = reduced(given, after_steps(doubled))
+    assert [call.rows for call in found.calls if isinstance(call, SetGrad)] == [None]
 
 
 def test_a_fault_across_optimizers_keeps_two() -> None:

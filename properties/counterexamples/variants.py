@@ -1,0 +1,150 @@
+"""Variants of a program: with other numbers, other options, fewer optimizers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from rmspec.impl.arithmetic.formats import FORMATS, as_reals
+from rmspec.oracles.program.changes import Values, change_options, change_values
+from rmspec.oracles.program.program import (
+    Call,
+    Create,
+    EditState,
+    Freeze,
+    Load,
+    Options,
+    Param,
+    Program,
+    Save,
+    SetGrad,
+    Step,
+    elements,
+    plain_number,
+)
+
+__all__ = [
+    "PLAIN_OPTIONS",
+    "alone_with",
+    "drop_dangling",
+    "plain_numbers",
+    "plain_options",
+    "stored_values",
+    "without_closures",
+]
+
+PLAIN_OPTIONS = {"lr": 0.5, "alpha": 0.75, "eps": 0.5, "weight_decay": 0.5, "momentum": 0.5}
+"""Neither 0 and 1, which hide rules, nor 1/2 for alpha, where alpha and 1 - alpha are one."""
+
+
+def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
+    """Drop the calls with a reference to an object not made by an earlier call."""
+    optimizers: set[str] = set()
+    slots: set[str] = set()
+    valid: list[Call] = []
+    for call in calls:
+        if isinstance(call, Create):
+            optimizers.add(call.optimizer)
+        elif hasattr(call, "optimizer") and call.optimizer not in optimizers:
+            continue
+        if isinstance(call, Save):
+            slots.add(call.slot)
+        elif isinstance(call, Load | EditState) and call.slot not in slots:
+            continue
+        valid.append(call)
+    return tuple(valid)
+
+
+def alone_with(program: Program, optimizer: str) -> Program:
+    """The program with the calls on one optimizer alone."""
+    calls = drop_dangling(tuple(call for call in program.calls if getattr(call, "optimizer", optimizer) == optimizer))
+    return replace(program, calls=calls or program.calls)
+
+
+def merge_optimizers(program: Program) -> Program | None:
+    """Make every optimizer's calls on the first one, if the others have as many parameters."""
+    created = [call for call in program.calls if isinstance(call, Create)]
+    if len({call.optimizer for call in created}) < 2:
+        return None
+    first = created[0]
+    stay = [name for group in first.groups for name in group.params]
+    names = {name: name for name in stay}
+    for twin in created[1:]:
+        leave = [name for group in twin.groups for name in group.params]
+        if len(leave) != len(stay) or set(leave) & set(stay):
+            return None
+        names.update(zip(leave, stay, strict=True))
+    calls = tuple(
+        _on_optimizer(call, first.optimizer, names)
+        for call in program.calls
+        if call is first or not isinstance(call, Create)
+    )
+    params = tuple(param for param in program.params if param.name in stay or param.name not in names)
+    return replace(program, params=params, calls=calls)
+
+
+def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
+    """The call on another optimizer, with other names of parameters."""
+    if isinstance(call, SetGrad | Freeze):
+        return replace(call, param=names.get(call.param, call.param))
+    if isinstance(call, Step):
+        grads = {names.get(name, name): values for name, values in call.grads.items()}
+        return replace(call, optimizer=optimizer, grads=grads)
+    if isinstance(call, EditState):
+        return call
+    return replace(call, optimizer=optimizer)
+
+
+def without_closures(program: Program) -> Program:
+    """The program with the gradients set before each step, not by a closure in it."""
+    calls: list[Call] = []
+    for call in program.calls:
+        if isinstance(call, Step) and call.closure == "returns":
+            calls += [SetGrad(name, values) for name, values in call.grads.items()]
+            call = replace(call, closure="", grads={}, loss=0.0)
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
+
+
+def plain_numbers(program: Program, turn: int = 0) -> Program:
+    """The program with plain numbers for every parameter and gradient: other ones each ``turn``, for turns from 1 on."""
+    used = 0
+
+    def number() -> float:
+        nonlocal used
+        used += 1
+        if not turn:
+            return (2.0, 0.5, -3.0)[used % 3]
+        mantissa = 8 + (used * 5 + turn * 3) % 8
+        return math.ldexp(mantissa, (used * 3 + turn * 2) % 7 - 7) * (-1 if (used + turn) % 3 == 0 else 1)
+
+    def plain(values: Values, param: Param, place: Param | SetGrad | Step) -> Values:
+        if isinstance(place, SetGrad) and place.bad:
+            return values
+        return tuple(number() for _ in values[: 1 if isinstance(place, Step) else 4])
+
+    return change_values(program, plain)
+
+
+def plain_options(program: Program) -> Program:
+    """Give every option of the program a plain value: none of these makes a step leave anything unchanged."""
+
+    def change(options: Options) -> Options:
+        return {
+            name: PLAIN_OPTIONS.get(name, value) if plain_number(value) > 0 else value
+            for name, value in options.items()
+        }
+
+    return replace(program, calls=tuple(change_options(call, change) for call in program.calls))
+
+
+def stored_values(program: Program) -> Program:
+    """Round every number of the program to its format, so that the printed numbers are the ones used."""
+
+    def store(values: Values, param: Param, _: object) -> Values:
+        parts = FORMATS[param.dtype].parts
+        count = max(min(len(values), math.prod(param.shape) * parts), 1)
+        array = elements(values[:count], param.dtype, (-(-count // parts),))
+        return tuple(float(value) for value in as_reals(array))[:count]
+
+    return change_values(program, store)
