@@ -19,8 +19,6 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["ForeachRMSprop", "Hyper", "LoopRMSprop", "RMSpropBase"]
-
 Group = dict[str, Any]
 Params = Iterable[Any]
 Closure = Callable[[], Any]
@@ -97,14 +95,8 @@ class RMSpropBase(Optimizer):
             known.add(id(p))
 
     def _hyper(self, group: Group) -> Hyper:
-        return Hyper(
-            lr=float(group["lr"]),
-            alpha=float(group["alpha"]),
-            eps=float(group["eps"]),
-            weight_decay=float(group["weight_decay"]),
-            momentum=float(group["momentum"]),
-            centered=bool(group["centered"]),
-        )
+        numbers: dict[str, Any] = {name: float(group[name]) for name in OPTIONS}
+        return Hyper(**numbers, centered=bool(group["centered"]))
 
     # --- one step
 
@@ -215,6 +207,21 @@ class RMSpropBase(Optimizer):
     def _pairs(self, state_dict: StateDict) -> Iterable[tuple[Any, Tensor]]:
         keys = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
         return zip(keys, chain.from_iterable(group["params"] for group in self.param_groups), strict=False)
+
+
+def count_step(optimizer: RMSpropBase, p: Tensor) -> int:
+    """Count one more step of a parameter, and return the count."""
+    counts: dict[int, int] = optimizer.__dict__.setdefault("_counts", {})
+    counts[id(p)] = counts.get(id(p), 0) + 1
+    return counts[id(p)]
+
+
+def round_state(optimizer: RMSpropBase, dtype: torch.dtype) -> None:
+    """Round the state in place to a number format."""
+    for value in chain.from_iterable(state.values() for state in optimizer.state.values()):
+        if isinstance(value, Tensor):
+            real = optimizer._real(value)
+            real.copy_(real.to(dtype))
 
 
 class LoopRMSprop(RMSpropBase):

@@ -160,19 +160,9 @@ class PostHookTwice(ForeachRMSprop):
 class MaximizeIgnored(LoopRMSprop):
     """maximize is accepted and ignored."""
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-        maximize: bool = True,
-    ) -> None:
+    def __init__(self, params: Params, maximize: bool = True, **options: Any) -> None:
         self._maximize = maximize
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+        super().__init__(params, **options)
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group({"maximize": self._maximize, **param_group})
@@ -182,19 +172,9 @@ class MaximizeIgnored(LoopRMSprop):
 class MaximizeAfterDecay(ForeachRMSprop):
     """With maximize the gradient is negated after weight decay was added."""
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-        maximize: bool = True,
-    ) -> None:
+    def __init__(self, params: Params, maximize: bool = True, **options: Any) -> None:
         self._maximize = maximize
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+        super().__init__(params, **options)
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group({"maximize": self._maximize, **param_group})

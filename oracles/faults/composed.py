@@ -14,8 +14,6 @@ from types import CodeType, FunctionType
 from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, RMSpropBase
 from rmspec.oracles.faults.listing import FAULTS, Fault, Path
 
-__all__ = ["Clash", "compose"]
-
 _BASES: dict[Path, type[RMSpropBase]] = {"for-loop": LoopRMSprop, "foreach": ForeachRMSprop}
 
 

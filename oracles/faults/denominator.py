@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Tensors, count_step
 from rmspec.oracles.faults.listing import fault
 
 
@@ -153,8 +153,7 @@ class BiasCorrected(LoopRMSprop):
     """The square average is divided by 1 - alpha^t before the root, as in Adam."""
 
     def _step_one(self, p: Tensor, h: Hyper) -> None:
-        counts: dict[int, int] = self.__dict__.setdefault("_counts", {})
-        self._t = counts[id(p)] = counts.get(id(p), 0) + 1
+        self._t = count_step(self, p)
         super()._step_one(p, h)
 
     def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
@@ -167,8 +166,7 @@ class EpsInsideAfterThirdStep(LoopRMSprop):
     """From the fourth step of a parameter on, eps is added inside the root."""
 
     def _step_one(self, p: Tensor, h: Hyper) -> None:
-        counts: dict[int, int] = self.__dict__.setdefault("_counts", {})
-        self._t = counts[id(p)] = counts.get(id(p), 0) + 1
+        self._t = count_step(self, p)
         super()._step_one(p, h)
 
     def _denominator(self, v: Tensor, h: Hyper) -> Tensor:

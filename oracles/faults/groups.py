@@ -8,17 +8,17 @@ from typing import Any
 
 from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, Tensors
+from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, RMSpropBase, Tensors
 from rmspec.oracles.faults.listing import fault
 
-CLASS_DEFAULTS: Group = {
-    "lr": 0.01,
-    "alpha": 0.99,
-    "eps": 1e-8,
-    "weight_decay": 0,
-    "momentum": 0,
-    "centered": False,
-}
+CLASS_DEFAULTS: Group = {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False}
+
+
+def first_read(optimizer: RMSpropBase, group: Group, h: Hyper, option: str) -> Hyper:
+    """h, with the option as it was in the first step of the group."""
+    first: dict[int, float] = optimizer.__dict__.setdefault("_first", {})
+    changed: dict[str, Any] = {option: first.setdefault(id(group["params"][0]), getattr(h, option))}
+    return replace(h, **changed)
 
 
 @fault("scheduled-lr", bug_class=8)
@@ -51,9 +51,7 @@ class AlphaBaked(ForeachRMSprop):
     """alpha is read in the first step of a group, and never again."""
 
     def _hyper(self, group: Group) -> Hyper:
-        first: dict[int, float] = self.__dict__.setdefault("_first", {})
-        h = super()._hyper(group)
-        return replace(h, alpha=first.setdefault(id(group["params"][0]), h.alpha))
+        return first_read(self, group, super()._hyper(group), "alpha")
 
 
 @fault("option-change", "update", "momentum-buffer", bug_class=8)
@@ -61,9 +59,7 @@ class EpsBaked(LoopRMSprop):
     """eps is read in the first step of a group, and never again."""
 
     def _hyper(self, group: Group) -> Hyper:
-        first: dict[int, float] = self.__dict__.setdefault("_first", {})
-        h = super()._hyper(group)
-        return replace(h, eps=first.setdefault(id(group["params"][0]), h.eps))
+        return first_read(self, group, super()._hyper(group), "eps")
 
 
 @fault("option-change", "weight-decay", bug_class=8)
@@ -71,9 +67,7 @@ class DecayBaked(LoopRMSprop):
     """weight_decay is read in the first step of a group, and never again."""
 
     def _hyper(self, group: Group) -> Hyper:
-        first: dict[int, float] = self.__dict__.setdefault("_first", {})
-        h = super()._hyper(group)
-        return replace(h, weight_decay=first.setdefault(id(group["params"][0]), h.weight_decay))
+        return first_read(self, group, super()._hyper(group), "weight_decay")
 
 
 @fault("option-change", "momentum-buffer", bug_class=8)
@@ -81,9 +75,7 @@ class MomentumBaked(ForeachRMSprop):
     """momentum is read in the first step of a group, and never again."""
 
     def _hyper(self, group: Group) -> Hyper:
-        first: dict[int, float] = self.__dict__.setdefault("_first", {})
-        h = super()._hyper(group)
-        return replace(h, momentum=first.setdefault(id(group["params"][0]), h.momentum))
+        return first_read(self, group, super()._hyper(group), "momentum")
 
 
 @fault("group-options", bug_class=16, elementwise=False)
@@ -158,17 +150,8 @@ class AddedOptionsIgnored(LoopRMSprop):
         started = "_complete" in self.__dict__
         super().add_param_group({"params": param_group["params"]} if started else param_group)
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+    def __init__(self, params: Params, **options: Any) -> None:
+        super().__init__(params, **options)
         self._complete = True
 
 
@@ -180,17 +163,8 @@ class ConstructorOptionsIgnored(ForeachRMSprop):
         started = "_complete" in self.__dict__
         super().add_param_group(param_group if started else {"params": param_group["params"]})
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+    def __init__(self, params: Params, **options: Any) -> None:
+        super().__init__(params, **options)
         self._complete = True
 
 
@@ -322,57 +296,30 @@ class DuplicateRefusedLate(LoopRMSprop):
 class GeneratorPeeked(LoopRMSprop):
     """The constructor peeks at the first item of params and takes it from a generator."""
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
+    def __init__(self, params: Params, **options: Any) -> None:
         if not isinstance(params, Tensor):
             first = next(iter(params), None)
             rest = list(params)
             params = rest or [first]
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+        super().__init__(params, **options)
 
 
 @fault("params", bug_class=16)
 class GeneratorEmptied(ForeachRMSprop):
     """A check consumes a generator of parameters, so that the constructor finds none and raises."""
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
+    def __init__(self, params: Params, **options: Any) -> None:
         if not all(isinstance(p, Tensor | dict) for p in params):
             raise TypeError("params must be tensors or dicts")
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+        super().__init__(params, **options)
 
 
 @fault("params", bug_class=16, elementwise=False)
 class LastDictDropped(LoopRMSprop):
     """The constructor drops the last of several group dicts."""
 
-    def __init__(
-        self,
-        params: Params,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
+    def __init__(self, params: Params, **options: Any) -> None:
         dicts = params if isinstance(params, Tensor) else list(params)
         if len(dicts) > 1 and isinstance(dicts[-1], dict):
             dicts = dicts[:-1]
-        super().__init__(dicts, lr, alpha, eps, weight_decay, momentum, centered)
+        super().__init__(dicts, **options)

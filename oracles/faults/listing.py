@@ -10,8 +10,6 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any, Literal, TypeVar
 
-__all__ = ["FAULTS", "Fault", "fault"]
-
 Path = Literal["for-loop", "foreach"]
 Class = TypeVar("Class", bound=type)
 

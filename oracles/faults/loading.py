@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, StateDict
+from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, StateDict, round_state
 from rmspec.oracles.faults.listing import fault
 
 
@@ -96,11 +96,7 @@ class LoadThroughFloat16(ForeachRMSprop):
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         super().load_state_dict(state_dict)
-        for state in self.state.values():
-            for value in state.values():
-                if isinstance(value, Tensor):
-                    real = self._real(value)
-                    real.copy_(real.to(torch.float16))
+        round_state(self, torch.float16)
 
 
 @fault("load-state-dict", bug_class=11)
@@ -109,11 +105,7 @@ class LoadThroughFloat32(LoopRMSprop):
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         super().load_state_dict(state_dict)
-        for state in self.state.values():
-            for value in state.values():
-                if isinstance(value, Tensor):
-                    real = self._real(value)
-                    real.copy_(real.to(torch.float32))
+        round_state(self, torch.float32)
 
 
 @fault("load-state-dict", bug_class=11, elementwise=False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.base import OPTIONS, ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
 from rmspec.oracles.faults.listing import fault
 
 
@@ -18,14 +19,8 @@ def rounded(x: float, dtype: torch.dtype) -> float:
 
 def all_rounded(h: Hyper, dtype: torch.dtype) -> Hyper:
     """The hyperparameters in the number format dtype."""
-    return replace(
-        h,
-        lr=rounded(h.lr, dtype),
-        alpha=rounded(h.alpha, dtype),
-        eps=rounded(h.eps, dtype),
-        weight_decay=rounded(h.weight_decay, dtype),
-        momentum=rounded(h.momentum, dtype),
-    )
+    numbers: dict[str, Any] = {name: rounded(getattr(h, name), dtype) for name in OPTIONS}
+    return replace(h, **numbers)
 
 
 @fault("scalar-precision", bug_class=14)

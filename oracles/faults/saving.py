@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, StateDict
+from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, StateDict, round_state
 from rmspec.oracles.faults.listing import fault
 
 
@@ -26,11 +25,7 @@ class StateDictRounds(ForeachRMSprop):
     """state_dict rounds the live state to bfloat16."""
 
     def state_dict(self) -> StateDict:
-        for state in self.state.values():
-            for value in state.values():
-                if isinstance(value, Tensor):
-                    real = self._real(value)
-                    real.copy_(real.to(torch.bfloat16))
+        round_state(self, torch.bfloat16)
         return super().state_dict()
 
 

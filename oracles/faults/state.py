@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors
+from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors, count_step
 from rmspec.oracles.faults.listing import fault
 
 
@@ -129,18 +129,9 @@ class OptionsOfLatest(ForeachRMSprop):
 
     _alpha: float
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
-        type(self)._alpha = alpha
+    def __init__(self, params: Any, **options: Any) -> None:
+        super().__init__(params, **options)
+        type(self)._alpha = self.defaults["alpha"]
 
     def _hyper(self, group: Group) -> Hyper:
         h = super()._hyper(group)
@@ -153,17 +144,8 @@ class NewOptimizerClearsOlder(LoopRMSprop):
 
     _previous: weakref.ref[LoopRMSprop] | None = None
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 0.01,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
-    ) -> None:
-        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+    def __init__(self, params: Any, **options: Any) -> None:
+        super().__init__(params, **options)
         previous = self._previous() if self._previous is not None else None
         if previous is not None:
             previous.state.clear()
@@ -189,9 +171,7 @@ class SquareAvgForgottenAfterThird(LoopRMSprop):
     """The square average is reset once, at the fourth step of a parameter."""
 
     def _step_one(self, p: Tensor, h: Hyper) -> None:
-        counts: dict[int, int] = self.__dict__.setdefault("_counts", {})
-        counts[id(p)] = counts.get(id(p), 0) + 1
-        if counts[id(p)] == 4:
+        if count_step(self, p) == 4:
             self.state[p]["square_avg"].zero_()
         super()._step_one(p, h)
 
