@@ -14,16 +14,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any
 
-from rmspec.oracles.errors import (
-    CannotStart,
-    MalformedProgram,
-    ProtocolBroken,
-    SubjectFailed,
-    SubjectHung,
-)
+from rmspec.oracles.errors import CannotStart, MalformedProgram, ProtocolBroken, SubjectFailed, SubjectHung
 from rmspec.oracles.wire.schema import PROTOCOL, violation
-
-__all__ = ["WireProcess"]
 
 LONGEST_LINE = 1 << 28
 """Bytes of a reply beyond which it is no reply: a wide program needs about a hundredth of it."""

@@ -11,8 +11,6 @@ from typing import Any
 
 import jsonschema
 
-__all__ = ["PROTOCOL", "violation"]
-
 PROTOCOL = "rmspec.wire/1"
 
 

@@ -1,47 +1,7 @@
-"""A subject in a process of its own, ``process:COMMAND ...``, and its wire protocol.
+"""A subject in a process of its own, ``process:COMMAND ...``, over the wire protocol ``rmspec.wire/1``.
 
-The protocol is ``rmspec.wire/1``; its schema is ``schemas/wire-1.json`` beside this module. The suite writes requests
-to the standard input of the process and reads replies from its standard output: one JSON object a line, in UTF-8,
-flushed at each line. Every request has an ``id``, which its reply repeats, and there is one request at a time. Standard
-error is the process's own; the suite quotes the end of it when something goes wrong. Numbers are written as in
-``rmspec.program/1``: hexadecimal strings, ``"nan"``, ``"inf"``, ``"-inf"``. The life of a process:
-
-1. **hello.** ``{"id": 1, "request": "hello", "protocol": "rmspec.wire/1"}``. The process says what it can be asked:
-   ``{"id": 1, "reply": "hello", "protocol": "rmspec.wire/1", "formats": ["float64"], "options": ["lr", "eps"],
-   "features": ["closure"]}``, and where it likes ``roles`` (the state that it shows), ``state_names`` (what it calls
-   them), ``missing`` (a sentence for each feature that it lacks), ``dialect`` and ``versions``; and where not all
-   options are alike, which are ``required``, ``changeable`` between steps, and ``carried`` by a saved state, and which
-   ``edits`` of a saved state make sense. It is never asked for
-   what it does not announce, with one exception: options that no optimizer has, which it should refuse.
-2. **start.** ``{"id": 2, "request": "start", "params": [...]}`` declares the parameters of one program, as in its JSON
-   form: ``values`` repeat to fill ``shape`` (one element, the value 1, float32 where they are left out). The reply
-   ``started`` has the first ``observation``. A start while a session is open ends that session.
-3. **perform.** ``{"id": 3, "request": "perform", "call": {"op": "step", "optimizer": "A"}}``. The call is exactly that
-   of a program. The reply ``performed`` has the ``outcome`` and the ``observation`` after it, so one round trip a call
-   is enough. Entries of a call that have their default are left out (``rmspec.oracles.program.program`` has the defaults).
-4. **close** forgets the session (``closed``); the next program starts another.
-5. **bye** ends the process, after the reply ``bye``. The end of its standard input says the same, without a reply.
-
-To what it cannot do at all the process replies ``{"id": 3, "reply": "failed", "message": "..."}``: its own failure. An
-exception of the optimizer is an outcome: ``{"raised": {"type": "ValueError", "message": "..."}}``.
-
-What the calls mean to a process:
-
-- ``create``, ``add_param_group``: ``form`` says how parameters are handed over where the language has several ways.
-- ``set_grad``: ``null`` is no gradient; with ``bad`` it is one of a kind that RMSprop need not take, and its values are
-  shown none the less. With ``rows`` it names these rows of the first axis alone, and is shown with 0 in the others.
-- ``step`` with a ``closure``: the process runs a closure of its own, which sets ``grads`` and returns ``loss``, or
-  raises. The outcome's ``closure`` tells how often it was called, whether gradients were enabled (true where there is
-  no such thing), whether a parameter had moved before, and the loss that ``step`` returned. ``hooks`` asks for hooks.
-- ``save`` takes a state into a slot, ``load`` gives it to an optimizer. ``edit_state`` changes it: ``relabel`` gives
-  the parameters other ids, ``drop`` takes out the entry of the parameter ``index`` (modulo their number), ``shorten``
-  takes the last parameter out of the last group, ``reshape`` gives each array of the entry ``index`` one more element.
-- ``freeze`` takes the gradient away, and so does its undoing; a gradient that is set afterwards is set.
-
-An observation shows every parameter and gradient, in the format and shape that were declared. ``groups``, ``state`` and
-``slots`` may be left out by a process that hides them: the suite then carries envelopes along, and the evidence is
-weaker.
-
+The suite writes requests to the standard input of the process and reads replies from its standard output: one JSON object a
+line. ``docs/how-to/other-language.md`` describes every message, ``schemas/wire-1.json`` in ``rmspec.oracles`` is their schema.
 ``python -m rmspec.oracles.serve SUBJECT`` is the other side, for any subject that rmspec can load.
 """
 
@@ -58,10 +18,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import SPECIFICATION, UnknownDialect
 from rmspec.oracles.dialects import dialect_named
-from rmspec.oracles.errors import (
-    SubjectFailed,
-    UnknownSubject,
-)
+from rmspec.oracles.errors import SubjectFailed, UnknownSubject
 from rmspec.oracles.program.program import Call, Param, Step, _converter
 from rmspec.oracles.subject import (
     CALL_TIMEOUT,
@@ -75,8 +32,6 @@ from rmspec.oracles.subject import (
     Raised,
 )
 from rmspec.oracles.wire.channel import WireProcess
-
-__all__ = ["ProcessSession", "ProcessSubject"]
 
 
 class ProcessSubject:
