@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-__all__ = ["begin_file", "probe_folder", "write_file"]
-
 
 def write_file(target: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a whole file, on the disk before it takes its place. Raises ``OSError``, and leaves an older file as it was.

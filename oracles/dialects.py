@@ -10,8 +10,6 @@ from rmspec.impl.spec import wording
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, UnknownDialect
 from rmspec.oracles.registry import frameworks
 
-__all__ = ["dialect_named", "dialects", "statement"]
-
 
 @cache
 def dialects() -> Mapping[str, Dialect]:

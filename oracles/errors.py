@@ -6,22 +6,6 @@ from collections.abc import Iterable
 
 from rmspec.impl.errors import RmspecError, nearest
 
-__all__ = [
-    "BadOption",
-    "CannotImport",
-    "CannotStart",
-    "ClosureFailed",
-    "InputProblem",
-    "MalformedProgram",
-    "NotAnOptimizer",
-    "ProtocolBroken",
-    "SubjectFailed",
-    "SubjectHung",
-    "UnknownSubject",
-    "Unsupported",
-    "choose",
-]
-
 
 class InputProblem(RmspecError):
     """The user's input cannot be used (exit code 2)."""

@@ -2,7 +2,7 @@
 
 ``torch``, ``torch:foreach``: registered. ``package.module:Attr`` and ``path/to/file.py:Attr``: a class or factory that is
 called like ``torch.optim.RMSprop``, or an object with the ``Subject`` protocol. ``process:COMMAND ...``: a program in any
-language that speaks the wire protocol. Source: DESIGN 4.1.
+language that speaks the wire protocol.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.registry import frameworks, left_out, registered_names
 from rmspec.oracles.session.surroundings import PlacedSubject, search_path
 from rmspec.oracles.subject import CALL_TIMEOUT, Subject
-
-__all__ = ["check_name", "load"]
 
 
 def check_name(name: str) -> None:

@@ -18,15 +18,6 @@ from types import MappingProxyType
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.framework import Framework
 
-__all__ = [
-    "GROUP",
-    "LeftOut",
-    "framework_named",
-    "frameworks",
-    "left_out",
-    "registered_names",
-]
-
 GROUP = "rmspec.frameworks"
 """The entry-point group through which a distribution adds a framework."""
 

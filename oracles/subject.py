@@ -14,24 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.spec.dialect import OPTIONS
+from rmspec.impl.spec.dialect import OPTIONS as OPTIONS
 from rmspec.oracles.program.program import Call, Param
-
-__all__ = [
-    "CALL_TIMEOUT",
-    "EDITS",
-    "FEATURES",
-    "OPTIONS",
-    "STATE_SYNONYMS",
-    "Capabilities",
-    "ClosureReport",
-    "GroupView",
-    "Observation",
-    "Outcome",
-    "Raised",
-    "Session",
-    "Subject",
-]
 
 Array = NDArray[Any]
 
@@ -153,15 +137,12 @@ class Session(Protocol):
 
     def perform(self, call: Call) -> Outcome:
         """Perform one call. Exceptions of the subject are part of the outcome; ``SubjectFailed`` is raised for a crash."""
-        ...
 
     def observe(self) -> Observation:
         """The observation of this moment."""
-        ...
 
     def close(self) -> None:
         """Let go of everything."""
-        ...
 
 
 @runtime_checkable
@@ -180,16 +161,12 @@ class Subject(Protocol):
 
     def capabilities(self) -> Capabilities:
         """The capabilities of the subject. Raises ``CannotStart`` if it cannot even be created."""
-        ...
 
     def session(self, params: tuple[Param, ...]) -> Session:
         """Make the parameters of a program."""
-        ...
 
     def versions(self) -> Mapping[str, str]:
         """Versions of its foundations, by name."""
-        ...
 
     def state_names(self) -> Mapping[str, str]:
         """The subject's own names for the visible roles of its state."""
-        ...

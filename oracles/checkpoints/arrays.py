@@ -8,6 +8,7 @@ among the arrays of an ``.npz``. A file without them needs them from the user.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import zipfile
@@ -25,21 +26,9 @@ from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
 
-__all__ = [
-    "SCHEMA",
-    "description",
-    "metadata_of",
-    "named",
-    "npz_arrays",
-    "npz_bytes",
-    "options_of",
-    "reason",
-    "safetensors_bytes",
-    "safetensors_file",
-    "saved",
-]
-
 SCHEMA = "rmspec.checkpoint/1"
+
+_SAFETENSORS = "files that end in .safetensors need it"
 
 _SAFE_DTYPES = {
     "F64": np.dtype(np.float64),
@@ -157,7 +146,7 @@ def npz_arrays(path: Path) -> tuple[dict[str, Array], str | None, str]:
 
 def safetensors_file(path: Path) -> tuple[dict[str, Array], str | None]:
     """The arrays of a ``.safetensors`` file, and its description. Raises ``BadCheckpoint``."""
-    safetensors = _safetensors()
+    safetensors = require("safetensors", _SAFETENSORS)
     try:
         data = path.read_bytes()
         tensors = safetensors.deserialize(data)
@@ -185,14 +174,12 @@ def reason(error: Exception) -> str:
     )
 
 
-def _safetensors() -> Any:
+def require(module: str, purpose: str) -> Any:
+    """Import a module for reading or writing files. Raises ``Unsupported`` for a missing one."""
     try:
-        import safetensors
+        return importlib.import_module(module)
     except ImportError:
-        raise Unsupported(
-            "safetensors is not installed", "files that end in .safetensors need it", "pip install safetensors"
-        ) from None
-    return safetensors
+        raise Unsupported(f"{module} is not installed", purpose, f"pip install {module}") from None
 
 
 # -- writing
@@ -241,7 +228,7 @@ def npz_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
 
 def safetensors_bytes(arrays: Mapping[str, Array], saved: Saved) -> bytes:
     """Write a ``.safetensors`` file. Raises ``BadCheckpoint`` for a format foreign to it."""
-    _safetensors()
+    require("safetensors", _SAFETENSORS)
     from safetensors.numpy import save
 
     for name, values in arrays.items():

@@ -6,7 +6,6 @@ them. A file is read whole and checked before anything else is done; no code fro
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +14,8 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.translation.saved import Saved, check_saved
 from rmspec.oracles.checkpoints import arrays as array_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
-from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.framework import Layout, import_reference
 from rmspec.oracles.registry import frameworks
-
-__all__ = ["check_ending", "checkpoint_bytes", "loading", "read_checkpoint"]
 
 _ARRAYS = (".npz", ".safetensors")
 
@@ -132,7 +128,6 @@ def _read(file: Path, ending: str, dialect: Dialect, given: Given) -> Saved:
 
 
 def _layouts(dialect: Dialect) -> list[Layout]:
-    """The frameworks' layouts for a dialect."""
     page = dialect.constructor == PAGE
     return [
         layout
@@ -143,11 +138,5 @@ def _layouts(dialect: Dialect) -> list[Layout]:
 
 
 def _require(layout: Layout) -> None:
-    if not layout.requires:
-        return
-    try:
-        importlib.import_module(layout.requires)
-    except ImportError:
-        raise Unsupported(
-            f"{layout.requires} is not installed", layout.purpose, f"pip install {layout.requires}"
-        ) from None
+    if layout.requires:
+        array_checkpoint.require(layout.requires, layout.purpose)

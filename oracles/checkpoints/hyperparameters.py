@@ -13,8 +13,6 @@ from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.errors import InputProblem
 
-__all__ = ["BadCheckpoint", "Given", "option_flag", "options_in", "resolve_options"]
-
 Value = float | bool
 
 

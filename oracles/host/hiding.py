@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from rmspec.oracles.host.perform import Answer, Transcript
 from rmspec.oracles.subject import Observation
 
-__all__ = ["show_only"]
-
 
 def show_only(transcript: Transcript, roles: frozenset[str]) -> Transcript:
     """The transcript, with these ``roles`` of the state alone."""

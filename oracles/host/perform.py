@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from rmspec.oracles.program.program import Call, Create, EditState, Program, Save, SetOption, Step, ZeroGrad
 from rmspec.oracles.subject import Observation, Outcome, Session, Subject
 
-__all__ = ["Answer", "Transcript", "perform", "perform_in"]
-
 Array = NDArray[Any]
 
 

@@ -27,12 +27,10 @@ import numpy as np
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam, needed_roles
-from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, npz_arrays, reason
+from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, npz_arrays, reason, require
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, options_in, resolve_options
-from rmspec.oracles.errors import Unsupported
 
-__all__ = ["keras_bytes", "keras_file"]
-
+_HDF5 = "files of Keras that hold HDF5 need it"
 _ORDER = ("square_avg", "momentum_buffer", "grad_avg")
 _OTHER_MEANING = (
     "clipnorm",
@@ -129,7 +127,7 @@ def keras_h5(
     file: Path | io.BytesIO, dialect: Dialect, given: Given, *, where: str, config: Mapping[str, Any] | None = None
 ) -> Saved:
     """The saved optimizer in an HDF5 file. Raises ``BadCheckpoint``."""
-    h5py = _h5py()
+    h5py = require("h5py", _HDF5)
     try:
         with h5py.File(file, "r") as opened:
             if "training_config" in opened.attrs:
@@ -189,16 +187,6 @@ def _configured(config: Mapping[str, Any], dialect: Dialect, where: str) -> dict
     return options_in(dialect, rest, where=where)
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise Unsupported(
-            "h5py is not installed", "files of Keras that hold HDF5 need it", "pip install h5py"
-        ) from None
-    return h5py
-
-
 # -- writing
 
 
@@ -221,7 +209,7 @@ def keras_npz_bytes(saved: Saved) -> bytes:
 
 def keras_h5_bytes(saved: Saved) -> bytes:
     """An HDF5 file with ``optimizer/vars`` for ``load_own_variables``: this part of a ``.weights.h5`` alone."""
-    h5py = _h5py()
+    h5py = require("h5py", _HDF5)
     out = io.BytesIO()
     with h5py.File(out, "w") as opened:
         group = opened.create_group("optimizer/vars")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.framework import Framework, Layout, RegisteredSubject
 
-__all__ = ["FRAMEWORK"]
-
 _BUILD = "optimizer.build(model.trainable_variables)"
 _HDF5 = f'import h5py\n{_BUILD}\noptimizer.load_own_variables(h5py.File({{path}})["optimizer/vars"])'
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.keras.descriptor import FRAMEWORK
 from rmspec.oracles.program.program import EditState, Via
-
-__all__ = ["LEGACY_SLOTS", "NAMES", "VARIABLES", "Keras3", "Legacy", "reader"]
+from rmspec.oracles.session import edits
 
 Array = NDArray[Any]
 
@@ -87,7 +86,7 @@ class Keras3:
             return _filed(self.optimizer.save_own_variables)
         store: dict[str, Array] = {}
         self.optimizer.save_own_variables(store)
-        return pickle.dumps(store) if via == "pickle" else copy.deepcopy(store) if via == "deepcopy" else store
+        return edits.copied(store, via)
 
     def load(self, saved: Any) -> None:
         """Hand a saved state back."""
@@ -101,9 +100,8 @@ class Keras3:
             count = len(self._variables)
             keys = [str(index) for index in range(len(store)) if index < 2 or (index - 2) % count != count - 1]
             return {str(position): store[key] for position, key in enumerate(keys)}
-        position = 2 + edit.index % len(self._variables)
-        flat = np.asarray(store[str(position)]).reshape(-1)
-        store[str(position)] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+        position = str(2 + edit.index % len(self._variables))
+        store[position] = edits.lengthened(store[position])
         return store
 
 
@@ -155,8 +153,7 @@ class Legacy:
         if edit.edit == "shorten":
             return weights[:-1]
         if len(weights) > 1:
-            flat = np.asarray(weights[1]).reshape(-1)
-            weights[1] = np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+            weights[1] = edits.lengthened(weights[1])
         return weights
 
 

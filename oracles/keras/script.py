@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.program.program import (
-    Create,
-    EditState,
-    Load,
-    Param,
-    Save,
-    SetGrad,
-    SetOption,
-)
+from rmspec.oracles.program.program import Create, EditState, Load, Param, Save, SetGrad, SetOption
 from rmspec.oracles.scripting.applied import applied_statements
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of
 from rmspec.oracles.tensorflow.script import sparse, v1_style
-
-__all__ = ["statements"]
 
 _NAMES = DIALECTS["keras3"].constructor.names
 
@@ -66,9 +56,6 @@ def _keras_style(deviation: Counterexample) -> Style:
         grads, variables = pairs(script, optimizer)
         return [f"{optimizer}_step([{grads}])" if function else f"{optimizer}.apply([{grads}], [{variables}])"]
 
-    def change(script: Script, call: SetOption) -> list[str]:
-        return [f"{call.optimizer}.{_NAMES.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
-
     def save(script: Script, call: Save) -> list[str]:
         return [f"{call.slot} = {{}}", f"{call.optimizer}.save_own_variables({call.slot})"]
 
@@ -94,11 +81,15 @@ def _keras_style(deviation: Counterexample) -> Style:
         source = param if role in ("param", "grad") else f"{place}[{position}]"
         return f'keras.ops.convert_to_numpy({source}).astype("float64").reshape(-1)'
 
-    return Style([*imports, *head], variable, dense, create, step, change, read, save, load, edit, sparse)
+    return Style([*imports, *head], variable, dense, create, step, _change, read, save, load, edit, sparse)
 
 
 def _named(optimizer: str, ending: str) -> str:
     return f'[v for v in {optimizer}.variables if v.name.endswith("_{ending}")]'
+
+
+def _change(script: Script, call: SetOption) -> list[str]:
+    return [f"{call.optimizer}.{_NAMES.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
 
 
 def _legacy_style(deviation: Counterexample) -> Style:
@@ -113,9 +104,6 @@ def _legacy_style(deviation: Counterexample) -> Style:
             f"{call.optimizer}._create_all_weights([{variables}])",
         ]
 
-    def change(script: Script, call: SetOption) -> list[str]:
-        return [f"{call.optimizer}.{_NAMES.get(name, name)} = {plain(value)}" for name, value in call.options.items()]
-
     def save(script: Script, call: Save) -> list[str]:
         return [f"{call.slot} = {call.optimizer}.get_weights()"]
 
@@ -128,4 +116,4 @@ def _legacy_style(deviation: Counterexample) -> Style:
         return [f"{call.slot} = [w if i != 1 else w.reshape(-1).repeat(2) for i, w in enumerate({call.slot})]"]
 
     head = ["import tensorflow as tf", "import tf_keras"]
-    return Style(head, v1.variable, v1.dense, create, v1.step, change, v1.read, save, load, edit, v1.sparse)
+    return Style(head, v1.variable, v1.dense, create, v1.step, _change, v1.read, save, load, edit, v1.sparse)

@@ -18,22 +18,20 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rmspec.impl.arithmetic.envelope import STATE_ROLES
-from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.keras.descriptor import FRAMEWORK
 from rmspec.oracles.keras.drivers import LEGACY_SLOTS, NAMES, VARIABLES, Keras3, Legacy, reader
+from rmspec.oracles.session import factories
 from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.surroundings import Surroundings
-from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.oracles.wire.subject import ProcessSubject
-
-__all__ = ["KerasProcess", "KerasSubject", "registered", "user_subject"]
 
 Array = NDArray[Any]
 
@@ -41,13 +39,9 @@ _REQUIRES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 
 _LACKS = {
     "groups": "it takes a list of variables, and has no parameter groups",
-    "zero_grad": "gradients are handed to it, and are not its own to clear",
-    "closure": "gradients are handed to it",
     "layout": "its variables have no strides of their own",
     "complex": "it documents no complex variables",
     "duplicates": "its interface takes pairs of gradient and variable, and promises no refusal",
-    "hooks": "it has no hooks",
-    "tensor_lr": "its options are checked as numbers",
 }
 
 
@@ -62,11 +56,9 @@ class _Variables:
         self._array = reader()
 
     def variable(self, name: str, values: Array) -> Any:
-        """A Keras variable."""
         return self._keras.Variable(values, dtype=values.dtype.name, name=name)
 
     def dense(self, values: Array) -> Any:
-        """A tensor of the backend."""
         return self._keras.ops.convert_to_tensor(values, dtype=values.dtype.name)
 
     def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
@@ -80,7 +72,6 @@ class _Variables:
         return self._array(value)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        """An optimizer built for these variables."""
         return self._make(variables, options)
 
 
@@ -136,8 +127,7 @@ def names_counted_in(counted: dict[str, int]) -> Iterator[None]:
 
 def registered(name: str, device: str) -> KerasSubject | KerasProcess:
     """The subject of a registered name. Raises ``Unsupported`` for a missing backend, or a missing tf_keras."""
-    if device != "cpu":
-        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    factories.check_device(name, device)
     path = name.partition(":")[2]
     if path == "legacy":
         return _legacy(name)
@@ -195,20 +185,19 @@ def _keras3(
     }
     if backend != "tensorflow":
         lacks["sparse"] = f"Keras takes no row-sparse gradients on {backend}"
-    formats = ("float32", "float16", "bfloat16") if backend == "jax" else ("float32", "float64", "float16", "bfloat16")
+    formats = {"formats": ("float32", "float16", "bfloat16")} if backend == "jax" else {}
     return KerasSubject(
         name,
-        _Variables(lambda variables, settings: Keras3(factory, variables, settings, function=function)),
-        Capabilities(
-            formats=formats,
+        _Variables(partial(Keras3, factory, function=function)),
+        factories.applied_capabilities(
+            {**_LACKS, **lacks},
             options=options,
-            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
-            missing={**_LACKS, **lacks},
             roles=frozenset(names),
-            required=_required(factory) & options,
+            required=factories.required_options(factory, NAMES) & options,
             changeable=frozenset({"lr"}) if function else options,
             carried=frozenset({"lr"}),
             edits=frozenset({"shorten", "reshape"}),
+            **formats,
         ),
         dialect="keras3",
         state_names=names,
@@ -222,21 +211,17 @@ def _legacy(name: str) -> KerasSubject:
     if not _backend_is("tensorflow"):
         raise Unsupported(f"{name} needs Keras on TensorFlow in this process", hint="unset KERAS_BACKEND")
     legacy = importlib.import_module("tf_keras").optimizers.legacy.RMSprop
-    from rmspec.oracles.tensorflow.subject import LegacyPlace
+    from rmspec.oracles.tensorflow.subject import Variables
 
     options = frozenset(NAMES) - {"weight_decay"}
     lacks = {"weight_decay": "its constructor takes no weight_decay", "file": "it is saved with its model"}
     return KerasSubject(
         name,
-        LegacyPlace(lambda variables, settings: Legacy(legacy, variables, settings)),
-        Capabilities(
-            formats=("float32", "float64", "float16", "bfloat16"),
+        Variables(partial(Legacy, legacy)),
+        factories.applied_capabilities(
+            {**_LACKS, **lacks},
             options=options,
-            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
-            missing={**_LACKS, **lacks},
-            roles=frozenset(STATE_ROLES),
             changeable=frozenset({"lr", "alpha", "momentum"}),
-            carried=frozenset(),
             edits=frozenset({"shorten", "reshape"}),
         ),
         dialect="keras-legacy",
@@ -246,13 +231,8 @@ def _legacy(name: str) -> KerasSubject:
 
 def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSubject:
     """A user's class or factory, called like a Keras optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
-    if device != "cpu":
-        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
-    if inspect.isclass(factory) and not callable(getattr(factory, "apply_gradients", None)):
-        raise NotAnOptimizer(
-            f"{name} is not an optimizer: the class {factory.__name__} has no method apply_gradients",
-            hint="name a class or a factory that is called like keras.optimizers.RMSprop",
-        )
+    factories.check_device(name, device)
+    factories.check_method(name, factory, "keras.optimizers.RMSprop")
     import keras
 
     of_backend = f"{FRAMEWORK.baseline}:{keras.backend.backend()}"
@@ -261,12 +241,10 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
     with names_counted_in(defaultdict(int)):
         outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
-    if outcome.raised:
-        raise CannotStart(
-            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
-            f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in probe.items()) or 'nothing'}",
-            "it must be callable like keras.optimizers.RMSprop(learning_rate=..., rho=..., epsilon=...)",
-        )
+    arguments = {NAMES[key]: value for key, value in probe.items()}
+    factories.check_created(
+        name, outcome, arguments, "keras.optimizers.RMSprop(learning_rate=..., rho=..., epsilon=...)"
+    )
     state_options = {"momentum": 0.5, "centered": True}
     full = {**probe, **{option: value for option, value in state_options.items() if option in options}}
     holders: list[dict[str, str]] = []
@@ -279,9 +257,7 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
 
 def _options(factory: Callable[..., Any]) -> frozenset[str]:
     parameters = inspect.signature(factory).parameters
-    if any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
-    ) and not inspect.isclass(factory):
+    if factories.takes_anything(factory) and not inspect.isclass(factory):
         return frozenset(NAMES)
     named = set(parameters)
     if inspect.isclass(factory):
@@ -294,12 +270,3 @@ def _options(factory: Callable[..., Any]) -> frozenset[str]:
             if base.__module__.startswith("keras.") and own:
                 break
     return frozenset(option for option, name in NAMES.items() if name in named)
-
-
-def _required(factory: Callable[..., Any]) -> frozenset[str]:
-    parameters = inspect.signature(factory).parameters
-    return frozenset(
-        option
-        for option, name in NAMES.items()
-        if name in parameters and parameters[name].default is inspect.Parameter.empty
-    )

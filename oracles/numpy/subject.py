@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,39 +15,10 @@ from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import ClosureFailed, SubjectFailed, Unsupported
-from rmspec.oracles.program.program import (
-    AddParamGroup,
-    Call,
-    Create,
-    EditState,
-    Freeze,
-    Group,
-    Load,
-    OptionValue,
-    Param,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    TensorNumber,
-    ZeroGrad,
-    elements,
-    gradient,
-    named_rows,
-)
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
-from rmspec.oracles.subject import (
-    FEATURES,
-    OPTIONS,
-    Capabilities,
-    ClosureReport,
-    GroupView,
-    Observation,
-    Outcome,
-    Raised,
-)
-
-__all__ = ["ReferenceSubject", "registered"]
+from rmspec.oracles.session.calling import performed
+from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities, ClosureReport, GroupView, Observation, Outcome
 
 
 class ReferenceSubject:
@@ -74,7 +44,7 @@ class ReferenceSubject:
         """The field's names."""
         return {role: role for role in STATE_ROLES}
 
-    def session(self, params: tuple[Param, ...]) -> ReferenceSession:
+    def session(self, params: tuple[vocabulary.Param, ...]) -> ReferenceSession:
         """Make the parameters of a program."""
         return ReferenceSession(params, self._dialect)
 
@@ -82,53 +52,48 @@ class ReferenceSubject:
 class ReferenceSession:
     """A program's parameters as ``Parameter`` objects, and the reference optimizers over them."""
 
-    def __init__(self, params: tuple[Param, ...], dialect: Dialect) -> None:
+    def __init__(self, params: tuple[vocabulary.Param, ...], dialect: Dialect) -> None:
         self._dialect = dialect
-        self._params = {param.name: Parameter(elements(param.values, param.dtype, param.shape)) for param in params}
+        self._params = {
+            param.name: Parameter(vocabulary.elements(param.values, param.dtype, param.shape)) for param in params
+        }
         self._declared = {param.name: param for param in params}
         self._names = {id(parameter): name for name, parameter in self._params.items()}
         self._optimizers: dict[str, RMSprop] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
 
-    def perform(self, call: Call) -> Outcome:
+    def perform(self, call: vocabulary.Call) -> Outcome:
         """Perform one call; see ``Session``."""
-        if isinstance(call, Step) and call.closure:
+        if isinstance(call, vocabulary.Step) and call.closure:
             return self._step_closure(call)
-        if isinstance(call, AddParamGroup):
+        if isinstance(call, vocabulary.AddParamGroup):
             group = self._group(call.group, call.form)
             entry = dict(group)
-            outcome = _outcome(lambda: self._optimizers[call.optimizer].add_param_group(group))
+            outcome = performed(lambda: self._optimizers[call.optimizer].add_param_group(group))
             return Outcome(outcome.raised, caller_dict_changed=group != entry)
-        return _outcome(lambda: self._perform(call))
+        return performed(lambda: self._perform(call))
 
-    def _perform(self, call: Call) -> None:
+    def _perform(self, call: vocabulary.Call) -> None:
         match call:
-            case Create():
+            case vocabulary.Create():
                 self._optimizers[call.optimizer] = self._create(call)
-            case SetGrad():
+            case vocabulary.SetGrad():
                 self._set_grad(call)
-            case Step():
+            case vocabulary.Step():
                 self._optimizers[call.optimizer].step()
-            case ZeroGrad():
+            case vocabulary.ZeroGrad():
                 self._optimizers[call.optimizer].zero_grad(call.set_to_none is not False)
-            case SetOption():
+            case vocabulary.SetOption():
                 group = self._optimizers[call.optimizer].param_groups[call.group]
                 group.update({name: _option(value) for name, value in call.options.items()})
-            case Save():
+            case vocabulary.Save():
                 state = self._optimizers[call.optimizer].state_dict()
-                self._slots[call.slot] = (
-                    call.via,
-                    pickle.dumps(state)
-                    if call.via == "pickle"
-                    else copy.deepcopy(state)
-                    if call.via == "deepcopy"
-                    else state,
-                )
-            case EditState():
-                self._slots[call.slot] = ("deepcopy", edits.edited(self._opened(call.slot), call, _reshaped))
-            case Load():
+                self._slots[call.slot] = (call.via, edits.copied(state, call.via))
+            case vocabulary.EditState():
+                self._slots[call.slot] = ("deepcopy", edits.edited(self._opened(call.slot), call, edits.lengthened))
+            case vocabulary.Load():
                 self._optimizers[call.optimizer].load_state_dict(self._opened(call.slot))
-            case Freeze():
+            case vocabulary.Freeze():
                 self._params[call.param].grad = None
                 self._params[call.param].requires_grad = not call.frozen
             case _:
@@ -139,7 +104,7 @@ class ReferenceSession:
         opened: dict[str, Any] = pickle.loads(saved) if via == "pickle" else saved
         return opened
 
-    def _create(self, call: Create) -> RMSprop:
+    def _create(self, call: vocabulary.Create) -> RMSprop:
         documented = {name: getattr(self._dialect.defaults, name) for name in OPTIONS}
         options: dict[str, Any] = {name: value for name, value in documented.items() if value is not None}
         options.update({name: _option(value) for name, value in call.options.items()})
@@ -148,19 +113,19 @@ class ReferenceSession:
         params = [self._params[name] for group in call.groups for name in group.params]
         return RMSprop(iter(params) if call.form == "generator" else params, **options, dialect=self._dialect)
 
-    def _group(self, group: Group, form: str = "list") -> dict[str, Any]:
+    def _group(self, group: vocabulary.Group, form: str = "list") -> dict[str, Any]:
         params: Any = [self._params[name] for name in group.params]
         params = iter(params) if form == "generator" else params[0] if form == "tensor" and len(params) == 1 else params
         return {"params": params, **{name: _option(value) for name, value in group.options.items()}}
 
-    def _set_grad(self, call: SetGrad) -> None:
+    def _set_grad(self, call: vocabulary.SetGrad) -> None:
         declared = self._declared[call.param]
         # A gradient of a kind that is refused: object arrays do not take part in arithmetic here.
-        grad = np.array("sparse") if call.bad else gradient(call, declared.dtype, declared.shape)
+        grad = np.array("sparse") if call.bad else vocabulary.gradient(call, declared.dtype, declared.shape)
         self._params[call.param].grad = grad
-        self._params[call.param].rows = named_rows(call, declared.shape)
+        self._params[call.param].rows = vocabulary.named_rows(call, declared.shape)
 
-    def _step_closure(self, call: Step) -> Outcome:
+    def _step_closure(self, call: vocabulary.Step) -> Outcome:
         calls: list[int] = []
 
         def closure() -> float:
@@ -168,11 +133,11 @@ class ReferenceSession:
             if call.closure == "raises":
                 raise ClosureFailed
             for name, values in call.grads.items():
-                self._set_grad(SetGrad(name, values))
+                self._set_grad(vocabulary.SetGrad(name, values))
             return call.loss
 
         returned: list[float | None] = []
-        outcome = _outcome(lambda: returned.append(self._optimizers[call.optimizer].step(closure)))
+        outcome = performed(lambda: returned.append(self._optimizers[call.optimizer].step(closure)))
         report = ClosureReport(len(calls), True, False, returned[0] if returned else None)
         return Outcome(outcome.raised, closure=report)
 
@@ -216,23 +181,8 @@ class ReferenceSession:
         self._slots.clear()
 
 
-def _option(value: OptionValue) -> float | bool:
-    return float(np.float32(value.tensor)) if isinstance(value, TensorNumber) else value
-
-
-def _outcome(call: Callable[[], Any]) -> Outcome:
-    try:
-        call()
-    except SubjectFailed:
-        raise
-    except Exception as error:
-        return Outcome(raised=Raised(type(error).__name__, str(error)[:300]))
-    return Outcome()
-
-
-def _reshaped(value: Any) -> Any:
-    flat = np.asarray(value).reshape(-1)
-    return np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
+def _option(value: vocabulary.OptionValue) -> float | bool:
+    return float(np.float32(value.tensor)) if isinstance(value, vocabulary.TensorNumber) else value
 
 
 def registered(name: str, device: str) -> ReferenceSubject:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.program.program import (
-    Create,
-    OptionValue,
-    Param,
-    SetGrad,
-    SetOption,
-    plain_number,
-)
+from rmspec.oracles.program.program import Create, OptionValue, Param, SetGrad, SetOption, plain_number
 from rmspec.oracles.scripting.applied import applied_statements
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.style import Script, Style, keywords, listed, subject_of
-
-__all__ = ["statements"]
 
 _CONSTRUCTOR = DIALECTS["optax"].constructor
 

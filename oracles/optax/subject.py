@@ -7,7 +7,6 @@ because a tree has no leaf for a gradient that is not there.
 
 from __future__ import annotations
 
-import inspect
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,14 +19,12 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
+from rmspec.oracles.errors import NotAnOptimizer
 from rmspec.oracles.optax.descriptor import FRAMEWORK
+from rmspec.oracles.session import factories
 from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.surroundings import Surroundings
-from rmspec.oracles.subject import FEATURES, Capabilities
-
-__all__ = ["OptaxSubject", "registered", "user_subject"]
 
 Array = NDArray[Any]
 
@@ -41,13 +38,9 @@ _LACKS = {
     "weight_decay": "it has no weight decay",
     "state_dict": "the caller owns its state",
     "file": "the caller owns its state",
-    "zero_grad": "gradients are handed to it, and are not its own to clear",
-    "closure": "gradients are handed to it",
     "layout": "its arrays have no strides",
     "complex": "it squares a complex number with its conjugate, which is another formula",
     "duplicates": "its interface takes trees of gradients and parameters, and promises no refusal",
-    "hooks": "it has no hooks",
-    "tensor_lr": "its options are checked as numbers",
     "sparse": "it takes no row-sparse gradients",
 }
 
@@ -66,19 +59,15 @@ class _Place(Place):
         self._factory = factory
 
     def variable(self, name: str, values: Array) -> Any:
-        """A parameter."""
         return _Parameter(values)
 
     def dense(self, values: Array) -> Any:
-        """An array."""
         return jax.numpy.asarray(values)
 
     def read(self, value: Any) -> Array:
-        """The values."""
         return np.array(value.array if isinstance(value, _Parameter) else value)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        """A transformation over these parameters."""
         return _Transformation(self._factory, variables, options)
 
 
@@ -142,25 +131,15 @@ class OptaxSubject(AppliedSubject):
         baselines: tuple[str, ...] = (),
         roles: frozenset[str] = frozenset(STATE_ROLES),
     ) -> None:
-        parameters = inspect.signature(factory).parameters
-        anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-        options = frozenset(option for option, key in NAMES.items() if anything or key in parameters)
+        options = factories.named_options(factory, NAMES)
         lacks = {option: f"it takes no {option}" for option in ("momentum", "centered") if option not in options}
-        required = {
-            option
-            for option, key in NAMES.items()
-            if key in parameters and parameters[key].default is inspect.Parameter.empty
-        }
-        capabilities = Capabilities(
-            formats=("float32", "float64", "float16", "bfloat16"),
+        capabilities = factories.applied_capabilities(
+            {**_LACKS, **lacks},
             options=options,
-            features=frozenset(FEATURES) - set(_LACKS) - set(lacks),
-            missing={**_LACKS, **lacks},
             roles=roles,
-            required=frozenset(required | ({"lr"} if anything else set())),
+            required=factories.required_options(factory, NAMES)
+            | ({"lr"} if factories.takes_anything(factory) else set()),
             changeable=options & {"lr", "alpha", "eps"},
-            carried=frozenset(),
-            edits=frozenset(),
         )
         super().__init__(
             name,
@@ -194,26 +173,20 @@ def double_precision() -> Iterator[None]:
 
 def registered(name: str, device: str) -> OptaxSubject:
     """The subject of a registered name. Raises ``Unsupported`` for any device but the CPU."""
-    if device != "cpu":
-        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    factories.check_device(name, device)
     return OptaxSubject(name, optax.rmsprop)
 
 
 def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSubject:
     """A user's factory. Raises ``NotAnOptimizer`` if it returns no transformation, ``CannotStart`` if it raises."""
-    if device != "cpu":
-        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")
+    factories.check_device(name, device)
     subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,))
     options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
     products: list[Any] = []
     with double_precision():
         outcome = performed(lambda: products.append(factory(**{NAMES[key]: value for key, value in options.items()})))
-    if outcome.raised:
-        raise CannotStart(
-            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
-            f"it was called with {', '.join(f'{NAMES[key]}={value}' for key, value in options.items()) or 'nothing'}",
-            "it must be callable like optax.rmsprop(learning_rate=..., decay=..., eps=...)",
-        )
+    arguments = {NAMES[key]: value for key, value in options.items()}
+    factories.check_created(name, outcome, arguments, "optax.rmsprop(learning_rate=..., decay=..., eps=...)")
     if not all(callable(getattr(products[0], method, None)) for method in ("init", "update")):
         raise NotAnOptimizer(
             f"{name} is not an optimizer: what it returns has no init and update",

@@ -4,7 +4,7 @@ One vocabulary serves three uses: the stored counterexample, the conformance vec
 protocol of a subject that runs as its own process. Floats are hexadecimal strings (``float.hex()``), non-finite ones
 ``"nan"``, ``"inf"``, ``"-inf"``; dtype and shape are explicit; complex values are (real, imaginary) pairs of numbers.
 A list of values that is shorter than its tensor repeats.
-The JSON Schema is ``schemas/program-1.json`` beside this module. Source: DESIGN 2 and 3.
+The JSON Schema is ``schemas/program-1.json`` in ``rmspec.oracles``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,33 +27,6 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
-
-__all__ = [
-    "AddParamGroup",
-    "Call",
-    "Create",
-    "EditState",
-    "Freeze",
-    "Group",
-    "Load",
-    "OptionValue",
-    "Param",
-    "Program",
-    "Save",
-    "SetGrad",
-    "SetOption",
-    "Step",
-    "TensorNumber",
-    "ZeroGrad",
-    "elements",
-    "from_json",
-    "gradient",
-    "named_rows",
-    "parse",
-    "plain_number",
-    "real",
-    "to_json",
-]
 
 MAX_ELEMENTS = 2**24
 """The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
@@ -193,19 +167,9 @@ class Freeze:
 Call = Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze
 
 _OPS: dict[str, type[Any]] = {
-    "create": Create,
-    "set_grad": SetGrad,
-    "step": Step,
-    "zero_grad": ZeroGrad,
-    "add_param_group": AddParamGroup,
-    "set_option": SetOption,
-    "save": Save,
-    "edit_state": EditState,
-    "load": Load,
-    "freeze": Freeze,
+    re.sub("(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in get_args(Call)
 }
 _NAMES = {kind: name for name, kind in _OPS.items()}
-assert set(get_args(Call)) == set(_OPS.values())
 
 
 def op(call: Call) -> str:
@@ -411,7 +375,6 @@ def _check_params(program: Program) -> None:
 
 
 def _params_of(call: Call) -> Iterable[str]:
-    """List the parameters of a call."""
     match call:
         case Create():
             return [name for group in call.groups for name in group.params]

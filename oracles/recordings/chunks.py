@@ -24,20 +24,6 @@ from numpy.typing import NDArray
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import hexadecimal, real
 
-__all__ = [
-    "SCHEMA",
-    "BadRecording",
-    "Chunk",
-    "ChunkRead",
-    "RecordedGroup",
-    "RecordedStep",
-    "Scalar",
-    "Values",
-    "chunk_name",
-    "chunk_numbers",
-    "read_chunk",
-]
-
 SCHEMA = "rmspec.recording/1"
 
 Scalar = bool | int | float | str

@@ -8,9 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rmspec.oracles.recordings.reader import Scalar
-
-__all__ = ["OneStep", "Reproduction", "Stepped"]
+from rmspec.oracles.recordings.chunks import Scalar
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,37 +19,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import cattrs
 import jsonschema
 
-from rmspec.oracles.recordings.chunks import (
-    SCHEMA,
-    BadRecording,
-    RecordedGroup,
-    RecordedStep,
-    Scalar,
-    Values,
-    chunk_name,
-    chunk_numbers,
-    read_chunk,
-)
-
-__all__ = [
-    "INDEX",
-    "SCHEMA",
-    "BadRecording",
-    "Chunks",
-    "Fill",
-    "Lost",
-    "RecordedGroup",
-    "RecordedParam",
-    "RecordedStep",
-    "Recording",
-    "Scalar",
-    "Source",
-    "Values",
-    "is_recording",
-    "open_recording",
-]
+from rmspec.oracles.recordings.chunks import BadRecording, RecordedStep, chunk_name, chunk_numbers, read_chunk
 
 INDEX = "recording.json"
 
@@ -211,27 +184,7 @@ def open_recording(path: str) -> Recording:
             "without its index a recording does not say what its numbers are",
             "record the run again",
         ) from None
-    return Recording(
-        folder,
-        Source(**data["source"]),
-        tuple(
-            RecordedParam(
-                param["name"],
-                param["dtype"],
-                tuple(param["shape"]),
-                None if param["positions"] is None else tuple(param["positions"]),
-            )
-            for param in data["params"]
-        ),
-        data["every"],
-        data["elements"],
-        data["max_bytes"],
-        data["when_full"],
-        data["seen"],
-        data["ended"],
-        tuple(data["notes"]),
-        Chunks(**data["chunks"]) if data.get("chunks") else None,
-    )
+    return cattrs.structure({**data, "folder": folder}, Recording)
 
 
 @cache

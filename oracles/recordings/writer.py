@@ -6,11 +6,11 @@ import json
 import time
 from pathlib import Path
 
+import cattrs
+
 from rmspec.oracles.atomic import write_file
 from rmspec.oracles.recordings.chunks import SCHEMA, BadRecording, Chunk, RecordedStep, chunk_name
 from rmspec.oracles.recordings.reader import INDEX, Fill, RecordedParam, Source
-
-__all__ = ["Writer"]
 
 _CHUNK_STEPS = 100
 _CHUNK_BYTES = 4 * 2**20
@@ -104,15 +104,9 @@ class Writer:
         return self._index_size + sum(self._sizes.values())
 
     def _write_index(self, steps: int | None, ended: str) -> None:
-        source, params = self._source, self.params
         index = {
             "schema": SCHEMA,
-            "source": {
-                "subject": source.subject,
-                "called": source.called,
-                "versions": dict(source.versions),
-                "device": source.device,
-            },
+            "source": cattrs.unstructure(self._source),
             **self._facts,
             "seen": steps,
             "ended": ended,
@@ -124,19 +118,11 @@ class Writer:
                 "last": self._written,
                 "last_step": self._written_step,
             },
-            "params": [
-                {
-                    "name": param.name,
-                    "dtype": param.dtype,
-                    "shape": list(param.shape),
-                    "positions": None if param.positions is None else list(param.positions),
-                }
-                for param in params
-            ],
+            "params": cattrs.unstructure(self.params),
         }
         data = json.dumps(index).encode()
         write_file(self._folder / INDEX, data, mode=0o644)
-        self._index_size, self._indexed = len(data), len(params)
+        self._index_size, self._indexed = len(data), len(self.params)
 
 
 def _unchanged(last: RecordedStep, step: RecordedStep) -> list[tuple[int, str]]:

@@ -1,7 +1,7 @@
 """Standalone scripts for optimizers with gradients and variables as arguments of a step.
 
 Each framework has a ``Style``: how a variable, a gradient, an optimizer and a step are written, and how a value is read.
-What the calls of a program and its assertion are is the same for all. Source: DESIGN 4.4.
+What the calls of a program and its assertion are is the same for all.
 """
 
 from __future__ import annotations
@@ -11,22 +11,10 @@ import math
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
 from rmspec.impl.spec.dialect import SPECIFICATION, Hyperparameters
 from rmspec.oracles.dialects import dialect_named
-from rmspec.oracles.program.program import (
-    Create,
-    EditState,
-    Freeze,
-    Load,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    named_rows,
-)
+from rmspec.oracles.program.program import Create, EditState, Freeze, Load, Save, SetGrad, SetOption, Step, named_rows
 from rmspec.oracles.scripting.counterexample import Counterexample
-from rmspec.oracles.scripting.lines import number
+from rmspec.oracles.scripting.lines import bounds_check, final_call
 from rmspec.oracles.scripting.style import Script, Style, listed
-
-__all__ = ["applied_statements"]
 
 
 def applied_statements(deviation: Counterexample, style: Style) -> tuple[list[str], list[str]]:
@@ -41,17 +29,7 @@ def applied_statements(deviation: Counterexample, style: Style) -> tuple[list[st
         if saved is not None and call == saved:
             script.lines.append(f"saved = {style.read(script, saved.optimizer, _counterpart(deviation, saved))}")
     before, after = _check(script, style)
-    script.lines += before
-    final = _call(script, style, calls[-1])
-    rule = CLAUSES.get(deviation.clause, UNNAMED)
-    if deviation.kind == "silent":
-        summary = repr(deviation.summary)
-        script.lines += [*final[:-1], "try:", f"    {final[-1]}", "except Exception as error:"]
-        script.lines += [f'    print("{rule.refusal}:", error)', "else:", f"    raise SystemExit({summary})"]
-    elif deviation.kind == "frame" and rule.refusal:
-        script.lines += [*final[:-1], "try:", f"    {final[-1]}", "except Exception: pass", *after]
-    else:
-        script.lines += [*final, *after]
+    script.lines += [*before, *final_call(deviation, _call(script, style, calls[-1]), after)]
     return style.head, script.lines
 
 
@@ -121,13 +99,7 @@ def _check(script: Script, style: Style) -> tuple[list[str], list[str]]:
     text = repr(deviation.summary[:100])
     read = style.read(script, deviation.optimizer, deviation.param) if deviation.param else ""
     if deviation.kind in ("value", "base") and deviation.allowed is not None:
-        lo, hi = (number(end) for end in deviation.allowed)
-        finite = " and abs(value) < float('inf')" if deviation.hazard else ""
-        return [], [
-            f"value = float({read}[{deviation.element}])",
-            f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
-            f"assert {lo} <= value <= {hi}{finite}, value",
-        ]
+        return [], bounds_check(f"float({read}[{deviation.element}])", deviation.allowed, finite=deviation.hazard)
     if deviation.kind == "frame" and deviation.param:
         place = f"[{deviation.element}]" if CLAUSES.get(deviation.clause, UNNAMED).compares == "element" else ""
         return [f"before = {read}{place}"], [

@@ -6,8 +6,6 @@ from typing import Protocol
 
 from rmspec.oracles.program.program import Program
 
-__all__ = ["Counterexample"]
-
 
 class Counterexample(Protocol):
     """A deviation, as far as a script shows it: the broken clause, the program, and the observation after a call.

@@ -1,13 +1,14 @@
-"""The lines of a standalone script: how many there may be, and how numbers are written on them."""
+"""The lines of a standalone script: how many there may be, how numbers are written on them, and how the last ones assert."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["MAX_LINES", "number", "packed"]
+from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
+from rmspec.oracles.scripting.counterexample import Counterexample
 
 MAX_LINES = 25
-"""The most lines that a script may have (DESIGN 4.4)."""
+"""The most lines that a script may have."""
 
 _WIDTH = 118
 
@@ -37,3 +38,26 @@ def _compound(line: str) -> bool:
 def number(value: float) -> str:
     """A number as Python source for the same float64."""
     return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
+
+
+def bounds_check(expression: str, allowed: tuple[float, float], *, finite: bool = False) -> list[str]:
+    """Write the assertion of an ``expression`` within the ``allowed`` bounds, and on request below infinity."""
+    lo, hi = (number(end) for end in allowed)
+    below = " and abs(value) < float('inf')" if finite else ""
+    return [
+        f"value = {expression}",
+        f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
+        f"assert {lo} <= value <= {hi}{below}, value",
+    ]
+
+
+def final_call(deviation: Counterexample, statements: list[str], after: list[str]) -> list[str]:
+    """Write the ``statements`` of the last call, in a ``try`` for one to be refused, and those ``after`` it."""
+    refusal = CLAUSES.get(deviation.clause, UNNAMED).refusal
+    attempt = [*statements[:-1], "try:", f"    {statements[-1]}"]
+    if deviation.kind == "silent":
+        caught = ["except Exception as error:", f'    print("{refusal}:", error)']
+        return [*attempt, *caught, "else:", f"    raise SystemExit({deviation.summary!r})"]
+    if deviation.kind == "frame" and refusal:
+        return [*attempt, "except Exception: pass", *after]
+    return [*statements, *after]

@@ -1,7 +1,7 @@
 """The standalone script of a deviation: at most 25 lines, with the subject's framework and without rmspec.
 
 It makes the calls of the reduced program and ends in an assertion that fails on the subject as it is and passes on a
-mended one. How a call is written is the business of each framework's folder. Source: DESIGN 4.4.
+mended one. How a call is written is the business of each framework's folder.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from rmspec.oracles.framework import import_reference
 from rmspec.oracles.registry import framework_named
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import MAX_LINES, packed
-
-__all__ = ["standalone_script"]
 
 
 def standalone_script(counterexample: Counterexample) -> str | None:

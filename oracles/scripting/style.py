@@ -7,24 +7,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from rmspec.oracles.program.program import (
-    Create,
-    EditState,
-    Freeze,
-    Load,
-    OptionValue,
-    Param,
-    Program,
-    Save,
-    SetGrad,
-    SetOption,
-    plain_number,
-)
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import number
-
-__all__ = ["Script", "Style", "keywords", "listed", "pairs", "plain", "subject_of"]
 
 
 @dataclass(slots=True)
@@ -34,16 +20,18 @@ class Script:
     deviation: Counterexample
     lines: list[str] = field(default_factory=list)
     members: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    options: dict[str, dict[str, OptionValue]] = field(default_factory=dict)
+    options: dict[str, dict[str, vocabulary.OptionValue]] = field(default_factory=dict)
 
     @property
-    def program(self) -> Program:
+    def program(self) -> vocabulary.Program:
         """The program of the script."""
         return self.deviation.program
 
     def changes(self, optimizer: str) -> bool:
         """Whether an option of an optimizer is changed later."""
-        return any(isinstance(call, SetOption) and call.optimizer == optimizer for call in self.program.calls)
+        return any(
+            isinstance(call, vocabulary.SetOption) and call.optimizer == optimizer for call in self.program.calls
+        )
 
 
 def _unsaved(script: Script, call: object) -> list[str]:
@@ -59,19 +47,19 @@ class Style:
     """
 
     head: list[str]
-    variable: Callable[[Param], list[str]]
-    dense: Callable[[Param, str, tuple[int, ...]], str]
-    create: Callable[[Script, Create], list[str]]
+    variable: Callable[[vocabulary.Param], list[str]]
+    dense: Callable[[vocabulary.Param, str, tuple[int, ...]], str]
+    create: Callable[[Script, vocabulary.Create], list[str]]
     step: Callable[[Script, str], list[str]]
-    change: Callable[[Script, SetOption], list[str]]
+    change: Callable[[Script, vocabulary.SetOption], list[str]]
     read: Callable[[Script, str, str], str]
-    save: Callable[[Script, Save], list[str]] = _unsaved
-    load: Callable[[Script, Load], list[str]] = _unsaved
-    edit: Callable[[Script, EditState], list[str]] = _unsaved
-    sparse: Callable[[Param, str, tuple[int, ...]], str] | None = None
+    save: Callable[[Script, vocabulary.Save], list[str]] = _unsaved
+    load: Callable[[Script, vocabulary.Load], list[str]] = _unsaved
+    edit: Callable[[Script, vocabulary.EditState], list[str]] = _unsaved
+    sparse: Callable[[vocabulary.Param, str, tuple[int, ...]], str] | None = None
 
 
-def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
+def subject_of(program: vocabulary.Program, registered: str) -> tuple[list[str], str]:
     """Write the import of the user's class or factory, and the expression for calling it.
 
     A registered name needs no import, and ``registered`` is its expression.
@@ -90,7 +78,7 @@ def subject_of(program: Program, registered: str) -> tuple[list[str], str]:
     return [f"from {place} import {name}"], attribute
 
 
-def keywords(options: dict[str, OptionValue], names: Mapping[str, str]) -> str:
+def keywords(options: dict[str, vocabulary.OptionValue], names: Mapping[str, str]) -> str:
     """Options as keyword arguments, by the interface's own names."""
     return ", ".join(f"{names.get(name, name)}={plain(value)}" for name, value in options.items())
 
@@ -98,7 +86,7 @@ def keywords(options: dict[str, OptionValue], names: Mapping[str, str]) -> str:
 def pairs(script: Script, optimizer: str) -> tuple[str, str]:
     """The gradients and the variables of an optimizer, as they are now."""
     names = script.members[optimizer]
-    assigned = {call.param for call in script.program.calls if isinstance(call, SetGrad | Freeze)}
+    assigned = {call.param for call in script.program.calls if isinstance(call, vocabulary.SetGrad | vocabulary.Freeze)}
     grads = ", ".join(f"{name}_grad" if name in assigned else "None" for name in names)
     return grads, ", ".join(names)
 
@@ -115,7 +103,7 @@ def listed(values: tuple[float, ...], shape: tuple[int, ...]) -> str:
     return f"({text} * {-(-count // len(numbers))})[:{count}]"
 
 
-def plain(value: OptionValue) -> str:
+def plain(value: vocabulary.OptionValue) -> str:
     """An option as Python source: a number or a truth value."""
-    value = plain_number(value)
+    value = vocabulary.plain_number(value)
     return repr(value) if isinstance(value, bool) else number(value)

@@ -15,29 +15,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from rmspec.oracles.errors import SubjectFailed
-from rmspec.oracles.program.program import (
-    Call,
-    Create,
-    EditState,
-    Freeze,
-    Load,
-    OptionValue,
-    Param,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    Via,
-    elements,
-    gradient,
-    named_rows,
-    plain_number,
-)
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.surroundings import Surroundings, surrounded
 from rmspec.oracles.subject import Capabilities, Observation, Outcome
-
-__all__ = ["AppliedSession", "AppliedSubject", "Driven", "Place", "plain_options"]
 
 Array = NDArray[Any]
 
@@ -50,17 +31,14 @@ class Driven(Protocol):
 
     def step(self, gradients: Sequence[Any]) -> None:
         """One step: a gradient for each variable, ``None`` for none."""
-        ...
 
     def change(self, option: str, value: float | bool) -> None:
         """Change an option between steps, by the API's own means."""
-        ...
 
     def state(self) -> Sequence[Mapping[str, Array]]:
         """For each variable its state by role, as copies."""
-        ...
 
-    def save(self, via: Via) -> Any:
+    def save(self, via: vocabulary.Via) -> Any:
         """The state, by the API's own means. Never asked of a subject without ``state_dict``; nor is ``load``."""
         raise SubjectFailed("the caller owns the state")
 
@@ -68,7 +46,7 @@ class Driven(Protocol):
         """Restore a saved state; the variables themselves stay."""
         raise SubjectFailed("the caller owns the state")
 
-    def edited(self, saved: Any, edit: EditState) -> Any:
+    def edited(self, saved: Any, edit: vocabulary.EditState) -> Any:
         """A copy of a saved state with one edit, of those in the subject's capabilities."""
         raise SubjectFailed("a saved state is not edited")
 
@@ -78,11 +56,9 @@ class Place(Protocol):
 
     def variable(self, name: str, values: Array) -> Any:
         """A variable with these values."""
-        ...
 
     def dense(self, values: Array) -> Any:
         """A gradient with these values."""
-        ...
 
     def sparse(self, values: Array, rows: tuple[int, ...], shape: tuple[int, ...]) -> Any:
         """A row-sparse gradient: ``values`` of shape ``(len(rows), *shape[1:])``. Never asked of a subject without ``sparse``."""
@@ -90,23 +66,23 @@ class Place(Protocol):
 
     def read(self, value: Any) -> Array:
         """The values of a variable or a gradient, dense, as a copy."""
-        ...
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         """An optimizer over these variables; other options are left to the API."""
-        ...
 
 
 class AppliedSession:
     """A program's parameters as variables of a framework, and their optimizers."""
 
-    def __init__(self, params: tuple[Param, ...], place: Place, surroundings: Surroundings = nullcontext) -> None:
+    def __init__(
+        self, params: tuple[vocabulary.Param, ...], place: Place, surroundings: Surroundings = nullcontext
+    ) -> None:
         self.surroundings = surroundings
         self._place = place
         self._declared = {param.name: param for param in params}
         with surroundings():
             self._variables = {
-                param.name: place.variable(param.name, elements(param.values, param.dtype, param.shape))
+                param.name: place.variable(param.name, vocabulary.elements(param.values, param.dtype, param.shape))
                 for param in params
             }
         self._grads: dict[str, Any] = dict.fromkeys(self._declared)
@@ -116,58 +92,58 @@ class AppliedSession:
         self._seen: Observation | None = None
 
     @surrounded
-    def perform(self, call: Call) -> Outcome:
+    def perform(self, call: vocabulary.Call) -> Outcome:
         """Perform one call; see ``Session``."""
-        if not isinstance(call, SetGrad | Freeze):
+        if not isinstance(call, vocabulary.SetGrad | vocabulary.Freeze):
             self._seen = None
         return performed(lambda: self._perform(call))
 
-    def _perform(self, call: Call) -> None:
+    def _perform(self, call: vocabulary.Call) -> None:
         match call:
-            case Create():
+            case vocabulary.Create():
                 names = tuple(name for group in call.groups for name in group.params)
                 variables = [self._variables[name] for name in names]
                 self._optimizers[call.optimizer] = names, self._place.optimizer(variables, plain_options(call.options))
-            case SetGrad():
+            case vocabulary.SetGrad():
                 self._set_grad(call)
-            case Step():
+            case vocabulary.Step():
                 names, optimizer = self._optimizers[call.optimizer]
                 optimizer.step([self._bad.get(name, self._grads[name]) for name in names])
-            case SetOption():
+            case vocabulary.SetOption():
                 for option, value in plain_options(call.options).items():
                     self._optimizers[call.optimizer][1].change(option, value)
-            case Save():
+            case vocabulary.Save():
                 self._slots[call.slot] = self._optimizers[call.optimizer][1].save(call.via), call.optimizer
-            case EditState():
+            case vocabulary.EditState():
                 saved, owner = self._slots[call.slot]
                 self._slots[call.slot] = self._optimizers[owner][1].edited(saved, call), owner
-            case Load():
+            case vocabulary.Load():
                 self._optimizers[call.optimizer][1].load(self._slots[call.slot][0])
-            case Freeze():
+            case vocabulary.Freeze():
                 self._grads[call.param] = None
                 self._bad.pop(call.param, None)
             case _:
                 raise SubjectFailed(f"a session without groups cannot perform {call!r}")
 
-    def _set_grad(self, call: SetGrad) -> None:
+    def _set_grad(self, call: vocabulary.SetGrad) -> None:
         declared = self._declared[call.param]
         self._grads[call.param] = self._gradient(call)
         self._bad.pop(call.param, None)
         if call.bad:
             # Of another shape than its variable: there is nothing that it could mean.
-            wrong = elements(call.values or (1.0,), declared.dtype, (*declared.shape, 2))
+            wrong = vocabulary.elements(call.values or (1.0,), declared.dtype, (*declared.shape, 2))
             self._bad[call.param] = self._place.dense(wrong)
 
-    def _gradient(self, call: SetGrad) -> Any:
+    def _gradient(self, call: vocabulary.SetGrad) -> Any:
         declared = self._declared[call.param]
-        values = gradient(call, declared.dtype, declared.shape)
-        rows = named_rows(call, declared.shape)
+        values = vocabulary.gradient(call, declared.dtype, declared.shape)
+        rows = vocabulary.named_rows(call, declared.shape)
         if values is None:
             return None
         if rows is None:
             return self._place.dense(values)
         # A row that is named twice is handed over twice, each time with its own value.
-        whole = elements(call.values or (), declared.dtype, declared.shape)
+        whole = vocabulary.elements(call.values or (), declared.dtype, declared.shape)
         return self._place.sparse(whole[list(rows)], rows, declared.shape)
 
     @surrounded
@@ -231,7 +207,7 @@ class AppliedSubject:
         """The subject's own names for the roles of its state."""
         return self._state_names
 
-    def session(self, params: tuple[Param, ...]) -> AppliedSession:
+    def session(self, params: tuple[vocabulary.Param, ...]) -> AppliedSession:
         """Make the parameters of a program."""
         return AppliedSession(params, self._place, self.surroundings())
 
@@ -240,6 +216,6 @@ class AppliedSubject:
         return nullcontext
 
 
-def plain_options(options: Mapping[str, OptionValue]) -> dict[str, float | bool]:
+def plain_options(options: Mapping[str, vocabulary.OptionValue]) -> dict[str, float | bool]:
     """Options as plain numbers."""
-    return {name: plain_number(value) for name, value in options.items()}
+    return {name: vocabulary.plain_number(value) for name, value in options.items()}

@@ -9,8 +9,6 @@ from typing import Any
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.subject import Outcome, Raised
 
-__all__ = ["performed"]
-
 
 def performed(call: Callable[[], Any]) -> Outcome:
     """The outcome of a call without a result of interest. Raises ``SubjectFailed`` for an impossible call."""

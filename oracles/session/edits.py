@@ -6,17 +6,30 @@ All work on the form that the page documents: a dict with ``state`` (a dict by p
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
-from rmspec.oracles.program.program import EditState
+import numpy as np
 
-__all__ = ["edited", "ids"]
+from rmspec.oracles.program.program import EditState, Via
 
 
 def ids(saved: dict[str, Any]) -> list[Any]:
     """The parameter ids of a saved state in the order of the parameters."""
     return [key for group in saved["param_groups"] for key in group["params"]]
+
+
+def copied(saved: Any, via: Via) -> Any:
+    """A saved state as a ``pickle`` or a ``deepcopy`` of it; by other ways as it is."""
+    return pickle.dumps(saved) if via == "pickle" else copy.deepcopy(saved) if via == "deepcopy" else saved
+
+
+def lengthened(value: Any) -> Any:
+    """The numbers of an array, flat, and one more."""
+    flat = np.asarray(value).reshape(-1)
+    return np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
 
 
 def edited(saved: dict[str, Any], edit: EditState, reshape: Callable[[Any], Any]) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from rmspec.oracles.program.program import Call, Param
 from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
 
-__all__ = ["PlacedSubject", "Surroundings", "search_path", "surrounded"]
-
 Surroundings = Callable[[], AbstractContextManager[None]]
 """Makes the context in which a subject is called."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.framework import Framework, RegisteredSubject
 
-__all__ = ["FRAMEWORK"]
-
 _SLOTS = {"square_avg": "ms", "grad_avg": "mg", "momentum_buffer": "mom"}
 
 FRAMEWORK = Framework(

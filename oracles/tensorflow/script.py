@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.program.program import (
-    Create,
-    Load,
-    Param,
-    Save,
-    SetGrad,
-    SetOption,
-)
+from rmspec.oracles.program.program import Create, Load, Param, Save, SetGrad, SetOption
 from rmspec.oracles.scripting.applied import applied_statements
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.style import Script, Style, keywords, listed, pairs, plain, subject_of
 from rmspec.oracles.tensorflow.descriptor import FRAMEWORK
-
-__all__ = ["sparse", "statements", "v1_style"]
 
 _NAMES = DIALECTS["tensorflow1"].constructor.names
 _SLOTS = FRAMEWORK.subjects["tensorflow"].state_names
@@ -45,10 +36,7 @@ def _raw_style(deviation: Counterexample) -> Style:
         lines: list[str] = []
         centered = script.options[optimizer].get("centered", False)
         for name in script.members[optimizer]:
-            grad = next(
-                (c for c in reversed(script.program.calls) if isinstance(c, SetGrad) and c.param == name),
-                None,
-            )
+            grad = next((c for c in reversed(script.program.calls) if isinstance(c, SetGrad) and c.param == name), None)
             if grad is None or grad.values is None:
                 continue
             sparse = grad.rows is not None and not grad.bad

@@ -15,6 +15,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,13 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Via
+from rmspec.oracles.session import factories
 from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
-from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.oracles.tensorflow.descriptor import FRAMEWORK
 
-__all__ = ["LegacyPlace", "TensorFlowSubject", "Variables", "registered", "user_subject"]
-
 Array = NDArray[Any]
-
-FORMATS = ("float32", "float64", "float16", "bfloat16")
-"""The formats that are checked: a complex gradient is squared as a complex number, which is another formula."""
 
 V1_NAMES = DIALECTS["tensorflow1"].constructor.names
 """What the v1 optimizer calls the options of the page."""
@@ -49,18 +44,21 @@ _RAW = ("lr", "alpha", "eps", "momentum")
 _LACKS = {
     "groups": "it takes a list of variables, and has no parameter groups",
     "weight_decay": "it has no weight decay",
-    "zero_grad": "gradients are handed to it, and are not its own to clear",
-    "closure": "gradients are handed to it",
     "layout": "its tensors have no strides",
     "complex": "it calculates with complex numbers as such, by another formula than that of their parts",
     "duplicates": "its interface takes pairs of gradient and variable, and promises no refusal",
-    "hooks": "it has no hooks",
-    "tensor_lr": "its options are checked as numbers",
 }
 
 
 class Variables:
-    """TensorFlow variables and gradients."""
+    """TensorFlow variables under an optimizer from ``make``, given them and options by the page's names."""
+
+    def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
+        self._make = make
+
+    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
+        """An optimizer over these variables."""
+        return self._make(variables, options)
 
     def variable(self, name: str, values: Array) -> Any:
         """A resource variable."""
@@ -91,14 +89,6 @@ def copied(value: Any) -> Array:
     if isinstance(value, tf.Variable) and hasattr(value, "handle"):
         value = tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
     return np.array(value.numpy())
-
-
-class _RawPlace(Variables):
-    def __init__(self, function: bool) -> None:
-        self._function = function
-
-    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        return _RawOps(variables, options, function=self._function)
 
 
 class _RawOps(Driven):
@@ -149,26 +139,6 @@ class _RawOps(Driven):
 
     def state(self) -> Sequence[Mapping[str, Array]]:
         return [{role: copied(variable) for role, variable in state.items()} for state in self._state]
-
-
-class LegacyPlace(Variables):
-    """TensorFlow variables under an optimizer from ``make``, given them and options by the page's names."""
-
-    def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
-        self._make = make
-
-    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        """An optimizer over these variables."""
-        return self._make(variables, options)
-
-
-class _V1Place(Variables):
-    def __init__(self, factory: Callable[..., Any], function: bool) -> None:
-        self._factory = factory
-        self._function = function
-
-    def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        return _V1(self._factory, variables, options, function=self._function)
 
 
 class _V1(Driven):
@@ -267,34 +237,21 @@ class TensorFlowSubject(AppliedSubject):
         return {"tensorflow": tf.__version__, "python": platform.python_version()}
 
 
-def _capabilities(lacks: Mapping[str, str], **changes: Any) -> Capabilities:
-    missing = {**_LACKS, **lacks}
-    return Capabilities(
-        formats=FORMATS,
-        features=frozenset(FEATURES) - set(missing),
-        missing=missing,
-        roles=frozenset(STATE_ROLES),
-        **changes,
-    )
-
-
 def registered(name: str, device: str) -> TensorFlowSubject:
     """The subject of a registered name. Raises ``Unsupported`` for any device but the CPU."""
-    _only_cpu(name, device)
+    factories.check_device(name, device)
     path = name.partition(":")[2]
     if path.startswith("v1"):
         return _v1_subject(name, tf.compat.v1.train.RMSPropOptimizer, function=path == "v1-function")
     options = frozenset((*_RAW, "centered"))
     return TensorFlowSubject(
         name,
-        _RawPlace(path == "function"),
-        _capabilities(
-            {"state_dict": "the caller owns its state", "file": "the caller owns its state"},
+        Variables(partial(_RawOps, function=path == "function")),
+        factories.applied_capabilities(
+            {**_LACKS, "state_dict": "the caller owns its state", "file": "the caller owns its state"},
             options=options,
             required=frozenset(_RAW),
             changeable=options,
-            carried=frozenset(),
-            edits=frozenset(),
         ),
         dialect=FRAMEWORK.subjects[name].dialect,
         state_names=FRAMEWORK.subjects[name].state_names,
@@ -304,20 +261,18 @@ def registered(name: str, device: str) -> TensorFlowSubject:
 def _v1_subject(
     name: str, factory: Callable[..., Any], *, function: bool = False, baselines: tuple[str, ...] = ()
 ) -> TensorFlowSubject:
-    options = _options(factory)
+    options = factories.named_options(factory, V1_NAMES)
     lacks = {
         option: f"its constructor takes no {option}" for option in ("momentum", "centered") if option not in options
     }
     return TensorFlowSubject(
         name,
-        _V1Place(factory, function),
-        _capabilities(
-            lacks,
+        Variables(partial(_V1, factory, function=function)),
+        factories.applied_capabilities(
+            {**_LACKS, **lacks},
             options=options,
             required=frozenset({"lr"}) if _must_be_given(factory, "learning_rate") else frozenset(),
             changeable=options - {"centered"},
-            carried=frozenset(),
-            edits=frozenset(),
         ),
         dialect="tensorflow1",
         state_names=_SLOTS,
@@ -327,22 +282,14 @@ def _v1_subject(
 
 def user_subject(name: str, factory: Callable[..., Any], device: str) -> TensorFlowSubject:
     """A user's class or factory, called like the v1 optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
-    _only_cpu(name, device)
-    if inspect.isclass(factory) and not callable(getattr(factory, "apply_gradients", None)):
-        raise NotAnOptimizer(
-            f"{name} is not an optimizer: the class {factory.__name__} has no method apply_gradients",
-            hint="name a class or a factory that is called like tf.compat.v1.train.RMSPropOptimizer",
-        )
+    factories.check_device(name, device)
+    factories.check_method(name, factory, "tf.compat.v1.train.RMSPropOptimizer")
     baselines = (FRAMEWORK.baseline,) if inspect.isclass(factory) else ()
     subject = _v1_subject(name, factory, baselines=baselines)
     options = {"lr": 0.125} if "lr" in subject.capabilities().options else {}
     outcome = performed(lambda: _V1(factory, [tf.Variable([1.0])], options, function=False).state())
-    if outcome.raised:
-        raise CannotStart(
-            f"{name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
-            f"it was called with {', '.join(f'{V1_NAMES[key]}={value}' for key, value in options.items()) or 'nothing'}",
-            "it must be callable like tf.compat.v1.train.RMSPropOptimizer(learning_rate=..., decay=..., epsilon=...)",
-        )
+    model = "tf.compat.v1.train.RMSPropOptimizer(learning_rate=..., decay=..., epsilon=...)"
+    factories.check_created(name, outcome, {V1_NAMES[key]: value for key, value in options.items()}, model)
     return subject
 
 
@@ -352,18 +299,6 @@ def _defaults(factory: Callable[..., Any]) -> dict[str, float | bool]:
     return {option: value for option, value in defaults.items() if isinstance(value, float | bool)}
 
 
-def _options(factory: Callable[..., Any]) -> frozenset[str]:
-    parameters = inspect.signature(factory).parameters
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return frozenset(V1_NAMES)
-    return frozenset(option for option, name in V1_NAMES.items() if name in parameters)
-
-
 def _must_be_given(factory: Callable[..., Any], name: str) -> bool:
     parameter = inspect.signature(factory).parameters.get(name)
     return parameter is None or parameter.default is inspect.Parameter.empty
-
-
-def _only_cpu(name: str, device: str) -> None:
-    if device != "cpu":
-        raise Unsupported(f"{name} is checked on the CPU alone, not on {device!r}", hint="leave out --device")

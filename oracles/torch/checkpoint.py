@@ -19,8 +19,6 @@ from rmspec.oracles.checkpoints.arrays import reason
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
 
-__all__ = ["torch_bytes", "torch_file"]
-
 _BESIDE = ("params", "param_names", "initial_lr")
 _PATHS = ("foreach", "capturable", "differentiable")  # which code runs, not what it computes
 _STATE = {"step", *STATE_ROLES}

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.loader import _attribute
+from rmspec.oracles.recordings.chunks import Scalar
 from rmspec.oracles.recordings.onestep import OneStep, Stepped
-from rmspec.oracles.recordings.reader import Scalar
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.torch.arrays import DTYPES, to_numpy
 from rmspec.oracles.torch.subject import registered
-
-__all__ = ["Factory", "factory", "fitted", "perform"]
 
 Factory = Callable[..., Any]
 

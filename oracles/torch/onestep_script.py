@@ -6,10 +6,8 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.recordings.onestep import OneStep, Reproduction
 from rmspec.oracles.scripting.counterexample import Counterexample
-from rmspec.oracles.scripting.lines import MAX_LINES, number, packed
+from rmspec.oracles.scripting.lines import MAX_LINES, bounds_check, number, packed
 from rmspec.oracles.torch.script import factory_lines
-
-__all__ = ["onestep_script"]
 
 
 def onestep_script(deviation: Counterexample, subject: str, reproduction: Reproduction) -> str:
@@ -39,14 +37,7 @@ def _statements(deviation: Counterexample, reproduction: Reproduction) -> list[s
     lines.append(f"p.grad = {_tensor(step.grad, step.dtype, step)}")
     if step.earlier:
         lines.append(f"for _ in range({step.earlier}): A.step()")
-    lo, hi = (number(end) for end in reproduction.allowed)
-    return [
-        *lines,
-        "A.step()",
-        f"value = {_element(deviation, reproduction)}",
-        f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
-        f"assert {lo} <= value <= {hi}, value",
-    ]
+    return [*lines, "A.step()", *bounds_check(_element(deviation, reproduction), reproduction.allowed)]
 
 
 def _element(deviation: Counterexample, reproduction: Reproduction) -> str:

@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import BadOption
-from rmspec.oracles.recordings.reader import Fill, RecordedGroup, RecordedParam, RecordedStep, Scalar, Source
+from rmspec.oracles.recordings.chunks import RecordedGroup, RecordedStep, Scalar
+from rmspec.oracles.recordings.reader import Fill, RecordedParam, Source
 from rmspec.oracles.recordings.writer import Writer
 from rmspec.oracles.torch.arrays import to_numpy
-
-__all__ = ["CannotRecord", "Recorder", "positions"]
 
 _Arrays = dict[int, dict[str, NDArray[Any]]]
 

@@ -9,29 +9,10 @@ from dataclasses import dataclass
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
-from rmspec.oracles.program.program import (
-    AddParamGroup,
-    Call,
-    Create,
-    EditState,
-    Freeze,
-    Group,
-    Load,
-    OptionValue,
-    Param,
-    Program,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    TensorNumber,
-    ZeroGrad,
-)
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
-from rmspec.oracles.scripting.lines import number
+from rmspec.oracles.scripting.lines import bounds_check, final_call, number
 from rmspec.oracles.torch.descriptor import FRAMEWORK
-
-__all__ = ["factory_lines", "statements"]
 
 
 def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
@@ -58,12 +39,10 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes the statements of one program."""
-
     deviation: Counterexample
 
     @property
-    def program(self) -> Program:
+    def program(self) -> vocabulary.Program:
         return self.deviation.program
 
     @property
@@ -71,7 +50,7 @@ class _Writer:
         return CLAUSES.get(self.deviation.clause, UNNAMED)
 
     @property
-    def last(self) -> Call:
+    def last(self) -> vocabulary.Call:
         return self.program.calls[self.deviation.call]
 
     # -- the head
@@ -79,7 +58,7 @@ class _Writer:
     def imports(self) -> list[str]:
         modules, make = factory_lines(self.program.subject)
         for call in self.program.calls[: self.deviation.call + 1]:
-            if isinstance(call, Save):
+            if isinstance(call, vocabulary.Save):
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
         if self.deviation.kind == "frame" and not self.deviation.param:
             modules.add("copy")
@@ -91,36 +70,16 @@ class _Writer:
         lines = [self._param(param) for param in self.program.params]
         before, after = self._check()
         calls = self.program.calls[: self.deviation.call + 1]
-        lines += self._calls(calls[:-1])
-        lines += before
+        lines += [*self._calls(calls[:-1]), *before]
         final = self._call(calls[-1])
-        if self.deviation.kind == "frame" and self.rule.refusal:
-            return [*lines, *final[:-1], "try:", f"    {final[-1]}", "except Exception: pass", *after]
-        if self.deviation.kind == "silent":
-            return [
-                *lines,
-                *final[:-1],
-                "try:",
-                f"    {final[-1]}",
-                "except Exception as error:",
-                f'    print("{self.rule.refusal}:", error)',
-                "else:",
-                f"    raise SystemExit({self.deviation.summary!r})",
-            ]
-        if isinstance(calls[-1], Step) and calls[-1].closure == "raises":
-            swallowed = self.deviation.kind == "closure"
-            lines += [
-                *final[:-1],
-                "raised = False",
-                "try:",
-                f"    {final[-1]}",
-                "except ZeroDivisionError:",
-                "    raised = True",
-            ]
-            return [*lines, f"assert raised, {self.deviation.summary!r}"] if swallowed else [*lines, *after]
-        return [*lines, *final, *after]
+        refused = self.deviation.kind == "silent" or (self.deviation.kind == "frame" and self.rule.refusal)
+        if isinstance(calls[-1], vocabulary.Step) and calls[-1].closure == "raises" and not refused:
+            attempt = ["raised = False", "try:", f"    {final[-1]}", "except ZeroDivisionError:", "    raised = True"]
+            raised = [f"assert raised, {self.deviation.summary!r}"]
+            return [*lines, *final[:-1], *attempt, *(raised if self.deviation.kind == "closure" else after)]
+        return [*lines, *final_call(self.deviation, final, after)]
 
-    def _calls(self, calls: tuple[Call, ...]) -> list[str]:
+    def _calls(self, calls: tuple[vocabulary.Call, ...]) -> list[str]:
         lines: list[str] = []
         index = 0
         while index < len(calls):
@@ -137,70 +96,74 @@ class _Writer:
                 index += 1
         return lines
 
-    def _call(self, call: Call) -> list[str]:
+    def _call(self, call: vocabulary.Call) -> list[str]:
         match call:
-            case Create():
+            case vocabulary.Create():
                 return [f"{call.optimizer} = RMSprop({self._created(call)}{self._keywords(call.options)})"]
-            case SetGrad():
+            case vocabulary.SetGrad():
                 return [f"{call.param}.grad = {self._grad(call)}"]
-            case Step():
+            case vocabulary.Step():
                 return self._step(call)
-            case ZeroGrad():
+            case vocabulary.ZeroGrad():
                 argument = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
                 return [f"{call.optimizer}.zero_grad({argument})"]
-            case AddParamGroup():
+            case vocabulary.AddParamGroup():
                 return [f"{call.optimizer}.add_param_group({self._group(call.group, call.form)})"]
-            case SetOption():
+            case vocabulary.SetOption():
                 return self._set_option(call)
-            case Save():
+            case vocabulary.Save():
                 return self._save(call)
-            case EditState():
+            case vocabulary.EditState():
                 return self._edit(call)
-            case Load():
+            case vocabulary.Load():
                 return [f"{call.optimizer}.load_state_dict({call.slot})"]
-            case Freeze():
+            case vocabulary.Freeze():
                 return [f"{call.param}.requires_grad_({not call.frozen}).grad = None"]
 
-    def _created(self, call: Create) -> str:
+    def _created(self, call: vocabulary.Create) -> str:
         if call.form == "groups":
             return "[" + ", ".join(self._group(group) for group in call.groups) + "]"
         names = ", ".join(name for group in call.groups for name in group.params)
         return f"(p for p in [{names}])" if call.form == "generator" else f"[{names}]"
 
-    def _group(self, group: Group, form: str = "list") -> str:
+    def _group(self, group: vocabulary.Group, form: str = "list") -> str:
         names = ", ".join(group.params)
         params = f"(p for p in [{names}])" if form == "generator" else f"[{names}]"
         params = group.params[0] if form == "tensor" and len(group.params) == 1 else params
         options = "".join(f', "{name}": {self._value(value)}' for name, value in group.options.items())
         return f'{{"params": {params}{options}}}'
 
-    def _keywords(self, options: dict[str, OptionValue]) -> str:
+    def _keywords(self, options: dict[str, vocabulary.OptionValue]) -> str:
         tensor = self.program.subject == "torch:tensor-lr"
         keywords = ""
         for name, value in options.items():
             text = self._value(value)
-            if name == "lr" and tensor and not isinstance(value, TensorNumber):
+            if name == "lr" and tensor and not isinstance(value, vocabulary.TensorNumber):
                 text = f"torch.tensor({text}, dtype=torch.float64)"
             keywords += f", {name}={text}"
         return keywords
 
-    def _value(self, value: OptionValue) -> str:
-        if isinstance(value, TensorNumber):
+    def _value(self, value: vocabulary.OptionValue) -> str:
+        if isinstance(value, vocabulary.TensorNumber):
             return f"torch.tensor({number(value.tensor)})"
         return repr(value) if isinstance(value, bool) else number(value)
 
-    def _set_option(self, call: SetOption) -> list[str]:
+    def _set_option(self, call: vocabulary.SetOption) -> list[str]:
         lines = []
         for name, value in call.options.items():
             place = f'{call.optimizer}.param_groups[{call.group}]["{name}"]'
-            created = next((earlier for earlier in self.program.calls if isinstance(earlier, Create)), None)
-            if isinstance(value, TensorNumber) and created and isinstance(created.options.get(name), TensorNumber):
+            created = next((earlier for earlier in self.program.calls if isinstance(earlier, vocabulary.Create)), None)
+            if (
+                isinstance(value, vocabulary.TensorNumber)
+                and created
+                and isinstance(created.options.get(name), vocabulary.TensorNumber)
+            ):
                 lines.append(f"{place}.fill_({number(value.tensor)})")
             else:
                 lines.append(f"{place} = {self._value(value)}")
         return lines
 
-    def _save(self, call: Save) -> list[str]:
+    def _save(self, call: vocabulary.Save) -> list[str]:
         state = f"{call.optimizer}.state_dict()"
         match call.via:
             case "deepcopy":
@@ -214,11 +177,11 @@ class _Writer:
                 ]
             case _:
                 lines = [f"{call.slot} = {state}"]
-        if self.deviation.kind == "load" and isinstance(self.last, Load) and self.last.slot == call.slot:
+        if self.deviation.kind == "load" and isinstance(self.last, vocabulary.Load) and self.last.slot == call.slot:
             lines.append(f"saved = {self._read(call.optimizer, self._saved_param(call))}")
         return lines
 
-    def _edit(self, call: EditState) -> list[str]:
+    def _edit(self, call: vocabulary.EditState) -> list[str]:
         slot = call.slot
         ids = f'[k for g in {slot}["param_groups"] for k in g["params"]]'
         match call.edit:
@@ -240,7 +203,7 @@ class _Writer:
                     '    entry[k] = v if k == "step" else torch.cat([torch.as_tensor(v).flatten(), torch.zeros(1)])',
                 ]
 
-    def _step(self, call: Step) -> list[str]:
+    def _step(self, call: vocabulary.Step) -> list[str]:
         name = call.optimizer
         lines: list[str] = []
         if call.hooks and self.deviation.kind == "hooks" and call is self.last:
@@ -267,19 +230,19 @@ class _Writer:
 
     # -- tensors
 
-    def _param(self, param: Param) -> str:
+    def _param(self, param: vocabulary.Param) -> str:
         text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"
         if self.program.subject == "torch:differentiable":
             text += f".clone(); {param.name}.retain_grad()"
         return text
 
-    def _grad(self, call: SetGrad) -> str:
+    def _grad(self, call: vocabulary.SetGrad) -> str:
         if call.values is None:
             return "None"
         text = self._tensor(self.program.param(call.param), call.values, call.layout)
         return f"{text}.to_sparse()" if call.bad else text
 
-    def _tensor(self, param: Param, values: tuple[float, ...], layout: str = "contiguous") -> str:
+    def _tensor(self, param: vocabulary.Param, values: tuple[float, ...], layout: str = "contiguous") -> str:
         fmt = FORMATS[param.dtype]
         count = math.prod(param.shape)
         used = list(values) if len(values) % fmt.parts == 0 else list(values) * 2
@@ -337,17 +300,11 @@ class _Writer:
         text = repr(deviation.summary[:100])
         match deviation.kind:
             case "value" | "base" if deviation.allowed is not None:
-                lo, hi = (number(end) for end in deviation.allowed)
-                finite = " and abs(value) < float('inf')" if deviation.hazard else ""
-                return [], [
-                    f"value = {self._element()}",
-                    f'print("observed", value, value.hex(), "allowed from", {lo}, "to", {hi})',
-                    f"assert {lo} <= value <= {hi}{finite}, value",
-                ]
+                return [], bounds_check(self._element(), deviation.allowed, finite=deviation.hazard)
             case "frame":
                 return self._frame(text)
             case "closure":
-                loss = self.last.loss if isinstance(self.last, Step) else 0.0
+                loss = self.last.loss if isinstance(self.last, vocabulary.Step) else 0.0
                 return [], [
                     "print(len(calls), 'calls of the closure, loss', loss)",
                     "assert len(calls) == 1 and calls[0][0] and torch.equal(calls[0][1], start), calls",
@@ -381,7 +338,7 @@ class _Writer:
                 f"assert same if before is not None else fresh, {text}",
             ]
         if self.rule.compares == "saved":
-            slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, Save))
+            slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, vocabulary.Save))
             key = deviation.state_name or deviation.role
             read = f'[entry["{key}"].tolist() for entry in {slot}["state"].values() if "{key}" in entry]'
         else:
@@ -400,12 +357,14 @@ class _Writer:
         if deviation.role == "groups" and deviation.allowed:
             return [f"assert len({groups}) == {int(deviation.allowed[0])}, {text}"]
         if deviation.role == "params":
-            created = [call for call in self.program.calls if isinstance(call, Create | AddParamGroup)]
+            created = [
+                call for call in self.program.calls if isinstance(call, vocabulary.Create | vocabulary.AddParamGroup)
+            ]
             names: list[tuple[str, ...]] = []
             for call in created:
                 if call.optimizer != deviation.optimizer:
                     continue
-                if isinstance(call, AddParamGroup):
+                if isinstance(call, vocabulary.AddParamGroup):
                     names.append(call.group.params)
                 elif call.form == "groups":
                     names += [group.params for group in call.groups]
@@ -420,7 +379,7 @@ class _Writer:
     def _load_check(self, text: str) -> list[str]:
         deviation = self.deviation
         read = self._read(deviation.optimizer, deviation.param)
-        if isinstance(self.last, Save):
+        if isinstance(self.last, vocabulary.Save):
             key = deviation.state_name or deviation.role
             position = self._order(deviation.optimizer).index(deviation.param)
             entry = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
@@ -437,7 +396,7 @@ class _Writer:
             f"assert fresh if saved is None else same, {text}",
         ]
 
-    def _saved_param(self, call: Save) -> str:
+    def _saved_param(self, call: vocabulary.Save) -> str:
         order = self._order(self.deviation.optimizer)
         position = order.index(self.deviation.param) if self.deviation.param in order else 0
         saved = self._order(call.optimizer)
@@ -447,10 +406,10 @@ class _Writer:
         return list(_params_of(self.program, optimizer))
 
 
-def _params_of(program: Program, optimizer: str) -> Iterator[str]:
+def _params_of(program: vocabulary.Program, optimizer: str) -> Iterator[str]:
     for call in program.calls:
-        if isinstance(call, Create) and call.optimizer == optimizer:
+        if isinstance(call, vocabulary.Create) and call.optimizer == optimizer:
             for group in call.groups:
                 yield from group.params
-        elif isinstance(call, AddParamGroup) and call.optimizer == optimizer:
+        elif isinstance(call, vocabulary.AddParamGroup) and call.optimizer == optimizer:
             yield from call.group.params

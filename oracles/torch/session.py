@@ -17,30 +17,12 @@ import torch.utils.deterministic
 from numpy.typing import NDArray
 
 from rmspec.oracles.errors import ClosureFailed, SubjectFailed
-from rmspec.oracles.program.program import (
-    AddParamGroup,
-    Call,
-    Create,
-    EditState,
-    Freeze,
-    Load,
-    OptionValue,
-    Param,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    TensorNumber,
-    ZeroGrad,
-    elements,
-)
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
-
-__all__ = ["TorchSession", "deterministic", "option_value"]
 
 
 @contextmanager
@@ -68,7 +50,7 @@ class TorchSession:
 
     def __init__(
         self,
-        params: tuple[Param, ...],
+        params: tuple[vocabulary.Param, ...],
         factory: Callable[..., Any],
         roles: Mapping[str, str],
         *,
@@ -95,9 +77,9 @@ class TorchSession:
         """The context of every call. A compiled step has none: the compiler would look for deterministic kernels."""
         return nullcontext() if self._compiled else deterministic()
 
-    def _declare(self, params: tuple[Param, ...], differentiable: bool) -> None:
+    def _declare(self, params: tuple[vocabulary.Param, ...], differentiable: bool) -> None:
         for param in params:
-            values = elements(param.values, param.dtype, param.shape)
+            values = vocabulary.elements(param.values, param.dtype, param.shape)
             tensor = to_tensor(values, param.layout, self._device).requires_grad_()
             if differentiable:
                 tensor = tensor.clone()
@@ -107,40 +89,40 @@ class TorchSession:
     # -- calls
 
     @surrounded
-    def perform(self, call: Call) -> Outcome:
+    def perform(self, call: vocabulary.Call) -> Outcome:
         """Perform one call; see ``Session``."""
-        if isinstance(call, Step):
+        if isinstance(call, vocabulary.Step):
             return self._step(call)
-        if isinstance(call, AddParamGroup):
+        if isinstance(call, vocabulary.AddParamGroup):
             return self._add_param_group(call)
         return performed(lambda: self._perform(call))
 
-    def _perform(self, call: Call) -> None:
+    def _perform(self, call: vocabulary.Call) -> None:
         match call:
-            case Create():
+            case vocabulary.Create():
                 self._optimizers[call.optimizer] = self._create(call)
                 self._steps.pop(call.optimizer, None)
-            case SetGrad():
+            case vocabulary.SetGrad():
                 self._set_grad(call.param, call.values, call.layout, call.bad)
-            case ZeroGrad():
+            case vocabulary.ZeroGrad():
                 optimizer = self._optimizers[call.optimizer]
                 optimizer.zero_grad() if call.set_to_none is None else optimizer.zero_grad(set_to_none=call.set_to_none)
-            case SetOption():
+            case vocabulary.SetOption():
                 group = self._optimizers[call.optimizer].param_groups[call.group]
                 for name, value in call.options.items():
-                    if isinstance(value, TensorNumber) and isinstance(group.get(name), torch.Tensor):
+                    if isinstance(value, vocabulary.TensorNumber) and isinstance(group.get(name), torch.Tensor):
                         group[name].fill_(value.tensor)
                     else:
                         group[name] = self._option(name, value)
-            case Save():
+            case vocabulary.Save():
                 self._slots[call.slot] = (call.via, _saved(self._optimizers[call.optimizer].state_dict(), call.via))
-            case EditState():
+            case vocabulary.EditState():
                 via, saved = self._slots[call.slot]
                 self._slots[call.slot] = ("deepcopy", edits.edited(_opened(saved, via), call, _reshaped))
-            case Load():
+            case vocabulary.Load():
                 via, saved = self._slots[call.slot]
                 self._optimizers[call.optimizer].load_state_dict(_opened(saved, via))
-            case Freeze():
+            case vocabulary.Freeze():
                 tensor = self._params[call.param]
                 tensor.grad = None
                 if tensor.is_leaf:
@@ -148,7 +130,7 @@ class TorchSession:
             case _:
                 raise SubjectFailed(f"a torch session cannot perform {call!r}")
 
-    def _create(self, call: Create) -> Any:
+    def _create(self, call: vocabulary.Create) -> Any:
         options = {name: self._option(name, value) for name, value in call.options.items()}
         if call.form == "groups":
             return self._factory([self._group(group) for group in call.groups], **options)
@@ -163,8 +145,8 @@ class TorchSession:
             tensors = tensors[0]
         return {"params": tensors, **{name: self._option(name, value) for name, value in group.options.items()}}
 
-    def _option(self, name: str, value: OptionValue) -> Any:
-        if isinstance(value, TensorNumber):
+    def _option(self, name: str, value: vocabulary.OptionValue) -> Any:
+        if isinstance(value, vocabulary.TensorNumber):
             return torch.tensor(value.tensor, dtype=torch.float32, device=self._device)
         if name == "lr" and self._tensor_lr and not isinstance(value, bool) and value >= 0:
             return torch.tensor(value, dtype=torch.float64, device=self._device)
@@ -175,14 +157,14 @@ class TorchSession:
         if values is None:
             tensor.grad = None
             return
-        array = elements(values, _dtype_name(tensor), self._shapes[name])
+        array = vocabulary.elements(values, _dtype_name(tensor), self._shapes[name])
         grad = to_tensor(array, layout, self._device)
         tensor.grad = None
         if bad == "sparse":
             grad = grad.contiguous().to_sparse()
         tensor.grad = grad
 
-    def _step(self, call: Step) -> Outcome:
+    def _step(self, call: vocabulary.Step) -> Outcome:
         optimizer = self._optimizers[call.optimizer]
         step = self._compiled_step(call.optimizer) if self._compiled else optimizer.step
         hooks = [0, 0]
@@ -200,7 +182,7 @@ class TorchSession:
             for handle in handles:
                 handle.remove()
 
-    def _step_closure(self, call: Step, step: Callable[..., Any]) -> Outcome:
+    def _step_closure(self, call: vocabulary.Step, step: Callable[..., Any]) -> Outcome:
         before = {name: to_numpy(tensor) for name, tensor in self._params.items()}
         states: list[tuple[bool, bool]] = []
         loss = torch.tensor(call.loss, dtype=torch.float64)
@@ -226,7 +208,7 @@ class TorchSession:
             self._steps[name] = torch.compile(self._optimizers[name].step)
         return self._steps[name]
 
-    def _add_param_group(self, call: AddParamGroup) -> Outcome:
+    def _add_param_group(self, call: vocabulary.AddParamGroup) -> Outcome:
         group = self._group(call.group, call.form)
         entry = dict(group)
         outcome = performed(lambda: self._optimizers[call.optimizer].add_param_group(group))
@@ -347,18 +329,12 @@ def _reshaped(value: Any) -> Any:
     return torch.cat([flat, flat[:1] if flat.numel() else torch.zeros(1, dtype=flat.dtype, device=flat.device)])
 
 
-def _saved(state: Any, via: str) -> Any:
-    match via:
-        case "deepcopy":
-            return copy.deepcopy(state)
-        case "pickle":
-            return pickle.dumps(state)
-        case "file":
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            return buffer.getvalue()
-        case _:
-            return state
+def _saved(state: Any, via: vocabulary.Via) -> Any:
+    if via != "file":
+        return edits.copied(state, via)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def _opened(saved: Any, via: str) -> Any:

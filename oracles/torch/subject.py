@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
 from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 from rmspec.oracles.torch.session import TorchSession
-
-__all__ = ["TorchSubject", "registered", "user_subject"]
 
 _METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict": "state_dict"}
 
@@ -74,33 +74,27 @@ class TorchSubject:
             optimizer = self._probe(options)
             for feature, method in _METHODS.items():
                 if not callable(getattr(optimizer, method, None)):
-                    features.discard(feature)
                     missing[feature] = f"it has no method {method}"
-            if "state_dict" in features and not callable(getattr(optimizer, "load_state_dict", None)):
-                features.discard("state_dict")
+            if "state_dict" not in missing and not callable(getattr(optimizer, "load_state_dict", None)):
                 missing["state_dict"] = "it has no method load_state_dict"
             if not _takes_arguments(optimizer.step):
-                features.discard("closure")
                 missing["closure"] = "its step takes no closure"
             if not isinstance(getattr(optimizer, "param_groups", None), list):
-                features -= {"schedule"}
                 missing["schedule"] = "it has no param_groups"
             for option in ("momentum", "centered", "weight_decay"):
                 if option not in options:
-                    features.discard(option)
                     missing[option] = f"its constructor takes no {option}"
             if not isinstance(optimizer, torch.optim.Optimizer):
-                features -= {"hooks", "tensor_lr", "duplicates"}
+                features -= {"hooks", "tensor_lr"}
                 missing["duplicates"] = "it is not built on torch.optim.Optimizer, and the page promises no refusal"
             elif _wraps_torch(type(optimizer)):
-                features -= {"hooks"}
                 missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
             if self._path == "differentiable":
                 features -= {"layout"}
             self._capabilities = Capabilities(
                 formats=tuple(FORMATS),
                 options=frozenset(options),
-                features=frozenset(features),
+                features=frozenset(features - missing.keys()),
                 missing=missing,
                 roles=frozenset(self._find_roles(options).values()),
             )
@@ -129,8 +123,8 @@ class TorchSubject:
     def uses_foreach(self) -> bool:
         """Whether a step of this optimizer calls torch's foreach operations."""
         session = self._session((Param("p"), Param("q")), {})
-        keywords = {name: value for name, value in _PROBE.items() if name in _options(self._factory)}
-        outcome = session.perform(Create("probe", (Group(("p", "q")),), dict(keywords), "list"))
+        options = _probe_options(_options(self._factory))
+        outcome = session.perform(Create("probe", (Group(("p", "q")),), options, "list"))
         if outcome.raised or not callable(getattr(session._optimizers["probe"], "step", None)):
             return False
         session.perform(SetGrad("p", (2.0,)))
@@ -140,9 +134,9 @@ class TorchSubject:
         return bool(watch.foreach)
 
     def _probe(self, options: set[str]) -> Any:
-        keywords = {name: value for name, value in _PROBE.items() if name in options}
+        keywords = _probe_options(options)
         session = self._session((Param("p"),), {})
-        outcome = session.perform(Create("probe", (Group(("p",)),), dict(keywords), "list"))
+        outcome = session.perform(Create("probe", (Group(("p",)),), keywords, "list"))
         if outcome.raised:
             raise CannotStart(
                 f"{self.name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
@@ -161,9 +155,8 @@ class TorchSubject:
         """The roles of the names in the optimizer's state: by value after two steps, else by name."""
         if self._roles is None:
             self._roles = {}
-            keywords: dict[str, Any] = {name: value for name, value in _PROBE.items() if name in options}
             session = self._session((Param("p"),), {})
-            if session.perform(Create("probe", (Group(("p",)),), keywords, "list")).raised:
+            if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
                 return self._roles
             session.perform(SetGrad("p", (2.0,)))
             expected = _expected(options)
@@ -215,21 +208,22 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has n
         return func(*args, **(kwargs or {}))
 
 
-def _expected(options: set[str]) -> dict[str, tuple[float, float]]:
-    alpha = _PROBE["alpha"] if "alpha" in options else 0.99
-    eps = _PROBE["eps"] if "eps" in options else 1e-8
-    g, v, m, b = 2.0, 0.0, 0.0, 0.0
-    trace: list[tuple[float, float, float]] = []
+def _probe_options(options: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in _PROBE.items() if name in options}
+
+
+def _expected(options: set[str]) -> dict[str, list[float]]:
+    """By role the values of the specification's state after each of two steps with the gradient 2."""
+    parameter = Parameter(np.ones(1))
+    parameter.grad = np.full(1, 2.0)
+    reference = RMSprop([parameter], **_probe_options(options))
+    expected: dict[str, list[float]] = {}
     for _ in range(2):
-        v, m = alpha * v + (1 - alpha) * g * g, alpha * m + (1 - alpha) * g
-        s = v - m * m if "centered" in options else v
-        b = 0.5 * b + g / (np.sqrt(s) + eps)
-        trace.append((v, m, b))
-    expected = {"square_avg": (trace[0][0], trace[1][0])}
-    if "centered" in options:
-        expected["grad_avg"] = (trace[0][1], trace[1][1])
-    if "momentum" in options:
-        expected["momentum_buffer"] = (trace[0][2], trace[1][2])
+        reference.step()
+        state = reference.state[id(parameter)]
+        for role in STATE_ROLES:
+            if role in state:
+                expected.setdefault(role, []).append(float(state[role][0]))
     return expected
 
 
@@ -281,12 +275,7 @@ def registered(name: str, device: str) -> TorchSubject:
         device = "cuda"
         _require(device, "run on a machine with a GPU: this path exists there alone")
     return TorchSubject(
-        name,
-        torch.optim.RMSprop,
-        device=device,
-        dialect=known.dialect,
-        path=name.partition(":")[2],
-        fixed=known.fixed,
+        name, torch.optim.RMSprop, device=device, dialect=known.dialect, path=name.partition(":")[2], fixed=known.fixed
     )
 
 

@@ -15,8 +15,8 @@ from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.program.program import Create, Group, Options, Param, Program, SetGrad, Step
+from rmspec.oracles.recordings.chunks import Scalar
 from rmspec.oracles.recordings.onestep import OneStep, Reproduction, Stepped
-from rmspec.oracles.recordings.reader import Scalar
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.judge.findings import Finding, Tally

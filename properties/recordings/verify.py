@@ -22,7 +22,8 @@ from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, SetOption, Step
-from rmspec.oracles.recordings.reader import BadRecording, Lost, RecordedGroup, RecordedStep, Recording, Scalar, Values
+from rmspec.oracles.recordings.chunks import BadRecording, RecordedGroup, RecordedStep, Scalar, Values
+from rmspec.oracles.recordings.reader import Lost, Recording
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS, Observation
 from rmspec.properties.counterexamples.attribution import hypotheses
