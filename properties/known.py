@@ -257,7 +257,6 @@ def _witness(name: str, file: str, read: Callable[[str], str]) -> Program:
 
 
 def _tested(where: str, table: Any) -> Mapping[str, tuple[str, ...]]:
-    """Read the tested versions of a list, by package."""
     if not isinstance(table, dict):
         raise BadKnownList(f"{where}: tested is not a table", hint='write tested = { torch = ["2.13"] }')
     for package, versions in table.items():

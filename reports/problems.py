@@ -42,7 +42,6 @@ def click_message(error: click.ClickException) -> str:
 
 
 def _nearest_option(error: click.NoSuchOption) -> str:
-    """Find the option with this beginning, or else the closest one."""
     params = error.ctx.command.params if error.ctx else []
     names = [name for param in params for name in (*param.opts, *param.secondary_opts) if name.startswith("--")]
     begun = [name for name in names if name.startswith(error.option_name)]

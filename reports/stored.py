@@ -31,13 +31,13 @@ def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Dev
     """The file of the program of a deviation of subject ``name``, in a run over ``subjects``."""
     file = f"{_slug(subjects, name)}-{deviation.clause}"
     if deviation.hazard:
-        return str(Path(folder, "hazards", f"{file}.json"))
-    if deviation.known is None:
-        return str(Path(folder, f"{file}.json"))
-    if deviation.known.startswith("inherited:"):
-        return str(Path(folder, "inherited", f"{file}.json"))
-    # One clause may have several known deviations.
-    return str(Path(folder, "known", f"{file}-{_plain(deviation.known)}.json"))
+        file = f"hazards/{file}"
+    elif deviation.known is not None and deviation.known.startswith("inherited:"):
+        file = f"inherited/{file}"
+    elif deviation.known is not None:
+        # One clause may have several known deviations.
+        file = f"known/{file}-{_plain(deviation.known)}"
+    return str(Path(folder, f"{file}.json"))
 
 
 def program_text(program: Program) -> str:

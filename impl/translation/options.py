@@ -63,30 +63,25 @@ def switched(
     new = Hyperparameters(lr, hyper.alpha, eps, decay, momentum, centered)
     lines = [_rounded_lr(pair, lr), _alpha(pair), *eps_lines, *decay_lines]
     lines += [_carry(pair, "momentum", momentum), pair.line("centered", centered, centered)]
-    lines += [*_maximize(pair), *(_lr_place(pair, lr) if momentum else ())]
+    condition = "the target is given the negative of the source's loss"
+    lines += _made_up(pair, "maximize", "either negates one of gradient and loss, which is exact", condition)
+    if momentum:
+        condition = f"the learning rate stays {lr!r}; when it changes, the dialects part"
+        lines += _made_up(pair, "lr_place", "the buffers differ by the factor lr", condition)
     return new, tuple(lines)
 
 
-def _maximize(pair: _Pair) -> list[Line]:
-    if pair.source.maximize == pair.target.maximize:
+def _made_up(pair: _Pair, switch: str, note: str, condition: str) -> list[Line]:
+    """The line of a switch in another position in the target, with an exact rule for the difference."""
+    row = SWITCHES[switch]
+    if row.value(pair.source) == row.value(pair.target):
         return []
-    old, new = _briefly(pair, "maximize")
-    note = "either negates one of gradient and loss, which is exact"
-    condition = "the target is given the negative of the source's loss"
-    return [Line(pair.group, "maximize", "exact", old, new, note=note, condition=condition)]
-
-
-def _lr_place(pair: _Pair, lr: float) -> list[Line]:
-    if pair.source.lr_place == pair.target.lr_place:
-        return []
-    old, new = _briefly(pair, "lr_place")
-    note = "the buffers differ by the factor lr"
-    condition = f"the learning rate stays {lr!r}; when it changes, the dialects part"
-    return [Line(pair.group, "lr place", "exact", old, new, note=note, condition=condition)]
+    return [
+        Line(pair.group, switch.replace("_", " "), "exact", *_briefly(pair, switch), note=note, condition=condition)
+    ]
 
 
 def _briefly(pair: _Pair, switch: str) -> tuple[str, str]:
-    """The positions of a switch in the source and in the target, in a few words."""
     row = SWITCHES[switch]
     return row.position(row.value(pair.source)).brief, row.position(row.value(pair.target)).brief
 
@@ -277,7 +272,6 @@ def _carry(pair: _Pair, option: str, value: float) -> Line:
 
 
 def _narrow(pair: _Pair, option: str) -> Format:
-    """The coarser of the precisions of the two dialects for a hyperparameter."""
     candidates = [_precision(dialect, fmt, option) for dialect in (pair.source, pair.target) for fmt in pair.formats]
     return max(candidates, key=lambda fmt: fmt.unit_roundoff)
 

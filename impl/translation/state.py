@@ -56,19 +56,14 @@ def carried(
 
 
 def _buffers(
-    index: int,
-    group: SavedGroup,
-    params: list[SavedParam],
-    target: Dialect,
-    hyper: Hyperparameters,
-    terms: Terms,
+    index: int, group: SavedGroup, params: list[SavedParam], target: Dialect, hyper: Hyperparameters, terms: Terms
 ) -> tuple[list[SavedParam], Line]:
     divide = group.dialect.lr_place == "inside"
     lr = group.hyper.lr if divide else hyper.lr
     changed = group.lr_changed or ("you say that it has changed" if terms.lr_changed else "")
     still = not any(np.any(as_reals(param.arrays["momentum_buffer"])) for param in params if param.arrays)
     if terms.earlier:
-        return _recovered(index, group, params, target, hyper, terms)
+        return _recovered(index, group, params, hyper, terms)
     if changed and not terms.lr_constant_from_now and not still:
         raise CannotTranslate(
             f"the learning rate has changed ({changed}), and {target.name} keeps it {target.lr_place} the momentum buffer",
@@ -136,12 +131,7 @@ def _check_range(param: SavedParam, old: Array, new: Array) -> None:
 
 
 def _recovered(
-    index: int,
-    group: SavedGroup,
-    params: list[SavedParam],
-    target: Dialect,
-    hyper: Hyperparameters,
-    terms: Terms,
+    index: int, group: SavedGroup, params: list[SavedParam], hyper: Hyperparameters, terms: Terms
 ) -> tuple[list[SavedParam], Line]:
     divide = group.dialect.lr_place == "inside"
     new: list[SavedParam] = []

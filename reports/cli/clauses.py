@@ -71,7 +71,6 @@ def _source(row: Clause) -> list[str]:
 
 
 def _code(fault: Fault) -> list[str]:
-    """Read the source of a fault; nothing is imported for it."""
     package, _, module = fault.module.rpartition(".")
     source = (files(package) / f"{module}.py").read_text("utf-8")
     nodes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == fault.attr)

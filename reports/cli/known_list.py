@@ -150,7 +150,6 @@ def prune(known: str | None, reports: Sequence[str], folder: Path, *, dry_run: b
 
 
 def _deleted(witness: Path, dry_run: bool) -> str:
-    """Delete an unused witness, and say so."""
     name = f"{WITNESSES}/{witness.name}"
     if dry_run:
         return f"would remove {name}: no entry would name it"

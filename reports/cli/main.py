@@ -147,7 +147,6 @@ _TYPES: dict[Kind, type] = {"text": str, "path": str, "names": str, "integer": i
 
 
 def _option(name: str) -> Callable[[_Command], _Command]:
-    """Make the option of a row of ``KEYS``."""
     key = KEYS[name]
     flags = [f"--{name}", *([key.short] if key.short else [])]
     if key.off:
@@ -177,7 +176,6 @@ def _check_options(command: _Command) -> _Command:
 
 
 def _typed(ctx: click.Context, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the typed options, without defaults."""
     source = click.core.ParameterSource.COMMANDLINE
     return {name: value for name, value in values.items() if ctx.get_parameter_source(name) is source}
 

@@ -95,7 +95,6 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ready(out: str | None, *, force: bool) -> str:
-    """Check the folder and the packages of a report, and return the folder. Raises ``BadOption``."""
     if not out:
         raise BadOption("no folder is named", "a report is several files", "write rmspec report ... --out DIR")
     for module, purpose in _NEEDED.items():

@@ -180,7 +180,6 @@ def _facts(verified: Verified, first: RecordedDeviation | None) -> list[str]:
 
 
 def _lost(lost: Lost, recording: Recording) -> str:
-    """List the lost steps, and the fate of their files."""
     why = []
     if lost.dropped:
         why.append(f"dropped to stay within max_bytes={recording.max_bytes:,}")
@@ -216,7 +215,6 @@ def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
 
 
 def _before(first: RecordedDeviation) -> list[str]:
-    """List every input of the step, for the one element."""
     parts = len(first.deviation.program.params[0].values)
     place = first.deviation.element // parts * parts
     size = first.step.before[first.param]["param"].size

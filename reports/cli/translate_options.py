@@ -52,7 +52,6 @@ def _number_option(flag: str, *, help: str) -> Callable[[_Command], _Command]:
 
 
 def _switch_option(row: Switch) -> Callable[[_Command], _Command]:
-    """Make the option of ``translate`` for a switch, as constructors spell it."""
     name = row.keyword.replace("_", "-")
     if isinstance(row.value(SPECIFICATION), float):
         return click.option(f"--{name}", type=float, metavar="X", help=row.question)

@@ -60,8 +60,6 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class _CommandLine(Spelling):
-    """Options as they are typed on the command line."""
-
     def option(self, name: str) -> str:
         return f"--{self.names.get(name, name).replace('_', '-')}"
 

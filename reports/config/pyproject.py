@@ -92,7 +92,6 @@ def _fits(kind: Kind, value: object) -> bool:
 
 
 def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> ConfigValue:
-    """Rewrite a configured file's path relative to the working folder."""
     if folder == start:
         return value
     if KEYS[name.replace("_", "-")].kind == "path" and isinstance(value, str) and value != "-":

@@ -178,7 +178,6 @@ def _is_trivia(item: object) -> bool:
 
 
 def _cut_trailing(body: _Trivia) -> _Trivia:
-    """Cut off the trivia after the last key of a table."""
     end = len(body)
     while end and body[end - 1][0] is None:
         end -= 1

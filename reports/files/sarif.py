@@ -75,7 +75,6 @@ def document(record: Record, folder: Path) -> dict[str, Any]:
 
 
 def _unjudged(result: SubjectResult) -> dict[str, str]:
-    """Map each clause with no verdict from a check to the reason."""
     return {clause.id: clause_note(clause) for clause in result.clauses if VERDICTS[clause.verdict].case == "skip"}
 
 
@@ -105,7 +104,6 @@ def _message(result: SubjectResult, deviation: Deviation, commands: list[str]) -
 
 
 def _properties(deviation: Deviation) -> dict[str, Any]:
-    """Convert a deviation as the JSON report does, without times."""
     return {key: value for key, value in deviation_document(deviation).items() if not key.startswith("seconds")}
 
 

@@ -42,17 +42,23 @@ def pytest_configure(config: pytest.Config) -> None:
         "rmspec(subject, **options): one test for each clause of the RMSprop specification; the options are those of "
         "rmspec check, with underscores",
     )
-    values = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
+    values = _values(config)
     subjects = config.getoption("--rmspec")
     if values and not subjects:
-        raise pytest.UsageError(f"--rmspec-{next(iter(values))} needs --rmspec SUBJECT")
+        raise pytest.UsageError(f"--rmspec-{next(iter(values)).replace('_', '-')} needs --rmspec SUBJECT")
     for subject in subjects or ():
         from rmspec.reports.pytest.clauses import CannotCheck, checked
 
         try:
-            checked(subject, {name.replace("-", "_"): value for name, value in values.items()}, Path.cwd())
+            checked(subject, values, Path.cwd())
         except CannotCheck as error:
             raise pytest.UsageError(str(error)) from None
+
+
+def _values(config: pytest.Config) -> dict[str, Any]:
+    """The options on the command line, by their names in a marker."""
+    values = {key.option: config.getoption(f"--rmspec-{name}") for name, key in _OPTIONS.items()}
+    return {name: value for name, value in values.items() if value}
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -70,8 +76,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     for subject in dict.fromkeys(config.getoption("--rmspec") or ()):
         from rmspec.reports.pytest.clauses import checked
 
-        options = {name: value for name in _OPTIONS if (value := config.getoption(f"--rmspec-{name}"))}
-        ask = checked(subject, {name.replace("-", "_"): value for name, value in options.items()}, Path.cwd())
+        ask = checked(subject, _values(config), Path.cwd())
         parent = _Subject.from_parent(session, name=subject, nodeid=f"rmspec::{subject}", ask=ask)
         items += session.genitems(parent)
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
@@ -36,13 +36,13 @@ _COUNTED = (
 _MOST = 8  # subjects at a time: each has a framework in memory
 
 
+@dataclass(slots=True)
 class Outcome:
     """How a run ended: the results so far, whether it is complete, and the traceback of a fault of rmspec, if any."""
 
-    def __init__(self) -> None:
-        self.results: list[events.SubjectResult] = []
-        self.complete = True
-        self.trace = ""
+    results: list[events.SubjectResult] = field(default_factory=list)
+    complete: bool = True
+    trace: str = ""
 
 
 class Checking:
@@ -169,7 +169,6 @@ class Checking:
                 self._finish(self._failed(current, answer))
 
     def _replayed(self, current: _Current, deviation: events.Deviation) -> events.Deviation:
-        """A new deviation, replayed in a fresh process while the worker goes on."""
         new = [known for known in current.deviations if known.known is None and not known.hazard]
         if deviation.known is not None or deviation.hazard or len(new) > MOST:
             return deviation

@@ -15,7 +15,6 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rmspec.impl.errors import RmspecError
@@ -63,9 +62,7 @@ class Overseer:
         self._folder = tempfile.mkdtemp(prefix="rmspec-worker-")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -166,7 +163,6 @@ class Overseer:
         return WorkerLost(f"it crashed: {_ending(code)}", printed, where)
 
     def _printed(self) -> tuple[str, str]:
-        """Find the lines last printed during the job, and the place in the subject, if known."""
         try:
             with self._log.open("rb") as file:
                 file.seek(self._offset)

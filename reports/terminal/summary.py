@@ -82,7 +82,6 @@ def _excused(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
 
 
 def _open(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
-    """List unsettled clauses, each with its reason."""
     yield "hidden behind another deviation, neither passed nor failed", _by_reason(result, "hidden")
     if result.complete:
         yield "not checked", _by_reason(result, "not-checked")

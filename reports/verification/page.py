@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -121,11 +122,10 @@ def _sortable(document: Mapping[str, Any], id: str) -> Data:
 
 def _reasons(document: Mapping[str, Any]) -> dict[str, int]:
     """Add the reasons of inconclusive checks up, over all subjects; the most frequent reason first."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for subject in document["subjects"]:
-        for reason, checks in subject.get("inconclusive_reasons", {}).items():
-            counts[reason] = counts.get(reason, 0) + checks
-    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
+        counts.update(subject.get("inconclusive_reasons", {}))
+    return dict(counts.most_common())
 
 
 @cache
