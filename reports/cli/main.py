@@ -17,7 +17,7 @@ import click
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.reports.cli.known import known
-from rmspec.reports.cli.translate_options import TranslateCommand, translate_options
+from rmspec.reports.cli.translate_options import TranslateCommand, translate_options, with_options
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.environment import version
 from rmspec.reports.exit_codes import ExitCode
@@ -137,12 +137,6 @@ def _group(ctx: click.Context) -> int:
     return ExitCode.CONFORMS
 
 
-def _with(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 _TYPES: dict[Kind, type] = {"text": str, "path": str, "names": str, "integer": int, "number": float}
 
 
@@ -168,11 +162,11 @@ _CALL_TIMEOUT = _option("call-timeout")
 
 
 def _verdict_options(command: _Command) -> _Command:
-    return _with(command, [_option(name) for name in ("known", "no-known", "baseline", "fail-on")])
+    return with_options(command, [_option(name) for name in ("known", "no-known", "baseline", "fail-on")])
 
 
 def _check_options(command: _Command) -> _Command:
-    return _with(command, [_option(name) for name in KEYS if name != "subjects"])
+    return with_options(command, [_option(name) for name in KEYS if name != "subjects"])
 
 
 def _typed(ctx: click.Context, values: Mapping[str, Any]) -> dict[str, Any]:

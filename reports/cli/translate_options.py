@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -11,7 +11,7 @@ from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.impl.spec.switches import SWITCHES, Switch
 from rmspec.reports.problems import BadOption
 
-__all__ = ["TranslateCommand", "translate_options"]
+__all__ = ["TranslateCommand", "translate_options", "with_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -58,6 +58,13 @@ def _switch_option(row: Switch) -> Callable[[_Command], _Command]:
     return click.option(f"--{name}/--no-{name}", default=None, help=row.question)
 
 
+def with_options(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
+    """Give a command these options, in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def translate_options(command: _Command) -> _Command:
     """Give a command the options of ``rmspec translate``."""
     options = (
@@ -94,6 +101,4 @@ def translate_options(command: _Command) -> _Command:
             "--earlier", multiple=True, metavar="FILE", help="A state saved before a change of the learning rate."
         ),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, options)
