@@ -6,22 +6,9 @@ import math
 from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.changes import Values, change_options, change_values
-from rmspec.oracles.program.program import (
-    Call,
-    Create,
-    EditState,
-    Freeze,
-    Load,
-    Options,
-    Param,
-    Program,
-    Save,
-    SetGrad,
-    Step,
-    elements,
-    plain_number,
-)
+from rmspec.oracles.program.program import Call, Param, Program
 
 __all__ = [
     "PLAIN_OPTIONS",
@@ -43,13 +30,13 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     slots: set[str] = set()
     valid: list[Call] = []
     for call in calls:
-        if isinstance(call, Create):
+        if isinstance(call, vocabulary.Create):
             optimizers.add(call.optimizer)
         elif hasattr(call, "optimizer") and call.optimizer not in optimizers:
             continue
-        if isinstance(call, Save):
+        if isinstance(call, vocabulary.Save):
             slots.add(call.slot)
-        elif isinstance(call, Load | EditState) and call.slot not in slots:
+        elif isinstance(call, vocabulary.Load | vocabulary.EditState) and call.slot not in slots:
             continue
         valid.append(call)
     return tuple(valid)
@@ -63,7 +50,7 @@ def alone_with(program: Program, optimizer: str) -> Program:
 
 def merge_optimizers(program: Program) -> Program | None:
     """Make every optimizer's calls on the first one, if the others have as many parameters."""
-    created = [call for call in program.calls if isinstance(call, Create)]
+    created = [call for call in program.calls if isinstance(call, vocabulary.Create)]
     if len({call.optimizer for call in created}) < 2:
         return None
     first = created[0]
@@ -77,7 +64,7 @@ def merge_optimizers(program: Program) -> Program | None:
     calls = tuple(
         _on_optimizer(call, first.optimizer, names)
         for call in program.calls
-        if call is first or not isinstance(call, Create)
+        if call is first or not isinstance(call, vocabulary.Create)
     )
     params = tuple(param for param in program.params if param.name in stay or param.name not in names)
     return replace(program, params=params, calls=calls)
@@ -85,12 +72,12 @@ def merge_optimizers(program: Program) -> Program | None:
 
 def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
     """The call on another optimizer, with other names of parameters."""
-    if isinstance(call, SetGrad | Freeze):
+    if isinstance(call, vocabulary.SetGrad | vocabulary.Freeze):
         return replace(call, param=names.get(call.param, call.param))
-    if isinstance(call, Step):
+    if isinstance(call, vocabulary.Step):
         grads = {names.get(name, name): values for name, values in call.grads.items()}
         return replace(call, optimizer=optimizer, grads=grads)
-    if isinstance(call, EditState):
+    if isinstance(call, vocabulary.EditState):
         return call
     return replace(call, optimizer=optimizer)
 
@@ -99,8 +86,8 @@ def without_closures(program: Program) -> Program:
     """The program with the gradients set before each step, not by a closure in it."""
     calls: list[Call] = []
     for call in program.calls:
-        if isinstance(call, Step) and call.closure == "returns":
-            calls += [SetGrad(name, values) for name, values in call.grads.items()]
+        if isinstance(call, vocabulary.Step) and call.closure == "returns":
+            calls += [vocabulary.SetGrad(name, values) for name, values in call.grads.items()]
             call = replace(call, closure="", grads={}, loss=0.0)
         calls.append(call)
     return replace(program, calls=tuple(calls))
@@ -118,10 +105,10 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
         mantissa = 8 + (used * 5 + turn * 3) % 8
         return math.ldexp(mantissa, (used * 3 + turn * 2) % 7 - 7) * (-1 if (used + turn) % 3 == 0 else 1)
 
-    def plain(values: Values, param: Param, place: Param | SetGrad | Step) -> Values:
-        if isinstance(place, SetGrad) and place.bad:
+    def plain(values: Values, param: Param, place: Param | vocabulary.SetGrad | vocabulary.Step) -> Values:
+        if isinstance(place, vocabulary.SetGrad) and place.bad:
             return values
-        return tuple(number() for _ in values[: 1 if isinstance(place, Step) else 4])
+        return tuple(number() for _ in values[: 1 if isinstance(place, vocabulary.Step) else 4])
 
     return change_values(program, plain)
 
@@ -129,9 +116,9 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
 def plain_options(program: Program) -> Program:
     """Give every option of the program a plain value: none of these makes a step leave anything unchanged."""
 
-    def change(options: Options) -> Options:
+    def change(options: vocabulary.Options) -> vocabulary.Options:
         return {
-            name: PLAIN_OPTIONS.get(name, value) if plain_number(value) > 0 else value
+            name: PLAIN_OPTIONS.get(name, value) if vocabulary.plain_number(value) > 0 else value
             for name, value in options.items()
         }
 
@@ -144,7 +131,7 @@ def stored_values(program: Program) -> Program:
     def store(values: Values, param: Param, _: object) -> Values:
         parts = FORMATS[param.dtype].parts
         count = max(min(len(values), math.prod(param.shape) * parts), 1)
-        array = elements(values[:count], param.dtype, (-(-count // parts),))
+        array = vocabulary.elements(values[:count], param.dtype, (-(-count // parts),))
         return tuple(float(value) for value in as_reals(array))[:count]
 
     return change_values(program, store)

@@ -15,45 +15,28 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.oracles.program.program import (
-    AddForm,
-    AddParamGroup,
-    Call,
-    Create,
-    CreateForm,
-    EditState,
-    Freeze,
-    Group,
-    Layout,
-    Load,
-    OptionValue,
-    Param,
-    Program,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    TensorNumber,
-    Via,
-    ZeroGrad,
-)
+from rmspec.oracles.program import program as vocabulary
+from rmspec.oracles.program.program import Call, Param, Program
 
 __all__ = ["Builder", "RandomSource", "Source"]
 
 T = TypeVar("T")
-CREATE_FORMS: tuple[CreateForm, ...] = ("list", "generator", "groups")
-ADD_FORMS: tuple[AddForm, ...] = ("list", "generator", "tensor")
-VIAS: tuple[Via, ...] = ("deepcopy", "deepcopy", "file", "pickle", "state_dict")
-PARAM_LAYOUTS: tuple[Layout, ...] = ("contiguous", "contiguous", "contiguous", "transposed", "strided")
-GRAD_LAYOUTS: tuple[Layout, ...] = (*PARAM_LAYOUTS, "expanded")
+CREATE_FORMS: tuple[vocabulary.CreateForm, ...] = ("list", "generator", "groups")
+ADD_FORMS: tuple[vocabulary.AddForm, ...] = ("list", "generator", "tensor")
+VIAS: tuple[vocabulary.Via, ...] = ("deepcopy", "deepcopy", "file", "pickle", "state_dict")
+PARAM_LAYOUTS: tuple[vocabulary.Layout, ...] = ("contiguous", "contiguous", "contiguous", "transposed", "strided")
+GRAD_LAYOUTS: tuple[vocabulary.Layout, ...] = (*PARAM_LAYOUTS, "expanded")
 EDITS: tuple[Literal["relabel", "drop"], ...] = ("relabel", "drop")
 
 SHAPES: tuple[tuple[int, ...], ...] = ((1,), (), (2,), (3,), (2, 3), (0,), (7,), (17,), (4, 5), (33,), (65,), (3, 1, 2))
-LRS = (2.0**-7, 0.01, 0.1, 1.0, 0.5, 2.0**-3, 1e-3, 0.0)
-ALPHAS = (0.875, 0.99, 0.9, 0.5, 0.0, 0.999, 0.75, 1 - 2.0**-10, 1.0, 0.3)
-EPSES = (2.0**-7, 1e-8, 0.01, 0.1, 1.0, 1e-5, 0.0)
-MOMENTA = (0.0, 0.875, 0.9, 0.5, 0.99, 1.0)
-DECAYS = (0.0, 2.0**-7, 0.1, 0.01, 0.5, 1.0)
+VALUES: dict[str, tuple[float, ...]] = {
+    "lr": (2.0**-7, 0.01, 0.1, 1.0, 0.5, 2.0**-3, 1e-3, 0.0),
+    "alpha": (0.875, 0.99, 0.9, 0.5, 0.0, 0.999, 0.75, 1 - 2.0**-10, 1.0, 0.3),
+    "eps": (2.0**-7, 1e-8, 0.01, 0.1, 1.0, 1e-5, 0.0),
+    "weight_decay": (0.0, 2.0**-7, 0.1, 0.01, 0.5, 1.0),
+    "momentum": (0.0, 0.875, 0.9, 0.5, 0.99, 1.0),
+}
+"""The values to choose an option from."""
 
 
 class Source(Protocol):
@@ -79,7 +62,6 @@ class RandomSource:
 class _Optimizer:
     groups: list[list[str]]
     twin: str = ""
-    stepped: bool = False
 
 
 @dataclass(slots=True)
@@ -154,18 +136,11 @@ class Builder:
             values[generator.integers(0, count, count // 8)] = 0.0
         return tuple(float(value) for value in values)
 
-    def options(self, *, most: bool) -> dict[str, OptionValue]:
+    def options(self, *, most: bool) -> dict[str, vocabulary.OptionValue]:
         """Options for a constructor or a group: most of them, or few."""
         keep = 75 if most else 30
-        options: dict[str, OptionValue] = {}
-        tables = (
-            ("lr", LRS),
-            ("alpha", ALPHAS),
-            ("eps", EPSES),
-            ("weight_decay", DECAYS),
-            ("momentum", MOMENTA),
-        )
-        for name, table in tables:
+        options: dict[str, vocabulary.OptionValue] = {}
+        for name, table in VALUES.items():
             if self.chance(keep):
                 options[name] = self.choose(table)
         if self.chance(keep):
@@ -183,24 +158,24 @@ class Builder:
         members = names if count == 1 or self.chance(50) else names[:-1]
         options = self.options(most=True)
         if self.chance(8):
-            options["lr"] = TensorNumber(self.choose((2.0**-7, 0.5)))
+            options["lr"] = vocabulary.TensorNumber(self.choose((2.0**-7, 0.5)))
         split = self.source.integer(0, len(members) - 1)
         if split and self.chance(60):
             groups = (
-                Group(tuple(members[:split]), self._group_options()),
-                Group(tuple(members[split:]), self._group_options()),
+                vocabulary.Group(tuple(members[:split]), self._group_options()),
+                vocabulary.Group(tuple(members[split:]), self._group_options()),
             )
-            self.calls.append(Create("A", groups, options, "groups"))
+            self.calls.append(vocabulary.Create("A", groups, options, "groups"))
             self._optimizers["A"] = _Optimizer([members[:split], members[split:]])
         else:
             form = self.choose(CREATE_FORMS)
             grouped = self._group_options() if form == "groups" else {}
-            self.calls.append(Create("A", (Group(tuple(members), grouped),), options, form))
+            self.calls.append(vocabulary.Create("A", (vocabulary.Group(tuple(members), grouped),), options, form))
             self._optimizers["A"] = _Optimizer([members])
         if self.chance(40):
             self._twin(options)
 
-    def _twin(self, options: dict[str, OptionValue]) -> None:
+    def _twin(self, options: dict[str, vocabulary.OptionValue]) -> None:
         groups = []
         for group in self._optimizers["A"].groups:
             twins = []
@@ -211,11 +186,13 @@ class Builder:
                 twins.append(twin.name)
             groups.append(twins)
         options = dict(options) if self.chance(60) else self.options(most=True)
-        self.calls.append(Create("B", tuple(Group(tuple(group)) for group in groups), options, "groups"))
+        self.calls.append(
+            vocabulary.Create("B", tuple(vocabulary.Group(tuple(group)) for group in groups), options, "groups")
+        )
         self._optimizers["B"] = _Optimizer(groups, twin="A")
         self._optimizers["A"].twin = "B"
 
-    def _group_options(self) -> dict[str, OptionValue]:
+    def _group_options(self) -> dict[str, vocabulary.OptionValue]:
         return self.options(most=False) if self.chance(60) else {}
 
     def _param(self, name: str) -> Param:
@@ -242,14 +219,14 @@ class Builder:
     def _grad(self, param: Param) -> None:
         kind = self.source.integer(0, 9)
         if kind == 0:
-            self.calls.append(SetGrad(param.name, None))
+            self.calls.append(vocabulary.SetGrad(param.name, None))
         elif kind == 1:
-            self.calls.append(SetGrad(param.name, (0.0,)))
+            self.calls.append(vocabulary.SetGrad(param.name, (0.0,)))
         else:
             layout = self.choose(GRAD_LAYOUTS)
             rows = self._rows(param.shape[0]) if param.shape and param.shape[0] > 1 and self.chance(10) else None
             self.calls.append(
-                SetGrad(param.name, self.values(param), layout if rows is None else "contiguous", rows=rows)
+                vocabulary.SetGrad(param.name, self.values(param), layout if rows is None else "contiguous", rows=rows)
             )
 
     def _rows(self, count: int) -> tuple[int, ...]:
@@ -260,33 +237,30 @@ class Builder:
     def step(self) -> None:
         """Set the gradients of an optimizer's parameters, and step."""
         name = self.choose(tuple(self._optimizers))
-        optimizer = self._optimizers[name]
-        for group in optimizer.groups:
+        for group in self._optimizers[name].groups:
             for param in self.params:
                 if param.name in group and self.chance(80):
                     self._grad(param)
-        optimizer.stepped = True
-        self.calls.append(Step(name, hooks=self.chance(10)))
+        self.calls.append(vocabulary.Step(name, hooks=self.chance(10)))
 
     def step_again(self) -> None:
         """Step once or several times with the gradients as they are."""
         name = self.choose(tuple(self._optimizers))
-        self._optimizers[name].stepped = True
-        self.calls.extend([Step(name)] * self.source.integer(1, 3))
+        self.calls.extend([vocabulary.Step(name)] * self.source.integer(1, 3))
 
     def step_closure(self) -> None:
         """Step with a closure; it sets the gradients."""
         name = self.choose(tuple(self._optimizers))
         members = {param for group in self._optimizers[name].groups for param in group}
         grads = {param.name: self.values(param) for param in self.params if param.name in members}
-        raises = self.chance(25)
-        self._optimizers[name].stepped = True
-        closure = Step(name, "raises") if raises else Step(name, "returns", grads, self.choose((0.5, -2.0, 3.25)))
-        self.calls.append(closure)
+        if self.chance(25):
+            self.calls.append(vocabulary.Step(name, "raises"))
+        else:
+            self.calls.append(vocabulary.Step(name, "returns", grads, self.choose((0.5, -2.0, 3.25))))
 
     def zero_grad(self) -> None:
         """Clear the gradients in one of the two forms, or by default."""
-        self.calls.append(ZeroGrad(self.choose(tuple(self._optimizers)), self.choose((None, True, False))))
+        self.calls.append(vocabulary.ZeroGrad(self.choose(tuple(self._optimizers)), self.choose((None, True, False))))
 
     def add_param_group(self) -> None:
         """Add a parameter without an optimizer."""
@@ -297,33 +271,26 @@ class Builder:
             return
         added = [self.choose(free).name]
         form = self.choose(ADD_FORMS)
-        self.calls.append(AddParamGroup(name, Group(tuple(added), self._group_options()), form))
+        self.calls.append(vocabulary.AddParamGroup(name, vocabulary.Group(tuple(added), self._group_options()), form))
         self._optimizers[name].groups.append(added)
 
     def set_option(self) -> None:
         """Change the learning rate of a group as a schedule does, or now and then another option."""
         name = self.choose(tuple(self._optimizers))
         group = self.source.integer(0, len(self._optimizers[name].groups) - 1)
-        kind = self.source.integer(0, 9)
-        options: dict[str, OptionValue]
-        if kind < 6:
-            options = {"lr": self.choose(LRS)}
-        elif kind == 6:
-            options = {"weight_decay": self.choose(DECAYS)}
-        elif kind == 7:
-            options = {"alpha": self.choose(ALPHAS)}
-        elif kind == 8:
-            options = {"eps": self.choose(EPSES)}
+        option = self.choose((*["lr"] * 6, "weight_decay", "alpha", "eps", "momentum"))
+        if option == "momentum" and not self.chance(50):
+            options: dict[str, vocabulary.OptionValue] = {"centered": self.chance(50)}
         else:
-            options = {"momentum": self.choose(MOMENTA)} if self.chance(50) else {"centered": self.chance(50)}
-        self.calls.append(SetOption(name, group, options))
+            options = {option: self.choose(VALUES[option])}
+        self.calls.append(vocabulary.SetOption(name, group, options))
 
     def save(self) -> None:
         """Save an optimizer's state."""
         name = self.choose(tuple(self._optimizers))
         slot = f"s{self.source.integer(0, 1)}"
         via = self.choose(VIAS)
-        self.calls.append(Save(name, slot, via))
+        self.calls.append(vocabulary.Save(name, slot, via))
         self._slots[slot] = _Slot(name, [len(group) for group in self._optimizers[name].groups])
 
     def load(self) -> None:
@@ -336,17 +303,17 @@ class Builder:
         ]
         if fitting:
             slot, name = self.choose(fitting)
-            self.calls.append(Load(name, slot))
+            self.calls.append(vocabulary.Load(name, slot))
 
     def edit_state(self) -> None:
         """Relabel the parameters of a saved state, or drop one of them."""
         if self._slots:
             slot = self.choose(tuple(self._slots))
-            self.calls.append(EditState(slot, self.choose(EDITS), self.source.integer(0, 2)))
+            self.calls.append(vocabulary.EditState(slot, self.choose(EDITS), self.source.integer(0, 2)))
 
     def freeze(self) -> None:
         """Freeze a parameter, or unfreeze it."""
-        self.calls.append(Freeze(self.choose(self.params).name, self.chance(60)))
+        self.calls.append(vocabulary.Freeze(self.choose(self.params).name, self.chance(60)))
 
     def refused(self) -> None:
         """End with a call for the subject to refuse."""
@@ -354,13 +321,20 @@ class Builder:
         members = [param for group in self._optimizers[name].groups for param in group]
         kind = self.source.integer(0, 3)
         if kind == 0:
-            self.calls.append(AddParamGroup(name, Group((self.choose(members),))))
+            self.calls.append(vocabulary.AddParamGroup(name, vocabulary.Group((self.choose(members),))))
         elif kind == 1 and self._slots:
             slot = self.choose(tuple(self._slots))
-            self.calls += [EditState(slot, "shorten"), Load(name, slot)]
+            self.calls += [vocabulary.EditState(slot, "shorten"), vocabulary.Load(name, slot)]
         elif kind == 2 and self._slots:
             slot = self.choose(tuple(self._slots))
-            self.calls += [EditState(slot, "reshape", self.source.integer(0, 2)), Load(name, slot)]
+            self.calls += [
+                vocabulary.EditState(slot, "reshape", self.source.integer(0, 2)),
+                vocabulary.Load(name, slot),
+            ]
         else:
-            self.calls.append(AddParamGroup(name, Group((self.choose(members),), {"lr": self.choose(LRS)})))
+            self.calls.append(
+                vocabulary.AddParamGroup(
+                    name, vocabulary.Group((self.choose(members),), {"lr": self.choose(VALUES["lr"])})
+                )
+            )
         self._over = True

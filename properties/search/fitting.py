@@ -6,24 +6,9 @@ from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.changes import change_options
-from rmspec.oracles.program.program import (
-    AddParamGroup,
-    Call,
-    Create,
-    CreateForm,
-    EditState,
-    Group,
-    Load,
-    Options,
-    Program,
-    Save,
-    SetGrad,
-    SetOption,
-    Step,
-    ZeroGrad,
-    plain_number,
-)
+from rmspec.oracles.program.program import Call, Program
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.judge.runner import retarget
 
@@ -52,15 +37,15 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
         fitted = _call(call, capabilities)
         if fitted is None:
             continue
-        if isinstance(fitted, Create | AddParamGroup):
-            groups = fitted.groups if isinstance(fitted, Create) else (fitted.group,)
-            before = [] if isinstance(fitted, Create) else members.get(fitted.optimizer, [])
+        if isinstance(fitted, vocabulary.Create | vocabulary.AddParamGroup):
+            groups = fitted.groups if isinstance(fitted, vocabulary.Create) else (fitted.group,)
+            before = [] if isinstance(fitted, vocabulary.Create) else members.get(fitted.optimizer, [])
             names = [*before, *(name for group in groups for name in group.params)]
             members[fitted.optimizer] = names
             if "duplicates" not in features and len(set(names)) != len(names):
                 return None
         calls.append(fitted)
-    if not any(isinstance(call, Create) for call in calls):
+    if not any(isinstance(call, vocabulary.Create) for call in calls):
         return None
     params = program.params
     if "layout" not in features:
@@ -72,38 +57,38 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
     features = capabilities.features
     call = change_options(call, lambda options: _options(options, capabilities))
     match call:
-        case Create():
+        case vocabulary.Create():
             if "groups" not in features:
                 names = tuple(name for group in call.groups for name in group.params)
                 options = {**call.options, **call.groups[0].options}
-                form: CreateForm = "generator" if call.form == "generator" else "list"
-                call = Create(call.optimizer, (Group(names),), options, form)
+                form: vocabulary.CreateForm = "generator" if call.form == "generator" else "list"
+                call = vocabulary.Create(call.optimizer, (vocabulary.Group(names),), options, form)
             missing = {name: _PAGE.option(name) for name in sorted(capabilities.required - set(call.options))}
             return replace(call, options={**call.options, **missing})
-        case AddParamGroup():
+        case vocabulary.AddParamGroup():
             return call if "groups" in features else None
-        case SetOption():
+        case vocabulary.SetOption():
             fixed = set(OPTIONS) - capabilities.changeable
             options = {name: value for name, value in call.options.items() if name not in fixed}
             return replace(call, options=options) if options and "schedule" in features else None
-        case Save() | Load() | EditState():
+        case vocabulary.Save() | vocabulary.Load() | vocabulary.EditState():
             if "state_dict" not in features:
                 return None
-            if isinstance(call, EditState) and call.edit not in capabilities.edits:
+            if isinstance(call, vocabulary.EditState) and call.edit not in capabilities.edits:
                 return None
-            if isinstance(call, Save) and call.via == "file" and "file" not in features:
+            if isinstance(call, vocabulary.Save) and call.via == "file" and "file" not in features:
                 return replace(call, via="deepcopy")
             return call
-        case ZeroGrad():
+        case vocabulary.ZeroGrad():
             return call if "zero_grad" in features else None
-        case Step():
+        case vocabulary.Step():
             closure = call.closure if "closure" in features else ""
             if call.closure == "raises" and not closure:
                 return None
             return replace(
                 call, closure=closure, grads=call.grads if closure else {}, hooks=call.hooks and "hooks" in features
             )
-        case SetGrad():
+        case vocabulary.SetGrad():
             if call.rows is not None and "sparse" not in features:
                 call = replace(call, rows=None)
             return call if "layout" in features or call.layout == "contiguous" else replace(call, layout="contiguous")
@@ -111,7 +96,11 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             return call
 
 
-def _options(options: Options, capabilities: Capabilities) -> Options:
+def _options(options: vocabulary.Options, capabilities: Capabilities) -> vocabulary.Options:
     absent = set(OPTIONS) - capabilities.options
     tensors = "tensor_lr" in capabilities.features
-    return {name: value if tensors else plain_number(value) for name, value in options.items() if name not in absent}
+    return {
+        name: value if tensors else vocabulary.plain_number(value)
+        for name, value in options.items()
+        if name not in absent
+    }
