@@ -83,10 +83,10 @@ def replay(subject: Subject, program: Program, settings: Settings) -> tuple[Devi
 def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
     """Replay a program, and tell whether it makes any check of its own clause on this subject."""
     examination = Examination(subject, settings)
-    found = tuple(examination.examined(program))
+    deviations = tuple(examination.examined(program))
     checks = examination.books.tally.checks
     clause = CLAUSES.get(program.clause, UNNAMED).counted_by or program.clause
-    return found, bool(checks.get(clause) if clause else checks)
+    return deviations, bool(checks.get(clause) if clause else checks)
 
 
 def examine(subject: Subject, settings: Settings) -> Iterator[Event]:

@@ -45,7 +45,7 @@ class Line:
     """
 
     group: int
-    what: str
+    quantity: str
     kind: Kind
     source: str
     target: str

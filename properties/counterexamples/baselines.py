@@ -74,7 +74,8 @@ class Baselines:
                 for transcript in ((show_only(whole, self._roles), whole) if less else (whole,))
             ]
             self._remembered[key] = tuple(
-                ({(each.clause, each.place) for each in run.findings if not each.hazard}, run.calls) for run in judged
+                ({(finding.clause, finding.place) for finding in run.findings if not finding.hazard}, run.calls)
+                for run in judged
             )
         return self._remembered[key]
 
@@ -89,6 +90,6 @@ class Baselines:
         sign = (finding.clause, finding.place)
         for plain in (plain_numbers(program), plain_numbers(plain_options(program))):
             if any(sign in places for places, _ in self._places(baseline, plain)):
-                done = run(plain, self._subject, self._dialect, policy=self._policy)
-                return any((each.clause, each.place) == sign for each in done.findings)
+                findings = run(plain, self._subject, self._dialect, policy=self._policy).findings
+                return any((deviation.clause, deviation.place) == sign for deviation in findings)
         return False

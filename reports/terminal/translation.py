@@ -92,7 +92,7 @@ def _table(lines: list[Line], translation: Translation) -> list[str]:
     table.add_column("how", no_wrap=True)
     table.add_column(f"{translation.source} -> {translation.target}", overflow="fold")
     for line in lines:
-        table.add_row(line.what, *_how(line), end_section=False)
+        table.add_row(line.quantity, *_how(line), end_section=False)
     out = io.StringIO()
     Console(file=out, width=WIDTH, color_system=None, markup=False, highlight=False, emoji=False).print(table)
     return [text.rstrip() for text in out.getvalue().splitlines()]

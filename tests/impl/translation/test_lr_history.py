@@ -83,7 +83,7 @@ def test_a_history_makes_a_changed_learning_rate_translatable():
     for source, target in ((KERAS, TORCH), (TORCH, KERAS)):
         terms = Terms(lr_changed=True, earlier=(at(source, 4, [1.0, 2.0], 0.5),))
         moved = translate(at(source, 6, [1.0, 1.0], 0.125), target, terms)
-        (line,) = [each for each in moved.lines if each.what == "momentum_buffer"]
+        (line,) = [each for each in moved.lines if each.quantity == "momentum_buffer"]
         assert (line.kind, line.absolute) == ("bounded", True)
         assert 0 < line.bound < 1e-4
         assert "mu^n" in line.note

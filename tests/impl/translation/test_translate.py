@@ -43,7 +43,7 @@ def saved(dialect, hyper, **more):
 
 
 def line(translation, what):
-    (found,) = [each for each in translation.lines if each.what == what]
+    (found,) = [each for each in translation.lines if each.quantity == what]
     return found
 
 
