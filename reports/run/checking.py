@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties import events
@@ -17,10 +18,10 @@ from rmspec.reports.environment import environment
 from rmspec.reports.problems import InternalError
 from rmspec.reports.record import Reporter
 from rmspec.reports.run.interruption import handlers_restored, ignore_interrupts
-from rmspec.reports.run.jobs import Answer, Failed, Generate, Load
+from rmspec.reports.run.jobs import Answer, Failed, Generate, Load, Replay
+from rmspec.reports.run.one_job import do_job
 from rmspec.reports.run.parallel import Ahead
 from rmspec.reports.run.parent import Overseer, WorkerLost
-from rmspec.reports.run.recheck import MOST, by_itself
 
 __all__ = ["Checking", "Outcome"]
 
@@ -32,6 +33,11 @@ _COUNTED = (
     "inconclusive_reasons",
     "state_visible",
     "fingerprint",
+)
+_REPLAYED = 3  # new deviations of a subject: each costs a process and the import of a framework
+_NOT_ALONE = (
+    "a fresh process does not show it: it needs what went before in the same process, such as state that is kept in a "
+    "module or a class. The commands below may say FIXED, and the script may pass"
 )
 _MOST = 8  # subjects at a time: each has a framework in memory
 
@@ -170,9 +176,16 @@ class Checking:
 
     def _replayed(self, current: _Current, deviation: events.Deviation) -> events.Deviation:
         new = [known for known in current.deviations if known.known is None and not known.hazard]
-        if deviation.known is not None or deviation.hazard or len(new) > MOST:
+        if deviation.known is not None or deviation.hazard or len(new) > _REPLAYED:
             return deviation
-        return by_itself(current.name, deviation, replace(self._settings, programs=None), patience=self._patience)
+        # A subject may keep state in its module or its class; a stored program that says FIXED would puzzle whoever replays it.
+        job = Replay(current.name, replace(self._settings, programs=None), deviation.program)
+        try:
+            deviations, _ = do_job(job, patience=self._patience, when="")
+        except RmspecError:
+            return deviation  # what happens to the subject is told by its own worker
+        alone = any(not replayed.hazard for replayed in deviations)
+        return deviation if alone else replace(deviation, reason=_NOT_ALONE)
 
     def _failed(self, current: _Current, failure: Failed) -> events.SubjectResult:
         if failure.kind == "internal":

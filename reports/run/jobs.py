@@ -45,7 +45,7 @@ class Identify(_SubjectJob):
 
 @dataclass(frozen=True)
 class Replay(_SubjectJob):
-    """Run one stored program on a subject; the result comes from ``rmspec.reports.run.replay``."""
+    """Run one stored program on a subject; the result is its deviations, and whether it checked its own clause."""
 
     program: Program
 

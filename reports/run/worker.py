@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -21,7 +22,7 @@ from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import CannotImport, InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.loader import load
 from rmspec.oracles.subject import CALL_TIMEOUT
-from rmspec.properties.check import examine, generated
+from rmspec.properties.check import examine, generated, trial
 from rmspec.properties.identify.identification import identify
 from rmspec.properties.recordings.reproduction import reproduced
 from rmspec.properties.search.fingerprint import fingerprint
@@ -39,7 +40,6 @@ from rmspec.reports.run.jobs import (
     Replay,
     Reproduce,
 )
-from rmspec.reports.run.replay import replay
 
 __all__ = ["serve"]
 
@@ -119,7 +119,14 @@ class _Service:
                 for event in examine(self._loaded(job.name, job.settings), job.settings):
                     self._connection.send(event)
             case Replay():
-                return replay(job.program, self._loaded(job.name, job.settings), job.settings)
+                program = job.program
+                settings = replace(job.settings, dialect=job.settings.dialect or program.dialect or None)
+                deviations, exercised = trial(self._loaded(job.name, job.settings), program, settings)
+                # Those of its own clause come first, then others, then hazards.
+                ordered = sorted(
+                    deviations, key=lambda deviation: (deviation.hazard, deviation.clause != program.clause)
+                )
+                return tuple(ordered), exercised
             case Identify():
                 return identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
             case Reproduce():
