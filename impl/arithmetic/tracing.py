@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Self
 
+from rmspec.impl.arithmetic.amendments import line_readings
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Symbols, iterate
 
@@ -31,13 +32,19 @@ class _Recorder:
 
 
 @lru_cache(maxsize=256)
-def trace(hyper: Hyperparameters, dialect: Dialect) -> MappingProxyType[str, frozenset[str]]:
+def trace(hyper: Hyperparameters, dialect: Dialect, format: str = "float32") -> MappingProxyType[str, frozenset[str]]:
     """Map ``param`` and each role of the state set by a step to the names behind its new value.
 
     The names are those of the values before the step (``param``, ``grad`` and the roles) and of the options. A state that
-    is set in this step counts by what it is computed from itself.
+    is set in this step counts by what it is computed from itself. Where the dialect has amendments, each line is read as they say.
     """
+    readings = line_readings(dialect, hyper, format)
+    results = {reading: _results(*reading) for reading in set(readings.values())}
+    lines = {role: results[reading].get(role) for role, reading in readings.items()}
+    return MappingProxyType({role: symbols for role, symbols in lines.items() if symbols is not None})
 
+
+def _results(dialect: Dialect, hyper: Hyperparameters) -> dict[str, frozenset[str]]:
     def symbol(name: str) -> _Recorder:
         return _Recorder(frozenset({name}))
 
@@ -59,4 +66,4 @@ def trace(hyper: Hyperparameters, dialect: Dialect) -> MappingProxyType[str, fro
         "momentum_buffer": result.b,
         "param": result.theta,
     }
-    return MappingProxyType({role: number.symbols for role, number in roles.items() if number is not None})
+    return {role: number.symbols for role, number in roles.items() if number is not None}

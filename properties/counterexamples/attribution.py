@@ -103,7 +103,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
     before, hyper = case.before, case.hyper
 
     def fits(before: Before = before, hyper: Hyperparameters = hyper, dialect: Dialect = dialect) -> bool:
-        bounds = envelope(before, FORMATS[case.format], hyper, dialect, t=case.t)
+        bounds = envelope(before, FORMATS[case.format], hyper, dialect, t=case.t, see=case.see)
         interval = bounds.get(finding.role)
         return interval is not None and bool((interval.contains(observed) & interval.bounded())[0])
 
@@ -119,7 +119,9 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         for label, changed in others:
             if label not in found and fits(hyper=changed):
                 found.append(label)
-        narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t)[finding.role]
+        narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t, see=case.see)[
+            finding.role
+        ]
         rounded = bool((narrow.contains(observed) & narrow.bounded())[0])
         if rounded and _near(finding):
             found.insert(0, "scalar-precision")
@@ -155,7 +157,7 @@ def flushed(finding: Finding, dialect: Dialect) -> bool:
         return False
     zeroed = replace(case.before, **{name: np.where(np.abs(x) < small, 0.0, x) for name, x in inputs.items()})
     for before in (case.before, zeroed):
-        bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t)
+        bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t, see=case.see)
         interval = bounds.get(finding.role)
         observed = np.array([finding.observed])
         # A NaN that a number makes which became 0 (0 times an infinity) has no bounds to lie in.

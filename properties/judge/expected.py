@@ -19,7 +19,7 @@ from rmspec.impl.spec.clauses import CLAUSE_OF_START
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.program.program import Step
 from rmspec.properties.judge.ledger import Carry, OptimizerLedger, SavedLedger
-from rmspec.properties.judge.stepcheck import primary_clause
+from rmspec.properties.lines.batch import line_clause
 
 __all__ = [
     "Account",
@@ -229,16 +229,16 @@ class GroupStep:
 
     def accounts(self, dialect: Dialect) -> Accounts:
         """The stepped parameters and the state set by the step, as the pseudocode computes them."""
-        graph = dict.fromkeys(("param", *STATE_ROLES), frozenset[str]())
-        if self.hyper is not None:
-            graph = dict(trace(self.hyper, dialect))
         accounts: dict[Quantity, Account] = {}
         for param in self.params:
+            graph = dict.fromkeys(("param", *STATE_ROLES), frozenset[str]())
+            if self.hyper is not None:
+                graph = dict(trace(self.hyper, dialect, param.format))
             own = {role: Quantity(role, self.optimizer, param.name) for role in STATE_ROLES}
             own |= {kind: Quantity(kind, "", param.name) for kind in ("param", "grad")}
             options = Quantity("groups", self.optimizer)
             for role, names in graph.items():
-                clauses = () if self.hyper is None else (primary_clause(role, self.hyper, dialect),)
+                clauses = () if self.hyper is None else (line_clause(role, self.hyper, dialect, param.format),)
                 accounts[own[role]] = Account(frozenset(own.get(name, options) for name in names), clauses)
         return accounts
 

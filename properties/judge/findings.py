@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rmspec.impl.arithmetic.envelope import Before
-from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.properties.lines.batch import Case
 
 __all__ = ["EDGES", "Case", "Finding", "Kind", "Observed", "Tally", "Usage", "UseCounts"]
 
@@ -18,32 +16,13 @@ exception; no exception where one is due; a closure or hook used wrongly; a grou
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """The one element behind a value finding: every input of the step, as arrays of one element.
-
-    ``first`` tells that the parameter's state had never been seen before; ``t`` counts its steps from 1; ``skipped`` that
-    an earlier step passed it over; ``sources`` where each option of its group came from (``LedgerGroup``); ``seen`` which
-    roles of its state can be seen; ``still`` that nothing of the element moved at all.
-    """
-
-    before: Before
-    format: str
-    hyper: Hyperparameters
-    first: bool
-    t: int
-    skipped: bool
-    sources: Mapping[str, str] = field(default_factory=dict)
-    seen: tuple[str, ...] = ()
-    still: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """A deviation, or a hazard, at one call of a run.
 
     ``clause`` is the first attribution; ``call`` the index of the call; ``element`` the index among the parameter's
     reals (two per complex element); ``observed`` and ``allowed`` are numbers where there are any. ``hazard`` marks a NaN
-    or an infinity that the formula itself admits.
+    or an infinity that the formula itself admits; ``by_line`` a line that is wrong by itself and given what was seen of earlier
+    lines, which are wrong as well.
     """
 
     kind: Kind
@@ -58,6 +37,7 @@ class Finding:
     observed: float | str | None = None
     allowed: tuple[float, float] | None = None
     hazard: bool = False
+    by_line: bool = False
     case: Case | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -124,8 +104,8 @@ class UseCounts:
 class Tally:
     """Counts of one or many runs: programs, steps, element checks, and per clause checks, failed ones and inconclusive ones.
 
-    ``doubts`` counts the inconclusive ones by clause and reason, ``groups`` the steps of groups; ``use`` is how much of their
-    envelopes the sampled ones used, by format.
+    ``blocked`` counts what could not be judged after another fault, and is no check. ``doubts`` counts the inconclusive ones by
+    clause and reason, ``groups`` the steps of groups; ``use`` is how much of their envelopes the sampled ones used, by format.
     """
 
     programs: int = 0
@@ -135,6 +115,7 @@ class Tally:
     checks: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
     inconclusive: dict[str, int] = field(default_factory=dict)
+    blocked: dict[str, int] = field(default_factory=dict)
     doubts: dict[tuple[str, str], int] = field(default_factory=dict)
     worst: dict[str, Usage] = field(default_factory=dict)
     observed: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -155,6 +136,11 @@ class Tally:
         """Count failed checks of a clause."""
         if count:
             self.failed[clause] = self.failed.get(clause, 0) + count
+
+    def block(self, clause: str, count: int = 1) -> None:
+        """Count checks of a clause prevented by another fault."""
+        if count:
+            self.blocked[clause] = self.blocked.get(clause, 0) + count
 
     def used(self, clause: str, usage: Usage) -> None:
         """Remember the largest use of an envelope."""
@@ -177,6 +163,8 @@ class Tally:
             self.check(clause, count, other.inconclusive.get(clause, 0))
         for clause, count in other.failed.items():
             self.fail(clause, count)
+        for clause, count in other.blocked.items():
+            self.block(clause, count)
         for (clause, reason), count in other.doubts.items():
             self.doubt(clause, reason, count)
         for clause, usage in other.worst.items():

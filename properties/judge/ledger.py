@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.spec.dialect import Defaults, Dialect, Hyperparameters
+from rmspec.impl.spec.dialect import Defaults, Hyperparameters
 from rmspec.oracles.program.program import Group, OptionValue, TensorNumber
 from rmspec.oracles.subject import OPTIONS
+from rmspec.properties.lines.batch import Carry
 
 __all__ = ["Carry", "LedgerGroup", "OptimizerLedger", "SavedLedger", "number"]
 
 Array = NDArray[Any]
-
-Carry = Array | tuple[Array, Array, Array | None] | None
-"""Knowledge of one state role of a parameter: its array as seen, bounds on its reals (float64), or ``None``: initial."""
 
 
 @dataclass(slots=True)
@@ -183,11 +181,6 @@ class OptimizerLedger:
 def number(value: OptionValue) -> float | bool:
     """An option of a program as a number: a tensor's is rounded to float32."""
     return float(np.float32(value.tensor)) if isinstance(value, TensorNumber) else value
-
-
-def initial(dialect: Dialect, role: str, hyper: Hyperparameters, count: int) -> NDArray[np.float64]:
-    """The initial value of a role for ``count`` reals."""
-    return np.full(count, dialect.initial(role, hyper))
 
 
 def count_reals(array: Array) -> int:

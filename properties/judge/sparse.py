@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.properties.judge.findings import Finding
-from rmspec.properties.judge.ledger import Carry
-from rmspec.properties.judge.stepcheck import SteppedParam
+from rmspec.properties.lines.batch import Carry, SteppedParam
 
 __all__ = ["SparseStep"]
 

@@ -27,7 +27,8 @@ from rmspec.properties.judge.findings import Finding, Observed, Tally
 from rmspec.properties.judge.followed import Followed, same
 from rmspec.properties.judge.ledger import Carry, LedgerGroup, OptimizerLedger, count_reals, format_of
 from rmspec.properties.judge.sparse import SparseStep
-from rmspec.properties.judge.stepcheck import SteppedParam, check_group
+from rmspec.properties.judge.stepcheck import check_group
+from rmspec.properties.lines.batch import SteppedParam
 
 __all__ = ["compare_group_step", "compare_refused_gradient", "compare_step", "expect_step"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Hyperparameters
 from rmspec.oracles.program.program import Group, TensorNumber
-from rmspec.properties.judge.ledger import OptimizerLedger, count_reals, format_of, initial, number
+from rmspec.properties.judge.ledger import OptimizerLedger, count_reals, format_of, number
 
 
 def ledger(**options: float) -> OptimizerLedger:
@@ -69,14 +69,6 @@ def test_a_tensor_counts_as_a_float32() -> None:
     assert number(TensorNumber(0.1)) == float(np.float32(0.1))
     assert number(0.1) == 0.1
     assert number(True) is True
-
-
-def test_initial_values_are_the_dialects() -> None:
-    """The square average starts at 0, or as a dialect says."""
-    hyper = Hyperparameters(eps=0.5)
-    assert initial(SPECIFICATION, "square_avg", hyper, 2).tolist() == [0.0, 0.0]
-    assert initial(DIALECTS["tensorflow1"], "square_avg", hyper, 2).tolist() == [1.0, 1.0]
-    assert initial(DIALECTS["tensorflow1"], "momentum_buffer", hyper, 1).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(

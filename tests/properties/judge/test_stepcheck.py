@@ -15,8 +15,9 @@ from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, Hyperpara
 from rmspec.oracles.program.program import elements
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.ledger import Carry
-from rmspec.properties.judge.stepcheck import SteppedParam, check_group, primary_clause
+from rmspec.properties.judge.stepcheck import check_group
 from rmspec.properties.judge.usage import exact_usage
+from rmspec.properties.lines.batch import SteppedParam, line_clause
 
 PLAIN = Hyperparameters(lr=0.125, alpha=0.75, eps=0.25)
 FULL = Hyperparameters(lr=0.125, alpha=0.75, eps=0.25, weight_decay=0.5, momentum=0.5, centered=True)
@@ -111,13 +112,13 @@ def test_the_finding_names_the_element_of_its_parameter() -> None:
     assert "square_avg" in found.case.seen
 
 
-def test_a_parameter_has_at_most_one_finding() -> None:
-    """The first role in the order of the pseudocode that is wrong is the one that is reported."""
+def test_a_line_has_at_most_one_finding_in_a_parameter() -> None:
+    """Each line that is wrong is reported once, a later one as wrong given what was seen of the earlier one."""
     each = stepped()
     each.after[:] = 9.0
     each.after_state["square_avg"][:] = 9.0  # type: ignore[index]
-    ((found,), _) = checked(each)
-    assert (found.role, found.element) == ("square_avg", 0)
+    found, _ = checked(each)
+    assert [(one.role, one.element, one.by_line) for one in found] == [("square_avg", 0, False), ("param", 0, True)]
 
 
 def test_the_filter_and_the_intervals_agree_on_a_wide_tensor() -> None:
@@ -274,7 +275,7 @@ def test_formats_of_one_group_are_checked_apart() -> None:
 )
 def test_each_role_has_its_line_of_the_pseudocode(role: str, hyper: Hyperparameters, clause: str) -> None:
     """The parameter's depends on whether there is momentum."""
-    assert primary_clause(role, hyper, SPECIFICATION) == clause
+    assert line_clause(role, hyper, SPECIFICATION) == clause
 
 
 def test_the_largest_use_of_an_envelope_is_kept() -> None:
