@@ -167,7 +167,6 @@ class _Verification:
         self.dialect = dialect_named(dialect or SPECIFICATION.name)
         self.policy = policy
         self.roles = state_roles(recording, self.dialect)
-        self.keys = {role: f"state/{key}" for key, role in self.roles.items()}
         names = [param.name for param in recording.params]
         # Of two models in one optimizer parameters may have one name.
         counts = Counter(names)
@@ -202,7 +201,7 @@ class _Verification:
             verified.steps += 1
             if self.last is None or self.last.number != step.number - 1 or "load_state_dict" in step.events:
                 self.ledger.state.clear()
-            for group in step.groups:
+            for group in filter(lambda group: group.params, step.groups):
                 dialect = self.dialect
                 if not self.fixed and group.options.get("maximize"):
                     dialect = replace(dialect, maximize=True)
@@ -260,7 +259,8 @@ class _Verification:
         findings = judge_step(run, before, after)
         for finding in findings:
             self._take_up(step, group, finding, run.dialect, findings)
-        self.earlier.update(dict.fromkeys(group.params, group.options))
+        if any(grad is not None for grad in before.grads.values()):
+            self.earlier.update(dict.fromkeys(group.params, group.options))
 
     def _sources(self, step: RecordedStep, group: RecordedGroup) -> dict[str, str]:
         """List options with values unlike the last step's or another group's: a step may have used an old one."""

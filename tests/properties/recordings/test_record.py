@@ -124,6 +124,41 @@ def test_groups_may_be_added_and_gradients_missing(tmp_path: Path) -> None:
     assert [each.name for each in found.recording.params] == ["0.weight", "0.bias", "2.weight", "2.bias"]
 
 
+def test_a_group_may_have_no_recorded_parameter(tmp_path: Path) -> None:
+    """One of a format without clauses is noted, and the other groups are verified."""
+    model = network(torch)
+    strange = torch.zeros(2, dtype=torch.float8_e5m2, requires_grad=True)
+    optimizer = RMSprop([{"params": [strange]}, {"params": list(model.parameters())}])
+    with record(optimizer, tmp_path / "run"):
+        train(torch, model, optimizer, 3)
+    found = verified(tmp_path / "run")
+    assert (found.steps, found.deviations) == (3, [])
+    assert "float8_e5m2" in found.recording.notes[0]
+
+
+def test_an_option_changed_in_a_step_without_gradients_is_the_news_of_the_next(tmp_path: Path) -> None:
+    """A step that uses the lr of the last one that it made breaks the clause on scheduled learning rates."""
+
+    class Stale(RMSprop):
+        def step(self, closure: Any = None) -> Any:
+            group = self.param_groups[0]
+            now, group["lr"] = group["lr"], 0.01
+            loss = super().step(closure)
+            group["lr"] = now
+            return loss
+
+    p = torch.ones(3, requires_grad=True)
+    optimizer = Stale([p])
+    with record(optimizer, tmp_path / "run"):
+        for number in range(6):
+            p.grad = None if number == 4 else torch.ones(3)
+            optimizer.param_groups[0]["lr"] = 0.01 if number < 4 else 0.005
+            optimizer.step()
+    first = verified(tmp_path / "run").first
+    assert first is not None
+    assert (first.step.number, first.deviation.clause) == (6, "scheduled-lr")
+
+
 def test_a_checkpoint_may_be_loaded(tmp_path: Path) -> None:
     """``load_state_dict`` changes the state between steps, which is no deviation."""
     model = network(torch)
