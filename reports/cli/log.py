@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rmspec.reports.files.ndjson import Log, read_log
+from rmspec.reports.readers.json_reader import result_of
 from rmspec.reports.terminal.failure_block import count, wrapped
-from rmspec.reports.terminal.table import verdict_sum
+from rmspec.reports.terminal.table import clause_sum
 from rmspec.reports.text import plain
 
 __all__ = ["log_summary"]
@@ -33,7 +34,7 @@ def _subject(result: Mapping[str, Any]) -> Iterator[str]:
     yield from wrapped(plain(f"{result['name']}: {result['verdict']}"), hang=2)
     new = [deviation for deviation in result["deviations"] if deviation["known"] is None]
     if result["clauses"]:
-        yield from wrapped(verdict_sum([clause["verdict"] for clause in result["clauses"]]), indent=2, hang=4)
+        yield from wrapped(clause_sum(result_of(result)), indent=2, hang=4)
     facts = [
         count(len(new), "new deviation"),
         f"{len(result['deviations']) - len(new)} known or inherited",

@@ -12,8 +12,8 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports.record import Record
 from rmspec.reports.terminal.failure_block import count
-from rmspec.reports.terminal.table import tallies
-from rmspec.reports.text import measured_lines, number, plain, program_lines, spot
+from rmspec.reports.terminal.table import clause_sum, tallies
+from rmspec.reports.text import clause_note, explanation_lines, measured_lines, number, plain, program_lines, spot
 
 __all__ = ["page_environment", "render"]
 
@@ -36,7 +36,9 @@ def page_environment(*, autoescape: bool = True) -> Environment:
     environment.globals["verdicts"] = VERDICTS
     environment.filters.update(
         count=count,
+        clause_sum=clause_sum,
         figures=_figures,
+        note=clause_note,
         number=number,
         plain=plain,
         program=lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call)),
@@ -53,4 +55,5 @@ def _template() -> Template:
 
 
 def _figures(deviation: Deviation, gap: str = "\n") -> str:
-    return "\n".join([plain(deviation.summary), spot(deviation) + gap, *measured_lines(deviation)])
+    explained = [plain(line) for line in explanation_lines(deviation)]
+    return "\n".join([plain(deviation.summary), *explained, spot(deviation) + gap, *measured_lines(deviation)])

@@ -15,6 +15,7 @@ from rmspec.properties.judge.usage import EDGES, EVERY, UseCounts
 from rmspec.properties.trajectory import FORMAT, HYPER, OBJECTIVE, Trajectory
 from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.record import Record
+from rmspec.reports.terminal.table import clause_counts
 from rmspec.reports.text import element_count
 
 __all__ = ["SCHEMA", "deviation_document", "document", "render", "result_document"]
@@ -48,6 +49,7 @@ def result_document(result: SubjectResult) -> dict[str, Any]:
         "clauses": [select_keys("report-1", "clause", as_data(item)) for item in result.clauses],
         "hazards": [deviation_document(item) for item in result.hazards],
         "deviations": [deviation_document(item) for item in result.deviations],
+        "clause_counts": clause_counts(result),
         "envelope_use": _use(result.envelope_use),
         "trajectory": None if result.trajectory is None else _trajectory(result.trajectory),
     }
@@ -67,6 +69,7 @@ def deviation_document(deviation: Deviation) -> dict[str, Any]:
     """One deviation or hazard of the report as JSON data."""
     own = {
         "seconds_to_first": round(deviation.seconds_to_first, 3),
+        "amendment": dict(deviation.amendment) or None,
         "calls": len(deviation.program.calls),
         "elements": element_count(deviation.program),
         "script": standalone_script(deviation),

@@ -13,12 +13,14 @@ from typing import Any
 
 import jsonschema
 
+from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.documents import CONVERTER, read_text, stored_json
 from rmspec.reports.environment import version
 from rmspec.reports.files.json import SCHEMA
+from rmspec.reports.text import explanation_lines
 
 __all__ = ["BadReport", "deviation_of", "load", "merged", "read", "result_of"]
 
@@ -117,8 +119,8 @@ def result_of(subject: Mapping[str, Any]) -> SubjectResult:
 
 def deviation_of(data: Mapping[str, Any], *, hazard: bool = False) -> Deviation:
     """A deviation of a report as it is printed; its script stays in the report. Raises ``MalformedProgram``."""
-    # In a report ``elements`` are those of the program.
-    known = {key: value for key, value in data.items() if key != "elements"}
+    # In a report ``elements`` are those of the program, and no amendment is null.
+    known = {key: value for key, value in data.items() if key != "elements" and (key, value) != ("amendment", None)}
     older = {"kind": "", "call": len(data["program"]["calls"]) - 1}
     return CONVERTER.structure({**older, **known, "hazard": hazard}, Deviation)
 
@@ -190,11 +192,18 @@ def _wrong_program(subject: Data) -> str:
         calls = len(parsed.program.calls)
         if parsed.call >= calls or calls != deviation["calls"]:
             return f"the program of {clause} has {calls} calls, not {deviation['calls']}"
+        try:
+            explanation_lines(parsed)
+        except RmspecError as error:
+            return f"the amendment of {clause} cannot be read: {error.what}"
     return ""
 
 
 def _wrong_clause(subject: Data) -> str:
     deviating = {deviation["clause"] for deviation in subject["deviations"]}
+    for clause in subject["clauses"]:
+        if odd := set(clause.get("hidden_by", ())) - deviating:
+            return f"{clause['id']} is hidden by {min(odd)}, and no deviation of that is listed"
     verdicts = {clause["id"]: clause["verdict"] for clause in subject["clauses"]}
     for id, verdict in verdicts.items():
         if verdict in ("deviates", "known", "inherited") and id not in deviating:

@@ -10,18 +10,25 @@ from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import plain
 
-__all__ = ["clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phrase", "verdict_sum"]
+__all__ = ["clause_counts", "clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phrase"]
 
 Commands = Callable[[str, Deviation], Sequence[str]]
 """The commands to replay a deviation of a subject, by its name: the last but one replays its file, those before store it."""
 
 
 def tallies(result: SubjectResult) -> dict[str, int]:
-    """Count the deviations of a result by kind, ``new``, ``known`` and ``inherited``, and its ``hazards``."""
+    """Count the deviations of a result by kind, ``new``, ``known`` and ``inherited``, its ``hazards``, and ``hidden`` clauses."""
     new = sum(deviation.known is None for deviation in result.deviations)
     from_baseline = sum(inherited(deviation) for deviation in result.deviations)
     known = len(result.deviations) - new - from_baseline
-    return {"new": new, "known": known, "inherited": from_baseline, "hazards": len(result.hazards)}
+    hidden = sum(clause.verdict == "hidden" for clause in result.clauses)
+    return {
+        "new": new,
+        "known": known,
+        "inherited": from_baseline,
+        "hazards": len(result.hazards),
+        "hidden": hidden,
+    }
 
 
 def inherited(deviation: Deviation) -> bool:
@@ -37,7 +44,7 @@ def verdict_phrase(result: SubjectResult) -> str:
         checked = sum(VERDICTS[clause.verdict].checked for clause in result.clauses)
         facts.append(f"{checked} of {len(result.clauses)} clauses checked")
     facts += [f"{count(counts[kind], f'{kind} deviation')}" for kind in ("known", "inherited") if counts[kind]]
-    facts += [f"{hidden} hidden"] if (hidden := sum(clause.verdict == "hidden" for clause in result.clauses)) else []
+    facts += [f"{counts['hidden']} hidden"] if counts["hidden"] else []
     verdict = {"known": "conforms"}.get(result.verdict, result.verdict)
     if result.verdict == "deviates":
         verdict = f"deviates from {count(len({d.clause for d in result.deviations if d.known is None}), 'clause')}"
@@ -46,13 +53,14 @@ def verdict_phrase(result: SubjectResult) -> str:
 
 def clause_sum(result: SubjectResult) -> str:
     """Add the verdicts on clauses up: ``52 conform + 6 known + 4 not checked = 62 clauses``."""
-    return verdict_sum([clause.verdict for clause in result.clauses])
+    parts = [f"{number} {VERDICTS[word].tally}" for word, number in clause_counts(result).items()]
+    return f"{' + '.join(parts)} = {count(len(result.clauses), 'clause')}"
 
 
-def verdict_sum(verdicts: Sequence[str]) -> str:
-    """Add the verdicts of one subject up: see ``clause_sum``."""
-    parts = [f"{verdicts.count(word)} {VERDICTS[word].tally}" for word in READING_ORDER if word in verdicts]
-    return f"{' + '.join(parts)} = {count(len(verdicts), 'clause')}"
+def clause_counts(result: SubjectResult) -> dict[str, int]:
+    """Count the clauses by verdict, in reading order, but for verdicts of no clause."""
+    verdicts: list[str] = [clause.verdict for clause in result.clauses]
+    return {word: verdicts.count(word) for word in READING_ORDER if word in verdicts}
 
 
 def verdict_lines(

@@ -25,6 +25,8 @@ def behaviour(subject: Mapping[str, Any], clause: str) -> dict[str, Any]:
     if told:
         return {"verdict": verdict, "behaviour": "; ".join(dict.fromkeys(told))}
     words = {"conforms": "as read", "inconclusive": "every check was inconclusive"}
+    if found.get("hidden_by"):
+        words["hidden"] = f"hidden by {', '.join(found['hidden_by'])}"
     return {"verdict": verdict, "behaviour": words.get(verdict) or found.get("reason") or verdict}
 
 

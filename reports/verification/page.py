@@ -23,8 +23,8 @@ from rmspec.properties.verdict_table import CLAUSE_VERDICTS, READING_ORDER, VERD
 from rmspec.reports.files.html import page_environment
 from rmspec.reports.readers.json_reader import deviation_of, result_of
 from rmspec.reports.stored import PROGRAMS, file_commands, program_file
-from rmspec.reports.terminal.table import tallies
-from rmspec.reports.text import hexadecimal, number
+from rmspec.reports.terminal.table import clause_sum, tallies
+from rmspec.reports.text import clause_note, hexadecimal, number
 from rmspec.reports.verification.captions import PLOTS
 from rmspec.reports.verification.pseudocode_lines import LINES, mathml
 from rmspec.reports.verification.svg import draw
@@ -100,6 +100,7 @@ def _figure(document: Mapping[str, Any], pointer: str) -> Markup:
 def _subject(index: int, data: Mapping[str, Any]) -> Data:
     data = {"message": "", "hint": "", "stale": [], "search": "", "versions": {}, **data}
     places = {each["id"]: place for place, each in enumerate(data["clauses"])}
+    result = result_of(data)
     notes = [data[key] for key in ("message", "hint", "search") if data[key]]
     return {
         "data": data,
@@ -110,7 +111,9 @@ def _subject(index: int, data: Mapping[str, Any]) -> Data:
         ],
         "notes": [*notes, *(f"stale: {each}" for each in data["stale"])],
         "places": {id: places.get(id) for id in CLAUSES},
-        "tallies": tallies(result_of(data)),
+        "tallies": tallies(result),
+        "clause_sum": clause_sum(result) if result.clauses else "",
+        "clause_notes": {clause.id: clause_note(clause) for clause in result.clauses},
     }
 
 

@@ -1,20 +1,27 @@
 """Every output says what became of each clause: hidden and by what, inherited, checked under amendments, and their sum."""
 
+import json
 import re
 from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 from rich.console import Console
 from runs import events, judged_under_amendments, record
 
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.properties.events import SubjectResult
 from rmspec.reports.cli.log import log_summary
+from rmspec.reports.documents import stored_json
+from rmspec.reports.environment import version
 from rmspec.reports.files import badge, sarif
 from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.files.github import annotation_lines
+from rmspec.reports.files.json import document
 from rmspec.reports.pytest.clauses import SUBJECT, outcome
+from rmspec.reports.readers.json_reader import BadReport, read, result_of
 from rmspec.reports.terminal.table import clause_sum, verdict_phrase
 from rmspec.reports.terminal.terminal import Terminal
 from rmspec.reports.text import clause_note
@@ -25,7 +32,7 @@ EPS = "eps is added inside the square root"
 SUM = f"{len(CLAUSES) - 5} conform + 1 known + 1 inherited + 2 hidden + 1 not checked = {len(CLAUSES)} clauses"
 
 
-def written(format: str, path: Path, result=KNOWN) -> str:
+def written(format: str, path: Path, result: SubjectResult = KNOWN) -> str:
     """The file of a run, in this format."""
     reporter = FORMATS[format].reporter(str(path))
     for event in events(result):
@@ -33,7 +40,7 @@ def written(format: str, path: Path, result=KNOWN) -> str:
     return path.read_text("utf-8")
 
 
-def printed(result) -> str:
+def printed(result: SubjectResult) -> str:
     """What the terminal shows of a run."""
     out = StringIO()
     with Terminal(Console(file=out, width=80, markup=False, highlight=False, soft_wrap=True)) as terminal:
@@ -86,6 +93,71 @@ class TestTerminal:
 
 class TestFiles:
     """What a machine reads."""
+
+    def test_the_json_has_every_part(self, tmp_path: Path) -> None:
+        """What blocks, hides and is given, the amendment as data, and the counts; it follows the schema and is read back."""
+        data = json.loads(written("json", tmp_path / "report.json", NEW))
+        jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).validate(data)
+        [subject] = data["subjects"]
+        clauses = {clause["id"]: clause for clause in subject["clauses"]}
+        update = {key: clauses["update"][key] for key in ("verdict", "blocked", "telling", "hidden_by", "given")}
+        assert update == {
+            "verdict": "conforms",
+            "blocked": 1234,
+            "telling": 4,
+            "hidden_by": ["eps-placement"],
+            "given": [EPS],
+        }
+        assert clauses["momentum-lr"]["verdict"] == "hidden"
+        assert (clauses["step"]["blocked"], clauses["step"]["hidden_by"], clauses["step"]["given"]) == (0, [], [])
+        eps, hooks = subject["deviations"]
+        assert (eps["amendment"], hooks["amendment"]) == ({"eps_place": "inside"}, None)
+        assert (eps["given"], hooks["given"]) == ([], [])
+        assert sum(subject["clause_counts"].values()) == len(CLAUSES)
+        back = result_of(subject)
+        assert back.clauses == NEW.clauses
+        assert [each.amendment for each in back.deviations] == [{"eps_place": "inside"}, {}]
+
+    def test_a_report_that_hides_a_clause_by_nothing_is_refused(self, tmp_path: Path) -> None:
+        """It was put together by hand, and so was one whose amendment is none."""
+        data = json.loads(written("json", tmp_path / "report.json", NEW))
+        data["environment"]["rmspec"] = version()
+        deviations = data["subjects"][0]["deviations"]
+        for change, words in (
+            ({**deviations[0], "amendment": {"eps_plaice": "inside"}}, "the amendment of eps-placement cannot be read"),
+            ({**deviations[0], "clause": "step"}, "is hidden by eps-placement, and no deviation of that is listed"),
+        ):
+            data["subjects"][0]["deviations"] = [change, deviations[1]]
+            for clause in data["subjects"][0]["clauses"]:
+                if clause["id"] in ("eps-placement", "step"):
+                    clause["verdict"] = "deviates" if clause["id"] == change["clause"] else "conforms"
+            (tmp_path / "changed.json").write_text(json.dumps(data))
+            with pytest.raises(BadReport, match=words):
+                read(str(tmp_path / "changed.json"))
+
+    @pytest.mark.parametrize("format", ["html", "markdown"])
+    def test_a_page_says_what_is_hidden_and_given(self, format: str, tmp_path: Path) -> None:
+        """In the table of clauses, and the amendment beside what was observed."""
+        text = written(format, tmp_path / "page", NEW)
+        assert clause_sum(NEW) in text
+        assert "hidden by eps-placement" in text
+        assert f"given: {EPS}" in text
+        assert f"explained by: {EPS}" in text
+
+    @pytest.mark.parametrize("format", ["html", "md"])
+    def test_the_verification_report_says_it_too(self, format: str) -> None:
+        """Made of the JSON alone: the sum of each subject, what is hidden by what, and what was given."""
+        pytest.importorskip("matplotlib")
+        pytest.importorskip("latex2mathml")
+        from rmspec.reports.cli.report import files
+
+        text = files(document(record(NEW, judged_under_amendments("b"))))[f"report.{format}"]
+        assert clause_sum(KNOWN) in text
+        assert clause_sum(NEW) in text
+        assert f"explained by: {EPS}" in text
+        assert EPS in text.replace(f"explained by: {EPS}", "")
+        assert re.search(r"hidden by(</dt><dd><code>| )eps-placement", text)
+        assert "4 are hidden behind other deviations" in text
 
     def test_the_badge_counts_what_is_hidden(self) -> None:
         """Green stays green."""

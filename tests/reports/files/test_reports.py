@@ -287,7 +287,7 @@ class TestPages:
         text = markdown_report.render(record(RESULT, ERRORED))
         rows = [line for line in text.splitlines() if line.startswith("|")]
         cells = [row.replace("\\|", "").count("|") for row in rows]
-        assert cells == [11, 11, 11, 11, *[7] * (len(CLAUSES) + 2)]
+        assert cells == [12, 12, 12, 12, *[8] * (len(CLAUSES) + 2)]
         assert "</script>" not in text.split("```")[0]
         assert "### Deviation: eps-placement" in text
 
