@@ -47,6 +47,10 @@ class ProtocolBroken(SubjectFailed):
     """A subject's process broke the wire protocol, or ended."""
 
 
+class HostError(RmspecError):
+    """A fault of rmspec itself, in the process of a subject; ``why`` is the traceback."""
+
+
 class Unsupported(RmspecError):
     """The subject cannot run here: its framework, its device or its format is missing. ``hint`` is the line to type."""
 

@@ -120,6 +120,8 @@ class Framework:
     ``dialects`` are those that its optimizers speak, each with its constructor and the names of its state; ``layouts`` the
     files that they are saved in. ``script`` names the function of a ``Counterexample`` that returns the imports and the
     statements of a standalone script, empty where there are no scripts. ``blind_spots`` is what rmspec does not check of it.
+    ``preloaded`` are the modules that may be imported before a subject's own: a process that has them is forked for each
+    subject. None where what is imported depends on the environment that a subject sets, or starts threads.
     ``habits``, ``counters`` and ``accuracies`` are empty where nothing is stated. ``order`` is its place in listings; equal
     ones stand by name.
     """
@@ -134,6 +136,7 @@ class Framework:
     prefixes: tuple[str, ...] = ()
     built_on: tuple[str, ...] = ()
     fallback: bool = False
+    preloaded: tuple[str, ...] = ()
     baseline: str = ""
     dialects: tuple[Dialect, ...] = ()
     layouts: tuple[Layout, ...] = ()

@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -78,26 +79,45 @@ def check_name(name: str) -> None:
 def load(
     name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
 ) -> Subject:
-    """The subject of this name, ready to be asked for its capabilities.
+    """The subject of this name, in this process, ready to be asked for its capabilities.
 
     ``framework`` overrides what is detected for a user's class; ``call_timeout`` is how many seconds a subject in a process
     of its own may take for one call. Raises ``UnknownSubject``, ``CannotImport``, ``NotAnOptimizer`` (bad input),
     ``Unsupported`` (a framework or device is missing) and ``CannotStart``.
     """
+    return find(name, framework=framework, device=device, call_timeout=call_timeout)()
+
+
+def find(
+    name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+) -> Callable[[], Subject]:
+    """Import the modules of the subject of this name, and return a function to make it: see ``load``."""
     from rmspec.oracles.wire.subject import ProcessSubject
 
     check_name(name)
+    if name.startswith("process:"):
+        return lambda: ProcessSubject(name, timeout=call_timeout)
     known = registered_names().get(name)
     if known is not None:
-        subject: Subject = _function(known, known.registered, name)(name, device)
-        if isinstance(subject, ProcessSubject):
-            subject.timeout = call_timeout
-        return subject
-    if name.startswith("process:"):
-        return ProcessSubject(name, timeout=call_timeout)
+        registered = _function(known, known.registered, name)
+
+        def make() -> Subject:
+            subject: Subject = registered(name, device)
+            if isinstance(subject, ProcessSubject):
+                subject.timeout = call_timeout
+            return subject
+
+        return make
     folders = _folders(name)
     with search_path(folders):
-        return PlacedSubject(_own(name, framework, device), folders)
+        attribute = _attribute(name)
+        user = _user_subject(name, attribute, framework)
+
+    def place() -> Subject:
+        with search_path(folders):
+            return PlacedSubject(user(name, attribute, device), folders)
+
+    return place
 
 
 def _folders(name: str) -> tuple[str, ...]:
@@ -107,11 +127,10 @@ def _folders(name: str) -> tuple[str, ...]:
     return (*beside, os.getcwd())
 
 
-def _own(name: str, framework: str | None, device: str) -> Subject:
-    """The subject of a class, a factory or an object of the user's."""
-    attribute = _attribute(name)
+def _user_subject(name: str, attribute: Any, framework: str | None) -> Callable[[str, Any, str], Subject]:
+    """The maker of a subject from a class, a factory or an object of the user's."""
     if isinstance(attribute, Subject) and not inspect.isclass(attribute):
-        return attribute
+        return lambda name, subject, device: subject
     if not callable(attribute):
         raise NotAnOptimizer(
             f"{name} is not an optimizer: it is {_with_article(type(attribute).__name__)}",
@@ -119,8 +138,8 @@ def _own(name: str, framework: str | None, device: str) -> Subject:
             "name a class or a factory that is called like torch.optim.RMSprop",
         )
     chosen = _framework(name, attribute, framework)
-    user: Subject = _function(chosen, chosen.user_subject, name)(name, attribute, device)
-    return user
+    subject: Callable[[str, Any, str], Subject] = _function(chosen, chosen.user_subject, name)
+    return subject
 
 
 def _framework(name: str, attribute: Any, override: str | None) -> Framework:

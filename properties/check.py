@@ -7,16 +7,19 @@ want the result alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from typing import Literal
 
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
+from rmspec.oracles.host.perform import Driven
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import CALL_TIMEOUT, Subject
 from rmspec.properties.events import Deviation, Event, SubjectFinished, SubjectResult
 from rmspec.properties.examination.examination import Examination
 from rmspec.properties.examination.plan import generated
-from rmspec.properties.settings import KnownLists, Settings, check_subject, load_subject, make_settings
+from rmspec.properties.settings import KnownLists, Settings, check_subject, make_settings, opened
 
 __all__ = ["check", "examine", "generated", "replay", "trial"]
 
@@ -43,8 +46,9 @@ def check(
     """Check one subject, by name or as an object with the ``Subject`` protocol, and return the verdict with its evidence.
 
     The arguments are the options of ``rmspec check``, ``formats`` being those of ``--dtype``: ``known`` takes a file, a
-    ``Known``, or several of either, beside the shipped list; ``programs`` are run in place of the generated ones. Runs in
-    this process, where ``call_timeout`` ends the calls of subjects that have a process of their own.
+    ``Known``, or several of either, beside the shipped list; ``programs`` are run in place of the generated ones. A subject by
+    name lives in a process of its own, which is ended when it is silent for ``call_timeout`` seconds; an object is called in
+    this process.
 
     Raises ``BadOption`` for an argument that cannot be used, with the closest value that can, the errors of
     ``rmspec.oracles.load``, ``BadKnownList``, and ``SubjectFailed`` where the subject cannot be driven; all of them are
@@ -69,26 +73,28 @@ def check(
         call_timeout=call_timeout,
         programs=programs,
     )
-    for event in examine(load_subject(subject, settings), settings):
-        if isinstance(event, SubjectFinished):
-            return event.result
+    with opened(subject, settings) as driven:
+        for event in examine(driven, settings):
+            if isinstance(event, SubjectFinished):
+                return replace(event.result, in_place=not isinstance(subject, str))
     raise AssertionError("examine ends with SubjectFinished")
 
 
-def replay(subject: Subject, program: Program, settings: Settings) -> tuple[Deviation, ...]:
+def replay(subject: Driven, program: Program, settings: Settings) -> tuple[Deviation, ...]:
     """Find the deviations and hazards of one program on a subject, reduced further if the subject allows it."""
     return trial(subject, program, settings)[0]
 
 
-def trial(subject: Subject, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
+def trial(subject: Driven, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
     """Replay a program, and tell whether it makes any check of its own clause on this subject."""
-    examination = Examination(subject, settings)
-    deviations = tuple(examination.examined(program))
+    with closing(Examination(subject, settings)) as examination:
+        deviations = tuple(examination.examined(program))
     checks = examination.books.tally.checks
     clause = CLAUSES.get(program.clause, UNNAMED).counted_by or program.clause
     return deviations, bool(checks.get(clause) if clause else checks)
 
 
-def examine(subject: Subject, settings: Settings) -> Iterator[Event]:
+def examine(subject: Driven, settings: Settings) -> Iterator[Event]:
     """Check one subject and yield its events; the last one is ``SubjectFinished``."""
-    return Examination(subject, settings).events()
+    with closing(Examination(subject, settings)) as examination:
+        yield from examination.events()

@@ -95,6 +95,7 @@ class SubjectResult:
 
     ``inconclusive_reasons`` says why element checks could not be judged, and how many for each reason.
     ``envelope_use`` is a sample of how much of its envelopes it used, by format; ``trajectory`` what it made of one objective.
+    ``in_place``: it was an object, called in the process that judged it, and not a name with a process of its own.
     """
 
     name: str
@@ -122,6 +123,7 @@ class SubjectResult:
     search: str = ""
     envelope_use: Mapping[str, UseCounts] = field(default_factory=dict)
     trajectory: Trajectory | None = None
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
@@ -14,7 +15,9 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.errors import BadOption, choose
-from rmspec.oracles.loader import check_name, load
+from rmspec.oracles.host.host import open_subject
+from rmspec.oracles.host.perform import Driven, Performer
+from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import CALL_TIMEOUT, FEATURES, Subject
@@ -30,8 +33,8 @@ __all__ = [
     "any_own",
     "check_framework",
     "check_subject",
-    "load_subject",
     "make_settings",
+    "opened",
 ]
 
 KnownLists = str | os.PathLike[str] | Known | Iterable[str | os.PathLike[str] | Known]
@@ -216,7 +219,7 @@ def check_subject(subject: object, *, call: str) -> None:
     """
     if isinstance(subject, str):
         check_name(subject)
-    elif isinstance(subject, type) or not isinstance(subject, Subject):
+    elif isinstance(subject, type) or not isinstance(subject, Subject | Performer):
         name = subject.__name__ if isinstance(subject, type) else f"an object of type {type(subject).__name__}"
         raise BadOption(
             f"{call} was given {name}, which is neither the name of a subject nor an object with the Subject protocol",
@@ -225,13 +228,21 @@ def check_subject(subject: object, *, call: str) -> None:
         )
 
 
-def load_subject(subject: str | Subject, settings: Settings) -> Subject:
-    """The subject of a name under these settings; an object is one already. Raises the errors of ``load``.
+@contextmanager
+def opened(subject: str | Driven, settings: Settings) -> Iterator[Driven]:
+    """Open the subject of a name, in a process for the context; an object stays as it is. Raises the errors of ``open_subject``.
 
     ``BadOption`` where an object is given with a framework, or with the time of calls, which are for names.
     """
     if isinstance(subject, str):
-        return load(subject, framework=settings.framework, device=settings.device, call_timeout=settings.call_timeout)
+        driven = open_subject(
+            subject, framework=settings.framework, device=settings.device, call_timeout=settings.call_timeout
+        )
+        try:
+            yield driven
+        finally:
+            driven.close()
+        return
     for name, default in (("framework", None), ("call_timeout", CALL_TIMEOUT)):
         value = getattr(settings, name)
         if value != default:
@@ -240,7 +251,7 @@ def load_subject(subject: str | Subject, settings: Settings) -> Subject:
                 "it would change nothing",
                 "leave it out, or name the subject, as in 'path/to/mine.py:Class'",
             )
-    return subject
+    yield subject
 
 
 def check_framework(framework: str | None, subjects: Sequence[str], spelling: Spelling = PYTHON) -> None:

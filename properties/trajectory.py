@@ -6,7 +6,6 @@ hyperparameters are powers of two and sums of them: what parts two subjects is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,10 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
-from rmspec.oracles.program.program import Create, Group, OptionValue, Param, SetGrad, Step
-from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.oracles.host.descent import Descend, Trajectory
+from rmspec.oracles.host.perform import Driven, descend
+from rmspec.oracles.program.program import OptionValue
+from rmspec.oracles.subject import Capabilities
 
 __all__ = ["FORMAT", "HYPER", "OBJECTIVE", "START", "STEPS", "Trajectory", "band", "trajectory"]
 
@@ -30,15 +31,7 @@ HYPER = Hyperparameters(lr=0.015625, alpha=0.875, eps=0.0625)
 _OPTIONS = ("lr", "alpha", "eps")
 
 
-@dataclass(frozen=True, slots=True)
-class Trajectory:
-    """The values of theta at the start and after each step; ``stopped`` is the exception of a run cut short."""
-
-    theta: tuple[float, ...]
-    stopped: str = ""
-
-
-def trajectory(subject: Subject, capabilities: Capabilities, *, steps: int = STEPS) -> Trajectory | None:
+def trajectory(subject: Driven, capabilities: Capabilities, *, steps: int = STEPS) -> Trajectory | None:
     """Drive a subject down the objective; ``None`` without lr, alpha, eps or float32.
 
     Raises ``SubjectFailed`` where it cannot be driven.
@@ -46,21 +39,7 @@ def trajectory(subject: Subject, capabilities: Capabilities, *, steps: int = STE
     if FORMAT not in capabilities.formats or not capabilities.options.issuperset(_OPTIONS):
         return None
     options: dict[str, OptionValue] = {name: HYPER.option(name) for name in {*_OPTIONS, *capabilities.required}}
-    session = subject.session((Param("theta", FORMAT, (1,), (START,)),))
-    try:
-        theta = [START]
-        outcome = session.perform(Create("A", (Group(("theta",)),), options, "list"))
-        for _ in range(steps):
-            if outcome.raised is None:
-                outcome = session.perform(SetGrad("theta", (theta[-1],)))
-            if outcome.raised is None:
-                outcome = session.perform(Step("A"))
-            if outcome.raised is not None:
-                return Trajectory(tuple(theta), f"{outcome.raised.type}: {outcome.raised.message}")
-            theta.append(float(np.asarray(session.observe().params["theta"]).reshape(-1)[0]))
-        return Trajectory(tuple(theta))
-    finally:
-        session.close()
+    return descend(subject, Descend(FORMAT, START, options, steps))
 
 
 def band(dialect: Dialect, *, policy: Policy = STRICT, steps: int = STEPS) -> tuple[tuple[float, float], ...]:

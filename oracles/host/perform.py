@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
+from rmspec.oracles.host.descent import Descend, Trajectory, descend_in_place
 from rmspec.oracles.program.program import Call, Create, EditState, Program, Save, SetOption, Step, ZeroGrad
-from rmspec.oracles.subject import Observation, Outcome, Session, Subject
+from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
 
 Array = NDArray[Any]
 
@@ -43,8 +44,49 @@ class Transcript:
     failure: Exception | None = None
 
 
-def perform(program: Program, subject: Subject) -> Transcript:
+@runtime_checkable
+class Performer(Protocol):
+    """A performer of whole programs, here or in another process; its attributes are those of ``Subject``."""
+
+    name: str
+    framework: str
+    dialect: str
+    baselines: tuple[str, ...]
+
+    def capabilities(self) -> Capabilities:
+        """The capabilities of the subject."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of its foundations, by name."""
+        ...
+
+    def state_names(self) -> Mapping[str, str]:
+        """The subject's own names for the visible roles of its state."""
+        ...
+
+    def perform(self, program: Program) -> Transcript:
+        """Perform a program in a session of its own. Raises ``SubjectFailed`` if the subject opens none."""
+        ...
+
+    def descend(self, ask: Descend) -> Trajectory:
+        """Drive the subject down the objective. Raises ``SubjectFailed``."""
+        ...
+
+
+Driven = Subject | Performer
+"""What programs are performed on: call by call in this process, or as a whole elsewhere."""
+
+
+def descend(subject: Driven, ask: Descend) -> Trajectory:
+    """Drive a subject down the objective. Raises ``SubjectFailed``."""
+    return subject.descend(ask) if isinstance(subject, Performer) else descend_in_place(subject, ask)
+
+
+def perform(program: Program, subject: Driven) -> Transcript:
     """Perform ``program`` in a session of its own. Raises ``SubjectFailed`` if the subject opens none."""
+    if isinstance(subject, Performer):
+        return subject.perform(program)
     session = subject.session(program.params)
     try:
         capabilities = subject.capabilities()

@@ -47,6 +47,8 @@ FRAMEWORK = Framework(
     registered="rmspec.oracles.torch.subject:registered",
     user_subject="rmspec.oracles.torch.subject:user_subject",
     prefixes=("torch",),
+    # The first step of an optimizer imports the second.
+    preloaded=("rmspec.oracles.torch.subject", "torch._dynamo"),
     fallback=True,
     baseline="torch",
     dialects=(SPECIFICATION, DIALECTS["torch-maximize"]),

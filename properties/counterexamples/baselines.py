@@ -8,9 +8,8 @@ from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.hiding import show_only
-from rmspec.oracles.host.perform import perform
+from rmspec.oracles.host.perform import Driven, perform
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Subject
 from rmspec.properties.counterexamples.variants import plain_numbers, plain_options
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
@@ -27,7 +26,7 @@ class Baselines:
     """The baselines ``all`` of a subject, run on the same programs; ``roles`` are the visible state of the subject."""
 
     def __init__(
-        self, all: Sequence[Subject], subject: Subject, roles: frozenset[str], dialect: Dialect, policy: Policy
+        self, all: Sequence[Driven], subject: Driven, roles: frozenset[str], dialect: Dialect, policy: Policy
     ) -> None:
         self.all = tuple(all)
         self._subject = subject
@@ -57,7 +56,7 @@ class Baselines:
                 cut = CUT
         return cut
 
-    def _places(self, baseline: Subject, program: Program) -> tuple[tuple[set[object], int], ...]:
+    def _places(self, baseline: Driven, program: Program) -> tuple[tuple[set[object], int], ...]:
         """Find the deviations of a baseline in a program, and count the judged calls.
 
         A baseline that shows more of its state than the subject is judged twice: with no more of it in sight than the
@@ -79,7 +78,7 @@ class Baselines:
             )
         return self._remembered[key]
 
-    def _habit(self, baseline: Subject, program: Program, finding: Finding) -> bool:
+    def _habit(self, baseline: Driven, program: Program, finding: Finding) -> bool:
         """Tell whether a baseline does the same on plain numbers.
 
         A change, or a value accepted, does not depend on the numbers, and those at hand may hide it, as an overflow or

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmspec.oracles.subject import Subject
+from rmspec.oracles.host.perform import Driven
 from rmspec.properties.known import Known, applies, expired, placed, shipped
 
 __all__ = ["Entries"]
@@ -15,7 +15,7 @@ class Entries:
         self._known = known
         self._by_name: dict[str, tuple[Known, ...]] = {}
 
-    def of(self, subject: Subject) -> tuple[Known, ...]:
+    def of(self, subject: Driven) -> tuple[Known, ...]:
         """The entries in force for a subject."""
         if subject.name not in self._by_name:
             versions = subject.versions()
@@ -26,7 +26,7 @@ class Entries:
             )
         return self._by_name[subject.name]
 
-    def expired(self, subject: Subject) -> tuple[Known, ...]:
+    def expired(self, subject: Driven) -> tuple[Known, ...]:
         """The expired entries on a subject."""
         versions = subject.versions()
         return tuple(entry for entry in self._all() if expired(entry) and applies(entry, subject.name, versions))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rmspec.oracles.loader import load
+from rmspec.oracles.host.host import open_subject
+from rmspec.oracles.host.perform import Driven
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Subject
 from rmspec.properties.counterexamples.baselines import Baselines
 from rmspec.properties.events import (
     Deviation,
@@ -31,18 +31,23 @@ __all__ = ["Examination"]
 class Examination:
     """The examination of one subject."""
 
-    def __init__(self, subject: Subject, settings: Settings) -> None:
+    def __init__(self, subject: Driven, settings: Settings) -> None:
         self.examinee = Examinee.of(subject, settings)
         self.books = Books(self.examinee)
         names = (settings.baseline,) if settings.baseline is not None else subject.baselines
-        loaded = [
-            load(name, device=settings.device, call_timeout=settings.call_timeout)
+        self._baselines = [
+            open_subject(name, device=settings.device, call_timeout=settings.call_timeout)
             for name in names
             if name not in ("none", subject.name)
         ]
         roles = self.examinee.capabilities.roles
-        baselines = Baselines(loaded, subject, roles, self.examinee.dialect, settings.policy)
+        baselines = Baselines(self._baselines, subject, roles, self.examinee.dialect, settings.policy)
         self.triage = Triage(self.examinee, baselines)
+
+    def close(self) -> None:
+        """End the processes of the baselines."""
+        for baseline in self._baselines:
+            baseline.close()
 
     def events(self) -> Iterator[Event]:
         """Carry out the plan; the last event is ``SubjectFinished``."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
+from rmspec.oracles.host.perform import Driven
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Capabilities, Subject
+from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.runner import Run, run
 from rmspec.properties.search.fitting import restrict
@@ -20,13 +21,13 @@ __all__ = ["Examinee"]
 class Examinee:
     """A subject under these settings, with the capabilities left by them."""
 
-    subject: Subject
+    subject: Driven
     settings: Settings
     capabilities: Capabilities
     dialect: Dialect
 
     @classmethod
-    def of(cls, subject: Subject, settings: Settings) -> Examinee:
+    def of(cls, subject: Driven, settings: Settings) -> Examinee:
         """The subject as these settings ask for it."""
         capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
         return cls(subject, settings, capabilities, dialect_named(settings.dialect or subject.dialect))

@@ -10,7 +10,8 @@ from dataclasses import replace
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.spec.switches import SWITCHES as ROWS
 from rmspec.oracles.dialects import dialects
-from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities, Subject
+from rmspec.oracles.host.perform import Driven
+from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities
 from rmspec.properties.identify import families
 from rmspec.properties.identify.answer import Contradiction, Identification, Neighbour, Switch
 from rmspec.properties.identify.elimination import Elimination
@@ -20,7 +21,7 @@ from rmspec.properties.identify.questions import Questions, widest
 from rmspec.properties.identify.separation import Separation
 from rmspec.properties.identify.update import Unexplained, Update, explained, resting
 from rmspec.properties.search.fitting import restrict
-from rmspec.properties.settings import check_subject, load_subject, make_settings
+from rmspec.properties.settings import check_subject, make_settings, opened
 
 __all__ = ["identify", "told"]
 
@@ -29,7 +30,7 @@ _ORDER = ("double", "storage", "float32")
 
 
 def identify(
-    subject: str | Subject,
+    subject: str | Driven,
     *,
     formats: Iterable[str] = (),
     device: str = "cpu",
@@ -50,20 +51,20 @@ def identify(
         framework=framework,
         call_timeout=call_timeout,
     )
-    loaded = load_subject(subject, settings)
-    begin = time.monotonic()
-    prober = Prober(loaded)
-    found = _identified(loaded, restrict(loaded.capabilities(), settings.formats, frozenset()), prober)
-    return replace(
-        found,
-        framework=loaded.framework,
-        versions=dict(loaded.versions()),
-        programs=prober.runs,
-        seconds=time.monotonic() - begin,
-    )
+    with opened(subject, settings) as driven:
+        begin = time.monotonic()
+        prober = Prober(driven)
+        found = _identified(driven, restrict(driven.capabilities(), settings.formats, frozenset()), prober)
+        return replace(
+            found,
+            framework=driven.framework,
+            versions=dict(driven.versions()),
+            programs=prober.runs,
+            seconds=time.monotonic() - begin,
+        )
 
 
-def _identified(subject: Subject, capabilities: Capabilities, prober: Prober) -> Identification:
+def _identified(subject: Driven, capabilities: Capabilities, prober: Prober) -> Identification:
     format = widest(capabilities)
     if format is None:
         return Identification(subject.name, "unknown", message="it supports no real number format that was asked for")
@@ -88,7 +89,7 @@ def _identified(subject: Subject, capabilities: Capabilities, prober: Prober) ->
     return _answered(subject, elimination)
 
 
-def _foreign(subject: Subject, questions: Questions, update: Update) -> Identification:
+def _foreign(subject: Driven, questions: Questions, update: Update) -> Identification:
     """Answer for a subject without any explanation: another optimizer, or an RMSprop with a fault in its very update."""
     traces = [questions.plain(), questions.seen(1.0, 0.0, 1.0), questions.seen(1.0, 4.0)]
     decaying = questions.seen(0.5, 0.25, given={"weight_decay": 2.0**-3}) if questions.takes("weight_decay") else None
@@ -108,7 +109,7 @@ def _foreign(subject: Subject, questions: Questions, update: Update) -> Identifi
     )
 
 
-def _still(subject: Subject, questions: Questions) -> Identification:
+def _still(subject: Driven, questions: Questions) -> Identification:
     """Answer for a subject at rest: no RMSprop, unless it has a learning rate of its own, possibly 0."""
     problem = resting(questions)
     chosen = questions.takes("lr")
@@ -133,7 +134,7 @@ def _direction(questions: Questions, switch: str) -> Switch:
     return Switch(switch, alternatives(switch), (), reason)
 
 
-def _answered(subject: Subject, elimination: Elimination) -> Identification:
+def _answered(subject: Driven, elimination: Elimination) -> Identification:
     hypotheses = elimination.hypotheses
     separation = Separation(elimination)
     switches = tuple(separation.switch(name) for name in SWITCHES)

@@ -9,8 +9,9 @@ import numpy as np
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import as_reals
+from rmspec.oracles.host.perform import Driven, Transcript, perform
 from rmspec.oracles.program.program import Call, Create, Group, Param, Program, SetGrad, SetOption, Step
-from rmspec.oracles.subject import Outcome, Session, Subject
+from rmspec.oracles.subject import Outcome
 from rmspec.properties.judge.ledger import number
 
 __all__ = ["Moment", "Prober", "Trace", "probe", "shortened"]
@@ -78,7 +79,7 @@ def shortened(program: Program) -> list[Program]:
 class Prober:
     """Runs probes on a subject, each of them once; ``runs`` counts them."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Driven) -> None:
         self._subject = subject
         self._traces: dict[str, Trace] = {}
 
@@ -91,28 +92,24 @@ class Prober:
         """Trace a program. Raises ``SubjectFailed`` if the subject cannot be driven."""
         key = repr(program)
         if key not in self._traces:
-            session = self._subject.session(program.params)
-            try:
-                self._traces[key] = _traced(program, session)
-            finally:
-                session.close()
+            self._traces[key] = _trace(perform(program, self._subject))
         return self._traces[key]
 
 
-def _traced(program: Program, session: Session) -> Trace:
+def _trace(transcript: Transcript) -> Trace:
+    program = transcript.program
     moments: list[Moment] = []
     options: dict[str, float | bool] = {}
-    before = session.observe()
-    for index, call in enumerate(program.calls):
-        outcome = session.perform(call)
-        if outcome.raised:
-            return Trace(program, tuple(moments), _told(outcome))
+    before = transcript.start
+    for index, (call, answer) in enumerate(zip(program.calls, transcript.answers, strict=False)):
+        if answer.outcome.raised:
+            return Trace(program, tuple(moments), _told(answer.outcome))
         if isinstance(call, Create | SetOption):
             options |= {name: number(value) for name, value in call.options.items()}
         if isinstance(call, SetGrad):
-            before = session.observe()
+            before = answer.after
         if isinstance(call, Step):
-            after = session.observe()
+            after = answer.after
             grad = before.grads[_PARAM]
             seen = after.state.get(_OPTIMIZER, {}).get(_PARAM, {})
             moments.append(
@@ -126,6 +123,8 @@ def _traced(program: Program, session: Session) -> Trace:
                 )
             )
             before = after
+    if transcript.failure is not None:
+        raise transcript.failure
     return Trace(program, tuple(moments))
 
 

@@ -8,9 +8,8 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
-from rmspec.oracles.host.perform import Transcript, perform
+from rmspec.oracles.host.perform import Driven, Transcript, perform
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Subject
 from rmspec.properties.judge.conformance import Run, judge_calls
 from rmspec.properties.judge.differential import differences
 from rmspec.properties.judge.findings import Tally
@@ -19,7 +18,7 @@ __all__ = ["Run", "judge", "retarget", "run"]
 
 
 def run(
-    program: Program, subject: Subject, dialect: Dialect, *, policy: Policy = STRICT, tally: Tally | None = None
+    program: Program, subject: Driven, dialect: Dialect, *, policy: Policy = STRICT, tally: Tally | None = None
 ) -> Run:
     """Execute ``program`` on ``subject`` and compare it with the specification in ``dialect``.
 

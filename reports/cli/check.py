@@ -40,7 +40,6 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
             options.subjects,
             settings,
             [*_reporters(options, terminal), *also, recorder],
-            call_timeout=options.call_timeout,
             fail_on_hazards=options.fail_on == "hazards",
             repro_dir=options.destinations().get("repro-dir"),
         ).run()

@@ -1,18 +1,18 @@
-"""``rmspec identify``: name the dialect of a subject, found in the worker process."""
+"""``rmspec identify``: name the dialect of a subject, found with its process at hand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from rmspec.oracles.loader import check_name
-from rmspec.properties.identify.answer import Identification, Standing
+from rmspec.properties.identify.answer import Standing
+from rmspec.properties.identify.identification import identify as identify_dialect
 from rmspec.properties.settings import Settings, make_settings
 from rmspec.reports.config.options import COMMAND_LINE, formats_listed
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.readers import identification_json
-from rmspec.reports.run.jobs import Identify
-from rmspec.reports.run.one_job import Stopped, do_job
+from rmspec.reports.run.one_job import Stopped, open_for_job
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.identification import lines
 from rmspec.reports.terminal.terminal import console
@@ -44,9 +44,9 @@ def identify(options: IdentifyOptions) -> ExitCode:
     """Identify a subject and print the result. Raises ``InputProblem``."""
     settings = _resolved(options)
     out = console(error=options.json == "-")
-    job = Identify(options.subject, settings)
     try:
-        identification: Identification = do_job(job, patience=options.call_timeout, when="while it was identified")
+        with open_for_job(options.subject, settings, occasion="while it was identified") as driven:
+            identification = identify_dialect(driven, formats=settings.formats)
     except Stopped as stopped:
         for line in wrapped(plain(stopped.text), hang=2):
             out.print(line)

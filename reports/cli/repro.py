@@ -14,13 +14,13 @@ from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.reader import is_recording
 from rmspec.oracles.scripting.standalone import standalone_script
+from rmspec.properties.check import trial
 from rmspec.properties.events import Deviation
 from rmspec.properties.settings import Settings, make_settings
 from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
-from rmspec.reports.run.jobs import Replay
-from rmspec.reports.run.one_job import Stopped, do_job
+from rmspec.reports.run.one_job import Stopped, open_for_job
 from rmspec.reports.stored import file_commands, read_program
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
@@ -54,7 +54,7 @@ def repro(options: ReproOptions) -> ExitCode:
         )
     program, settings = _resolved(options)
     try:
-        deviations, exercised = _replayed(program, settings, options)
+        deviations, exercised = _replayed(program, settings)
     except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)))
         return stopped.code
@@ -122,7 +122,7 @@ def script(options: ReproOptions) -> ExitCode:
     """Print the standalone script of a stored program. Raises ``InputProblem`` for one without."""
     program, settings = _resolved(options)
     try:
-        deviations, _ = _replayed(program, settings, options)
+        deviations, _ = _replayed(program, settings)
     except Stopped as stopped:
         print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
         return stopped.code
@@ -179,12 +179,14 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
     return replace(program, subject=name, dialect=options.dialect or ("" if elsewhere else program.dialect)), settings
 
 
-def _replayed(program: Program, settings: Settings, options: ReproOptions) -> tuple[tuple[Deviation, ...], bool]:
-    job = Replay(program.subject, settings, program)
-    replay: tuple[tuple[Deviation, ...], bool] = do_job(
-        job, patience=options.call_timeout, when="while it was replayed"
-    )
-    return replay
+def _replayed(program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
+    with open_for_job(program.subject, settings, occasion="while it was replayed") as driven:
+        deviations, exercised = trial(
+            driven, program, replace(settings, dialect=settings.dialect or program.dialect or None)
+        )
+    # Those of its own clause come first, then others, then hazards.
+    ordered = sorted(deviations, key=lambda deviation: (deviation.hazard, deviation.clause != program.clause))
+    return tuple(ordered), exercised
 
 
 def _code(deviation: Deviation, options: ReproOptions) -> ExitCode:

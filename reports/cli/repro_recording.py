@@ -11,19 +11,18 @@ from typing import Any
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.dialects import dialects, statement
+from rmspec.oracles.errors import HostError, SubjectFailed
+from rmspec.oracles.host.host import Host
 from rmspec.oracles.loader import check_name
-from rmspec.oracles.recordings.onestep import Reproduction
 from rmspec.oracles.recordings.reader import Lost, Recording, open_recording
 from rmspec.oracles.torch.onestep_script import onestep_script
 from rmspec.properties.known import Known
-from rmspec.properties.recordings.reproduction import question
+from rmspec.properties.recordings.reproduction import question, reproduced
 from rmspec.properties.recordings.verify import RecordedDeviation, Verified, verify
 from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import InternalError, choose
-from rmspec.reports.run.jobs import Failed, Reproduce
-from rmspec.reports.run.parent import Overseer, WorkerLost
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import hexadecimal, measured_lines, plain
 
@@ -92,15 +91,13 @@ def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: 
     if ask is None:
         return _Reduced(why="what happened outside of the arithmetic of a step has no script")
     try:
-        check_name(name)
-        with Overseer(patience) as overseer:
-            reproduction: Reproduction | None = overseer.do(Reproduce(name, ask))
-    except Failed as failure:
-        if failure.kind == "internal":
-            raise InternalError(failure.trace) from None
-        return _Reduced(why=f"{name}: {failure.what}")
-    except WorkerLost as lost:
-        return _Reduced(why=f"{name}: {lost.told('while the step was reproduced')}")
+        with Host(name, device=ask.step.device, call_timeout=patience) as host:
+            host.occasion = "while the step was reproduced"
+            reproduction = reproduced(ask, host.fitted(ask.step), host.step)
+    except HostError as error:
+        raise InternalError(error.why) from None
+    except SubjectFailed as error:
+        return _Reduced(why=f"{name}: {error.what}")
     except RmspecError as error:
         return _Reduced(why=f"{error.what}; --subject NAME says where the optimizer is")
     if reproduction is not None:

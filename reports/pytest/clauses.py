@@ -122,7 +122,7 @@ def _check(ask: Checked) -> SubjectResult:
     options = ask.options
     name = options.subjects[0]
     try:
-        done = Checking(options.subjects, resolve(options), [], call_timeout=options.call_timeout).run()
+        done = Checking(options.subjects, resolve(options), []).run()
     except InputProblem as error:
         return SubjectResult(name, "errored", message=str(error), complete=False)
     if done.trace:

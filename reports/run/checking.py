@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties import events
@@ -18,8 +17,7 @@ from rmspec.reports.environment import environment
 from rmspec.reports.problems import InternalError
 from rmspec.reports.record import Reporter
 from rmspec.reports.run.interruption import handlers_restored, ignore_interrupts
-from rmspec.reports.run.jobs import Answer, Failed, Generate, Load, Replay
-from rmspec.reports.run.one_job import do_job
+from rmspec.reports.run.jobs import Answer, Failed, Generate, Load
 from rmspec.reports.run.parallel import Ahead
 from rmspec.reports.run.parent import Overseer, WorkerLost
 
@@ -34,11 +32,6 @@ _COUNTED = (
     "state_visible",
     "fingerprint",
 )
-_REPLAYED = 3  # new deviations of a subject: each costs a process and the import of a framework
-_NOT_ALONE = (
-    "a fresh process does not show it: it needs what went before in the same process, such as state that is kept in a "
-    "module or a class. The commands below may say FIXED, and the script may pass"
-)
 _MOST = 8  # subjects at a time: each has a framework in memory
 
 
@@ -52,7 +45,7 @@ class Outcome:
 
 
 class Checking:
-    """One run over ``subjects``; ``reporters`` hear of it. ``call_timeout`` seconds of silence are a hang.
+    """One run over ``subjects``; ``reporters`` hear of it.
 
     ``fail_on_hazards`` and ``repro_dir`` are for the reporters: see ``RunStarted``.
     """
@@ -63,14 +56,12 @@ class Checking:
         settings: Settings,
         reporters: Sequence[Reporter],
         *,
-        call_timeout: float,
         fail_on_hazards: bool = False,
         repro_dir: str | None = None,
     ) -> None:
         self._subjects = tuple(dict.fromkeys(subjects))
         self._settings = settings
         self._reporters = reporters
-        self._patience = call_timeout
         self._fail_on_hazards = fail_on_hazards
         self._repro_dir = repro_dir
         self._outcome = Outcome()
@@ -84,7 +75,7 @@ class Checking:
         begin = time.monotonic()
         with handlers_restored():
             with contextlib.ExitStack() as stack:
-                generator, *lanes = (stack.enter_context(Overseer(self._patience)) for _ in range(1 + self._lanes()))
+                generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
                 try:
                     self._run(generator, lanes)
                 except KeyboardInterrupt:
@@ -153,18 +144,16 @@ class Checking:
         except WorkerLost as lost:
             self._finish(current.result("errored", message=lost.told("while it was checked")))
 
-    def _heard(self, current: _Current, answer: Answer, *, replays: bool = True) -> None:
+    def _heard(self, current: _Current, answer: Answer) -> None:
         match answer:
             case events.SubjectFinished(result=result):
-                self._finish(current.noted(result))
+                self._finish(result)
             case events.SubjectStarted():
                 current.started = answer
                 self._publish(answer)
             case events.DeviationFound():
                 current.deviations.append(answer.deviation)
-                if replays:
-                    current.deviations[-1] = self._replayed(current, answer.deviation)
-                self._publish(replace(answer, deviation=current.deviations[-1]))
+                self._publish(answer)
             case events.Standing():
                 current.standing = answer.result
             case events.Progress():
@@ -173,19 +162,6 @@ class Checking:
                 self._publish(replace(answer, of_run=share))
             case Failed():
                 self._finish(self._failed(current, answer))
-
-    def _replayed(self, current: _Current, deviation: events.Deviation) -> events.Deviation:
-        new = [known for known in current.deviations if known.known is None and not known.hazard]
-        if deviation.known is not None or deviation.hazard or len(new) > _REPLAYED:
-            return deviation
-        # A subject may keep state in its module or its class; a stored program that says FIXED would puzzle whoever replays it.
-        job = Replay(current.name, replace(self._settings, programs=None), deviation.program)
-        try:
-            deviations, _ = do_job(job, patience=self._patience, when="")
-        except RmspecError:
-            return deviation  # what happens to the subject is told by its own worker
-        alone = any(not replayed.hazard for replayed in deviations)
-        return deviation if alone else replace(deviation, reason=_NOT_ALONE)
 
     def _failed(self, current: _Current, failure: Failed) -> events.SubjectResult:
         if failure.kind == "internal":
@@ -203,7 +179,7 @@ class Checking:
             if self._ahead is not None:
                 # What was checked ahead counts as far as it came.
                 for answer in self._ahead.so_far(name):
-                    self._heard(current, answer, replays=False)
+                    self._heard(current, answer)
             if name not in {result.name for result in self._outcome.results}:
                 new = any(deviation.known is None and not deviation.hazard for deviation in current.deviations)
                 message = "interrupted" if current.started else "interrupted before it was checked"
@@ -234,21 +210,6 @@ class _Current:
         self.started: events.SubjectStarted | None = None
         self.deviations: list[events.Deviation] = []
         self.standing: events.SubjectResult | None = None
-
-    def noted(self, result: events.SubjectResult) -> events.SubjectResult:
-        """The worker's result, with the reasons attached in the parent process."""
-        notes = {
-            (deviation.clause, repr(deviation.program)): deviation.reason
-            for deviation in self.deviations
-            if deviation.known is None and deviation.reason
-        }
-        return replace(
-            result,
-            deviations=tuple(
-                replace(deviation, reason=notes.get((deviation.clause, repr(deviation.program)), deviation.reason))
-                for deviation in result.deviations
-            ),
-        )
 
     def result(self, verdict: events.Verdict, *, message: str, hint: str = "") -> events.SubjectResult:
         """The result of a check cut short: the deviations so far, and the last counts."""

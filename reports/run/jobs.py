@@ -1,7 +1,7 @@
 """The jobs of a worker process, and its answers: plain data for a pipe.
 
-The life of a job: the parent sends one, the worker answers with events and beats, and ends with ``Done``, which holds the
-result, or ``Failed``. A worker that ends without either has crashed; one that is silent for too long has hung.
+The life of a job: the parent sends one, the worker answers with events, and ends with ``Done``, which holds the result, or
+``Failed``. A worker that ends without either has crashed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.program.program import Program
 from rmspec.properties.events import Event
-from rmspec.properties.recordings.reproduction import Question
 from rmspec.properties.settings import Settings
 
-__all__ = ["Answer", "Beat", "Check", "Done", "Failed", "Generate", "Identify", "Job", "Load", "Replay", "Reproduce"]
+__all__ = ["Answer", "Check", "Done", "Failed", "Generate", "Job", "Load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +37,7 @@ class Check(_SubjectJob):
     """Check a subject, and load it first if need be."""
 
 
-class Identify(_SubjectJob):
-    """Find the dialect of a subject; the result is an ``Identification``."""
-
-
-@dataclass(frozen=True)
-class Replay(_SubjectJob):
-    """Run one stored program on a subject; the result is its deviations, and whether it checked its own clause."""
-
-    program: Program
-
-
-@dataclass(frozen=True, slots=True)
-class Reproduce:
-    """Perform a step of a recording on a fresh optimizer, and make it short; the result is a ``Reproduction``, or ``None``."""
-
-    name: str
-    question: Question
-
-
-Job = Generate | Load | Check | Replay | Identify | Reproduce
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """A sign of life."""
+Job = Generate | Load | Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +64,4 @@ class Failed(RmspecError):
         self.trace = trace
 
 
-Answer = Event | Beat | Done | Failed
+Answer = Event | Done | Failed

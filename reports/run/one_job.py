@@ -1,17 +1,19 @@
-"""One job on one subject in a worker process of its own: load it, and do the job."""
+"""One job on one subject: its process opened, and its failures as ``Stopped`` with a one-line reason."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.errors import HostError, SubjectFailed, Unsupported
+from rmspec.oracles.host.host import Host
+from rmspec.oracles.host.perform import Driven
+from rmspec.properties.settings import Settings, opened
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import InternalError
-from rmspec.reports.run.jobs import Failed, Identify, Load, Replay
-from rmspec.reports.run.parent import Overseer, WorkerLost
 
-__all__ = ["Stopped", "do_job"]
+__all__ = ["Stopped", "open_for_job"]
 
 
 class Stopped(RmspecError):
@@ -24,22 +26,20 @@ class Stopped(RmspecError):
         self.text = text
 
 
-def do_job(job: Identify | Replay, *, patience: float, when: str) -> Any:
-    """Load the subject of a job, and return the job's result; ``when`` names the job in messages.
+@contextmanager
+def open_for_job(name: str, settings: Settings, *, occasion: str) -> Iterator[Driven]:
+    """Open a subject for a job; ``occasion`` names the job in messages.
 
     Raises ``InputProblem``, ``InternalError``, and ``Stopped`` for a subject that failed, crashed, hung or is unsupported.
     """
-    with Overseer(patience) as overseer:
-        try:
-            overseer.do(Load(job.name, job.settings))
-            return overseer.do(job)
-        except WorkerLost as lost:
-            raise Stopped(ExitCode.SUBJECT_FAILED, f"{job.name}: {lost.told(when)}") from None
-        except Failed as failure:
-            if failure.kind == "input":
-                raise InputProblem(failure.what, failure.why, failure.hint) from None
-            if failure.kind == "internal":
-                raise InternalError(failure.trace) from None
-            code = ExitCode.NOTHING_CHECKED if failure.kind == "unsupported" else ExitCode.SUBJECT_FAILED
-            text = ". ".join(part.rstrip(".") for part in (failure.what, failure.why, failure.hint) if part)
-            raise Stopped(code, f"{job.name}: {text}") from None
+    try:
+        with opened(name, settings) as driven:
+            if isinstance(driven, Host):
+                driven.occasion = occasion
+            yield driven
+    except HostError as error:
+        raise InternalError(error.why) from None
+    except (SubjectFailed, Unsupported) as error:
+        code = ExitCode.NOTHING_CHECKED if isinstance(error, Unsupported) else ExitCode.SUBJECT_FAILED
+        text = ". ".join(part.rstrip(".") for part in (error.what, error.why, error.hint) if part)
+        raise Stopped(code, f"{name}: {text}") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from rmspec.properties.events import Progress
 from rmspec.properties.settings import Settings
-from rmspec.reports.run.jobs import Answer, Check, Failed, Load
+from rmspec.reports.run.jobs import Answer, Check
 from rmspec.reports.run.parent import Overseer, WorkerLost
 
 __all__ = ["Ahead"]
@@ -49,13 +49,10 @@ class Ahead:
                 answers.put(None)
 
     def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
-        for job in (Load(name, self._settings), Check(name, self._settings)):
-            for answer in overseer.ask(job):
-                if isinstance(answer, Progress):
-                    self._shares[name] = answer.of_subject
-                answers.put(answer)
-                if isinstance(answer, Failed):
-                    return
+        for answer in overseer.ask(Check(name, self._settings)):
+            if isinstance(answer, Progress):
+                self._shares[name] = answer.of_subject
+            answers.put(answer)
 
     @property
     def share(self) -> float:

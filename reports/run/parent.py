@@ -1,4 +1,4 @@
-"""The parent's side of the worker process: starts it, asks it, notices when it crashed or hangs, ends it."""
+"""The parent's side of the worker process: starts it, asks it, notices when it crashed, ends it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from rmspec.impl.errors import RmspecError
-from rmspec.reports.run.crash import last_words
-from rmspec.reports.run.jobs import Answer, Beat, Done, Failed, Generate, Job, Load, Reproduce
+from rmspec.oracles.host.crash import ending, last_words
+from rmspec.reports.run.jobs import Answer, Done, Failed, Job
 
 __all__ = ["Overseer", "WorkerLost"]
 
-_IMPORT_PATIENCE = 120.0  # seconds: a framework may take long to import on a cold machine, and so may a user's script
-
 
 class WorkerLost(RmspecError):
-    """The worker crashed or hung: ``what`` happened, the lines last ``printed``, ``where`` in the subject it was."""
+    """The worker crashed: ``what`` happened, the lines last ``printed``, ``where`` in the code it was."""
 
     def __init__(self, what: str, printed: str, where: str) -> None:
         super().__init__(what)
@@ -43,15 +41,12 @@ class WorkerLost(RmspecError):
 
 
 class Overseer:
-    """Asks a worker process for jobs; starts it when it is needed, and a fresh one after a crash or a hang.
+    """Asks a worker process for jobs; starts it when it is needed, and a fresh one after a crash.
 
-    ``patience`` seconds of silence are a hang, but an import may take longer. A context manager: the worker and its log are
-    gone at the end.
+    A context manager: the worker and its log are gone at the end.
     """
 
-    def __init__(self, patience: float = 60.0) -> None:
-        self._patience = patience
-        self._limit: float | None = None
+    def __init__(self) -> None:
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._folder = ""
@@ -87,41 +82,29 @@ class Overseer:
     def post(self, job: Job) -> None:
         """Send a job, and do not wait for its answers."""
         connection = self._started()
-        limit = max(self._patience, _IMPORT_PATIENCE) if isinstance(job, Load | Reproduce) else self._patience
-        self._limit = None if isinstance(job, Generate) else limit
         self._offset = self._log.stat().st_size if self._log.exists() else 0
         # Where the worker is gone already, the answers will tell.
         with contextlib.suppress(OSError):
             connection.send(job)
 
     def answers(self) -> Iterator[Answer]:
-        """Yield the answers to the posted job, up to ``Done`` or ``Failed``; beats are left out.
-
-        Raises ``WorkerLost`` where the worker ends, or is silent for too long.
-        """
+        """Yield the answers to the posted job, up to ``Done`` or ``Failed``. Raises ``WorkerLost``."""
         connection = self._connection
         assert connection is not None
         try:
             while True:
-                answer = self._receive(connection, self._limit)
-                if isinstance(answer, Beat):
-                    continue
+                answer = self._receive(connection)
                 yield answer
                 if isinstance(answer, Done | Failed):
                     return
         except (EOFError, OSError, pickle.UnpicklingError):
             raise self._crashed() from None
 
-    def _receive(self, connection: Connection, patience: float | None) -> Answer:
+    def _receive(self, connection: Connection) -> Answer:
         process = self._process
         assert process is not None
-        deadline = None if patience is None else time.monotonic() + patience
-        while not connection.poll(0):
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise self._hung(patience or 0.0)
-            if process.sentinel in wait([connection, process.sentinel], left) and not connection.poll(0):
-                raise EOFError
+        if process.sentinel in wait([connection, process.sentinel]) and not connection.poll(0):
+            raise EOFError
         answer: Answer = connection.recv()
         return answer
 
@@ -142,16 +125,6 @@ class Overseer:
         self._connection = ours
         return ours
 
-    def _hung(self, patience: float) -> WorkerLost:
-        process = self._process
-        if process is not None and process.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGUSR1)
-            process.join(0.3)
-        printed, where = self._printed()
-        self.close()
-        return WorkerLost(f"it hung: no answer for {patience:g} s", printed, where)
-
     def _crashed(self) -> WorkerLost:
         process = self._process
         code: int | None = None
@@ -160,7 +133,7 @@ class Overseer:
             code = process.exitcode
         printed, where = self._printed()
         self.close()
-        return WorkerLost(f"it crashed: {_ending(code)}", printed, where)
+        return WorkerLost(f"it crashed: {ending(code)}", printed, where)
 
     def _printed(self) -> tuple[str, str]:
         try:
@@ -214,14 +187,3 @@ def _kill(process: SpawnProcess, number: int) -> None:
         # Before it leads one, it is in ours.
         send = os.killpg if os.getpgid(pid) == pid else os.kill
         send(pid, number)
-
-
-def _ending(code: int | None) -> str:
-    if code is None:
-        return "its interpreter closed the connection"
-    if code < 0:
-        try:
-            return f"its interpreter was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"its interpreter was ended by signal {-code}"
-    return f"its interpreter ended with exit status {code}"

@@ -1,8 +1,8 @@
-"""The worker process: drives the subjects, so that none can crash, hang or garble the report.
+"""The worker process: judges subjects, each in a process of its own.
 
 Started with the ``spawn`` method. It leads a process group of its own (a Ctrl-C at the terminal is the parent's to
-handle), writes whatever is printed to a log, and ends when the parent does. One worker serves one subject after the
-other, so that a framework is imported once; another one generates the programs, where no subject can influence them.
+handle), writes whatever is printed to a log, and ends when the parent does. One worker checks one subject after the
+other, and a framework is imported once for all of them; another one generates the programs.
 """
 
 from __future__ import annotations
@@ -13,37 +13,30 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.errors import CannotImport, InputProblem, SubjectFailed, Unsupported
-from rmspec.oracles.loader import load
-from rmspec.oracles.subject import CALL_TIMEOUT
-from rmspec.properties.check import examine, generated, trial
-from rmspec.properties.identify.identification import identify
-from rmspec.properties.recordings.reproduction import reproduced
+from rmspec.oracles.errors import HostError, InputProblem, SubjectFailed, Unsupported
+from rmspec.oracles.host.host import Host, Opened, open_subject
+from rmspec.properties.check import examine, generated
+from rmspec.properties.events import Deviation, DeviationFound, Event, SubjectFinished
+from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.search.fingerprint import fingerprint
 from rmspec.properties.settings import Settings
-from rmspec.reports.run.heartbeat import WatchedSubject
-from rmspec.reports.run.jobs import (
-    Beat,
-    Check,
-    Done,
-    Failed,
-    Generate,
-    Identify,
-    Job,
-    Load,
-    Replay,
-    Reproduce,
-)
+from rmspec.reports.run.jobs import Check, Done, Failed, Generate, Job, Load
 
 __all__ = ["serve"]
 
-_GRACE = 5.0  # seconds by which the parent, which says where a subject hangs, notices it before its worker does
+_TRIED = 3  # new deviations of a subject: each costs a process
+_NOT_ALONE = (
+    "a fresh process does not show it: it needs what went before in the same process, such as state that is kept in a "
+    "module or a class. The commands below may say FIXED, and the script may pass"
+)
+_WAITING = 4  # subjects that are loaded, and wait for their check
 
 
 def serve(connection: Connection, log: str) -> None:
@@ -68,8 +61,6 @@ def _detach(log: str) -> None:
     os.dup2(descriptor, 2)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
     faulthandler.enable(sys.stderr, all_threads=False)
-    # The parent asks for this before it ends a worker that hangs: the log then says where.
-    faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=False)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -83,7 +74,7 @@ def _end_with_parent() -> None:
 class _Service:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._subjects: dict[str, WatchedSubject] = {}
+        self._loaded: dict[str, Opened] = {}
 
     def do(self, job: Job) -> None:
         """Do one job, and tell how it ended."""
@@ -95,17 +86,13 @@ class _Service:
             answer = Failed("unsupported", error.what, error.why, error.hint)
         except SubjectFailed as error:
             answer = Failed("failed", error.what, error.why, error.hint)
+        except HostError as error:
+            answer = Failed("internal", error.what, trace=error.why)
         except (BrokenPipeError, ConnectionResetError, EOFError):
             raise
         except Exception as error:
             problem = error.what if isinstance(error, RmspecError) else f"{type(error).__name__}: {error}"
             answer = Failed("internal", problem, trace=traceback.format_exc())
-        except BaseException as error:
-            # SystemExit and its like come from the subject: rmspec raises none in here.
-            details = f": {error}" if str(error) else ""
-            answer = Failed("failed", f"the subject raised {type(error).__name__}{details}")
-        sys.stdout.flush()
-        sys.stderr.flush()
         self._connection.send(answer)
 
     def _do(self, job: Job) -> object:
@@ -114,42 +101,59 @@ class _Service:
                 programs = generated(job.settings)
                 return programs, fingerprint(programs[:20])
             case Load():
-                self._loaded(job.name, job.settings).capabilities()
+                subject = _open(job)
+                subject.capabilities()
+                if len(self._loaded) < _WAITING:
+                    self._loaded[job.name] = subject
+                else:
+                    subject.close()
             case Check():
-                for event in examine(self._loaded(job.name, job.settings), job.settings):
-                    self._connection.send(event)
-            case Replay():
-                program = job.program
-                settings = replace(job.settings, dialect=job.settings.dialect or program.dialect or None)
-                deviations, exercised = trial(self._loaded(job.name, job.settings), program, settings)
-                # Those of its own clause come first, then others, then hazards.
-                ordered = sorted(
-                    deviations, key=lambda deviation: (deviation.hazard, deviation.clause != program.clause)
-                )
-                return tuple(ordered), exercised
-            case Identify():
-                return identify(self._loaded(job.name, job.settings), formats=job.settings.formats)
-            case Reproduce():
-                from rmspec.oracles.torch.onestep import factory, fitted, perform
-
-                ask = job.question
-                make = factory(job.name, ask.step.device)
-                step = fitted(make, ask.step)
-                return reproduced(ask, step, partial(perform, make))
+                with closing(self._loaded.pop(job.name) if job.name in self._loaded else _open(job)) as subject:
+                    for event in _rechecked(subject, job.settings):
+                        self._connection.send(event)
         return None
 
-    def _loaded(self, name: str, settings: Settings) -> WatchedSubject:
-        if name not in self._subjects:
-            try:
-                loaded = load(
-                    name,
-                    framework=settings.framework,
-                    device=settings.device,
-                    call_timeout=max(CALL_TIMEOUT, settings.call_timeout) + _GRACE,
+
+def _open(job: Load | Check) -> Opened:
+    settings = job.settings
+    return open_subject(
+        job.name, framework=settings.framework, device=settings.device, call_timeout=settings.call_timeout
+    )
+
+
+def _tried_alone(host: Host, deviation: Deviation, settings: Settings) -> Deviation:
+    """The deviation, with a reason if its program passes in a fresh process.
+
+    A subject may keep state in its module or its class; a stored program that says FIXED would puzzle whoever replays it.
+    """
+    try:
+        with host.fresh() as fresh:
+            findings = Examinee.of(fresh, settings).run(deviation.program).findings
+    except SubjectFailed:
+        return deviation  # what happens to the subject is told by its own process
+    return deviation if any(not finding.hazard for finding in findings) else replace(deviation, reason=_NOT_ALONE)
+
+
+def _rechecked(subject: Opened, settings: Settings) -> Iterator[Event]:
+    """The events of a check, with the first new deviations tried in a fresh process."""
+    reasons: dict[object, str] = {}
+    for event in examine(subject, settings):
+        match event:
+            case DeviationFound(deviation=deviation) if deviation.known is None and not deviation.hazard:
+                if len(reasons) < _TRIED and isinstance(subject, Host):
+                    again = _tried_alone(subject, deviation, settings)
+                    reasons[_key(deviation)] = again.reason
+                    yield replace(event, deviation=again)
+                    continue
+            case SubjectFinished(result=result):
+                deviations = tuple(
+                    replace(deviation, reason=reasons.get(_key(deviation)) or deviation.reason)
+                    for deviation in result.deviations
                 )
-            except KeyboardInterrupt:
-                # Its own: a Ctrl-C at the terminal does not get here.
-                hint = "take out what raises it while the file is imported"
-                raise CannotImport(f"{name} does not import: it raises KeyboardInterrupt", hint=hint) from None
-            self._subjects[name] = WatchedSubject(name, loaded, lambda: self._connection.send(Beat()))
-        return self._subjects[name]
+                yield replace(event, result=replace(result, deviations=deviations))
+                continue
+        yield event
+
+
+def _key(deviation: Deviation) -> object:
+    return deviation.known, deviation.clause, repr(deviation.program)

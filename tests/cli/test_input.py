@@ -154,7 +154,6 @@ def test_bad_input_is_refused(
         ("syntax.py:X", "syntax.py does not import: SyntaxError: invalid syntax (line 1)\n"),
         ("mine.py:goood", "did you mean good?"),
         ("mine.py:number", "is not an optimizer: it is an int"),
-        ("interrupts.py:X", "interrupts.py:X does not import: it raises KeyboardInterrupt"),
         ("nothing_of_this_name:X", "there is no module 'nothing_of_this_name'"),
     ],
 )
@@ -165,6 +164,20 @@ def test_a_subject_that_does_not_load_is_refused_before_any_is_checked(
     message = refused(capsys, "check", "reference", name, "--profile", "smoke", "--json", "report.json")
     assert expected in message
     assert not (folder / "report.json").exists()
+
+
+def test_a_file_that_interrupts_when_it_is_imported_fails_alone(folder: Path) -> None:
+    """Its process raises what a Ctrl-C raises, and the other subject is checked."""
+    assert (
+        main(["check", "interrupts.py:X", "reference", "--profile", "smoke", "--dtype", "float32", "--json", "r.json"])
+        == 4
+    )
+    subjects = json.loads((folder / "r.json").read_text())["subjects"]
+    assert [(subject["name"], subject["verdict"]) for subject in subjects] == [
+        ("interrupts.py:X", "errored"),
+        ("reference", "conforms"),
+    ]
+    assert subjects[0]["message"] == "the subject raised KeyboardInterrupt"
 
 
 @pytest.mark.parametrize(("text", "expected"), CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())

@@ -109,6 +109,9 @@ class Spoilt:
     def state_names(self) -> dict[str, str]:
         return dict(self._reference.state_names())
 
+    def close(self) -> None:
+        """A baseline is closed like any other."""
+
     def session(self, params: tuple[Param, ...]) -> _SpoiltSession:
         return _SpoiltSession(self._reference.session(params), self._spoil, self._see, self._answer)
 

@@ -338,7 +338,7 @@ def baselines(monkeypatch: pytest.MonkeyPatch) -> None:
         "mine:correct": Spoilt(name="mine:correct"),
         "worse": Spoilt(moving, name="worse"),
     }
-    monkeypatch.setattr(examination, "load", lambda name, **_: subjects[name])
+    monkeypatch.setattr(examination, "open_subject", lambda name, **_: subjects[name])
 
 
 @pytest.mark.usefixtures("baselines", "few")
@@ -430,3 +430,10 @@ def test_groups_are_compared_in_every_program() -> None:
         found.program.calls[0] == replace(grouped(Group((found.program.params[0].name,), {"lr": 0.5})), options={})
         or found.call == 0
     )
+
+
+def test_a_result_says_where_the_subject_was_called() -> None:
+    """A name has a process of its own, with nothing of it imported here; an object is called in place."""
+    limits = {"profile": "smoke", "programs": (), "formats": FLOAT32, "time_budget": 0.5}
+    assert not check("reference", **limits).in_place
+    assert check(ReferenceSubject(), **limits).in_place

@@ -57,7 +57,7 @@ BAD = {
 @pytest.mark.parametrize(("given", "what"), BAD.values(), ids=BAD)
 def test_a_bad_argument_of_check_is_refused_before_anything_runs(given, what, monkeypatch):
     """One kind of exception names what is wrong, the closest value where there is one, and what to type."""
-    monkeypatch.setattr("rmspec.properties.settings.load", lambda *_, **__: pytest.fail("a subject was loaded"))
+    monkeypatch.setattr("rmspec.properties.settings.open_subject", lambda *_, **__: pytest.fail("a subject was loaded"))
     with pytest.raises(BadKnownList if "nowhere" in what else BadOption) as caught:
         check("reference", **given)
     assert caught.value.what.startswith(what)

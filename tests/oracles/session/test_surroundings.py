@@ -147,20 +147,20 @@ def test_memory_that_is_not_written_is_filled_while_a_subject_is_called(torch, t
 
 
 def test_a_check_in_this_process_leaves_it_as_it_was(torch, unchanged):
-    """The function of the Python API runs where it is called."""
-    check("torch", profile="smoke", programs=(), formats=("float32",), time_budget=1.0)
+    """A subject that is handed over as an object is called where it is."""
+    check(load("torch"), profile="smoke", programs=(), formats=("float32",), time_budget=1.0)
 
 
 def test_an_identification_in_this_process_leaves_it_as_it_was(torch, unchanged):
     """The same for identify."""
-    identify("torch", formats=("float32",))
+    identify(load("torch"), formats=("float32",))
 
 
 def test_an_interrupt_within_a_step_leaves_the_process_as_it_was(torch, tmp_path, unchanged):
     """Ctrl-C in a notebook comes in the middle of a call."""
     path = write(tmp_path, "interrupted.py", INTERRUPTED)
     with pytest.raises(KeyboardInterrupt):
-        check(f"{path}:Interrupted", profile="smoke", programs=(), formats=("float32",), baseline="none")
+        check(load(f"{path}:Interrupted"), profile="smoke", programs=(), formats=("float32",), baseline="none")
 
 
 def test_loading_a_file_leaves_the_search_path_as_it_was(torch, tmp_path, unchanged):

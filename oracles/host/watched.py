@@ -16,8 +16,6 @@ from rmspec.oracles.program.program import Call, Param, op
 from rmspec.oracles.session.surroundings import PlacedSubject
 from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
 
-__all__ = ["WatchedSubject"]
-
 _INTERVAL = 0.25  # seconds between two signs of life: often enough to be timely, seldom enough to cost nothing
 
 

@@ -1,13 +1,14 @@
-"""The log of a worker at its end: the subject's last lines, and its place in the code."""
+"""A process at its end: its exit, its last printed lines, and its place in the code."""
 
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import sysconfig
 from pathlib import Path
 
-__all__ = ["last_words"]
+import rmspec.impl
 
 _LINES = 6
 _STACK = re.compile(r"^(Stack|Current thread|Thread) .*\(most recent call first\):$")
@@ -31,8 +32,20 @@ def last_words(text: str) -> tuple[str, str]:
     return "\n".join(printed), where
 
 
+def ending(code: int | None) -> str:
+    """Describe the end of an interpreter with this exit code, negative for a signal, ``None`` if unknown."""
+    if code is None:
+        return "its interpreter closed the connection"
+    if code < 0:
+        try:
+            return f"its interpreter was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"its interpreter was ended by signal {-code}"
+    return f"its interpreter ended with exit status {code}"
+
+
 def _place(lines: list[str]) -> str:
-    frames = [found for line in lines if (found := _FRAME.match(line))]
+    frames = [match for line in lines if (match := _FRAME.match(line))]
     mine = [frame for frame in frames if not _foreign(frame["file"])]
     if not mine:
         return ""
@@ -40,9 +53,10 @@ def _place(lines: list[str]) -> str:
 
 
 def _foreign(file: str) -> bool:
-    room = Path(__file__).resolve().parents[1]
+    oracles = Path(__file__).resolve().parents[1]
+    impl = Path(rmspec.impl.__file__).resolve().parent
     path = Path(file)
     if not path.is_absolute():
         return file.startswith("<")
     resolved = path.resolve()
-    return any(resolved.is_relative_to(place) for place in [room, *_LIBRARIES])
+    return any(resolved.is_relative_to(place) for place in [impl, oracles, *_LIBRARIES])

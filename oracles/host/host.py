@@ -1,0 +1,309 @@
+"""A subject in a process of its own: programs go in, transcripts come out.
+
+The life of a host: it starts the process, which loads the subject and describes it; each program is one round trip; ``close``
+ends the process from outside, whatever the subject does. A process that ends, is silent for too long, or writes what is no
+reply is a failure of its subject, and of nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import json
+import os
+import pickle
+import re
+import signal
+import socket
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung
+from rmspec.oracles.host.crash import ending, last_words
+from rmspec.oracles.host.descent import Descend, Trajectory
+from rmspec.oracles.host.frames import Frame, Kind, receive, send
+from rmspec.oracles.host.onestep import Fit, decode_fitted, decode_stepped
+from rmspec.oracles.host.perform import Transcript
+from rmspec.oracles.host.requests import Load, Request
+from rmspec.oracles.host.transcripts import decode_error, decode_transcript
+from rmspec.oracles.host.zygote import Zygote, zygote
+from rmspec.oracles.loader import check_name
+from rmspec.oracles.program.program import Program
+from rmspec.oracles.recordings.onestep import OneStep, Stepped
+from rmspec.oracles.registry import frameworks, registered_names
+from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities
+
+if TYPE_CHECKING:
+    from rmspec.oracles.wire.subject import ProcessSubject
+
+_IMPORT_TIMEOUT = 120.0  # seconds: a framework may take long to import on a cold machine
+_SLICE = 0.25  # seconds between two looks at whether the process still runs
+_LOCATING = 0.3  # seconds in which a process that hangs may write where it is
+_ENDING = 2.0  # seconds in which a process ends that has closed its connection
+_TAIL = 1 << 16  # bytes at the end of a log that are read
+
+
+Opened: TypeAlias = "Host | ProcessSubject"
+"""A subject in a process of its own, which ends with ``close``."""
+
+
+def open_subject(
+    name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+) -> Opened:
+    """Load the subject of this name in a process of its own: a ``Host``, or a command on the wire protocol.
+
+    Raises the errors of ``rmspec.oracles.load``, and ``SubjectFailed`` for one that ends its process or hangs.
+    """
+    if name.startswith("process:"):
+        from rmspec.oracles.wire.subject import ProcessSubject
+
+        check_name(name)
+        return ProcessSubject(name, timeout=call_timeout)
+    return Host(name, framework=framework, device=device, call_timeout=call_timeout)
+
+
+class Host:
+    """A subject in a process of its own, with its description; its attributes are those of ``Subject``.
+
+    ``call_timeout`` is how many seconds it may be silent before it has hung. Raises what ``open_subject`` raises.
+    """
+
+    occasion = "while it was checked"
+    """What it is asked for, in the message of a process that is lost."""
+
+    def __init__(
+        self, name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+    ) -> None:
+        check_name(name)
+        self.name = name
+        self._patience = call_timeout
+        self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), dict(os.environ))
+        self._process = _Process(_modules(name))
+        reply = self._reply(self._question, "while it was loaded", max(call_timeout, _IMPORT_TIMEOUT))
+        with self._process.trusting_nothing():
+            description = json.loads(bytes(reply))
+            self.framework = str(description["framework"])
+            self.dialect = str(description["dialect"])
+            self.baselines = tuple(map(str, description["baselines"]))
+            self._capabilities = _capabilities(description["capabilities"])
+            self._versions = _texts(description["versions"])
+            self._state_names = _texts(description["state_names"])
+
+    def capabilities(self) -> Capabilities:
+        """The capabilities of the subject."""
+        return self._capabilities
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of its foundations, by name."""
+        return self._versions
+
+    def state_names(self) -> Mapping[str, str]:
+        """The subject's own names for the visible roles of its state."""
+        return self._state_names
+
+    def perform(self, program: Program) -> Transcript:
+        """The transcript of a program. Raises ``SubjectFailed``."""
+        reply = self._reply(program, self.occasion, self._patience)
+        with self._process.trusting_nothing():
+            return decode_transcript(reply, program)
+
+    def descend(self, ask: Descend) -> Trajectory:
+        """The trajectory of the subject. Raises ``SubjectFailed``."""
+        reply = self._reply(ask, self.occasion, self._patience)
+        with self._process.trusting_nothing():
+            theta, stopped = json.loads(bytes(reply))
+            return Trajectory(tuple(map(float, theta)), str(stopped))
+
+    def fitted(self, step: OneStep) -> OneStep:
+        """A recorded step as it fits a fresh optimizer of torch. Raises ``SubjectFailed``."""
+        ask = Fit(step)
+        reply = self._reply(ask, self.occasion, self._patience)
+        with self._process.trusting_nothing():
+            return decode_fitted(bytes(reply), ask)
+
+    def step(self, step: OneStep) -> Stepped:
+        """Perform a recorded step on a fresh optimizer of torch. Raises ``SubjectFailed``."""
+        reply = self._reply(step, self.occasion, self._patience)
+        with self._process.trusting_nothing():
+            return decode_stepped(bytes(reply))
+
+    def fresh(self) -> Host:
+        """The same subject in another process."""
+        ask = self._question
+        return Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.end()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _reply(self, request: Request, occasion: str, patience: float) -> memoryview:
+        """The payload of the reply to a request. Raises the error sent in place of one."""
+        frame = self._process.ask(request, occasion, patience, self._patience)
+        if frame.kind is Kind.ERROR:
+            with self._process.trusting_nothing():
+                error = decode_error(json.loads(bytes(frame.payload)))
+            raise error
+        return frame.payload
+
+
+class _Process:
+    """The process of a subject, seen from outside: asked for replies, found to have ended or to hang."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._zygote = zygote(modules)
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self.pid = self._zygote.fork(theirs, self._log.fileno())
+        self._number = 0
+        self._waiting = False
+        self._silence = self._deadline = 0.0
+        self.end = weakref.finalize(self, _end, self._channel, self._log, self._zygote, self.pid)
+
+    def ask(self, request: Request, occasion: str, patience: float, later: float) -> Frame:
+        """Send a request and return the frame of its reply or error.
+
+        Silence for ``patience`` seconds is a hang, and for ``later`` seconds after a sign of life.
+        Raises ``SubjectFailed``: the process is ended then, as by an interrupt, which leaves a reply that nobody reads.
+        """
+        if not self.end.alive:
+            raise SubjectFailed("its process was ended before", hint="open another one")
+        self._number += 1
+        begin = os.fstat(self._log.fileno()).st_size
+        try:
+            return self._answer(request, patience, later)
+        except TimeoutError:
+            raise SubjectHung(f"it hung: no answer for {self._silence:g} s {occasion}{self._located(begin)}") from None
+        except (EOFError, OSError):
+            raise SubjectFailed(f"it crashed: {ending(self._code())} {occasion}{self._last_words(begin)}") from None
+        finally:
+            if self._waiting:
+                self.end()
+
+    def _answer(self, request: Request, patience: float, later: float) -> Frame:
+        self._waiting, self._silence = True, patience
+        self._channel.settimeout(patience)
+        send(self._channel, Kind.REQUEST, self._number, pickle.dumps(request))
+        while True:
+            self._deadline = time.monotonic() + self._silence
+            frame = receive(self._channel, self._wait)
+            if frame is None:
+                raise EOFError
+            if frame.number != self._number or frame.kind is Kind.REQUEST:
+                raise ProtocolBroken("its process answered what was not asked")
+            if frame.kind is not Kind.BEAT:
+                self._waiting = False
+                return frame
+            self._silence = later
+
+    def _wait(self) -> None:
+        """Wait for something to read. Raises ``TimeoutError``, and ``EOFError`` at the end of the process."""
+        while not wait([self._channel], max(0.0, min(_SLICE, self._deadline - time.monotonic()))):
+            if self._zygote.status(self.pid) is not None and not wait([self._channel], 0):
+                raise EOFError
+            if time.monotonic() > self._deadline:
+                raise TimeoutError
+
+    @contextlib.contextmanager
+    def trusting_nothing(self) -> Iterator[None]:
+        """Turn a malformed reply into a failure of the subject, and end the process."""
+        try:
+            yield
+        except ProtocolBroken:
+            self.end()
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            self.end()
+            raise ProtocolBroken(f"its process sent no reply: {type(error).__name__}: {error}") from None
+
+    def _code(self) -> int | None:
+        """The exit code of a process after its connection is closed, the first thing of its end."""
+        deadline = time.monotonic() + _ENDING
+        while (code := self._zygote.status(self.pid)) is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return code
+
+    def _located(self, begin: int) -> str:
+        """The last words of a hanging process, after a request for its place in the code."""
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGUSR1)
+            time.sleep(_LOCATING)
+        return self._last_words(begin)
+
+    def _last_words(self, begin: int) -> str:
+        descriptor = self._log.fileno()
+        size = os.fstat(descriptor).st_size
+        begin = max(begin, size - _TAIL)
+        printed, where = last_words(os.pread(descriptor, size - begin, begin).decode("utf-8", "replace"))
+        return (f", at {where}" if where else "") + (f"; it last printed:\n{printed}" if printed else "")
+
+
+def _end(channel: socket.socket, log: IO[bytes], zygote: Zygote, pid: int) -> None:
+    channel.close()
+    log.close()
+    if zygote.usable:
+        with contextlib.suppress(CannotStart):
+            zygote.end(pid)
+
+
+def _capabilities(data: Mapping[str, Any]) -> Capabilities:
+    values = {
+        name: _texts(value) if isinstance(value, dict) else tuple(map(str, value)) for name, value in data.items()
+    }
+    sets = {name: frozenset(value) for name, value in values.items() if name not in ("formats", "missing")}
+    return Capabilities(formats=values["formats"], missing=values["missing"], **sets)  # type: ignore[arg-type]
+
+
+def _texts(data: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(text) for name, text in data.items()}
+
+
+# -- What may be imported ahead of a subject.
+
+
+def _modules(name: str) -> tuple[str, ...]:
+    """The modules to import before the subject: those of the frameworks of its name, or of its imports."""
+    registered = registered_names().get(name)
+    if registered is not None:
+        return registered.preloaded
+    source = _source(name.rpartition(":")[0])
+    if "environ" in source:
+        return ()  # what a framework reads when it is imported may be set there
+    return tuple(
+        module
+        for framework in frameworks()
+        if re.search(rf"^\s*(?:import|from)\s+{re.escape(framework.requires)}\b", source, re.MULTILINE)
+        for module in framework.preloaded
+    )
+
+
+def _source(place: str) -> str:
+    """The text of the file or module of a subject, without importing it; empty if it cannot be read."""
+    path: str | None = place
+    with contextlib.suppress(OSError, UnicodeDecodeError, ValueError, ImportError):
+        if not place.endswith(".py"):
+            first, *rest = place.split(".")
+            spec = importlib.util.find_spec(first) or importlib.machinery.PathFinder.find_spec(first, [os.getcwd()])
+            for part in rest:
+                spec = spec and importlib.machinery.PathFinder.find_spec(part, spec.submodule_search_locations)
+            path = spec.origin if spec else None
+        return Path(path or "").read_text("utf-8")
+    return ""

@@ -1,0 +1,136 @@
+"""Subjects over the reference that do something to the process that they live in, or try to take it down."""
+
+import atexit
+import builtins
+import contextlib
+import ctypes
+import locale
+import math
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+
+from rmspec.oracles.numpy.subject import ReferenceSubject
+
+
+class Hostile(ReferenceSubject):
+    """Does something at every program from the third on."""
+
+    def __init__(self, deed):
+        super().__init__()
+        self._deed = deed
+        self._programs = 0
+
+    def session(self, params):
+        self._programs += 1
+        if self._programs > 2:
+            self._deed()
+        return super().session(params)
+
+
+def loops():
+    while True:
+        pass
+
+
+def interrupts():
+    raise KeyboardInterrupt
+
+
+def writes_to_pipes():
+    for number in range(3, 64):
+        try:
+            if os.readlink(f"/proc/self/fd/{number}").startswith(("pipe", "socket")):
+                os.write(number, b"\x00\x10\x00\x00oops")
+        except OSError:
+            pass
+
+
+def hangs_up():
+    for number in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.close(number)
+
+
+def forks():
+    os.fork()
+
+
+def leaves_a_child():
+    if not os.fork():
+        time.sleep(1000)
+
+
+def dies_with_a_child():
+    leaves_a_child()
+    os._exit(3)
+
+
+def uses_up_memory():
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+    np.ones(1 << 28)
+
+
+def ends_late():
+    if threading.active_count() == 1:
+        atexit.register(loops)
+        threading.Thread(target=loops, daemon=False).start()
+
+
+def rounds_up():
+    ctypes.CDLL("libm.so.6").fesetround(0x800)
+
+
+def raises_numpy_errors():
+    np.seterr(all="raise")
+
+
+def patches_math():
+    math.isnan = lambda value: True
+    math.isfinite = lambda value: False
+
+
+def patches_numpy():
+    np.asarray = np.array = np.ascontiguousarray = lambda *arguments, **options: None
+
+
+def patches_builtins():
+    builtins.len = lambda value: 1 << 40
+
+
+def changes_surroundings():
+    os.chdir("/")
+    os.environ.clear()
+    sys.path.clear()
+    locale.setlocale(locale.LC_ALL, "C")
+    np.set_printoptions(precision=1)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+    sys.setrecursionlimit(60)
+
+
+loop = Hostile(loops)
+interrupt = Hostile(interrupts)
+pipes = Hostile(writes_to_pipes)
+hangup = Hostile(hangs_up)
+fork = Hostile(forks)
+child = Hostile(leaves_a_child)
+orphan = Hostile(dies_with_a_child)
+memory = Hostile(uses_up_memory)
+late = Hostile(ends_late)
+rounding = Hostile(rounds_up)
+numpy_errors = Hostile(raises_numpy_errors)
+math_patch = Hostile(patches_math)
+numpy_patch = Hostile(patches_numpy)
+builtins_patch = Hostile(patches_builtins)
+surroundings = Hostile(changes_surroundings)
+segfault = Hostile(lambda: ctypes.string_at(0))
+killed = Hostile(lambda: os.kill(os.getpid(), signal.SIGKILL))
+leaves = Hostile(lambda: sys.exit(3))
+ends = Hostile(lambda: os._exit(7))
+sound = ReferenceSubject()
