@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 from runs import PROGRAM, events, record
 
+from rmspec.oracles.host.crash import last_words
 from rmspec.oracles.program.program import Load, Param, Program, Save, SetGrad, SetOption, Step, TensorNumber
 from rmspec.properties.events import (
     ClauseResult,
@@ -28,7 +29,6 @@ from rmspec.reports.files.programs import Programs
 from rmspec.reports.gate import exit_code
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import BadOption
-from rmspec.reports.run.crash import last_words
 from rmspec.reports.stored import program_file, read_program
 from rmspec.reports.terminal.terminal import Terminal
 from rmspec.reports.text import call_line, hexadecimal, plain, program_lines
