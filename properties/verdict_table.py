@@ -76,7 +76,7 @@ _ROWS = (
         "⊘",
         "skip",
         0,
-        label="hidden behind another deviation: neither passed nor failed",
+        label="hidden behind another deviation",
         tally="hidden",
         one="is hidden behind another deviation: it neither passed nor failed",
         many="are hidden behind other deviations: they neither passed nor failed",

@@ -55,7 +55,8 @@ class Gate:
         more = f" from {clauses} clause{'s' if clauses != 1 else ''}" if self.code is ExitCode.DEVIATES else ""
         further = [WORDS[code] for code in PRECEDENCE if counts[code] and code is not self.code]
         also = f"; also: {', '.join(further)}" if further else ""
-        behind = f"; {self.hidden} clause{'s' if self.hidden != 1 else ''} hidden" if self.hidden else ""
+        clauses_are = "clause is" if self.hidden == 1 else "clauses are"
+        behind = f"; {self.hidden} {clauses_are} hidden behind deviations" if self.hidden else ""
         return f"exit code {self.code.value}: {WORDS[self.code]}{more}{also}{behind}"
 
     def of(self, subject: str) -> tuple[Problem, ...]:

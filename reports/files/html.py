@@ -55,5 +55,5 @@ def _template() -> Template:
 
 
 def _figures(deviation: Deviation, gap: str = "\n") -> str:
-    explained = [plain(line) for line in explanation_lines(deviation)]
-    return "\n".join([plain(deviation.summary), *explained, spot(deviation) + gap, *measured_lines(deviation)])
+    heading = [plain(deviation.summary), spot(deviation), *(plain(line) for line in explanation_lines(deviation))]
+    return "\n".join(heading) + gap + "\n" + "\n".join(measured_lines(deviation))

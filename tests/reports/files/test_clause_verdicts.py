@@ -61,8 +61,8 @@ def test_the_verdict_line_counts_what_is_hidden() -> None:
     checked = f"{len(CLAUSES) - 3} of {len(CLAUSES)} clauses checked"
     assert verdict_phrase(KNOWN) == f"conforms ({checked}, 1 known deviation, 1 inherited deviation, 2 hidden)"
     assert verdict_phrase(NEW) == f"deviates from 1 clause ({checked}, 1 inherited deviation, 2 hidden)"
-    assert record(KNOWN).gate.sentence == "exit code 0: conforms; 2 clauses hidden"
-    assert record(NEW).gate.sentence == "exit code 1: deviates from 1 clause; 2 clauses hidden"
+    assert record(KNOWN).gate.sentence == "exit code 0: conforms; 2 clauses are hidden behind deviations"
+    assert record(NEW).gate.sentence == "exit code 1: deviates from 1 clause; 2 clauses are hidden behind deviations"
 
 
 def test_a_note_says_what_qualifies_a_verdict() -> None:
