@@ -85,7 +85,7 @@ class Host:
         self.name = name
         self._patience = call_timeout
         self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), dict(os.environ))
-        self._process = _Process(_modules(name))
+        self._process = _Process(_modules(name, device))
         reply = self._reply(self._question, "while it was loaded", max(call_timeout, _IMPORT_TIMEOUT))
         with self._process.trusting_nothing():
             description = json.loads(bytes(reply))
@@ -279,9 +279,11 @@ def _texts(data: Mapping[str, Any]) -> dict[str, str]:
 # -- What may be imported ahead of a subject.
 
 
-def _modules(name: str) -> tuple[str, ...]:
+def _modules(name: str, device: str) -> tuple[str, ...]:
     """The modules to import before the subject: those of the frameworks of its name, or of its imports."""
     registered = registered_names().get(name)
+    if device != "cpu" or (registered is not None and "cpu" not in registered.subjects[name].devices):
+        return ()  # what an import may find out of a GPU does not survive a fork
     if registered is not None:
         return registered.preloaded
     source = _source(name.rpartition(":")[0])

@@ -19,7 +19,7 @@ from rmspec.oracles.errors import (
     SubjectHung,
     UnknownSubject,
 )
-from rmspec.oracles.host.host import Host, open_subject
+from rmspec.oracles.host.host import Host, _modules, open_subject
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Param, Program, Save, SetGrad, Step
@@ -228,3 +228,24 @@ def test_a_program_that_ends_early_has_its_failure_in_the_transcript() -> None:
         there, here = host.perform(impossible), perform(impossible, ReferenceSubject())
     assert len(there.answers) == len(here.answers)
     assert (there.failure is None) == (here.failure is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "text", "ahead"),
+    [
+        ("torch", "cpu", "", True),
+        ("torch", "cuda", "", False),
+        ("torch:capturable", "cpu", "", False),
+        ("mine.py:X", "cpu", "import torch\n", True),
+        ("mine.py:X", "cpu", "import os\nos.environ['OMP_NUM_THREADS'] = '1'\nimport torch\n", False),
+        ("mine.py:X", "cpu", "import numpy\n", False),
+        ("mine:X", "cpu", "from torch import optim\n", True),
+        ("nowhere:X", "cpu", "", False),
+    ],
+)
+def test_a_framework_is_imported_ahead_where_that_changes_nothing(
+    name: str, device: str, text: str, ahead: bool, tmp_path: Path
+) -> None:
+    """Not on a GPU, nor for a file that sets what an import may read, nor for one that has no need of it."""
+    (tmp_path / "mine.py").write_text(text)
+    assert bool(_modules(name, device)) is ahead
