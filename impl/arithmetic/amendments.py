@@ -1,4 +1,4 @@
-"""Amendments: stated differences from a specification, under which a subject may be judged further.
+"""Amendments: stated differences from a specification, for judging a subject further.
 
 A subject with a fault that is understood need not hide its others: it is judged once more, by the specification as amended.
 An amendment sets switches of the dialect, documented defaults, or the number that stands for an option, in the whole of the
@@ -53,7 +53,7 @@ class BadAmendment(RmspecError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The number that stands for an option: ``is`` a number, whatever is given; or made of the one that is given.
+    """The number used for an option: a fixed one (``is``), or one made of the number in the call.
 
     ``number`` is the factor of ``times``, the exponent of ``power``, and for ``rounded to`` the name of a number format.
     """
@@ -62,20 +62,21 @@ class Use:
     number: float | bool | str = 0.0
 
     def of(self, given: float | bool, hyper: Hyperparameters) -> float | bool:
-        """The number used where ``given`` is given."""
+        """The number used in place of ``given``; ``given`` itself instead of an infinity or a NaN."""
         match self.rule:
             case "is":
                 assert not isinstance(self.number, str)
                 return self.number
             case "times":
-                return given * float(self.number)
+                used = given * float(self.number)
             case "power":
-                with np.errstate(over="ignore"):
-                    return float(np.power(float(given), float(self.number)))
+                with np.errstate(all="ignore"):
+                    used = float(np.power(float(given), float(self.number)))
             case "times lr":
-                return given * hyper.lr
+                used = given * hyper.lr
             case "rounded to":
-                return FORMATS[str(self.number)].round(float(given))
+                used = FORMATS[str(self.number)].round(float(given))
+        return used if math.isfinite(used) else given
 
     def words(self, option: str) -> str:
         """The use in a few words: ``lr is multiplied by 2``."""
@@ -98,7 +99,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """One stated difference from a specification, named by the ``clause`` that it breaks.
+    """One stated difference from a specification, named by the broken ``clause``.
 
     ``switches`` maps switches of a dialect to positions, ``defaults`` options to documented defaults, ``uses`` options to the
     numbers that stand for them: pairs, sorted by name. ``lines`` (some of ``LINES``) and ``branch`` (pairs of one of
@@ -116,21 +117,23 @@ class Amendment:
 
     @property
     def general(self) -> bool:
-        """Whether it holds in every line, branch and format, whatever the options."""
+        """Whether it holds in every line, branch and format, for all options."""
         return not (self.uses or self.lines or self.branch or self.formats)
 
     def concerns(self, branch: Branch, format: str) -> bool:
-        """Whether it holds in a step that takes these branches, in this number format."""
-        taken = dict(zip(BRANCHES, branch, strict=True))
-        return all(taken[name] == value for name, value in self.branch) and (not self.formats or format in self.formats)
+        """Whether it holds in a step of these branches, in this number format."""
+        choices = dict(zip(BRANCHES, branch, strict=True))
+        return all(choices[name] == value for name, value in self.branch) and (
+            not self.formats or format in self.formats
+        )
 
     def words(self) -> str:
-        """The amendment as a sentence without its end: ``eps is added inside the square root, where centered``."""
+        """The amendment as a sentence without its end: ``eps is added inside the square root, with centered``."""
         parts = [SWITCHES[name].position(value).words for name, value in self.switches]
         parts += [f"{option} is {value!r} by default" for option, value in self.defaults]
         parts += [use.words(option) for option, use in self.uses]
         where = [f"in the line of {' and '.join(self.lines)}"] if self.lines else []
-        where += [f"{'with' if taken else 'without'} {_BRANCH_WORDS[name]}" for name, taken in self.branch]
+        where += [f"{'with' if value else 'without'} {_BRANCH_WORDS[name]}" for name, value in self.branch]
         where += [f"in {' and '.join(self.formats)}"] if self.formats else []
         return ", ".join((" and ".join(parts), *where))
 
@@ -139,7 +142,7 @@ _BRANCH_WORDS = {"momentum": "momentum", "centered": "centered", "decay": "weigh
 
 
 def branch_of(dialect: Dialect, hyper: Hyperparameters) -> Branch:
-    """The branches that a group with these options takes."""
+    """The branches of a group with these options."""
     return dialect.momentum(hyper), dialect.centered(hyper), hyper.weight_decay != 0 and dialect.decay != "none"
 
 
@@ -159,7 +162,7 @@ def _set(dialect: Dialect, amendment: Amendment) -> Dialect:
 def line_readings(
     dialect: Dialect, hyper: Hyperparameters, format: str
 ) -> Mapping[str, tuple[Dialect, Hyperparameters]]:
-    """By line: the dialect and the options that it is to be read with, in a group with these options, in this format.
+    """By line: the dialect and the options for reading it, in a group with these options, in this format.
 
     The dialects have no amendments left. Without amendments every line is read with the same two.
     """
@@ -167,11 +170,13 @@ def line_readings(
     if all(amendment.general for amendment in dialect.amendments):
         return MappingProxyType(dict.fromkeys(LINES, (plain, hyper)))
     branch = branch_of(plain, hyper)
-    here = [each for each in dialect.amendments if not each.general and each.concerns(branch, format)]
+    limited = [
+        amendment for amendment in dialect.amendments if not amendment.general and amendment.concerns(branch, format)
+    ]
     readings = {}
     for line in LINES:
         read, options = plain, hyper
-        for amendment in here:
+        for amendment in limited:
             if not amendment.lines or line in amendment.lines:
                 read = _set(read, amendment)
                 used = {name: use.of(options.option(name), hyper) for name, use in amendment.uses}
@@ -189,8 +194,8 @@ def spell_amendment(amendment: Amendment) -> dict[str, object]:
         table[f"default_{option}"] = value
     if amendment.lines:
         table["lines"] = list(amendment.lines)
-    for name, taken in amendment.branch:
-        table[f"with_{name}"] = taken
+    for name, value in amendment.branch:
+        table[f"with_{name}"] = value
     if amendment.formats:
         table["formats"] = list(amendment.formats)
     return table

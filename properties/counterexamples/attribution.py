@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
+from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope, misses_by_far
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
@@ -99,11 +99,17 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         return ()
     if not isinstance(finding.observed, float) or not math.isfinite(finding.observed):
         return ("subnormals",) if flushed(finding, dialect) else ()
-    observed = np.array([finding.observed])
+    value = finding.observed
+    observed = np.array([value])
     before, hyper = case.before, case.hyper
 
+    width = finding.allowed[1] - finding.allowed[0] if finding.allowed else math.inf
+
     def fits(before: Before = before, hyper: Hyperparameters = hyper, dialect: Dialect = dialect) -> bool:
-        bounds = envelope(before, FORMATS[case.format], hyper, dialect, t=case.t, see=case.see)
+        fmt = FORMATS[case.format]
+        if not case.handed and misses_by_far(value, width, finding.role, before, fmt, hyper, dialect, t=case.t):
+            return False
+        bounds = envelope(before, fmt, hyper, dialect, t=case.t, see=case.see)
         interval = bounds.get(finding.role)
         return interval is not None and bool((interval.contains(observed) & interval.bounded())[0])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -52,6 +52,15 @@ class Books:
         budget = self._examinee.settings.time_budget
         spent = 0.0 if budget is None else self.elapsed() / budget
         return min(spent if plan.endless else max(spent, count / plan.total), 1.0)
+
+    def recount(self, examinee: Examinee, tally: Tally) -> None:
+        """Count by another specification from here on; ``tally`` has the programs of before, judged again."""
+        self._examinee, self.tally = examinee, tally
+
+    def first_seconds(self, matches: Callable[[Place], bool]) -> float:
+        """After how many seconds the first of these places was found; of all places, if none of them was."""
+        chosen = [seconds for place, seconds in self._seconds.items() if matches(place)]
+        return min(chosen or self._seconds.values(), default=0.0)
 
     def stamp(self, place: Place, deviation: Deviation, seconds: float) -> Deviation:
         """Note after how many seconds a deviation was found first."""

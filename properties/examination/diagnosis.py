@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rmspec.impl.arithmetic.amendments import Amendment, spell_amendment
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.attribution import attribute, hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
@@ -94,8 +95,20 @@ class Diagnosis:
 
         return attribute(finding, program, self.examinee.dialect, still, labels=labels)
 
-    def describe(self, program: Program, finding: Finding, clause: str, inherited: str = "") -> Deviation:
-        """Describe a finding as a deviation from ``clause``, with the entry of a known list for it; without seconds."""
+    def describe(
+        self,
+        program: Program,
+        finding: Finding,
+        clause: str,
+        inherited: str = "",
+        *,
+        amendment: Amendment | None = None,
+        given: tuple[str, ...] = (),
+    ) -> Deviation:
+        """Describe a finding as a deviation from ``clause``, with the entry of a known list for it; without seconds.
+
+        ``amendment`` explains it, and it was found ``given`` others, in words.
+        """
         stored = replace(
             program,
             note="",
@@ -115,6 +128,8 @@ class Diagnosis:
             framework=self.examinee.subject.framework,
             state_names=self.examinee.subject.state_names(),
         )
+        spelled = {} if amendment is None else spell_amendment(amendment)
+        deviation = replace(deviation, amendment=spelled, given=given)
         if inherited:
             return replace(deviation, known=f"inherited:{inherited}", reason="the baseline does the same")
         # What depends on the last bit may show on the baseline in another program than here.

@@ -20,6 +20,7 @@ from rmspec.properties.events import (
 )
 from rmspec.properties.examination.books import Books
 from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.examination.layers import Examined, Layers
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.search.fitting import admit
@@ -32,6 +33,7 @@ class Examination:
     """The examination of one subject."""
 
     def __init__(self, subject: Driven, settings: Settings) -> None:
+        self.settings = settings
         self.examinee = Examinee.of(subject, settings)
         self.books = Books(self.examinee)
         names = (settings.baseline,) if settings.baseline is not None else subject.baselines
@@ -43,6 +45,7 @@ class Examination:
         roles = self.examinee.capabilities.roles
         baselines = Baselines(self._baselines, subject, roles, self.examinee.dialect, settings.policy)
         self.triage = Triage(self.examinee, baselines)
+        self._record: list[Examined] = []
 
     def close(self) -> None:
         """End the processes of the baselines."""
@@ -62,6 +65,9 @@ class Examination:
         )
         if capabilities.formats:
             yield from self._search()
+        if not (self.settings.fail_fast and self.books.search):
+            for deviation in self._peeled():
+                yield DeviationFound(subject.name, deviation)
         for place in self.triage.expired():
             yield DeviationFound(subject.name, self.triage.deviations[place])
         stale = self.triage.stale()
@@ -81,21 +87,37 @@ class Examination:
                 interim = self.books.interim(self.triage.deviations)
                 if interim is not None:
                     yield Standing(interim)
-                for deviation in self.examined(program):
+                for deviation in self.examined(program, keep=phase.name != "sweep"):
                     yield DeviationFound(name, deviation)
                     if settings.fail_fast and deviation.known is None and not deviation.hazard:
                         self.books.search = f"stopped at the first deviation in the {phase.name}"
                         return
 
-    def examined(self, program: Program) -> Iterator[Deviation]:
-        """Run one program, if the subject can be asked it, and yield its new deviations and hazards."""
+    def examined(self, program: Program, *, keep: bool = True) -> Iterator[Deviation]:
+        """Run one program, if the subject can be asked it, and yield its new deviations and hazards.
+
+        ``keep`` its transcript, to be judged again; without it the program is performed again.
+        """
         admitted = admit(program, self.examinee.capabilities)
         if admitted is None:
             return
-        findings = self.examinee.run(admitted, self.books.tally).findings
+        transcript = self.examinee.perform(admitted)
+        findings = self.examinee.judge(transcript, self.books.tally).findings
+        self._record.append(Examined(admitted, findings, transcript if keep else None))
         seconds = self.books.elapsed()
         for place in self.triage.take_up(admitted, findings):
-            yield self.books.stamp(place, self.triage.deviations[place], seconds)
+            deviation = self.books.stamp(place, self.triage.deviations[place], seconds)
+            if self.settings.fail_fast or deviation.kind != "value" or deviation.hazard:
+                # What value deviates is known now; why, once all programs have been looked at together.
+                yield deviation
+
+    def _peeled(self) -> Iterator[Deviation]:
+        """Explain the deviations of values, judge again, and yield all of them."""
+        layers = Layers(self.examinee, self.triage, self._record, self.books)
+        self.triage, self.examinee = layers.judged_again()
+        for place, deviation in self.triage.deviations.items():
+            if deviation.kind == "value" and not deviation.hazard:
+                yield self.books.stamp(place, deviation, layers.seconds(deviation))
 
     def result(self, stale: tuple[str, ...] = ()) -> SubjectResult:
         """The result as the books have it."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
-from rmspec.oracles.host.perform import Driven
+from rmspec.oracles.host.perform import Driven, Transcript, perform
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.findings import Tally
-from rmspec.properties.judge.runner import Run, run
+from rmspec.properties.judge.runner import Run, judge
 from rmspec.properties.search.fitting import restrict
 from rmspec.properties.settings import Settings
 
@@ -32,6 +32,18 @@ class Examinee:
         capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
         return cls(subject, settings, capabilities, dialect_named(settings.dialect or subject.dialect))
 
+    def perform(self, program: Program) -> Transcript:
+        """Perform one program on the subject."""
+        return perform(program, self.subject)
+
+    def judge(self, transcript: Transcript, tally: Tally | None = None) -> Run:
+        """Judge a transcript by the specification in force."""
+        return judge(transcript, self.dialect, policy=self.settings.policy, tally=tally)
+
     def run(self, program: Program, tally: Tally | None = None) -> Run:
         """Run one program on the subject and judge it."""
-        return run(program, self.subject, self.dialect, policy=self.settings.policy, tally=tally)
+        return self.judge(self.perform(program), tally)
+
+    def under(self, dialect: Dialect) -> Examinee:
+        """The same subject, judged by another specification."""
+        return replace(self, dialect=dialect)

@@ -42,12 +42,47 @@ class Triage:
     def __init__(self, examinee: Examinee, baselines: Baselines) -> None:
         self.deviations: dict[Place, Deviation] = {}
         self._examinee = examinee
-        self._baselines = baselines
-        self._entries = Entries(examinee.settings.known)
-        self._diagnosis = Diagnosis(examinee, self._entries, baselines)
+        self.baselines = baselines
+        self.entries = Entries(examinee.settings.known)
+        self._diagnosis = Diagnosis(examinee, self.entries, baselines)
         self._places: dict[object, Place] = {}
         self._reductions: Counter[object] = Counter()
-        self._looks: Counter[object] = Counter()
+        self._looks: Counter[tuple[tuple[str, str, str, bool], bool, bool, str]] = Counter()
+
+    def under(self, examinee: Examinee) -> Triage:
+        """Begin anew with the values, judged by another specification, and keep everything else.
+
+        Of the values those stay that deviate from it as well, in their shortest program and for the same reason.
+        """
+        again = Triage(examinee, self.baselines)
+        retained = {
+            place: replace(deviation, occurrences=0)
+            for place, deviation in self.deviations.items()
+            if deviation.kind != "value" or deviation.hazard or again.stays(deviation)
+        }
+        again.deviations.update(retained)
+        again._places.update((key, place) for key, place in self._places.items() if place in retained)
+        again._looks.update(self._looks)
+        for look in self._looks:
+            if look[0][0] == "value" and not look[0][3]:
+                again._looks[look] = 0
+        return again
+
+    def stays(self, deviation: Deviation) -> bool:
+        """Whether the program of a deviation still deviates, by the same clause."""
+        program, dialect = replace(deviation.program, clause=""), self._examinee.dialect
+        if _differential(deviation.clause):
+            program = deviation.program
+        for finding in self._examinee.run(program).findings:
+            if finding.hazard or finding.kind != deviation.kind or finding.role != deviation.role:
+                continue
+            if finding.clause == deviation.clause and CLAUSES[finding.clause].kind == "differential":
+                return not any(
+                    similar.kind == "value" for similar in self._examinee.run(replace(program, clause="")).findings
+                )
+            labels = hypotheses(finding, program, dialect)
+            return self._diagnosis.attribute(program, finding, labels) == deviation.clause
+        return False
 
     def take_up(self, program: Program, findings: tuple[Finding, ...]) -> Iterator[Place]:
         """Take up the findings of the next program, and yield the places of new deviations."""
@@ -64,7 +99,7 @@ class Triage:
         small = flushed(finding, self._examinee.dialect)
         if self._looks[finding.key, finding.half, small, ""] >= _LOOKS:
             return None
-        inherited = "" if finding.hazard else self._baselines.inherits(program, finding)
+        inherited = "" if finding.hazard else self.baselines.inherits(program, finding)
         look = (finding.key, finding.half, small, inherited)
         self._looks[look] += 1
         if self._looks[look] > _LOOKS:
@@ -98,7 +133,7 @@ class Triage:
         else:
             program, finding, clause = self._diagnosis.reduce(program, finding, labels, inherited)
         if inherited == CUT:
-            inherited = self._baselines.inherits(program, finding).removeprefix(CUT)
+            inherited = self.baselines.inherits(program, finding).removeprefix(CUT)
         return self._diagnosis.describe(program, finding, clause, inherited)
 
     def _explained_already(self) -> bool:
@@ -127,7 +162,7 @@ class Triage:
             return None
         clause = "subnormals" if small else finding.clause
         whole = self._diagnosis.describe(program, finding, clause)
-        entry = next((entry for entry in self._entries.of(self._examinee.subject) if matches(entry, whole)), None)
+        entry = next((entry for entry in self.entries.of(self._examinee.subject) if matches(entry, whole)), None)
         if entry is None or entry.witness is None or set(entry.when) & {"options", "formats"}:
             return None
         place = (clause, entry.id)
@@ -140,7 +175,7 @@ class Triage:
 
     def expired(self) -> Iterator[Place]:
         """Take up the deviations of the witnesses of expired entries, as new ones."""
-        for entry in self._entries.expired(self._examinee.subject):
+        for entry in self.entries.expired(self._examinee.subject):
             witness = None if entry.matches_no_clause else self._admitted_witness(entry)
             deviation = None if witness is None else self._deviation_of(entry, witness)
             if deviation is not None:
@@ -157,9 +192,9 @@ class Triage:
         subject = self._examinee.subject
         stale = [
             f"{entry.id}: it expired on {entry.expires}, and no longer counts"
-            for entry in self._entries.expired(subject)
+            for entry in self.entries.expired(subject)
         ]
-        for entry in self._entries.of(subject):
+        for entry in self.entries.of(subject):
             if entry.matches_no_clause:
                 near = difflib.get_close_matches(entry.clause, CLAUSES, n=1)
                 meant = f"; did you mean {near[0]}?" if near else ""

@@ -17,6 +17,7 @@ HOME = {"impl/spec/pseudocode.py", "impl/spec/dialect.py", "impl/spec/switches.p
 
 EXCEPTIONS = {
     "impl/arithmetic/envelope.py": "hands the arithmetic the two switches of rounding, which are none of the pseudocode's",
+    "impl/arithmetic/amendments.py": "which branches a step takes, by which an amendment may be limited",
     "impl/reference.py": "the optimizer around the pseudocode: which rows of a row-sparse gradient it hands over",
     "impl/translation/options.py": "the algebra of two switches with a rule of their own: weight decay and the place of lr",
     "impl/translation/state.py": "the algebra of the momentum buffer: times or over the learning rate",
@@ -28,8 +29,9 @@ EXCEPTIONS = {
     "properties/identify/identification.py": "replaced by amendments (DESIGN 2.4)",
     "properties/identify/separation.py": "replaced by amendments (DESIGN 2.4)",
     "properties/judge/differential.py": "the clauses about two dialects that differ in the place of eps, or of lr",
-    "properties/judge/stepcheck.py": "elements after different numbers of steps are judged together unless the step counts",
     "properties/judge/stepping.py": "which clauses a step checks, and the rows that a row-sparse gradient steps",
+    "properties/lines/by_line.py": "with weight decay or maximize the gradient that the lines read cannot be seen",
+    "properties/peeling/candidates.py": "the closed list: which switches can show in a value",
     "reports/verification/figures.py": "the figure of the two places of eps",
 }
 """Modules that branch on a switch besides, and why."""

@@ -1,0 +1,241 @@
+"""The layers of a subject's faults: those explained by amendments, and the rest under all of these.
+
+After the search every transcript with a deviating value is looked at together (``rmspec.properties.peeling``). What explains
+them is adopted, all transcripts are judged again by the specification as amended, and what deviates still is a deviation of its
+own. Each amendment is a deviation as well, shown by the shortest program in which it deviates with the others adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rmspec.impl.arithmetic.amendments import Amendment
+from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.perform import Transcript
+from rmspec.oracles.program.program import Program
+from rmspec.properties.counterexamples.attribution import flushed
+from rmspec.properties.counterexamples.reduction import reduce
+from rmspec.properties.counterexamples.variants import stored_values
+from rmspec.properties.events import Deviation
+from rmspec.properties.examination.books import Books
+from rmspec.properties.examination.diagnosis import Diagnosis
+from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.examination.triage import Triage
+from rmspec.properties.judge.findings import Finding, Tally
+from rmspec.properties.judge.runner import judge
+from rmspec.properties.peeling.evidence import Spot, Witnessed, amended, spots_of
+from rmspec.properties.peeling.peeling import Adoption, Peeling, spread
+
+__all__ = ["Examined", "Layers"]
+
+_FAILING, _CONFORMING = 90, 60
+"""So many transcripts with findings, and without, are looked at: evenly spread over all there are."""
+
+_WORK = 4000
+"""So many judgements look for amendments: a number, not a time, so that a slow machine finds the same."""
+
+_ATTEMPTS = 200
+"""So many programs are tried to make the program of an amendment shorter."""
+
+_STARTS = 40
+"""So many programs are tried as the start of the shortest one for an amendment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A program of the search with its findings, and its transcript if it was kept."""
+
+    program: Program
+    findings: tuple[Finding, ...]
+    transcript: Transcript | None
+
+
+class Layers:
+    """The layers of one examination: they are looked for once, at the end of its search."""
+
+    def __init__(self, examinee: Examinee, triage: Triage, record: Sequence[Examined], books: Books) -> None:
+        self._examinee = examinee
+        self._triage = triage
+        self._record = record
+        self._books = books
+        self._excused: dict[int, set[Spot]] = {}
+        self._work = _WORK
+
+    def judged_again(self) -> tuple[Triage, Examinee]:
+        """The triage and the examinee under the specification as amended: those of before, if nothing explains a deviation."""
+        if not any(_explicable(deviation) for deviation in self._triage.deviations.values()):
+            return self._triage, self._examinee
+        stored = [entry for entry in self._record if entry.transcript is not None]
+        failing = [entry for entry in stored if any(self._concerns(finding) for finding in entry.findings)]
+        conforming = [entry for entry in stored if not entry.findings]
+        stored = [*spread(failing, _FAILING), *spread(conforming, _CONFORMING)]
+        record = [Witnessed(entry.transcript, self._values(entry)) for entry in stored if entry.transcript is not None]
+        peeling = Peeling(
+            self._judge,
+            self._examinee.dialect,
+            self._examinee.settings.policy,
+            record,
+            not any(any(answer.after.groups.values()) for entry in record for answer in entry.transcript.answers),
+            self._spent,
+        )
+        peeling.run()
+        if not peeling.adopted:
+            return self._triage, self._examinee
+        return self._under(peeling)
+
+    def seconds(self, deviation: Deviation) -> float:
+        """The seconds of the search until a deviation was seen first, under any name."""
+        return self._books.first_seconds(lambda place: place[0] == deviation.clause)
+
+    def _spent(self) -> bool:
+        return self._work <= 0 or self._books.spent
+
+    def _under(self, peeling: Peeling) -> tuple[Triage, Examinee]:
+        examinee, tally = self._examinee.under(peeling.dialect), Tally()
+        triage = self._triage.under(examinee)
+        for adoption in peeling.adopted:
+            deviation = self._deviation(adoption, peeling)
+            if deviation is not None:
+                place = (deviation.clause, deviation.known or "own")
+                while place in triage.deviations:
+                    place = (place[0], f"{place[1]} ")
+                triage.deviations[place] = deviation
+        for entry in self._record:
+            transcript = entry.transcript or self._examinee.perform(entry.program)
+            findings = examinee.judge(transcript, tally).findings
+            for _ in triage.take_up(entry.program, findings):
+                pass
+        self._books.recount(examinee, tally)
+        return triage, examinee
+
+    # -- findings to be explained
+
+    def _values(self, examined: Examined) -> tuple[Finding, ...]:
+        """The findings of a program to be explained; those of a baseline are excused in every later judgement."""
+        values = tuple(finding for finding in examined.findings if self._concerns(finding))
+        excused = spots_of(finding for finding in values if self._triage.baselines.inherits(examined.program, finding))
+        if excused:
+            self._excused[id(examined.transcript)] = excused
+        return tuple(finding for finding in values if not spots_of((finding,)) <= excused)
+
+    def _judge(self, transcript: Transcript, dialect: Dialect) -> tuple[Finding, ...]:
+        self._work -= 1
+        excused = self._excused.get(id(transcript), set())
+        return tuple(
+            finding
+            for finding in judge(transcript, dialect, policy=self._examinee.settings.policy).findings
+            if self._concerns(finding, dialect) and not spots_of((finding,)) <= excused
+        )
+
+    def _concerns(self, finding: Finding, dialect: Dialect | None = None) -> bool:
+        return (
+            finding.kind == "value"
+            and finding.case is not None
+            and not finding.hazard
+            and not CLAUSES[finding.clause].decided
+            and not flushed(finding, dialect or self._examinee.dialect)
+        )
+
+    # -- an amendment as a deviation
+
+    def _deviation(self, adoption: Adoption, peeling: Peeling) -> Deviation | None:
+        """The deviation explained by an amendment, in the shortest program: alone, if a program shows it so."""
+        amendments = [entry.amendment for entry in peeling.adopted]
+        remaining = [entry for entry in amendments if entry is not adoption.amendment]
+        without = amended(self._examinee.dialect, remaining)
+        for alone in (True, False) if remaining else (True,):
+            isolate = _Isolation(self._examinee, without, peeling.dialect, alone)
+            for start in self._starts(without, peeling.dialect):
+                finding = isolate(start)
+                if finding is None:
+                    continue
+                program, finding = reduce(start, finding, isolate, attempts=_ATTEMPTS)
+                plain = stored_values(program)
+                again = isolate(plain)
+                if again is not None:
+                    program, finding = plain, again
+                return self._described(adoption, program, finding, () if alone else tuple(remaining))
+        return None
+
+    def _starts(self, without: Dialect, full: Dialect) -> Iterator[Program]:
+        """Programs with a finding explained by the amendment: short ones of precise formats first."""
+        for deviation in self._triage.deviations.values():
+            if _explicable(deviation):
+                # The search has made it short already.
+                yield replace(deviation.program, clause="")
+        failing = [entry for entry in self._record if entry.transcript is not None and entry.findings]
+        count = 0
+        for entry in sorted(failing, key=lambda entry: (_coarse(entry.program), len(entry.program.calls))):
+            assert entry.transcript is not None
+            explained = spots_of(self._judge(entry.transcript, without)) - spots_of(self._judge(entry.transcript, full))
+            if explained:
+                yield entry.program
+                count += 1
+            if count >= _STARTS:
+                return
+
+    def _described(
+        self, adoption: Adoption, program: Program, finding: Finding, remaining: tuple[Amendment, ...]
+    ) -> Deviation:
+        amendment, clause = adoption.amendment, adoption.amendment.clause
+        diagnosis = Diagnosis(self._examinee, self._triage.entries, self._triage.baselines)
+        inherited = "" if remaining else self._triage.baselines.inherits(program, finding)
+        deviation = diagnosis.describe(
+            program,
+            finding,
+            clause,
+            inherited.strip("?"),
+            amendment=amendment,
+            given=tuple(entry.words() for entry in remaining),
+        )
+        if adoption.ties and deviation.known is None:
+            ties = ", or ".join(entry.words() for entry in adoption.ties)
+            deviation = replace(deviation, reason=f"what was seen fits this as well: {ties}")
+        return deviation
+
+
+@dataclass(frozen=True, slots=True)
+class _Isolation:
+    """The question of whether a program shows the deviation of one amendment.
+
+    It deviates without the amendment, and not with it. ``alone``: and it deviates from the specification in the same way, so
+    that the other amendments make no difference.
+    """
+
+    examinee: Examinee
+    without: Dialect
+    full: Dialect
+    alone: bool
+
+    def __call__(self, program: Program) -> Finding | None:
+        """The finding explained by the amendment."""
+        transcript = self.examinee.perform(program)
+        after = spots_of(self.examinee.under(self.full).judge(transcript).findings)
+        plain = {
+            (finding.call, finding.param, finding.role, finding.allowed)
+            for finding in (self.examinee.judge(transcript).findings if self.alone else ())
+        }
+        for finding in self.examinee.under(self.without).judge(transcript).findings:
+            if finding.kind != "value" or finding.hazard or spots_of((finding,)) <= after:
+                continue
+            if not self.alone or (finding.call, finding.param, finding.role, finding.allowed) in plain:
+                return finding
+        return None
+
+
+def _explicable(deviation: Deviation) -> bool:
+    """Whether a deviation may be explained by an amendment: a value, and no list or baseline of rmspec's own explains it."""
+    return (
+        deviation.kind == "value"
+        and not deviation.hazard
+        and not (deviation.known or "").startswith("inherited:")
+        and CLAUSES[deviation.clause].kind != "differential"
+    )
+
+
+def _coarse(program: Program) -> int:
+    """How coarse the formats of a program are: 0 for float32 and float64, 1 for the halves, 2 for complex numbers."""
+    formats = {param.dtype for param in program.params}
+    return 2 if any(name.startswith("complex") for name in formats) else int(not formats <= {"float32", "float64"})

@@ -1,0 +1,96 @@
+"""Evidence: the findings on values in stored transcripts, and whether an amendment explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rmspec.impl.arithmetic.amendments import Amendment, Branch, amend, branch_of
+from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope, misses_by_far
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.perform import Transcript
+from rmspec.properties.judge.findings import Case, Finding
+
+__all__ = ["Spot", "Witnessed", "amended", "branch_at", "fits", "spots_of"]
+
+Spot = tuple[int, str, str, str]
+"""The place of a value in a run: the call, the optimizer, the parameter, and the role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A transcript with its findings to be explained, under the specification in force."""
+
+    transcript: Transcript
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding | None:
+        """The finding of the earliest call; later ones may be its consequences."""
+        return min(self.findings, key=lambda finding: finding.call, default=None)
+
+
+def spots_of(findings: Iterable[Finding]) -> set[Spot]:
+    """The places of these findings."""
+    return {(finding.call, finding.optimizer, finding.param, finding.role) for finding in findings}
+
+
+def amended(dialect: Dialect, amendments: Iterable[Amendment]) -> Dialect:
+    """The dialect with these amendments, in their order."""
+    for amendment in amendments:
+        dialect = amend(dialect, amendment)
+    return dialect
+
+
+def fits(finding: Finding, dialect: Dialect, amendments: tuple[Amendment, ...], policy: Policy) -> bool | None:
+    """Whether the value of a finding lies in its envelope under these amendments as well.
+
+    ``None`` where one element does not tell: its state is hidden and was carried under the rule to be amended, or the envelope
+    has no ends.
+    """
+    case = finding.case
+    if case is None or not isinstance(finding.observed, float):
+        return None
+    read = amended(dialect, amendments)
+    case = _restarted(case, read)
+    if any(isinstance(getattr(case.before, role), tuple) for role in STATE_ROLES):
+        return None
+    fmt, (lo, hi) = FORMATS[case.format], finding.allowed or (-np.inf, np.inf)
+    rounded = any(name == "scalars" for amendment in amendments for name, _ in amendment.switches)
+    if not (rounded or case.handed) and misses_by_far(
+        finding.observed, hi - lo, finding.role, case.before, fmt, case.hyper, read, t=case.t
+    ):
+        return False
+    bounds = envelope(case.before, fmt, case.hyper, read, policy=policy, t=case.t, see=case.see).get(finding.role)
+    if bounds is None:
+        return False
+    inside = bool(bounds.contains(np.array([finding.observed]))[0])
+    return None if inside and not bool(bounds.bounded()[0]) else inside
+
+
+def _restarted(case: Case, read: Dialect) -> Case:
+    """The case with the defaults and the initial values of an amended dialect."""
+    defaults: dict[str, Any] = {
+        option: value
+        for amendment in read.amendments
+        for option, value in amendment.defaults
+        if case.sources.get(option) == "default"
+    }
+    hyper = replace(case.hyper, **defaults)
+    if not case.first:
+        return replace(case, hyper=hyper)
+    count = len(case.before.param)
+    starts: dict[str, Any] = {role: np.full(count, read.initial(role, hyper)) for role in STATE_ROLES}
+    before = Before(case.before.param, case.before.grad, **starts)
+    return replace(case, before=before, hyper=hyper)
+
+
+def branch_at(finding: Finding, dialect: Dialect) -> Branch:
+    """The branch of the step with a finding."""
+    assert finding.case is not None
+    return branch_of(replace(dialect, amendments=()), finding.case.hyper)

@@ -1,0 +1,289 @@
+"""Peeling: one amendment after the other, until the closed list explains nothing more.
+
+The search looks line by line, in the order of the pseudocode, and within a line branch by branch. A candidate is tried on
+single elements first; one that fits them is tried on whole transcripts: it must explain every finding there that is its own, in
+programs that were not used to find it, and nothing may deviate that conformed before. The fewest changes win; candidates that
+explain equally much with equally few changes are a tie. Where no single candidate explains a line, pairs are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, islice
+from typing import TypeVar
+
+from rmspec.impl.arithmetic.amendments import BRANCHES, LINES, Amendment, Branch
+from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.host.perform import Transcript
+from rmspec.properties.judge.findings import Finding
+from rmspec.properties.peeling.candidates import Setting, candidates
+from rmspec.properties.peeling.evidence import Witnessed, amended, branch_at, fits, spots_of
+
+__all__ = ["Adoption", "Peeling", "spread"]
+
+_PROBES = 8
+"""So many elements try a candidate before whole transcripts do."""
+
+_TRIALS = 16
+"""So many transcripts with findings, and as many without, try one."""
+
+_PROGRAMS = 3
+"""In so many programs that were not used to find it an amendment must explain something, if there are so many."""
+
+_TELLING = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
+"""Formats, those first whose numbers coincide least."""
+
+_ROUNDS = 8
+
+_SHARES = (1.0, 0.5)
+"""A candidate explains all that deviates in its branches, or else at least this share: another fault may be there too."""
+
+_PAIRS = 6000
+"""So many pairs of candidates are tried on elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """An adopted amendment; its ``ties`` explain as much with as few changes."""
+
+    amendment: Amendment
+    ties: tuple[Amendment, ...] = ()
+
+
+T = TypeVar("T")
+
+Judge = Callable[[Transcript, Dialect], tuple[Finding, ...]]
+"""The findings on the values of a transcript that are to be explained, under a specification."""
+
+
+@dataclass(slots=True)
+class Peeling:
+    """The search for the amendments of one subject: ``adopted`` are those found so far, ``dialect`` the amended specification.
+
+    ``record`` are the transcripts with their findings under the specification as it was; ``spent`` tells whether the time is
+    used up.
+    """
+
+    judge: Judge
+    dialect: Dialect
+    policy: Policy
+    record: Sequence[Witnessed]
+    hidden_groups: bool
+    spent: Callable[[], bool]
+    adopted: list[Adoption] = field(default_factory=list)
+    _judged: list[Witnessed] = field(default_factory=list)
+    _answers: dict[tuple[int, tuple[Amendment, ...]], bool | None] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Adopt amendments until a round finds none, or the time is used up."""
+        self._judged = list(self.record)
+        for _ in range(_ROUNDS):
+            adoptions = self._round()
+            if not adoptions or self.spent():
+                return
+            self.adopted += adoptions
+            self._answers.clear()
+            self.dialect = amended(self.dialect, [adoption.amendment for adoption in adoptions])
+            self._judged = [
+                Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect)) for entry in self._judged
+            ]
+
+    def _round(self) -> list[Adoption]:
+        failing = {line: self._failing(line) for line in LINES}
+        for line in LINES:
+            adoption = self._one(line, failing[line]) if failing[line] else None
+            if adoption is not None or self.spent():
+                return [adoption] if adoption is not None else []
+        for line in LINES:
+            pair = self._two(line, failing[line]) if failing[line] else None
+            if pair is not None or self.spent():
+                return [Adoption(amendment) for amendment in pair or ()]
+        return []
+
+    def _failing(self, line: str) -> list[tuple[Witnessed, Finding]]:
+        """Pair transcripts with their first findings, if these are in a line; the most precise formats alone."""
+        earliest = [
+            (judged, finding)
+            for judged in self._judged
+            if (finding := judged.first) is not None and finding.role == line and finding.case is not None
+        ]
+        for formats in _TELLING:
+            chosen = [pair for pair in earliest if pair[1].case is not None and pair[1].case.format in formats]
+            if chosen:
+                return chosen
+        return []
+
+    # -- one amendment
+
+    def _one(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> Adoption | None:
+        branches = {branch_at(finding, self.dialect) for _, finding in failing}
+        for share in _SHARES:
+            covered = self._covered(line, failing, share)
+            for fitting in sorted(
+                {frozenset(places) for places in covered.values()}, key=lambda places: (-len(places), sorted(places))
+            ):
+                alike = [candidate for candidate, places in covered.items() if places == fitting]
+                limited = (part for entry in alike for part in _limited(entry, fitting, branches))
+                standing = self._standing(alike, fitting, failing, share)
+                standing = standing or self._standing(limited, fitting, failing, share)
+                if standing:
+                    ties = {(entry.switches, entry.uses, entry.defaults): entry for entry in reversed(standing)}
+                    ties.pop((standing[0].switches, standing[0].uses, standing[0].defaults))
+                    return Adoption(standing[0], tuple(reversed(ties.values())))
+        return None
+
+    def _covered(
+        self, line: str, failing: list[tuple[Witnessed, Finding]], share: float
+    ) -> dict[Amendment, set[Branch]]:
+        """Map candidates to branches, by the share of fitting elements among those tried there."""
+        covered: dict[Amendment, set[Branch]] = {}
+        by_branch: dict[Branch, list[Finding]] = {}
+        for _, finding in failing:
+            by_branch.setdefault(branch_at(finding, self.dialect), []).append(finding)
+        for branch, findings in by_branch.items():
+            probes = spread(findings, _PROBES)
+            for candidate in self._candidates(line, probes):
+                if self._fits(probes, (candidate,), share):
+                    covered.setdefault(candidate, set()).add(branch)
+        return covered
+
+    def _fits(self, probes: Sequence[Finding], amendments: tuple[Amendment, ...], share: float = 1.0) -> bool:
+        """Whether amendments fit this share of the telling elements."""
+        answers: list[bool] = []
+        for probe in probes:
+            question = id(probe), amendments
+            if question not in self._answers:
+                self._answers[question] = fits(probe, self.dialect, amendments, self.policy)
+            answer = self._answers[question]
+            answers += [] if answer is None else [answer]
+            if answer is False and answers.count(False) > (1 - share) * len(probes):
+                return False
+        return sum(answers) >= share * len(answers)
+
+    def _candidates(self, line: str, findings: Sequence[Finding]) -> Iterator[Amendment]:
+        offered: set[Amendment] = set()
+        for finding in findings:
+            case = finding.case
+            assert case is not None
+            momentum, centered, decay = branch_at(finding, self.dialect)
+            setting = Setting(line, case.hyper, momentum, centered, decay, frozenset(case.seen), self.hidden_groups)
+            for candidate in candidates(setting, self.dialect):
+                if candidate not in offered:
+                    offered.add(candidate)
+                    yield candidate
+
+    def _standing(
+        self,
+        offered: Iterable[Amendment],
+        branches: frozenset[Branch],
+        failing: list[tuple[Witnessed, Finding]],
+        share: float,
+    ) -> list[Amendment]:
+        """Test candidates on these branches: return the first to stand, and others with as few changes."""
+        standing: list[Amendment] = []
+        for candidate in sorted(offered, key=_changes):
+            if self.spent() or (standing and _changes(candidate) > _changes(standing[0])):
+                break
+            if self._stands((candidate,), branches, failing, share):
+                standing.append(candidate)
+        return standing
+
+    # -- two at once
+
+    def _two(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> tuple[Amendment, ...] | None:
+        probes = spread([finding for _, finding in failing], _PROBES)
+        telling = [probe for probe in probes if fits(probe, self.dialect, (), self.policy) is False]
+        if not telling:
+            return None
+        every = list(self._candidates(line, probes))
+        branches = frozenset(branch_at(finding, self.dialect) for _, finding in failing)
+        pairs = (pair for pair in combinations(every, 2) if not _touched(pair[0]) & _touched(pair[1]))
+        for pair in islice(pairs, _PAIRS):
+            if self.spent():
+                return None
+            if self._fits(telling, pair) and self._stands(pair, branches, failing, 1.0):
+                return pair
+        return None
+
+    # -- on whole transcripts
+
+    def _stands(
+        self,
+        amendments: tuple[Amendment, ...],
+        branches: frozenset[Branch],
+        failing: list[tuple[Witnessed, Finding]],
+        share: float,
+    ) -> bool:
+        """Whether these amendments explain this share of the findings of these branches, and nothing deviates for it."""
+        dialect = amended(self.dialect, amendments)
+        remaining = frozenset(branch_at(finding, self.dialect) for _, finding in failing) - branches
+        concerned = [
+            (judged, finding)
+            for judged, finding in failing
+            if finding.case is not None
+            and (branch := branch_at(finding, self.dialect)) in branches
+            and any(amendment.concerns(branch, finding.case.format) for amendment in amendments)
+        ]
+        tried, explained, missed = spread(concerned, _TRIALS), 0, 0
+        for judged, finding in tried:
+            after = self.judge(judged.transcript, dialect)
+            if self._worse(judged, after, remaining):
+                return False
+            explained += not spots_of((finding,)) <= spots_of(after)
+            missed += spots_of((finding,)) <= spots_of(after)
+            if missed > (1 - share) * len(tried):
+                return False
+        if explained < min(_PROGRAMS, len(concerned)) or not explained:
+            return False
+        conforming = [judged for judged in self._judged if not judged.findings]
+        deviating = [judged for judged in self._judged if judged.findings]
+        return not any(
+            self._worse(judged, self.judge(judged.transcript, dialect), remaining)
+            for judged in (*spread(conforming, 2 * _TRIALS), *spread(deviating, _TRIALS))
+        )
+
+    def _worse(self, judged: Witnessed, after: tuple[Finding, ...], remaining: frozenset[Branch]) -> bool:
+        """Whether a value deviates newly, no later than the first finding of before.
+
+        In the branches with a fault of their own, ``others``, a half may have conformed by coincidence.
+        """
+        first, known = judged.first, spots_of(judged.findings)
+        return any(
+            not spots_of((finding,)) <= known
+            and (first is None or finding.call <= first.call)
+            and not (finding.half and finding.case is not None and branch_at(finding, self.dialect) in remaining)
+            for finding in after
+        )
+
+
+def _changes(amendment: Amendment) -> tuple[int, int]:
+    """How much an amendment changes: the numbers of its changes, and of its limits."""
+    changes = len(amendment.switches) + len(amendment.uses) + len(amendment.defaults)
+    return changes, len(amendment.branch) + bool(amendment.lines)
+
+
+def _touched(amendment: Amendment) -> set[str]:
+    """The switches and options changed by an amendment."""
+    return {name for name, _ in (*amendment.switches, *amendment.uses, *amendment.defaults)}
+
+
+def _limited(candidate: Amendment, fitting: frozenset[Branch], failing: set[Branch]) -> Iterator[Amendment]:
+    """Limit a candidate to fitting branches: by one condition, or else by two."""
+    for count in (1, 2):
+        for places in combinations(range(len(BRANCHES)), count):
+            for values in {tuple(branch[place] for place in places) for branch in fitting}:
+                inside = {branch for branch in failing if tuple(branch[place] for place in places) == values}
+                if inside and inside <= fitting:
+                    literals = tuple(
+                        sorted((BRANCHES[place], value) for place, value in zip(places, values, strict=True))
+                    )
+                    yield replace(candidate, branch=literals)
+
+
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many of the items, evenly spread."""
+    if len(items) <= most:
+        return items
+    return [items[index * len(items) // most] for index in range(most)]
