@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import Policy
-from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.usage import exact_usage, used_element
+from rmspec.properties.lines.cells import Cell, is_half, spoiled
+from rmspec.properties.lines.telling import concerns, tells
 
-__all__ = ["ClauseVerdicts", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
+__all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
+
+
+ENOUGH = 16
+"""So many telling passes of a clause are looked for."""
+
+Spoils = Mapping[str, Collection[tuple[str, Cell]]]
+"""By clause, the lines and cells that its deviations spoil."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """The telling passes of a clause: ``good`` ones, and those ``lost`` to spoiled cells, failed and blocked checks among them.
+
+    ``bad`` are the lines and cells of the failures that spoil them.
+    """
+
+    good: int = 0
+    lost: int = 0
+    bad: frozenset[tuple[str, Cell]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseVerdicts:
-    """The verdicts of a search on clauses; ``search`` is the place of an early stop, or empty."""
+    """The verdicts of a search on clauses; ``search`` is the place of an early stop, or empty.
+
+    ``spoils`` says which cells the deviations from a clause spoil; ``cut`` which clauses, by the clause of what ended programs early,
+    the rest of these programs would have checked.
+    """
 
     capabilities: Capabilities
     dialect: Dialect
     policy: Policy
     tally: Tally
     search: str = ""
+    spoils: Spoils = field(default_factory=dict)
+    cut: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def of(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge one clause; ``deviations`` are those of the subject, from any clause."""
         clause, tally = CLAUSES[id], self.tally
-        checks, inconclusive = tally.checks.get(id, 0), tally.inconclusive.get(id, 0)
         broken = [deviation for deviation in deviations if deviation.clause == id]
         worst = tally.worst.get(id)
-        fraction = None if worst is None else exact_usage(worst, self.dialect, self.policy)
-        element = None if worst is None else used_element(worst, self.dialect, self.policy)
+        result = ClauseResult(
+            id,
+            tally.checks.get(id, 0),
+            tally.inconclusive.get(id, 0),
+            "conforms",
+            None if worst is None else exact_usage(worst, self.dialect, self.policy),
+            worst=None if worst is None else used_element(worst, self.dialect, self.policy),
+            blocked=tally.blocked.get(id, 0),
+        )
         if broken:
-            return ClauseResult(id, max(checks, 1), inconclusive, broken_verdict(broken), fraction, "", element)
+            return replace(result, checks=max(result.checks, 1), verdict=broken_verdict(broken))
         if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
             # What a program without the feature happens to touch is no check of it.
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
@@ -46,11 +82,73 @@ class ClauseVerdicts:
             if counts:
                 return ClauseResult(id, sum(n for _, n in counts), 0, "observed", None, reason)
             return ClauseResult(id, 0, 0, "not-checked", None, self._unexercised())
-        if not checks:
+        if not result.checks and not result.blocked:
+            ends = {name for name, clauses in self.cut.items() if id in clauses}
+            masks = tuple(
+                name for name in CLAUSES if name in ends and any(deviation.clause == name for deviation in deviations)
+            )
+            if ends and not masks:
+                masks = tuple(dict.fromkeys(deviation.clause for deviation in deviations))
+            if masks and self._exercisable(id):
+                reason = "the programs that would check it ended before"
+                return ClauseResult(id, 0, 0, "hidden", None, reason, hidden_by=masks)
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
-        if inconclusive == checks:
-            return ClauseResult(id, checks, inconclusive, "inconclusive", fraction, self._doubts(id), element)
-        return ClauseResult(id, checks, inconclusive, "conforms", fraction, worst=element)
+        return self._judged(result, deviations)
+
+    def _judged(self, result: ClauseResult, deviations: tuple[Deviation, ...]) -> ClauseResult:
+        """Judge a clause without a deviation by its telling passes."""
+        clause, failed = CLAUSES[result.id], self.tally.failed.get(result.id, 0)
+        evidence = self._evidence(clause) if clause.usual else _Evidence()
+        exact = 0 if clause.lines_alone else self.tally.exact.get(result.id, 0) - failed
+        if evidence.good:
+            return replace(result, telling=evidence.good)
+        if evidence.lost or (failed and not clause.lines_alone) or (result.blocked and exact <= 0):
+            masks = self._masks(evidence.bad, deviations)
+            reason = "every check that could tell lies where another deviation is" + (
+                "" if masks else ", not yet explained"
+            )
+            return replace(result, verdict="hidden", reason=reason, hidden_by=masks)
+        if exact > 0:
+            return replace(result, telling=exact)
+        if result.inconclusive == result.checks:
+            return replace(result, verdict="inconclusive", reason=self._doubts(result.id))
+        return replace(result, verdict="inconclusive", reason="no check could tell")
+
+    def _evidence(self, clause: Clause) -> _Evidence:
+        """Look for telling passes in the samples."""
+        samples = self.tally.samples.of
+        topic = clause.id if any(name == clause.id for name, _ in samples) else ""
+        whole = any(not is_half(FORMATS[name]) for name in self.capabilities.formats)
+        good, lost, bad = 0, 0, set()
+        for (name, cell), rows in samples.items():
+            if name != topic or (whole and cell.half):
+                continue
+            for sample in rows:
+                if not concerns(clause, cell, sample):
+                    continue
+                for role, marks in tells(clause, sample).items():
+                    if role not in sample.passed:
+                        continue
+                    passed = int(np.count_nonzero(marks & sample.passed[role]))
+                    causes = spoiled(role, cell, self.tally.cells)
+                    good += 0 if causes else passed
+                    lost += int(np.count_nonzero(marks)) - (0 if causes else passed)
+                    bad |= {(role, cause) for cause in causes} if marks.any() else set()
+                if good >= ENOUGH:
+                    return _Evidence(good, lost, frozenset(bad))
+        return _Evidence(good, lost, frozenset(bad))
+
+    def _masks(self, bad: frozenset[tuple[str, Cell]], deviations: tuple[Deviation, ...]) -> tuple[str, ...]:
+        """List the clauses of the deviations behind these cells, or of all on values."""
+        names = {name for name, places in self.spoils.items() if bad & set(places)}
+        names = names or {
+            deviation.clause for deviation in deviations if deviation.kind == "value" and not deviation.hazard
+        }
+        names = names or {deviation.clause for deviation in deviations}
+        return tuple(name for name in CLAUSES if name in names)
+
+    def _exercisable(self, id: str) -> bool:
+        return self._unchecked(id) == self._unexercised()
 
     def _doubts(self, id: str) -> str:
         return "; ".join(f"{reason} ({n})" for (clause, reason), n in sorted(self.tally.doubts.items()) if clause == id)

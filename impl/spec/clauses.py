@@ -78,6 +78,12 @@ class Clause:
     ``switch`` a switch of the dialect that must be on, ``absent`` what is said of a dialect in which it is off.
     Every check of ``counted_by``, another clause, counts for a stored program about this one.
 
+    How a violation is told: ``usual`` is the usual one, by which passing checks are judged telling: an amendment as TOML spells it
+    (``other``: the switch in another position; ``rounded to storage``: too early), or a ``start`` at another value, the
+    ``element`` left where it was, a ``gradient`` of another element, ``numbers`` flushed to 0, ``options`` with other values.
+    Without one the clause compares with one value, and every pass tells. ``changes``: it is about options changed since the
+    step before (``lr``, or ``options``: the others); ``where``: the circumstance without which no check is one of it.
+
     How a violation reads: ``refusal`` is what a script prints for the exception that the clause demands; ``expects`` is what
     must be there after the call (``none``: no gradient; ``initial``: the initial value), and ``compares`` what a script
     compares before and after it (``element``: one element; ``saved``: the state dict taken earlier). ``circumstance`` ends
@@ -98,6 +104,9 @@ class Clause:
     starts: str = ""
     option: str = ""
     option_sources: tuple[str, ...] = ()
+    usual: tuple[tuple[str, str | float | bool], ...] = ()
+    changes: Literal["", "lr", "options"] = ""
+    where: Literal["", "elements", "layout", "pairs"] = ""
     needs_role: str = ""
     switch: str = ""
     absent: str = ""
@@ -109,6 +118,11 @@ class Clause:
     cause: str = ""
     decided: bool = False
     mend: str = ""
+
+    @property
+    def lines_alone(self) -> bool:
+        """Whether envelopes alone check it: it states how a line is computed."""
+        return bool(self.computes or self.formula)
 
 
 class UnknownClause(RmspecError, KeyError):
@@ -124,7 +138,7 @@ class UnknownClause(RmspecError, KeyError):
 _REFUSAL = "refused, as it should be"
 
 
-def _default(name: str, value: str, feature: str | None = None) -> Clause:
+def _default(name: str, value: str, usual: str, feature: str | None = None) -> Clause:
     return Clause(
         f"default-{name.replace('_', '-')}",
         f"{name} is {value} when it is not given",
@@ -134,6 +148,7 @@ def _default(name: str, value: str, feature: str | None = None) -> Clause:
         feature,
         lines=("input",),
         option=name,
+        usual=((name, usual),),
         mend=f"Make {value} the default of {name} in the constructor, and write it in no second place.",
     )
 
@@ -161,6 +176,7 @@ _ALL = (
         lines=("initialize",),
         starts="square_avg",
         counted_by="init-params",
+        usual=(("start", 1.0),),
         mend="Make the square average with zeros_like at the first step of each parameter, also of one that joins later.",
     ),
     Clause(
@@ -173,6 +189,7 @@ _ALL = (
         lines=("initialize",),
         starts="momentum_buffer",
         counted_by="init-params",
+        usual=(("start", 1.0),),
         mend="Make the buffer with zeros_like; a buffer that starts as the first update counts that update twice or not at all.",
     ),
     Clause(
@@ -185,6 +202,7 @@ _ALL = (
         lines=("initialize",),
         starts="grad_avg",
         counted_by="init-params",
+        usual=(("start", 1.0),),
         mend="Make the gradient average with zeros_like, not as a copy of the first gradient.",
     ),
     Clause(
@@ -194,6 +212,7 @@ _ALL = (
         "g_t is the gradient of the objective at theta_{t-1}, and the update is subtracted.",
         "pseudocode, g_t <- grad f_t(theta_{t-1})",
         lines=("gradient",),
+        usual=(("maximize", "other"),),
         mend="Subtract the update: theta - lr * g / (sqrt(v) + eps). Look for a sign that is turned twice.",
     ),
     Clause(
@@ -204,6 +223,7 @@ _ALL = (
         "pseudocode, if lambda != 0: g_t <- g_t + lambda theta_{t-1}",
         "weight_decay",
         lines=("if decay", "decay"),
+        usual=(("decay", "none"),),
         mend="Add weight_decay * theta to the gradient first of all, and leave the parameter itself alone (that is AdamW's form).",
     ),
     Clause(
@@ -216,6 +236,7 @@ _ALL = (
         formula="v",
         computes="square_avg",
         needs_role="square_avg",
+        usual=(("alpha", "times 0.5"),),
         mend="Write v = alpha * v + (1 - alpha) * g * g, with the gradient after weight decay, and store the result.",
     ),
     Clause(
@@ -228,6 +249,7 @@ _ALL = (
         lines=("gradient average",),
         computes="grad_avg",
         needs_role="grad_avg",
+        usual=(("alpha", "times 0.5"),),
         mend="Write g_ave = alpha * g_ave + (1 - alpha) * g, with the alpha of v and the gradient after weight decay.",
     ),
     Clause(
@@ -238,6 +260,7 @@ _ALL = (
         "pseudocode, v~_t <- v~_t - (g_ave_t)^2",
         "centered",
         lines=("if centered", "centered variance"),
+        usual=(("centered_form", "never"),),
         mend="Subtract the square of the new g_ave from the new v, into a temporary: v itself must not change.",
     ),
     Clause(
@@ -251,6 +274,7 @@ _ALL = (
         formula="b",
         computes="momentum_buffer",
         needs_role="momentum_buffer",
+        usual=(("momentum", "times 0.5"),),
         mend="Write b = momentum * b + g / (sqrt(v) + eps): no dampening, no factor 1 - momentum, no learning rate.",
     ),
     Clause(
@@ -261,6 +285,7 @@ _ALL = (
         "pseudocode, b_t <- mu b_{t-1} + g_t / (...); theta_t <- theta_{t-1} - gamma b_t",
         "momentum",
         lines=("update by buffer",),
+        usual=(("lr_place", "other"),),
         mend="Take lr out of the buffer, and apply it with the buffer: theta - lr * b. A constant lr hides the mistake.",
     ),
     Clause(
@@ -272,6 +297,7 @@ _ALL = (
         "momentum",
         lines=("update by buffer", "return"),
         formula="theta with b",
+        usual=(("lr", "times 2"),),
         mend="Subtract lr times the new buffer, not the old one, and not momentum times it once more (that is Nesterov's form).",
     ),
     Clause(
@@ -282,6 +308,7 @@ _ALL = (
         "pseudocode, else: theta_t <- theta_{t-1} - gamma g_t / (sqrt(v~_t) + eps)",
         lines=("else", "update", "return"),
         formula="theta",
+        usual=(("lr", "times 2"),),
         mend="Without momentum subtract lr * g / (sqrt(v) + eps), with the new v; check that lr is applied once.",
     ),
     # --- the notes under the pseudocode
@@ -292,6 +319,7 @@ _ALL = (
         "The square root is taken before eps is added: the denominator is sqrt(v) + eps, not sqrt(v + eps).",
         "note: takes the square root of the gradient average before adding epsilon",
         lines=("buffer", "update"),
+        usual=(("eps_place", "other"),),
         mend="Take the root first, then add eps: sqrt(v) + eps.",
     ),
     Clause(
@@ -302,15 +330,17 @@ _ALL = (
         "note: gamma is the scheduled learning rate",
         "schedule",
         lines=("update by buffer", "update"),
+        usual=(("options", "other"),),
+        changes="lr",
         mend="Read lr from the group at each step; do not copy it in the constructor or compile it into a kernel.",
     ),
     # --- defaults
-    _default("lr", "1e-2"),
-    _default("alpha", "0.99"),
-    _default("eps", "1e-8"),
-    _default("weight_decay", "0", "weight_decay"),
-    _default("momentum", "0", "momentum"),
-    _default("centered", "False", "centered"),
+    _default("lr", "1e-2", "times 2"),
+    _default("alpha", "0.99", "times 0.5"),
+    _default("eps", "1e-8", "times 100"),
+    _default("weight_decay", "0", "is 0.5", "weight_decay"),
+    _default("momentum", "0", "is 0.5", "momentum"),
+    _default("centered", "False", "is True", "centered"),
     # --- the API
     Clause(
         "params",
@@ -328,6 +358,7 @@ _ALL = (
         "A call of step performs exactly one iteration for every parameter that has a gradient, and raises nothing.",
         "step",
         lines=("loop",),
+        usual=(("element", "left"),),
         mend="Step every parameter with a gradient exactly once, and raise nothing; look at early returns in the loop.",
     ),
     Clause(
@@ -366,6 +397,7 @@ _ALL = (
         "With a gradient of 0 the step is done: averages decay and momentum moves the parameter.",
         "zero_grad, set_to_none, 3",
         lines=("gradient",),
+        usual=(("element", "left"),),
         mend="Test for None, not for truth or a norm: a gradient of 0 still decays the averages.",
     ),
     Clause(
@@ -404,6 +436,7 @@ _ALL = (
         "params; add_param_group, param_group",
         "groups",
         option_sources=("group", "changed"),
+        usual=(("options", "other"),),
         mend="Read every option from the group of the parameter, not from self.defaults or the first group.",
     ),
     Clause(
@@ -414,6 +447,7 @@ _ALL = (
         "params; add_param_group, param_group",
         "groups",
         option_sources=("constructor",),
+        usual=(("options", "other"),),
         mend="Fill an option that a group lacks from the constructor's arguments, not from the signature's defaults.",
     ),
     Clause(
@@ -442,6 +476,7 @@ _ALL = (
         "state_dict, param_groups; load_state_dict",
         "state_dict",
         option_sources=("loaded",),
+        usual=(("options", "other"),),
         mend="Take the options of every group from the saved param_groups, also those that the constructor was given otherwise.",
     ),
     Clause(
@@ -532,6 +567,8 @@ _ALL = (
         "alpha, eps, weight_decay, momentum and centered are read at each step; state that a branch has not used is still initial.",
         "silent; read as for lr",
         "schedule",
+        usual=(("options", "other"),),
+        changes="options",
         mend="Read all options at each step, and make state that a branch needs when it is missing, not at the first step alone.",
     ),
     Clause(
@@ -543,6 +580,7 @@ _ALL = (
         "silent; read as: the page's symbols are real numbers",
         lines=("square average",),
         cause="it fits hyperparameters that were rounded too early",
+        usual=(("alpha", "rounded to storage"),),
         mend="Keep hyperparameters as Python numbers, and form 1 - alpha of them before anything is cast to the tensor's format.",
     ),
     Clause(
@@ -552,6 +590,7 @@ _ALL = (
         "Numbers below the smallest normal one of the tensor's format are calculated with, not replaced by 0.",
         "silent; read as: the page's symbols are real numbers",
         counted_by="step",
+        usual=(("numbers", "flushed"),),
         mend="Do not set flush-to-zero, in the process or in a kernel's compiler flags.",
     ),
     Clause(
@@ -562,6 +601,8 @@ _ALL = (
         "silent; read as: the pseudocode is elementwise",
         lines=("loop",),
         counted_by="step",
+        usual=(("element", "left"),),
+        where="elements",
         mend="Look at the ends of blocks and vectors in a kernel, at norms, means and broadcasts: no element may see another.",
     ),
     Clause(
@@ -571,6 +612,8 @@ _ALL = (
         "Transposed, strided or expanded tensors give the results of contiguous ones.",
         "silent; read as: the pseudocode knows values only",
         "layout",
+        usual=(("gradient", "of a neighbour"),),
+        where="layout",
         mend="Index by the strides of each tensor, or make both contiguous and copy the result back.",
     ),
     Clause(
@@ -580,6 +623,8 @@ _ALL = (
         "A complex parameter is optimized as its real and imaginary parts, each by itself.",
         "silent; read as: view_as_real",
         "complex",
+        usual=(("gradient", "magnitude"),),
+        where="pairs",
         mend="Work on view_as_real of parameter, gradient and state; |g| squared or a complex square is another formula.",
     ),
     Clause(
@@ -622,6 +667,7 @@ _ALL = (
         "maximize",
         switch="maximize",
         absent="does not maximize",
+        usual=(("maximize", "other"),),
         mend="Negate the gradient first, before weight decay is added.",
     ),
     Clause(

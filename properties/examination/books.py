@@ -6,15 +6,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.numpy.subject import ReferenceSubject
+from rmspec.oracles.program.program import Program
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Place
 from rmspec.properties.judge.findings import Tally
+from rmspec.properties.judge.runner import Run
+from rmspec.properties.judge.runner import run as judge_run
+from rmspec.properties.search.fitting import admit
 from rmspec.properties.trajectory import Trajectory, trajectory
-from rmspec.properties.verdicts import ClauseVerdicts, inconclusive_reasons, subject_verdict
+from rmspec.properties.verdicts import ClauseVerdicts, Spoils, inconclusive_reasons, subject_verdict
 
 __all__ = ["Books"]
 
@@ -25,6 +31,12 @@ _SHARE = 50
 """An interim result is made when so many times as long has passed as the last one took."""
 
 
+_CUT_PROGRAMS = 20
+"""So many programs that ended early with findings of one clause are kept."""
+
+_NOTHING: Spoils = MappingProxyType({})
+
+
 class Books:
     """The books of one examination: its ``tally``, its ``fingerprint``, and in ``search`` why the search ended early."""
 
@@ -32,6 +44,7 @@ class Books:
         self.tally = Tally()
         self.fingerprint = ""
         self.search = ""
+        self._cut: dict[str, list[Program]] = {}
         self._examinee = examinee
         self._start = time.monotonic()
         self._seconds: dict[Place, float] = {}
@@ -67,6 +80,27 @@ class Books:
         self._seconds[place] = seconds
         return replace(deviation, seconds_to_first=seconds)
 
+    def note_end(self, program: Program, run: Run) -> None:
+        """Note a program with findings and a run short of its last call."""
+        if run.findings and run.calls < len(program.calls):
+            programs = self._cut.setdefault(run.findings[-1].clause, [])
+            if len(programs) < _CUT_PROGRAMS:
+                programs.append(program)
+
+    def _left_out(self) -> dict[str, frozenset[str]]:
+        """List the clauses checked on the reference in the whole of programs cut short, by the clause at fault."""
+        dialect, policy = self._examinee.dialect, self._examinee.settings.policy
+        reference = ReferenceSubject(dialect)
+        left_out: dict[str, frozenset[str]] = {}
+        for clause, programs in self._cut.items():
+            tally = Tally()
+            for program in programs:
+                admitted = admit(program, reference.capabilities())
+                if admitted is not None:
+                    judge_run(admitted, reference, dialect, policy=policy, tally=tally)
+            left_out[clause] = frozenset(name for name, count in tally.checks.items() if count)
+        return left_out
+
     def interim(self, deviations: Mapping[Place, Deviation]) -> SubjectResult | None:
         """The interim result; ``None`` while none is due."""
         before = time.monotonic()
@@ -77,8 +111,18 @@ class Books:
         self._due = now + max(_PAUSE, _SHARE * (now - before))
         return result
 
-    def result(self, deviations: Mapping[Place, Deviation], stale: tuple[str, ...] = ()) -> SubjectResult:
-        """The result with these deviations and hazards, and these ``stale`` entries of known lists."""
+    def result(
+        self,
+        deviations: Mapping[Place, Deviation],
+        stale: tuple[str, ...] = (),
+        spoils: Spoils = _NOTHING,
+        *,
+        final: bool = False,
+    ) -> SubjectResult:
+        """The result with these deviations and hazards, and these ``stale`` entries of known lists.
+
+        ``spoils`` are the cells spoiled by deviations. A ``final`` result says of clauses never reached what hides them.
+        """
         examinee, tally = self._examinee, self.tally
         stamped = {
             place: replace(deviation, seconds_to_first=self._seconds.get(place, 0.0))
@@ -87,7 +131,8 @@ class Books:
         broken = tuple(deviation for (_, kind), deviation in stamped.items() if kind != "hazard")
         hazards = tuple(deviation for (_, kind), deviation in stamped.items() if kind == "hazard")
         policy = examinee.settings.policy
-        verdicts = ClauseVerdicts(examinee.capabilities, examinee.dialect, policy, tally, self.search)
+        cut = self._left_out() if final and any(not tally.checks.get(id) for id in CLAUSES) else {}
+        verdicts = ClauseVerdicts(examinee.capabilities, examinee.dialect, policy, tally, self.search, spoils, cut)
         return SubjectResult(
             name=examinee.subject.name,
             verdict=subject_verdict(broken, tally),

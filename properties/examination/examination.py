@@ -102,7 +102,9 @@ class Examination:
         if admitted is None:
             return
         transcript = self.examinee.perform(admitted)
-        findings = self.examinee.judge(transcript, self.books.tally).findings
+        run = self.examinee.judge(transcript, self.books.tally)
+        findings = run.findings
+        self.books.note_end(admitted, run)
         self._record.append(Examined(admitted, findings, transcript if keep else None))
         seconds = self.books.elapsed()
         for place in self.triage.take_up(admitted, findings):
@@ -121,4 +123,4 @@ class Examination:
 
     def result(self, stale: tuple[str, ...] = ()) -> SubjectResult:
         """The result as the books have it."""
-        return self.books.result(self.triage.deviations, stale)
+        return self.books.result(self.triage.deviations, stale, self.triage.spoils, final=True)

@@ -22,6 +22,7 @@ from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
+from rmspec.properties.lines.cells import Cell
 from rmspec.properties.search.fitting import admit
 
 __all__ = ["Place", "Triage"]
@@ -37,10 +38,15 @@ _REDUCTIONS = 4
 
 
 class Triage:
-    """The fold: ``deviations`` and hazards so far, by their places, in the order of the findings."""
+    """The fold: ``deviations`` and hazards so far, by their places, in the order of the findings.
+
+    ``spoils`` are the lines and cells of their findings, by clause.
+    """
 
     def __init__(self, examinee: Examinee, baselines: Baselines) -> None:
         self.deviations: dict[Place, Deviation] = {}
+        self.spoils: dict[str, set[tuple[str, Cell]]] = {}
+        self._places_of_look: dict[object, set[Place]] = {}
         self._examinee = examinee
         self.baselines = baselines
         self.entries = Entries(examinee.settings.known)
@@ -97,20 +103,25 @@ class Triage:
         if _differential(finding.clause) and self._explained_already():
             return None
         small = flushed(finding, self._examinee.dialect)
-        if self._looks[finding.key, finding.half, small, ""] >= _LOOKS:
+        plain = (finding.key, finding.half, small, "")
+        if self._looks[plain] >= _LOOKS:
+            self._spoil(plain, finding)
             return None
         inherited = "" if finding.hazard else self.baselines.inherits(program, finding)
         look = (finding.key, finding.half, small, inherited)
         self._looks[look] += 1
         if self._looks[look] > _LOOKS:
+            self._spoil(look, finding)
             return None
         listed = None if inherited else self._listed(program, finding, small)
         if listed is not None:
+            self._spoil(look, finding, listed)
             self._again(listed)
             return listed if self.deviations[listed].occurrences == 1 else None
         labels = self._diagnosis.labels(program, finding, findings)
         key = (finding.key, labels[:1], inherited, finding.half, small)
         if key in self._places:
+            self._spoil(look, finding, self._places[key])
             self._again(self._places[key])
             return None
         family = (finding.kind, finding.role, finding.hazard, inherited, finding.half, small)
@@ -120,11 +131,21 @@ class Triage:
         deviation = self._diagnosed(program, finding, labels, inherited)
         place = (deviation.clause, "hazard" if finding.hazard else deviation.known or "own")
         self._places[key] = place
+        self._spoil(look, finding, place)
         if place in self.deviations:
             self._again(place)
             return None
         self.deviations[place] = deviation
         return place
+
+    def _spoil(self, look: object, finding: Finding, place: Place | None = None) -> None:
+        """Note the cell of a finding under its clause; of one not looked into, under the clauses of its like."""
+        places = self._places_of_look.setdefault(look, set())
+        if place is not None:
+            places.add(place)
+        if finding.cell is not None and not finding.hazard:
+            for clause, _ in places if place is None else (place,):
+                self.spoils.setdefault(clause, set()).add((finding.role, finding.cell))
 
     def _diagnosed(self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str) -> Deviation:
         if _differential(finding.clause):

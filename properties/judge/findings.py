@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rmspec.properties.lines.batch import Case
+from rmspec.properties.lines.cells import Cell, Counts, Samples
 
 __all__ = ["EDGES", "Case", "Finding", "Kind", "Observed", "Tally", "Usage", "UseCounts"]
 
@@ -39,6 +40,7 @@ class Finding:
     hazard: bool = False
     by_line: bool = False
     case: Case | None = field(default=None, compare=False, repr=False)
+    cell: Cell | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str, bool]:
@@ -106,6 +108,8 @@ class Tally:
 
     ``blocked`` counts what could not be judged after another fault, and is no check. ``doubts`` counts the inconclusive ones by
     clause and reason, ``groups`` the steps of groups; ``use`` is how much of their envelopes the sampled ones used, by format.
+    ``exact`` counts the checks of a clause that compare with one value, all of which tell. ``cells`` counts the checks of each
+    line by cell, and ``samples`` are elements of them.
     """
 
     programs: int = 0
@@ -120,10 +124,19 @@ class Tally:
     worst: dict[str, Usage] = field(default_factory=dict)
     observed: dict[tuple[str, str], int] = field(default_factory=dict)
     groups: int = 0
+    exact: dict[str, int] = field(default_factory=dict)
+    cells: dict[tuple[str, Cell], Counts] = field(default_factory=dict)
+    samples: Samples = field(default_factory=Samples, compare=False)
     use: dict[str, UseCounts] = field(default_factory=dict)
 
     def check(self, clause: str, count: int = 1, inconclusive: int = 0) -> None:
-        """Count checks of a clause."""
+        """Count checks of a clause against one value."""
+        self.check_lines(clause, count, inconclusive)
+        self.exact[clause] = self.exact.get(clause, 0) + count - inconclusive
+
+    def check_lines(self, clause: str, count: int, inconclusive: int = 0, blocked: int = 0) -> None:
+        """Count checks of a clause by envelopes, and those prevented by another fault."""
+        self.block(clause, blocked)
         self.checks[clause] = self.checks.get(clause, 0) + count
         if inconclusive:
             self.inconclusive[clause] = self.inconclusive.get(clause, 0) + inconclusive
@@ -160,7 +173,7 @@ class Tally:
         self.element_checks += other.element_checks
         self.inconclusive_checks += other.inconclusive_checks
         for clause, count in other.checks.items():
-            self.check(clause, count, other.inconclusive.get(clause, 0))
+            self.check_lines(clause, count, other.inconclusive.get(clause, 0))
         for clause, count in other.failed.items():
             self.fail(clause, count)
         for clause, count in other.blocked.items():
@@ -172,5 +185,10 @@ class Tally:
         for key, count in other.observed.items():
             self.observed[key] = self.observed.get(key, 0) + count
         self.groups += other.groups
+        for clause, count in other.exact.items():
+            self.exact[clause] = self.exact.get(clause, 0) + count
+        for place, results in other.cells.items():
+            self.cells.setdefault(place, Counts()).add(results)
+        self.samples.add(other.samples)
         for name, counts in other.use.items():
             self.use.setdefault(name, UseCounts()).add(counts)

@@ -44,6 +44,7 @@ class SparseStep:
                 for role, carry in self.whole.before_state.items()
             },
             after_state={role: array[kept] for role, array in self.whole.after_state.items()},
+            topics={topic: marks[reals] for topic, marks in self.whole.topics.items()},
         )
 
     def placed(self, finding: Finding) -> Finding:

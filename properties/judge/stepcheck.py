@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,9 @@ from rmspec.properties.judge.findings import Finding, Tally, Usage
 from rmspec.properties.judge.ledger import Carry
 from rmspec.properties.judge.usage import EVERY, sample
 from rmspec.properties.lines.batch import Batch, SteppedParam, join_params
-from rmspec.properties.lines.by_line import Ends, Line, judge_lines, pick
+from rmspec.properties.lines.by_line import Ends, judge_lines, pick
+from rmspec.properties.lines.cells import Counts, cell_of
+from rmspec.properties.lines.standing import Standing, sample_param, sample_topics
 
 __all__ = ["check_group"]
 
@@ -79,7 +80,7 @@ def _check_batch(batch: Batch, tally: Tally, where: _Where) -> tuple[list[Findin
         sample(tally.use, batch.before, batch.after, name, hyper, dialect, question.policy, question.t)
     rest = _filtered(batch, tally)
     findings: list[Finding] = []
-    standings: dict[str, _Standing] = {}
+    standings: dict[str, Standing] = {}
     if rest.size:
         findings, standings = _check_rest(batch, rest, tally, known, where)
     for role in batch.lines:
@@ -88,8 +89,9 @@ def _check_batch(batch: Batch, tally: Tally, where: _Where) -> tuple[list[Findin
         blocked = 0 if standing is None else int(np.count_nonzero(standing.blocked))
         tally.element_checks += batch.total - blocked
         tally.inconclusive_checks += doubt
-        tally.check(batch.clause(role), batch.total - blocked, doubt)
-        tally.block(batch.clause(role), blocked)
+        tally.check_lines(batch.clause(role), batch.total - blocked, doubt, blocked)
+    for number, param in enumerate(batch.params):
+        _count_cells(batch, number, param, rest, standings, tally)
     return findings, known
 
 
@@ -108,44 +110,38 @@ def _filtered(batch: Batch, tally: Tally) -> NDArray[np.intp]:
     return np.flatnonzero(outside)
 
 
-@dataclass(slots=True)
-class _Standing:
-    """One line on some elements: its values, its plain interval, and the elements of each standing.
-
-    ``accused`` elements deviate, ``blocked`` and ``doubtful`` ones cannot be judged (after another fault; by the numbers
-    themselves), ``hazards`` are not finite, as the formula admits. ``line``: the judgement given what was seen, on the elements
-    ``judged``.
-    """
-
-    values: Floats
-    interval: Interval
-    accused: Booleans
-    hazards: Booleans
-    doubtful: Booleans
-    blocked: Booleans
-    judged: NDArray[np.intp]
-    line: Line | None = None
-
-    def ends(self, index: int) -> tuple[tuple[float, float], Mapping[str, Ends]]:
-        """The permitted ends of an element, and the results of earlier lines in error, for a line judged by them."""
-        plain = _ends(self.interval, index)
-        at = int(np.searchsorted(self.judged, index))
-        if self.line is None or at == len(self.judged) or self.judged[at] != index or not self.line.by_line[at]:
-            return plain, {}
-        by_line, value = _ends(self.line.interval, at), float(self.values[index])
-        handed = {
-            role: (lo[at : at + 1], hi[at : at + 1], None if nan is None else nan[at : at + 1])
-            for role, (lo, hi, nan) in self.line.handed.items()
-            if self.line.failed[role][at]
-        }
-        # What a line may give from the right numbers, and what it may give from those that were seen.
-        both = min(plain[0], by_line[0]), max(plain[1], by_line[1])
-        return (by_line if both[0] <= value <= both[1] else both), handed
+def _count_cells(
+    batch: Batch,
+    number: int,
+    param: SteppedParam,
+    rest: NDArray[np.intp],
+    standings: Mapping[str, Standing],
+    tally: Tally,
+) -> None:
+    """Count the checks of one parameter in its cell, and sample them."""
+    start, stop = int(batch.offsets[number]), int(batch.offsets[number + 1])
+    if start == stop:
+        return
+    cell = cell_of(batch.question, param.circumstances)
+    low, high = np.searchsorted(rest, (start, stop)) if standings else (0, 0)
+    for role in batch.lines:
+        counts = tally.cells.setdefault((role, cell), Counts())
+        standing = standings.get(role)
+        if standing is None:
+            counts.passed += stop - start
+            continue
+        marks = (standing.accused, standing.blocked, standing.doubtful)
+        failed, blocked, doubtful = (int(np.count_nonzero(mark[low:high])) for mark in marks)
+        counts.add(Counts(stop - start - failed - blocked - doubtful, failed, blocked, doubtful))
+        param.blocked = blocked
+    for topic, index in sample_topics(param, batch.format.parts):
+        if index.size and tally.samples.room(topic, cell):
+            tally.samples.take(topic, cell, sample_param(batch, param, start + index, rest, standings))
 
 
 def _check_rest(
     batch: Batch, rest: NDArray[np.intp], tally: Tally, known: dict[str, dict[str, Carry]], where: _Where
-) -> tuple[list[Finding], dict[str, _Standing]]:
+) -> tuple[list[Finding], dict[str, Standing]]:
     """Findings among the reals at ``rest``, by the intervals themselves, and how each line stands there."""
     part = batch.before.at(rest) if rest.size < batch.total else batch.before
     bounds = batch.question.envelope(part)
@@ -176,7 +172,7 @@ def _check_rest(
     return findings, standings
 
 
-def _first(standing: _Standing) -> Iterator[int]:
+def _first(standing: Standing) -> Iterator[int]:
     """List the elements to report, the first failures before those by line."""
     by_line = np.zeros(standing.values.shape, dtype=bool)
     if standing.line is not None:
@@ -192,8 +188,8 @@ def _standings(
     rest: NDArray[np.intp],
     finite_input: Booleans,
     mixed: Booleans | None,
-) -> dict[str, _Standing]:
-    standings: dict[str, _Standing] = {}
+) -> dict[str, Standing]:
+    standings: dict[str, Standing] = {}
     for role in batch.lines:
         values, interval = batch.after[role][rest], bounds[role]
         inside = interval.contains(values)
@@ -202,12 +198,9 @@ def _standings(
         if mixed is not None:
             doubtful, inside, hazards = doubtful | mixed, inside | mixed, hazards & ~mixed
         blocked, nothing = np.zeros(inside.shape, dtype=bool), np.zeros(0, dtype=np.intp)
-        standings[role] = _Standing(values, interval, ~inside, hazards, doubtful, blocked, nothing)
-    failing = np.zeros(rest.shape, dtype=bool)
-    for role in batch.visible:
-        failing |= standings[role].accused
-    if failing.any():
-        index = np.flatnonzero(failing)
+        standings[role] = Standing(values, interval, ~inside, hazards, doubtful, blocked, nothing)
+    if any(standings[role].accused.any() for role in batch.visible):
+        index = np.flatnonzero(np.logical_or.reduce([standing.accused for standing in standings.values()]))
         observed = {role: standing.values[index] for role, standing in standings.items()}
         failed = {role: standing.accused[index] for role, standing in standings.items()}
         for role, line in judge_lines(part.at(index), observed, failed, batch.question).items():
@@ -287,14 +280,6 @@ def _mixed(batch: Batch, bounds: Mapping[str, Interval], rest: NDArray[np.intp])
     return np.asarray((~np.repeat(finite.reshape(-1, 2).all(axis=1), 2) | partners)[rest])
 
 
-def _ends(interval: Interval, index: int) -> tuple[float, float]:
-    def at(values: Any) -> float:
-        array = np.asarray(values)
-        return float(array[index] if array.ndim else array)
-
-    return at(interval.lo), at(interval.hi)
-
-
 def _fractions(interval: Interval, values: Floats, usable: Booleans) -> Floats:
     """Measure each value in its envelope, from 0 in the middle to 1 at an end; -1 without a usable one."""
     with np.errstate(all="ignore"):
@@ -351,4 +336,5 @@ def _finding(
         admitted,
         bool(handed),
         batch.case(position, handed),
+        cell_of(batch.question, batch.params[number].circumstances),
     )

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.amendments import line_readings
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.spec.clauses import CLAUSE_OF_START, option_clause
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.program.program import (
-    Param,
     SetGrad,
     Step,
     elements,
@@ -28,7 +28,7 @@ from rmspec.properties.judge.followed import Followed, same
 from rmspec.properties.judge.ledger import Carry, LedgerGroup, OptimizerLedger, count_reals, format_of
 from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import check_group
-from rmspec.properties.lines.batch import SteppedParam
+from rmspec.properties.lines.batch import SteppedParam, stepped_roles
 
 __all__ = ["compare_group_step", "compare_refused_gradient", "compare_step", "expect_step"]
 
@@ -120,7 +120,7 @@ def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> li
     for param in part.params:
         ledger.steps[param.name] = param.t
     initial = partial(run.dialect.initial, hyper=hyper or Hyperparameters())
-    stepped, sparse, findings = _stepped(run, part, after, initial)
+    stepped, sparse, findings = _stepped(run, part, after, initial, _circumstances(run, part, group))
     if hyper is None:
         # Nothing can be said of this step: what it leaves is what the next one starts from.
         for each in stepped:
@@ -155,7 +155,11 @@ def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> li
 
 
 def _stepped(
-    run: Followed, part: GroupStep, after: Observation, initial: Callable[[str], float]
+    run: Followed,
+    part: GroupStep,
+    after: Observation,
+    initial: Callable[[str], float],
+    circumstances: frozenset[str],
 ) -> tuple[list[SteppedParam], dict[str, SparseStep], list[Finding]]:
     """List the parameters of a step with their arrays after it, and the findings in rows to be left alone.
 
@@ -177,6 +181,8 @@ def _stepped(
             param.t,
             param.first,
             param.skipped,
+            _placed(run, param, circumstances),
+            _rare(param),
         )
         if param.rows is not None:
             run.tally.check("sparse-rows", whole.grad.size)
@@ -201,52 +207,91 @@ def _other_rows(
         )
 
 
-def _count_features(run: Followed, group: LedgerGroup, hyper: Hyperparameters, stepped: list[SteppedParam]) -> None:
-    """Count the clauses exercised by one step of one group besides those of its values."""
-    tally, dialect = run.tally, run.dialect
-    count = sum(param.param.size * FORMATS[param.format].parts for param in stepped)
-    if not count:
-        return
-    exercised = {
-        "descent": True,
-        "scalar-precision": True,
-        "weight-decay": hyper.weight_decay and dialect.decay != "none",
-        "centered-variance": dialect.centered(hyper),
-        "momentum-lr": dialect.momentum(hyper),
-        "eps-placement": hyper.eps,
-        "maximize": dialect.maximize,
+def _circumstances(run: Followed, part: GroupStep, group: LedgerGroup) -> frozenset[str]:
+    """List the circumstances of a group beyond a plain step."""
+    ledger, call = run.ledgers[part.optimizer], run.program.calls[run.index]
+    holds = {
+        "closure": isinstance(call, Step) and bool(call.closure),
+        "groups": len(ledger.groups) > 1,
+        "optimizers": len(run.ledgers) > 1,
+        "loaded": bool(ledger.loaded_from),
+        "twice": part.twice,
+        **{source: source in group.sources.values() for source in ("group", "changed")},
+        **{f"default {option}": source == "default" for option, source in group.sources.items()},
+    }
+    return frozenset(name for name, value in holds.items() if value)
+
+
+def _placed(run: Followed, param: SteppedFrom, circumstances: frozenset[str]) -> frozenset[str]:
+    """Add the circumstances of one parameter."""
+    calls = run.program.calls[: run.index]
+    holds = {
+        "elements": param.param.size > 1,
+        "sparse": param.rows is not None,
+        "skipped": param.skipped,
         "layout": any(
-            isinstance(each, Param | SetGrad) and each.layout != "contiguous"
-            for each in (*run.program.params, *run.program.calls[: run.index])
+            declared.name == param.name and declared.layout != "contiguous" for declared in run.program.params
+        )
+        or any(
+            isinstance(call, SetGrad) and call.param == param.name and call.layout != "contiguous" for call in calls
         ),
     }
-    for clause, exercises in exercised.items():
-        if exercises:
-            tally.check(clause, count)
-    for option, source in group.sources.items():
-        if source == "changed":
-            tally.check("scheduled-lr" if option == "lr" else "option-change", count)
-        elif source != "loaded":
-            tally.check(option_clause(source, option), count)
+    return circumstances | {name for name, value in holds.items() if value}
+
+
+def _count_features(run: Followed, group: LedgerGroup, hyper: Hyperparameters, stepped: list[SteppedParam]) -> None:
+    """Count the clauses exercised by one step of one group besides those of its values."""
+    tally = run.tally
     for param in stepped:
-        _count_values(run, hyper, param)
+        count = param.param.size * FORMATS[param.format].parts
+        if not count:
+            continue
+        readings = line_readings(run.dialect, hyper, param.format)
+        (read, options), roles = readings["param"], stepped_roles(hyper, run.dialect, param.format)
+        exercised = {
+            "descent": True,
+            "scalar-precision": True,
+            "weight-decay": any(line.weight_decay and dialect.decay != "none" for dialect, line in readings.values()),
+            "centered-variance": "grad_avg" in roles,
+            "momentum-lr": read.momentum(options),
+            "eps-placement": options.eps,
+            "maximize": read.maximize,
+            "layout": "layout" in param.circumstances,
+        }
+        for clause, exercises in exercised.items():
+            if exercises:
+                tally.check_lines(clause, count - param.blocked, 0, param.blocked)
+        for option, source in group.sources.items():
+            clause = option_clause(source, option)
+            if source == "changed":
+                clause = "scheduled-lr" if option == "lr" else "option-change"
+            if source != "loaded":
+                tally.check_lines(clause, count - param.blocked, 0, param.blocked)
+        _count_values(tally, param, roles)
 
 
-def _count_values(run: Followed, hyper: Hyperparameters, param: SteppedParam) -> None:
+def _count_values(tally: Tally, param: SteppedParam, roles: tuple[str, ...]) -> None:
     """Count the clauses exercised by the values of one parameter in a step."""
     size = param.param.size * FORMATS[param.format].parts
     counts = {
-        "grad-zero": int(np.count_nonzero(param.grad == 0)),
-        "subnormals": sum(_subnormal(array) for array in (param.grad, param.param, *param.after_state.values())),
         "elementwise": size if param.param.size > 1 else 0,
         "complex-pairs": size if FORMATS[param.format].parts == 2 else 0,
-        CLAUSE_OF_START["square_avg"]: size if param.first else 0,
-        CLAUSE_OF_START["grad_avg"]: size if param.first and run.dialect.centered(hyper) else 0,
-        CLAUSE_OF_START["momentum_buffer"]: size if param.first and run.dialect.momentum(hyper) else 0,
+        **{CLAUSE_OF_START[role]: size if param.first else 0 for role in roles},
+        **{topic: int(np.count_nonzero(marks)) for topic, marks in param.topics.items()},
     }
     for clause, count in counts.items():
-        if count:
-            run.tally.check(clause, count)
+        tally.check_lines(clause, max(count - param.blocked, 0), 0, min(count, param.blocked))
+
+
+def _rare(param: SteppedFrom) -> dict[str, NDArray[np.bool_]]:
+    """Mark the reals of rare kinds, by the clause about them."""
+    small = [_subnormal(array) for array in (param.grad, param.param, *_arrays(param))]
+    marks = {"grad-zero": as_reals(param.grad) == 0, "subnormals": np.logical_or.reduce(small)}
+    return {topic: mark for topic, mark in marks.items() if mark.any()}
+
+
+def _arrays(param: SteppedFrom) -> Iterator[Array]:
+    return (carry for carry in param.state.values() if carry is not None and not isinstance(carry, tuple))
 
 
 def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
@@ -291,13 +336,10 @@ def compare_refused_gradient(run: Followed, outcome: Outcome, before: Observatio
     run.tally.observe(Observed("failed-step", behaviour))
 
 
-def _subnormal(array: Array) -> int:
-    """How many reals of an array are subnormal numbers of its format."""
-    fmt = FORMATS.get(array.dtype.name)
-    if fmt is None:
-        return 0
-    sizes = np.abs(as_reals(array))
-    return int(np.count_nonzero((sizes > 0) & (sizes < fmt.smallest_normal)))
+def _subnormal(array: Array) -> NDArray[np.bool_]:
+    """Mark the subnormal reals of an array."""
+    sizes, fmt = np.abs(as_reals(array)), FORMATS.get(array.dtype.name)
+    return np.zeros(sizes.shape, dtype=bool) if fmt is None else (sizes > 0) & (sizes < fmt.smallest_normal)
 
 
 def _unknown(param: Array) -> dict[str, Carry]:

@@ -22,6 +22,7 @@ __all__ = ["Batch", "Carry", "Case", "SteppedParam", "join_params", "line_clause
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
 
 Carry = Array | tuple[Array, Array, Array | None] | None
 """Knowledge of one state role of a parameter: its array as seen, bounds on its reals (float64), or ``None``: initial."""
@@ -58,6 +59,8 @@ class SteppedParam:
     """One parameter in a step: its arrays before and after, and its expected state.
 
     ``after_state`` maps the roles that can be seen after the step; ``carry`` is replaced by what is known then.
+    ``circumstances`` are those of its cell, ``topics`` marks reals of rare kinds; ``blocked`` counts the reals whose last line
+    could not be judged.
     """
 
     name: str
@@ -70,6 +73,9 @@ class SteppedParam:
     t: int
     first: bool
     skipped: bool
+    circumstances: frozenset[str] = frozenset()
+    topics: Mapping[str, Booleans] = field(default_factory=dict)
+    blocked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

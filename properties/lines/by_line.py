@@ -19,6 +19,10 @@ say) the bound is not proved; it is then as wide, relative to the value, as the 
 **The gradient of the page** (g with weight decay, or negated) is never seen. A line that fails where an earlier one has
 failed may be right and the gradient wrong. It is accused only where a line that reads the gradient passed and tells the
 decay, and the sign where the dialect turns it, and where no single other gradient explains both failures.
+Where an earlier line fails on other elements of the same step, that holds of elements on which it passes, too: it may not
+show the gradient there.
+
+**A step not taken** makes every line wrong at once, and accuses the first alone.
 """
 
 from __future__ import annotations
@@ -95,16 +99,17 @@ def judge_lines(
     passed = {role: ~failed[role] | intervals[role].contains(values) for role, values in observed.items()}
     wrong = {role: failed[role] & ~passed[role] for role in observed}
     doubt = _gradient_in_doubt(before, observed, intervals, handed, question)
+    still = _still(before, observed)
     earlier = np.zeros(before.param.shape, dtype=bool)
     lines: dict[str, Line] = {}
     for role in observed:
         later = wrong[role] & earlier
-        blocked = later & doubt[role]
+        blocked = (later & (doubt[role] | still)) | (failed[role] & ~earlier & doubt[role] & bool(earlier.any()))
         if bool((later & ~blocked).any()):
             blocked |= later & _other_gradient(before, observed, failed, question, handed, role)
         # An interval without ends holds everything: that a later line lies in it says nothing.
         blocked |= failed[role] & earlier & ~wrong[role] & ~intervals[role].bounded()
-        first = failed[role] & ~earlier
+        first = failed[role] & ~earlier & ~blocked
         lines[role] = Line(
             intervals[role],
             first | (later & ~blocked),
@@ -188,6 +193,15 @@ def _given_what_was_seen(
         t=question.t,
         see=hand_on,
     )
+
+
+def _still(before: Before, observed: Mapping[str, Floats]) -> Booleans:
+    """Mark the elements left as they were."""
+    still = np.ones(before.param.shape, dtype=bool)
+    for role, after in observed.items():
+        was = getattr(before, role)
+        still &= False if isinstance(was, tuple) else after == was
+    return still
 
 
 def _where(holds: Booleans, one: Ends, rival: Ends) -> Ends:
