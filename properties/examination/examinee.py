@@ -10,7 +10,7 @@ from rmspec.oracles.host.perform import Driven, Transcript, perform
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.findings import Tally
-from rmspec.properties.judge.runner import Run, judge
+from rmspec.properties.judge.runner import Run, judge, without_options
 from rmspec.properties.search.fitting import restrict
 from rmspec.properties.settings import Settings
 
@@ -30,7 +30,8 @@ class Examinee:
     def of(cls, subject: Driven, settings: Settings) -> Examinee:
         """The subject as these settings ask for it."""
         capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
-        return cls(subject, settings, capabilities, dialect_named(settings.dialect or subject.dialect))
+        dialect = without_options(dialect_named(settings.dialect or subject.dialect), capabilities.options)
+        return cls(subject, settings, capabilities, dialect)
 
     def perform(self, program: Program) -> Transcript:
         """Perform one program on the subject."""

@@ -14,7 +14,7 @@ from rmspec.properties.judge.conformance import Run, judge_calls
 from rmspec.properties.judge.differential import differences
 from rmspec.properties.judge.findings import Tally
 
-__all__ = ["Run", "judge", "retarget", "run"]
+__all__ = ["Run", "judge", "retarget", "run", "without_options"]
 
 
 def run(
@@ -35,7 +35,7 @@ def judge(transcript: Transcript, dialect: Dialect, *, policy: Policy = STRICT, 
     """
     tally = Tally() if tally is None else tally
     tally.programs += 1
-    dialect = _without(dialect, transcript.options)
+    dialect = without_options(dialect, transcript.options)
     judged = judge_calls(transcript, dialect, policy, tally)
     clause = CLAUSES.get(transcript.program.clause)
     if clause is None or clause.kind != "differential":
@@ -43,7 +43,7 @@ def judge(transcript: Transcript, dialect: Dialect, *, policy: Policy = STRICT, 
     return Run((*judged.findings, *differences(transcript, dialect, policy, tally)), judged.calls)
 
 
-def _without(dialect: Dialect, options: frozenset[str]) -> Dialect:
+def without_options(dialect: Dialect, options: frozenset[str]) -> Dialect:
     """Switch off the branches of a dialect without an option on the subject, unless the dialect documents a default."""
     defaults = dialect.defaults
     if "weight_decay" not in options and defaults.weight_decay is None:
