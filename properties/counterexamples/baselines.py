@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.hiding import show_only
 from rmspec.oracles.host.perform import Driven, perform
-from rmspec.oracles.program.program import Program
+from rmspec.oracles.program.program import Create, Program
 from rmspec.properties.counterexamples.variants import plain_numbers, plain_options
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
@@ -41,6 +42,7 @@ class Baselines:
         ``CUT`` where a baseline could not be followed so far, so that nothing can be said.
         """
         cut = ""
+        program = self._spell_defaults(program, finding)
         spoken = finding.kind in ("value", "base", "group") and not CLAUSES[finding.clause].decided
         for baseline in self.all:
             if spoken and baseline.dialect != self._dialect.name:
@@ -55,6 +57,26 @@ class Baselines:
             if calls <= finding.call:
                 cut = CUT
         return cut
+
+    def _spell_defaults(self, program: Program, finding: Finding) -> Program:
+        """Give the baseline the subject's other defaults as options, for the same step."""
+        case = finding.case
+        if case is None:
+            return program
+        differing = {
+            option: case.hyper.option(option)
+            for option, source in case.sources.items()
+            if source == "default" and case.hyper.option(option) != getattr(self._dialect.defaults, option)
+        }
+        if not differing:
+            return program
+        calls = (
+            replace(call, options={**differing, **call.options})
+            if isinstance(call, Create) and call.optimizer == finding.optimizer
+            else call
+            for call in program.calls
+        )
+        return replace(program, calls=tuple(calls))
 
     def _places(self, baseline: Driven, program: Program) -> tuple[tuple[set[object], int], ...]:
         """Find the deviations of a baseline in a program, and count the judged calls.

@@ -48,8 +48,10 @@ def compare_groups(run: Followed, part: ShownGroups, after: Observation) -> list
             ledger.unlike = True
             return [run.finding("group", clause, summary, ledger.name, role="params", element=index)]
     findings = _options_as_expected(run, ledger, shown, added=added)
-    for view, group in zip(shown, expected, strict=True):
+    for index, (view, group) in enumerate(zip(shown, expected, strict=True)):
+        own = {option for option in view.options if _source(ledger, shown, index, option) == "default"}
         group.show(view.options)
+        ledger.own_defaults |= {option: value for option in own if (value := group.options[option]) is not None}
     return findings
 
 
@@ -61,8 +63,7 @@ def _options_as_expected(
         for option, value in group.options.items():
             if value is None or option not in view.options or option in group.odd:
                 continue
-            source = group.sources[option]
-            clause = option_clause("constructor" if source == "default" and index > 0 else source, option)
+            clause = option_clause(_source(ledger, shown, index, option), option)
             if added and index < len(expected) - 1:
                 clause = "add-param-group"
             run.tally.check(clause)
@@ -82,6 +83,24 @@ def _options_as_expected(
                 )
             ]
     return []
+
+
+def _source(ledger: OptimizerLedger, views: Sequence[GroupView], index: int, option: str) -> str:
+    """The source of an option of a group, for its clause.
+
+    A default is the page's where the optimizer shows it first; the groups after that take it over from the constructor.
+    A value of another group is no default: it has leaked.
+    """
+    source = ledger.groups[index].sources[option]
+    if source != "default" or index == 0:
+        return source
+    siblings = [view.options.get(option) for view in (*views[:index], *views[index + 1 :])]
+    leaked = views[index].options.get(option) in siblings
+    return "constructor" if leaked or option in ledger.own_defaults or _defaulted(ledger, index, option) else "default"
+
+
+def _defaulted(ledger: OptimizerLedger, end: int, option: str) -> bool:
+    return any(group.sources[option] == "default" for group in ledger.groups[:end])
 
 
 def compare_other_groups(run: Followed, part: OtherGroups, after: Observation) -> list[Finding]:

@@ -99,7 +99,8 @@ class SavedLedger:
 class OptimizerLedger:
     """One optimizer: its groups, the constructor's options, the state of its parameters, and their steps so far.
 
-    ``unlike`` tells that it was found to show other groups than these.
+    ``unlike`` tells that it was found to show other groups than these; ``own_defaults`` are the values that it shows for
+    options left out of the constructor: later groups take these, documented or not.
     """
 
     name: str
@@ -110,6 +111,7 @@ class OptimizerLedger:
     steps: dict[str, int] = field(default_factory=dict)
     loaded_from: set[str] = field(default_factory=set)
     unlike: bool = False
+    own_defaults: dict[str, float | bool] = field(default_factory=dict)
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
@@ -130,6 +132,7 @@ class OptimizerLedger:
             dict(self.steps),
             set(self.loaded_from),
             self.unlike,
+            dict(self.own_defaults),
         )
 
     def add(self, group: Group) -> LedgerGroup:
@@ -143,6 +146,7 @@ class OptimizerLedger:
                 options[option] = self.defaults[option]
                 sources[option] = "constructor" if option in self.given else "default"
         added = LedgerGroup(group.params, options, sources)
+        added.show({option: value for option, value in self.own_defaults.items() if sources[option] == "default"})
         self.groups.append(added)
         return added
 

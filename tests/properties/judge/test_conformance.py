@@ -380,6 +380,20 @@ def test_an_option_that_is_not_what_it_must_be_is_found(calls: list[Call], claus
     assert (found.kind, found.clause, found.role, found.observed) == ("group", clause, "lr", 0.5)
 
 
+def test_a_group_takes_the_default_of_the_constructor_as_it_is() -> None:
+    """Of another default the default alone deviates, also where only an added or a later group takes it."""
+    for given in (
+        program(create("p"), AddParamGroup("A", Group(("q",))), params=BOTH),
+        program(grouped(Group(("p",), {"lr": 0.25}), Group(("q",))), params=BOTH),
+    ):
+
+        def taken(session: Any, call: Call) -> None:
+            for group in session._optimizers["A"].param_groups:
+                group["lr"] = 0.25 if group["lr"] == 0.25 else 0.5
+
+        assert [each.clause for each in findings(given, Spoilt(taken))] == ["default-lr"]
+
+
 def test_an_option_of_another_group_that_changes_is_found() -> None:
     """Changing one group in place leaves the others."""
 
