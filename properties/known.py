@@ -3,7 +3,8 @@
 TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a pattern as in a shell, or several separated by
 ``|``), ``versions`` (a table of package name to version range), ``when`` (conditions on the deviation: ``kind``, ``role``,
 ``formats``, ``message``, ``call``, and ``options`` that its program must set, each, or one of those separated by ``|``),
-``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
+``amendment`` (the accepted difference from the specification: what it explains is known, and nothing else that peeling tells
+from it), ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit), ``expires`` (a date, the last day on which the entry counts,
 in UTC). An entry whose witness no longer deviates, or that names no clause, is stale, and so is one that has expired.
 
@@ -27,9 +28,11 @@ from typing import Any, get_args
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from rmspec.impl.arithmetic.amendments import Amendment, BadAmendment, parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.errors import nearest
 from rmspec.impl.spec.clauses import UnknownClause, clause
+from rmspec.impl.spec.switches import UnknownPosition
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.framework import Framework
 from rmspec.oracles.program.changes import option_tables
@@ -44,6 +47,7 @@ __all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "placed", "
 _KEYS: dict[str, tuple[type, str, str]] = {
     **dict.fromkeys(("id", "clause", "subject", "reason", "link", "witness"), (str, "a string", '"..."')),
     **dict.fromkeys(("versions", "when"), (dict, "a table", "{ name = value }")),
+    "amendment": (dict, "a table", '{ eps_place = "inside" }'),
     "inheritable": (bool, "true or false", "true"),
     "expires": (date, "a date", "2027-01-31"),
 }
@@ -58,7 +62,7 @@ class BadKnownList(InputProblem):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One known deviation. ``when`` holds conditions on the deviation, ``witness`` a program for it.
+    """One known deviation. ``when`` holds conditions on the deviation, ``witness`` a program for it, ``amendment`` its cause.
 
     ``tested`` are the versions on which it was seen, by package; ``untested`` names the version here that is none of them.
     """
@@ -76,6 +80,7 @@ class Known:
     expires: date | None = None
     tested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     untested: str = ""
+    amendment: Amendment | None = None
 
     @property
     def matches_no_clause(self) -> bool:
@@ -161,7 +166,16 @@ def expired(entry: Known, today: date | None = None) -> bool:
 
 
 def matches(entry: Known, deviation: Deviation) -> bool:
-    """Tell whether an entry names this deviation; ``applies`` comes first."""
+    """Tell whether an entry names this deviation; ``applies`` comes first.
+
+    An entry with an amendment names what that amendment explains, or the same change in fewer places. Without an explanation
+    its clause and conditions decide, unless the deviation was found given an amendment: it has another cause then.
+    """
+    if entry.amendment is not None:
+        if deviation.amendment:
+            return entry.amendment.covers(parse_amendment(deviation.amendment, deviation.clause))
+        if deviation.given:
+            return False
     return entry.clause == deviation.clause and all(
         _HOLDS[condition](_listed(value), deviation) for condition, value in entry.when.items()
     )
@@ -220,7 +234,8 @@ def _entries(text: str, where: str, read: Callable[[str], str]) -> Iterable[Know
             )
         ids.add(table["id"])
         witness = _witness(name, table["witness"], read) if "witness" in table else None
-        yield Known(**{**table, "witness": witness}, origin=where, tested=tested)
+        amendment = _amendment(name, table["amendment"], table["clause"]) if "amendment" in table else None
+        yield Known(**{**table, "witness": witness, "amendment": amendment}, origin=where, tested=tested)
 
 
 def _check_keys(name: str, table: Mapping[str, Any]) -> None:
@@ -254,6 +269,15 @@ def _witness(name: str, file: str, read: Callable[[str], str]) -> Program:
         raise BadKnownList(f"{name}: there is no witness {file}", hint="give a stored program") from None
     except MalformedProgram as error:
         raise BadKnownList(f"{name}: {error}") from None
+
+
+def _amendment(name: str, table: Mapping[str, object], clause: str) -> Amendment:
+    try:
+        return parse_amendment(table, clause)
+    except (BadAmendment, UnknownPosition) as error:
+        raise BadKnownList(
+            f"{name}: amendment: {error.what}", "it would never explain the deviation", error.hint
+        ) from None
 
 
 def _tested(where: str, table: Any) -> Mapping[str, tuple[str, ...]]:

@@ -127,6 +127,15 @@ class Amendment:
             not self.formats or format in self.formats
         )
 
+    def covers(self, amendment: Amendment) -> bool:
+        """Whether another one is the same change, with the same limits or with more; its clause may be another."""
+        return (
+            (self.switches, self.defaults, self.uses) == (amendment.switches, amendment.defaults, amendment.uses)
+            and _within(amendment.lines, self.lines)
+            and set(self.branch) <= set(amendment.branch)
+            and _within(amendment.formats, self.formats)
+        )
+
     def words(self) -> str:
         """The amendment as a sentence without its end: ``eps is added inside the square root, with centered``."""
         parts = [SWITCHES[name].position(value).words for name, value in self.switches]
@@ -136,6 +145,11 @@ class Amendment:
         where += [f"{'with' if value else 'without'} {_BRANCH_WORDS[name]}" for name, value in self.branch]
         where += [f"in {' and '.join(self.formats)}"] if self.formats else []
         return ", ".join((" and ".join(parts), *where))
+
+
+def _within(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:
+    """Whether one limit lies within another; an empty one is no limit."""
+    return not whole or (bool(part) and set(part) <= set(whole))
 
 
 _BRANCH_WORDS = {"momentum": "momentum", "centered": "centered", "decay": "weight decay"}

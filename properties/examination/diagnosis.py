@@ -103,11 +103,11 @@ class Diagnosis:
         inherited: str = "",
         *,
         amendment: Amendment | None = None,
-        given: tuple[str, ...] = (),
+        given: tuple[str, ...] | None = None,
     ) -> Deviation:
         """Describe a finding as a deviation from ``clause``, with the entry of a known list for it; without seconds.
 
-        ``amendment`` explains it, and it was found ``given`` others, in words.
+        ``amendment`` explains it, and it was found ``given`` others, in words (``None``: those of the specification in force).
         """
         stored = replace(
             program,
@@ -128,6 +128,8 @@ class Diagnosis:
             framework=self.examinee.subject.framework,
             state_names=self.examinee.subject.state_names(),
         )
+        if given is None:
+            given = tuple(entry.words() for entry in self.examinee.dialect.amendments)
         spelled = {} if amendment is None else spell_amendment(amendment)
         deviation = replace(deviation, amendment=spelled, given=given)
         if inherited:

@@ -105,8 +105,13 @@ class Layers:
         for entry in self._record:
             transcript = entry.transcript or self._examinee.perform(entry.program)
             findings = examinee.judge(transcript, tally).findings
-            for _ in triage.take_up(entry.program, findings):
+            # All but the values are kept, with how often they were met.
+            values = tuple(finding for finding in findings if finding.kind == "value" and not finding.hazard)
+            for _ in triage.take_up(entry.program, values):
                 pass
+        for place, deviation in triage.deviations.items():
+            # One whose program the search has made is in none of its programs, perhaps.
+            triage.deviations[place] = replace(deviation, occurrences=max(1, deviation.occurrences))
         self._books.recount(examinee, tally)
         return triage, examinee
 

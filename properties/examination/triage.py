@@ -43,11 +43,13 @@ class Triage:
     ``spoils`` are the lines and cells of their findings, by clause.
     """
 
-    def __init__(self, examinee: Examinee, baselines: Baselines) -> None:
+    def __init__(self, examinee: Examinee, baselines: Baselines, plain: Examinee | None = None) -> None:
+        """``plain`` is the examinee by the specification without amendments, if the other one has some."""
         self.deviations: dict[Place, Deviation] = {}
         self.spoils: dict[str, set[tuple[str, Cell]]] = {}
         self._places_of_look: dict[object, set[Place]] = {}
         self._examinee = examinee
+        self._plain = plain or examinee
         self.baselines = baselines
         self.entries = Entries(examinee.settings.known)
         self._diagnosis = Diagnosis(examinee, self.entries, baselines)
@@ -60,11 +62,11 @@ class Triage:
 
         Of the values those stay that deviate from it as well, in their shortest program and for the same reason.
         """
-        again = Triage(examinee, self.baselines)
+        again = Triage(examinee, self.baselines, self._plain)
         retained = {
-            place: replace(deviation, occurrences=0)
+            place: replace(deviation, occurrences=0) if _is_value(deviation) else deviation
             for place, deviation in self.deviations.items()
-            if deviation.kind != "value" or deviation.hazard or again.stays(deviation)
+            if not _is_value(deviation) or again.stays(deviation)
         }
         again.deviations.update(retained)
         again._places.update((key, place) for key, place in self._places.items() if place in retained)
@@ -77,6 +79,9 @@ class Triage:
     def stays(self, deviation: Deviation) -> bool:
         """Whether the program of a deviation still deviates, by the same clause."""
         program, dialect = replace(deviation.program, clause=""), self._examinee.dialect
+        if any(entry.id == deviation.known and entry.amendment for entry in self.entries.of(self._examinee.subject)):
+            # The entry accepts its cause alone; what is left now has another.
+            return False
         if _differential(deviation.clause):
             program = deviation.program
         for finding in self._examinee.run(program).findings:
@@ -221,11 +226,13 @@ class Triage:
                 meant = f"; did you mean {near[0]}?" if near else ""
                 stale.append(f"{entry.id}: there is no clause {entry.clause!r}{meant}")
                 continue
+            matched = any(deviation.known == entry.id for deviation in self.deviations.values())
             if entry.witness is None:
-                if not entry.untested and not any(
-                    deviation.known == entry.id for deviation in self.deviations.values()
-                ):
+                if not entry.untested and not matched:
                     stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
+                continue
+            if entry.amendment is not None and matched:
+                # Its cause is there; among other faults its witness may show theirs first.
                 continue
             admitted = self._admitted_witness(entry)
             if admitted is not None and not self._witnessed(entry, admitted) and not entry.untested:
@@ -250,15 +257,22 @@ class Triage:
         return True
 
     def _deviation_of(self, entry: Known, program: Program) -> Deviation | None:
-        """Run a program and find its deviation under an entry."""
-        for finding in self._examinee.run(program).findings:
-            if finding.hazard:
-                continue
-            clause = self._diagnosis.attribute(program, finding, hypotheses(finding, program, self._examinee.dialect))
-            deviation = self._diagnosis.describe(program, finding, clause)
-            if matches(entry, deviation):
-                return deviation
+        """Run a program and find its deviation under an entry: without amendments, or else under those in force."""
+        again = () if self._examinee is self._plain else (self._examinee,)
+        for examinee in (self._plain, *again):
+            diagnosis = replace(self._diagnosis, examinee=examinee)
+            for finding in examinee.run(program).findings:
+                if finding.hazard:
+                    continue
+                clause = diagnosis.attribute(program, finding, hypotheses(finding, program, examinee.dialect))
+                deviation = diagnosis.describe(program, finding, clause)
+                if matches(entry, deviation):
+                    return deviation
         return None
+
+
+def _is_value(deviation: Deviation) -> bool:
+    return deviation.kind == "value" and not deviation.hazard
 
 
 def _differential(clause: str) -> bool:

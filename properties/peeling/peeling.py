@@ -79,13 +79,17 @@ class Peeling:
     def run(self) -> None:
         """Adopt amendments until a round finds none, or the time is used up."""
         self._judged = list(self.record)
+        plain = self.dialect
         for _ in range(_ROUNDS):
             adoptions = self._round()
             if not adoptions or self.spent():
                 return
-            self.adopted += adoptions
+            self.adopted = [
+                *(old for old in self.adopted if not any(_replaces(new.amendment, old.amendment) for new in adoptions)),
+                *adoptions,
+            ]
             self._answers.clear()
-            self.dialect = amended(self.dialect, [adoption.amendment for adoption in adoptions])
+            self.dialect = amended(plain, [adoption.amendment for adoption in self.adopted])
             self._judged = [
                 Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect)) for entry in self._judged
             ]
@@ -287,3 +291,8 @@ def spread(items: Sequence[T], most: int) -> Sequence[T]:
     if len(items) <= most:
         return items
     return [items[index * len(items) // most] for index in range(most)]
+
+
+def _replaces(new: Amendment, old: Amendment) -> bool:
+    """Whether a new amendment makes an old one needless: it covers it, and to apply both comes to the same."""
+    return new.covers(old) and all(use.rule in ("is", "rounded to") for _, use in new.uses)

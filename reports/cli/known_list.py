@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from rmspec.impl.arithmetic.amendments import Amendment, parse_amendment, spell_amendment
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program, from_json
 from rmspec.properties.known import Known, expired, read_known, shipped
@@ -45,12 +46,29 @@ class AddOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A candidate for an entry: its clause, its subject, the kind of its finding, and its program."""
+    """A candidate for an entry: its clause, its subject, the kind of its finding, its program, and its amendment.
+
+    ``given``: it was found under amendments.
+    """
 
     clause: str
     subject: str
     kind: str
     program: Program
+    amendment: Amendment | None = None
+    given: bool = False
+
+    def on(self, entry: Known, pattern: str) -> bool:
+        """Whether an entry with this pattern for its subject accepts it already."""
+        if entry.subject != pattern:
+            return False
+        if entry.amendment is not None:
+            if self.amendment is not None:
+                return entry.amendment.covers(self.amendment)
+            if self.given:
+                return False
+        kind = entry.when.get("kind", "")
+        return entry.clause == self.clause and (not self.kind or kind in (self.kind, ""))
 
 
 def add(options: AddOptions, folder: Path) -> str:
@@ -79,19 +97,16 @@ def add(options: AddOptions, folder: Path) -> str:
     if options.id is not None and len(candidates) > 1:
         raise BadOption(f"--id names one entry, and {len(candidates)} would be added", hint="say which with --clause")
     held = read_known(path) if path.exists() else ()
-    listed = [(entry.clause, entry.subject, entry.when.get("kind", "")) for entry in held]
+    listed = list(held)
     entries: list[tuple[Known, Program]] = []
     lines: list[str] = []
     ids = {entry.id for entry in (*held, *shipped())}
     for candidate in candidates:
         # A bar separates patterns, and no way to write it is a bar alone.
         pattern = glob.escape(candidate.subject).replace("|", "?")
-        if any((candidate.clause, pattern, kind) in listed for kind in (candidate.kind, "")) or (
-            not candidate.kind and (candidate.clause, pattern) in [entry[:2] for entry in listed]
-        ):
+        if any(candidate.on(entry, pattern) for entry in listed):
             lines.append(f"{candidate.clause} of {candidate.subject} is on the list already")
             continue
-        listed.append((candidate.clause, pattern, candidate.kind))
         id = _id(candidate, options.id, ids)
         ids.add(id)
         entry = Known(
@@ -103,7 +118,9 @@ def add(options: AddOptions, folder: Path) -> str:
             when={"kind": candidate.kind} if candidate.kind else {},
             link=options.link,
             expires=_date(options.expires),
+            amendment=candidate.amendment,
         )
+        listed.append(entry)
         entries.append((entry, candidate.program))
         lines.append(f"added {id}: {candidate.clause} of {candidate.subject}")
     if entries:
@@ -177,6 +194,8 @@ def _entry_lines(entry: Known) -> Iterator[str]:
     conditions += [f"{name} = {json.dumps(value)}" for name, value in entry.when.items()]
     if conditions:
         yield from wrapped(plain("; ".join(conditions)), indent=4)
+    if entry.amendment is not None:
+        yield from wrapped(plain(f"accepted: {entry.amendment.words()}"), indent=4)
     yield from wrapped(plain(entry.reason), indent=4)
     yield from wrapped(plain(f"in {entry.origin}"), indent=4)
 
@@ -203,6 +222,7 @@ def _document(entry: Known) -> dict[str, Any]:
         "versions": dict(entry.versions),
         "tested": {name: list(versions) for name, versions in entry.tested.items() if name in entry.versions},
         "when": dict(entry.when),
+        "amendment": spell_amendment(entry.amendment) if entry.amendment else None,
         "reason": entry.reason,
         "link": entry.link,
         "expires": entry.expires.isoformat() if entry.expires else None,
@@ -246,8 +266,15 @@ def _from_report(file: str) -> Iterator[_Candidate]:
     for subject in load(file)["subjects"]:
         for deviation in subject["deviations"]:
             if deviation["known"] is None:
-                program = from_json(deviation["program"])
-                yield _Candidate(deviation["clause"], subject["name"], deviation.get("kind", ""), program)
+                clause, table = deviation["clause"], deviation.get("amendment")
+                yield _Candidate(
+                    clause,
+                    subject["name"],
+                    deviation.get("kind", ""),
+                    from_json(deviation["program"]),
+                    parse_amendment(table, clause) if table else None,
+                    bool(deviation.get("given")),
+                )
 
 
 def _id(candidate: _Candidate, typed: str | None, ids: set[str]) -> str:

@@ -14,6 +14,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Comment, InlineTable, Table, Whitespace
 
+from rmspec.impl.arithmetic.amendments import spell_amendment
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse
 from rmspec.properties.known import BadKnownList, Known, read_known
@@ -124,11 +125,13 @@ def _table(entry: Known) -> Table:
     for name in ("id", "clause", "subject", "versions", "when", "reason", "link", "expires"):
         if value := getattr(entry, name):
             table.add(name, _inline(value) if isinstance(value, Mapping) else value)
+    if entry.amendment is not None:
+        table.add("amendment", _inline(spell_amendment(entry.amendment)))
     table.add("witness", f"{WITNESSES}/{entry.id}.json")
     return table
 
 
-def _inline(values: Mapping[str, str]) -> InlineTable:
+def _inline(values: Mapping[str, object]) -> InlineTable:
     table = tomlkit.inline_table()
     table.update(dict(values))
     # As people write it, with room inside the braces.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from runs import PROGRAM, deviation, record, subject
 
+from rmspec.impl.arithmetic.amendments import spell_amendment
 from rmspec.oracles.program.program import to_json
 from rmspec.properties.known import matches, read_known
 from rmspec.reports.cli.main import main
@@ -106,6 +107,23 @@ class TestAdd:
         assert matches(first, deviation())
         assert first.witness is not None
         assert to_json(first.witness) == to_json(PROGRAM)
+
+    def test_the_cause_becomes_part_of_the_entry(self, folder: Path, capsys: Any) -> None:
+        """One entry for each cause, of one clause too; once on the list, and it says so; ``list`` shows what is accepted."""
+        inside, halved = {"eps_place": "inside"}, {"eps": "times 0.5", "lines": ["param"], "with_momentum": True}
+        causes = [deviation(amendment=cause) for cause in (inside, halved, {**inside, "formats": ["float32"]})]
+        unexplained = deviation(given=("eps is added inside the square root",))
+        (folder / "two.json").write_text(json_report.render(record(subject("mine.py:X", *causes, unexplained))))
+        given = ("add", "--from", "two.json", "--known", "new.toml", "--reason", "so")
+        code, out, _ = run(capsys, *given)
+        assert (code, out.count("added "), out.count("on the list already")) == (0, 3, 1)
+        entries = read_known(folder / "new.toml")
+        assert [each.amendment and spell_amendment(each.amendment) for each in entries] == [inside, halved, None]
+        assert run(capsys, *given)[1].count("on the list already") == 4
+        _, out, _ = run(capsys, "list", "--known", "new.toml", "--no-shipped")
+        assert "accepted: eps is added inside the square root\n" in out
+        _, out, _ = run(capsys, "list", "--known", "new.toml", "--no-shipped", "--json")
+        assert [each["amendment"] for each in json.loads(out)["known"]] == [inside, halved, None]
 
     def test_a_stored_program_becomes_an_entry(self, folder: Path, capsys: Any) -> None:
         """It names the clause and the subject itself, and is copied, so that its folder may go."""

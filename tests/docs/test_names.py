@@ -121,7 +121,7 @@ def test_features_dialects_policies_and_keys_are_all_named() -> None:
     assert features.split(",") == list(FEATURES)
     assert {name for name in (*DIALECTS, *POLICIES) if f"`{name}`" not in page} == set()
     known = section("how-to/known-deviation.md", "The file by hand")
-    assert {name for name in _KEYS | set(_HOLDS) if f"`{name}`" not in known} == set()
+    assert {name for name in {*_KEYS, *_HOLDS} if f"`{name}`" not in known} == set()
 
 
 def _begins(id: str, shown: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from programs import Spoilt, create, program, result, step
 
+from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import Call, Program, SetOption, Step, to_json
@@ -127,6 +128,47 @@ def test_a_deviation_of_another_clause_is_not_named() -> None:
     assert not matches(entry(), deviation(clause="step"))
 
 
+INSIDE = {"eps_place": "inside"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "found", "named"),
+    [
+        (INSIDE, INSIDE, True),
+        (INSIDE, {"eps_place": "outside"}, False),
+        (INSIDE, {**INSIDE, "with_momentum": True, "lines": ["param"], "formats": ["float16"]}, True),
+        ({**INSIDE, "with_momentum": True}, INSIDE, False),
+        ({**INSIDE, "with_momentum": True}, {**INSIDE, "with_momentum": False}, False),
+        ({**INSIDE, "lines": ["param", "momentum_buffer"]}, {**INSIDE, "lines": ["param"]}, True),
+        ({**INSIDE, "formats": ["float16"]}, INSIDE, False),
+        ({"alpha": "times 0.5"}, {"alpha": "times 0.50"}, True),
+        ({"alpha": "times 0.5"}, {"alpha": "times 0.25"}, False),
+        ({"default_eps": 1}, {"default_eps": 1.0}, True),
+        (INSIDE, {**INSIDE, "alpha": "times 0.5"}, False),
+    ],
+)
+def test_an_entry_accepts_its_cause_and_no_other(
+    accepted: dict[str, object], found: dict[str, object], named: bool
+) -> None:
+    """The same change, or a part of it; then its clause and conditions say nothing more."""
+    other = entry(amendment=parse_amendment(accepted, "update"), clause="eps-placement", when={"role": "square_avg"})
+    assert matches(other, deviation(amendment=found)) is named
+
+
+def test_what_no_amendment_explains_is_named_by_its_clause() -> None:
+    """As where no amendments were looked for; but not beside an amendment, which leaves only other causes."""
+    one = entry(amendment=parse_amendment(INSIDE, "update"))
+    assert matches(one, deviation())
+    assert not matches(one, deviation(clause="step"))
+    assert not matches(one, deviation(given=("eps is added inside the square root",)))
+
+
+def test_an_entry_by_clause_accepts_what_an_amendment_of_its_clause_explains() -> None:
+    """And nothing that an amendment of another clause does."""
+    assert matches(entry(), deviation(amendment=INSIDE))
+    assert not matches(entry(clause="eps-placement"), deviation(amendment=INSIDE))
+
+
 # -- both ways
 
 
@@ -159,6 +201,15 @@ def test_an_entry_whose_witness_breaks_another_clause_is_stale() -> None:
     """The witness must show what the entry says."""
     assert checked(entry(when={"kind": "raised"})).stale == ("mine: its witness no longer deviates",)
     assert checked(entry(clause="eps-placement")).stale == ("mine: its witness no longer deviates",)
+
+
+def test_an_entry_with_an_amendment_is_stale_by_the_same_rules() -> None:
+    """With a witness that conforms, or without one where nothing was found."""
+    cause = parse_amendment(INSIDE, "update")
+    assert checked(entry(amendment=cause)).stale == ()
+    assert checked(entry(amendment=cause), subject=Spoilt()).stale == ("mine: its witness no longer deviates",)
+    (stale,) = checked(entry(amendment=cause, witness=None), subject=Spoilt()).stale
+    assert "nothing that was found matches it" in stale
 
 
 def test_an_entry_without_a_clause_is_stale() -> None:
@@ -246,6 +297,7 @@ reason = "because"
 link = "https://example.org"
 witness = "witness.json"
 inheritable = true
+amendment = { alpha = "times 0.5", with_momentum = true }
 """
 
 
@@ -260,6 +312,7 @@ def test_a_list_is_read_with_its_witnesses(tmp_path: Path) -> None:
         True,
     )
     assert read.versions == {"torch": ">=2,<3"}
+    assert read.amendment == parse_amendment({"with_momentum": True, "alpha": "times 0.5"}, "update")
     assert read.witness == WITNESS
     assert read_known(written(tmp_path, "")) == ()
 
@@ -278,8 +331,8 @@ def test_a_list_is_read_with_its_witnesses(tmp_path: Path) -> None:
         (FULL.replace('">=2,<3"', '"two"'), "entry mine: 'two' is not a version range"),
         (FULL.replace("witness.json", "gone.json"), "entry mine: there is no witness gone.json"),
         (FULL.replace("witness.json", "."), "entry mine"),
-        (FULL.replace('{ torch = ">=2,<3" }', '"2"'), "entry 1: versions is not a table"),
-        (FULL.replace('{ kind = "value", formats = ["float16"] }', '"value"'), "entry 1: when is not a table"),
+        (FULL.replace('{ torch = ">=2,<3" }', '"2"'), "entry mine: versions is not a table"),
+        (FULL.replace('{ kind = "value", formats = ["float16"] }', '"value"'), "entry mine: when is not a table"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
@@ -369,6 +422,17 @@ def test_a_date_is_read(tmp_path: Path) -> None:
         (FULL.replace('["float16"]', '["flaot16"]'), "unknown value 'flaot16' of formats; did you mean float16?"),
         (FULL.replace("inheritable = true", 'inheritable = "yes"'), "inheritable is not true or false"),
         (FULL.replace('"because"', "3"), "reason is not a string"),
+        (
+            FULL.replace("alpha =", "alhpa ="),
+            "entry mine: amendment: an amendment has no alhpa = 'times 0.5'; did you mean",
+        ),
+        (
+            FULL.replace('alpha = "times 0.5"', 'eps_place = "insdie"'),
+            "entry mine: amendment: eps_place is never 'insdie'",
+        ),
+        (FULL.replace('"times 0.5"', '"half"'), "entry mine: amendment: alpha = 'half' is no use of an option"),
+        (FULL.replace('alpha = "times 0.5", ', ""), "entry mine: amendment: an amendment changes something"),
+        (FULL.replace('{ alpha = "times 0.5", with_momentum = true }', '"none"'), "amendment is not a table"),
         (FULL + FULL, "two entries with the id 'mine'"),
     ],
 )

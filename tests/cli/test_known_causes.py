@@ -1,0 +1,84 @@
+"""A list accepts the cause of a deviation: of two faults, one known, the other one still fails the run."""
+
+import json
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmspec.reports.cli.main import main
+
+pytest.importorskip("torch")
+
+PORT = '''"""A port of RMSprop that puts eps inside the root and ignores momentum."""
+
+import torch
+
+
+class Port(torch.optim.RMSprop):
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                g = p.grad
+                if group["weight_decay"]:
+                    g = g.add(p, alpha=group["weight_decay"])
+                state = self.state[p]
+                if not state:
+                    state["step"] = torch.zeros((), dtype=torch.float32)
+                    state["square_avg"] = torch.zeros_like(p)
+                    if group["centered"]:
+                        state["grad_avg"] = torch.zeros_like(p)
+                state["step"] += 1
+                v = state["square_avg"]
+                v.mul_(group["alpha"]).addcmul_(g, g, value=1 - group["alpha"])
+                if group["centered"]:
+                    m = state["grad_avg"].lerp_(g, 1 - group["alpha"])
+                    v = v.addcmul(m, m, value=-1)
+                p.addcdiv_(g, (v + group["eps"]).sqrt_(), value=-group["lr"])
+        return loss
+'''
+
+LIST = """[[known]]
+id = "eps"
+clause = "eps-placement"
+subject = "port.py:Port"
+reason = "by its cause, as a person writes it"
+amendment = { eps_place = "inside" }
+"""
+
+
+def checked(capsys: Any) -> tuple[int, dict[str, str | None]]:
+    """The exit code of a check of the port with its list, and what each deviating value of its own is known by."""
+    common = ("--profile", "smoke", "--dtype", "float32", "--without", "complex,sparse")
+    code = main(("check", "port.py:Port", *common, "--known", "known.toml", "--json", "report.json"))
+    capsys.readouterr()
+    (subject,) = json.loads(Path("report.json").read_text("utf-8"))["subjects"]
+    assert subject["stale"] == []
+    found = {each["clause"]: each["known"] for each in subject["deviations"] if each["kind"] == "value"}
+    return code, {clause: known for clause, known in found.items() if known != "inherited:torch"}
+
+
+def test_of_two_faults_one_known_the_other_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Until ``known add`` has made an entry of it as well, with its cause; then the run passes, and no entry is stale."""
+    monkeypatch.chdir(tmp_path)
+    plan = import_module("rmspec.properties.examination.plan")
+    monkeypatch.setitem(plan.PROFILES, "smoke", replace(plan.PROFILES["smoke"], programs=4, sweeps=0))
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "port.py").write_text(PORT)
+    (tmp_path / "known.toml").write_text(LIST)
+    assert checked(capsys) == (1, {"eps-placement": "eps", "momentum-update": None})
+    given = ("--from", "report.json", "--known", "known.toml", "--reason", "so", "--id", "momentum")
+    assert main(("known", "add", *given)) == 0
+    assert 'amendment = { momentum_form = "never" }' in Path("known.toml").read_text("utf-8")
+    assert checked(capsys) == (0, {"eps-placement": "eps", "momentum-update": "momentum"})
