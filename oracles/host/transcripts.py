@@ -109,9 +109,14 @@ class _Writer:
     def _roles(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, int]:
         return {role: self._number(array) for role, array in arrays.items()}
 
-    def _number(self, array: NDArray[Any]) -> int:
+    def _number(self, array: Any) -> int:
         number = self._numbers.get(id(array))
         if number is None:
+            if isinstance(array, np.generic):
+                # What NumPy makes of an array without dimensions in most of its operations.
+                self._numbers[id(array)] = len(self._arrays)
+                self._arrays.append(np.asarray(array))
+                return self._numbers[id(array)]
             if not isinstance(array, np.ndarray) or dtype_name(array.dtype) is None:
                 kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
                 raise TypeError(f"an observation shows arrays of numbers, and this is {kind}")

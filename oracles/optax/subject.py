@@ -112,7 +112,7 @@ def _roles(state: Any) -> dict[str, Array]:
             value = getattr(state, name, None)
             if isinstance(value, jax.Array):
                 # The trace adds up what is added to the parameter: the buffer of the page with the other sign.
-                roles[role] = -np.array(value) if role in _CONSTRUCTOR.negated else np.array(value)
+                roles[role] = np.asarray(-np.array(value) if role in _CONSTRUCTOR.negated else np.array(value))
         for part in state:
             roles = {**_roles(part), **roles}
     return roles

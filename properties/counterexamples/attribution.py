@@ -11,8 +11,9 @@ A value outside its envelope says which line of the pseudocode is wrong, not why
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -161,6 +162,8 @@ def flushed(finding: Finding, dialect: Dialect) -> bool:
     inputs = {name: getattr(case.before, name) for name in ("param", "grad", *STATE_ROLES)}
     if any(isinstance(values, tuple) for values in inputs.values()):
         return False
+    if _far_from_subnormal(case, inputs):
+        return False
     zeroed = replace(case.before, **{name: np.where(np.abs(x) < small, 0.0, x) for name, x in inputs.items()})
     for before in (case.before, zeroed):
         bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t, see=case.see)
@@ -171,6 +174,18 @@ def flushed(finding: Finding, dialect: Dialect) -> bool:
         if fits is not False and bool(fits[0]):
             return True
     return False
+
+
+def _far_from_subnormal(case: Case, inputs: Mapping[str, Any]) -> bool:
+    """Whether no number of the step can be subnormal, unless it is 0.
+
+    With every number between the fourth root of the smallest normal one and its inverse, a product of three and a quotient are
+    above the smallest normal one, and so is a difference of two of them, since it is a multiple of their last places.
+    """
+    least = FORMATS[case.format].smallest_normal ** 0.25
+    options = (float(case.hyper.option(option)) for option in ("lr", "alpha", "eps", "weight_decay", "momentum"))
+    numbers = (*options, 1 - case.hyper.alpha, *(float(values[0]) for values in inputs.values()))
+    return all(number == 0 or least < abs(number) < 1 / least for number in numbers)
 
 
 def _near(finding: Finding) -> bool:

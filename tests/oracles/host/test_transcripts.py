@@ -20,7 +20,7 @@ from rmspec.oracles.host.perform import Answer, Transcript, perform
 from rmspec.oracles.host.transcripts import decode_error, decode_transcript, encode_error, encode_transcript
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Param, Program, Save, SetGrad, Step
-from rmspec.oracles.subject import ClosureReport, GroupView, Outcome, Raised
+from rmspec.oracles.subject import ClosureReport, GroupView, Observation, Outcome, Raised
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit
 
