@@ -35,7 +35,13 @@ from rmspec.oracles.program.program import (
     ZeroGrad,
 )
 from rmspec.oracles.subject import OPTIONS
-from rmspec.properties.counterexamples.variants import alone_with, plain_numbers, without_closures
+from rmspec.properties.counterexamples.variants import (
+    alone_with,
+    options_from_the_start,
+    plain_numbers,
+    with_option,
+    without_closures,
+)
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.ledger import number
 
@@ -86,7 +92,15 @@ def attribute(
         return held[1] if deviates(plain_numbers(program)) else held[0]
     if held:
         return held[0]
-    return _history(program, finding, apart=apart) or _feature(finding, program, deviates) or finding.clause
+    history = _history(program, finding, apart=apart)
+    if (
+        history in ("scheduled-lr", "option-change")
+        and deviates is not None
+        and deviates(options_from_the_start(program))
+    ):
+        # The change is no circumstance: it deviates where the options are what they are from the start.
+        history = ""
+    return history or _feature(finding, program, dialect, deviates) or finding.clause
 
 
 _PLACED = ("group-options", "group-defaults", "scheduled-lr", "option-change", "load-options", "isolation")
@@ -410,25 +424,28 @@ def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
     return ""
 
 
-def _feature(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
-    """Name the branch of the pseudocode needed by the deviation: the reduction could not switch it off."""
+def _feature(finding: Finding, program: Program, dialect: Dialect, deviates: Callable[[Program], bool] | None) -> str:
+    """Name the branch of the pseudocode needed by the deviation: it is gone once the branch is switched off."""
     case = finding.case
     assert case is not None
     hyper = case.hyper
-    if hyper.weight_decay:
+
+    def needs(option: str, off: float | bool) -> bool:
+        return deviates is None or not deviates(with_option(program, option, off))
+
+    if hyper.weight_decay and needs("weight_decay", 0.0):
         return "weight-decay"
     left = _without_zero_decay(program)
-    if left != program and deviates is not None and not deviates(left):
+    if left != program and dialect.defaults.weight_decay is not None and deviates is not None and not deviates(left):
         # A decay of 0 that is applied: it makes a NaN of an infinity.
         return "weight-decay"
-    if hyper.centered and finding.role in ("param", "momentum_buffer"):
+    divides = finding.role in ("param", "momentum_buffer")
+    if hyper.centered and divides and needs("centered", False):
         return "centered-variance"
     if finding.role == "param" and hyper.momentum > 0:
         return "momentum-update"
-    if finding.role in ("param", "momentum_buffer") and hyper.eps:
-        without = _without_eps(program)
-        if deviates is not None and not deviates(without):
-            return "eps-placement"
+    if divides and hyper.eps and deviates is not None and needs("eps", 0.0):
+        return "eps-placement"
     return ""
 
 
@@ -437,14 +454,6 @@ def _without_zero_decay(program: Program) -> Program:
         replace(call, options={name: value for name, value in call.options.items() if name != "weight_decay" or value})
         if isinstance(call, Create)
         else call
-        for call in program.calls
-    )
-    return replace(program, calls=calls)
-
-
-def _without_eps(program: Program) -> Program:
-    calls = tuple(
-        replace(call, options={**call.options, "eps": 0.0}) if isinstance(call, Create) else call
         for call in program.calls
     )
     return replace(program, calls=calls)

@@ -125,6 +125,54 @@ def plain_options(program: Program) -> Program:
     return replace(program, calls=tuple(change_options(call, change) for call in program.calls))
 
 
+def options_from_the_start(program: Program) -> Program:
+    """Give options changed later their last values from the start, and leave the changes out."""
+    last: dict[str, vocabulary.Options] = {}
+    for call in program.calls:
+        if isinstance(call, vocabulary.SetOption):
+            last[call.optimizer] = {**last.get(call.optimizer, {}), **call.options}
+    calls = tuple(
+        replace(call, options={**call.options, **last.get(call.optimizer, {})})
+        if isinstance(call, vocabulary.Create)
+        else call
+        for call in program.calls
+        if not isinstance(call, vocabulary.SetOption)
+    )
+    return replace(program, calls=calls)
+
+
+def with_option(program: Program, option: str, value: float | bool) -> Program:
+    """Give an option this value in every table of options, and at the making of an optimizer."""
+
+    def change(options: vocabulary.Options) -> vocabulary.Options:
+        return {name: value if name == option else number for name, number in options.items()}
+
+    calls = (change_options(call, change) for call in program.calls)
+    return replace(
+        program,
+        calls=tuple(
+            replace(call, options={**call.options, option: value})
+            if isinstance(call, vocabulary.Create) and not any(option in group.options for group in call.groups)
+            else call
+            for call in calls
+        ),
+    )
+
+
+def shifted_options(program: Program) -> Program:
+    """Move every number among the options a little: equal ones stay equal, and none is a power of two or a usual value."""
+
+    def change(options: vocabulary.Options) -> vocabulary.Options:
+        return {
+            name: vocabulary.plain_number(value) * 0.8125
+            if name in ("lr", "eps", "momentum", "weight_decay") and isinstance(value, float) and 0 < value < 1e30
+            else value
+            for name, value in options.items()
+        }
+
+    return replace(program, calls=tuple(change_options(call, change) for call in program.calls))
+
+
 def stored_values(program: Program) -> Program:
     """Round every number of the program to its format, so that the printed numbers are the ones used."""
 

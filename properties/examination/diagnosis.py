@@ -13,7 +13,7 @@ from rmspec.properties.counterexamples.attribution import attribute, hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.counterexamples.reduction import reduce
-from rmspec.properties.counterexamples.variants import alone_with, plain_numbers, stored_values
+from rmspec.properties.counterexamples.variants import alone_with, plain_numbers, shifted_options, stored_values
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee
@@ -36,10 +36,10 @@ class Diagnosis:
         kin = [similar for similar in run_findings if similar.key == finding.key and similar is not finding][:3]
         for similar in kin:
             labels = _shared(labels, hypotheses(similar, program, self.examinee.dialect))
-        for turn in (1, 2, 3):
+        for turn in (1, 2, 3, 4):
             if not labels:
                 break
-            varied = plain_numbers(program, turn)
+            varied = plain_numbers(program, turn) if turn < 4 else shifted_options(program)
             for similar in self.examinee.run(varied).findings:
                 if similar.key == finding.key and similar.call == finding.call:
                     labels = _shared(labels, hypotheses(similar, varied, self.examinee.dialect))

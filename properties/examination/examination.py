@@ -88,7 +88,9 @@ class Examination:
                 if interim is not None:
                     yield Standing(interim)
                 for deviation in self.examined(program, keep=phase.name != "sweep"):
-                    yield DeviationFound(name, deviation)
+                    if settings.fail_fast or deviation.kind != "value" or deviation.hazard:
+                        # What value deviates is known now; why, once all programs have been looked at together.
+                        yield DeviationFound(name, deviation)
                     if settings.fail_fast and deviation.known is None and not deviation.hazard:
                         self.books.search = f"stopped at the first deviation in the {phase.name}"
                         return
@@ -108,10 +110,7 @@ class Examination:
         self._record.append(Examined(admitted, findings, transcript if keep else None))
         seconds = self.books.elapsed()
         for place in self.triage.take_up(admitted, findings):
-            deviation = self.books.stamp(place, self.triage.deviations[place], seconds)
-            if self.settings.fail_fast or deviation.kind != "value" or deviation.hazard:
-                # What value deviates is known now; why, once all programs have been looked at together.
-                yield deviation
+            yield self.books.stamp(place, self.triage.deviations[place], seconds)
 
     def _peeled(self) -> Iterator[Deviation]:
         """Explain the deviations of values, judge again, and yield all of them."""

@@ -46,10 +46,15 @@ _PAIRS = 6000
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """An adopted amendment; its ``ties`` explain as much with as few changes."""
+    """An adopted amendment; its ``ties`` explain as much with as few changes.
+
+    ``line`` is where it was found; ``whole``: it explained every finding there that was tried.
+    """
 
     amendment: Amendment
     ties: tuple[Amendment, ...] = ()
+    line: str = ""
+    whole: bool = True
 
 
 T = TypeVar("T")
@@ -82,17 +87,27 @@ class Peeling:
         plain = self.dialect
         for _ in range(_ROUNDS):
             adoptions = self._round()
-            if not adoptions or self.spent():
-                return
-            self.adopted = [
-                *(old for old in self.adopted if not any(_replaces(new.amendment, old.amendment) for new in adoptions)),
-                *adoptions,
-            ]
-            self._answers.clear()
-            self.dialect = amended(plain, [adoption.amendment for adoption in self.adopted])
-            self._judged = [
-                Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect)) for entry in self._judged
-            ]
+            if not adoptions:
+                break
+            earlier = (
+                old for old in self.adopted if not any(_replaces(new.amendment, old.amendment) for new in adoptions)
+            )
+            self._adopt([*earlier, *adoptions], plain)
+            if self.spent():
+                break
+        failing = {line for line in LINES if self._failing(line)}
+        retained = [adoption for adoption in self.adopted if adoption.whole or adoption.line not in failing]
+        if len(retained) < len(self.adopted):
+            # What explains a part of a line, and nothing explains the rest, was near the truth by chance.
+            self._adopt(retained, plain)
+
+    def _adopt(self, adoptions: list[Adoption], plain: Dialect) -> None:
+        self.adopted = adoptions
+        self._answers.clear()
+        self.dialect = amended(plain, [adoption.amendment for adoption in adoptions])
+        self._judged = [
+            Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect)) for entry in self._judged
+        ]
 
     def _round(self) -> list[Adoption]:
         failing = {line: self._failing(line) for line in LINES}
@@ -135,7 +150,7 @@ class Peeling:
                 if standing:
                     ties = {(entry.switches, entry.uses, entry.defaults): entry for entry in reversed(standing)}
                     ties.pop((standing[0].switches, standing[0].uses, standing[0].defaults))
-                    return Adoption(standing[0], tuple(reversed(ties.values())))
+                    return Adoption(standing[0], tuple(reversed(ties.values())), line, share == 1.0)
         return None
 
     def _covered(
@@ -251,7 +266,7 @@ class Peeling:
     def _worse(self, judged: Witnessed, after: tuple[Finding, ...], remaining: frozenset[Branch]) -> bool:
         """Whether a value deviates newly, no later than the first finding of before.
 
-        In the branches with a fault of their own, ``others``, a half may have conformed by coincidence.
+        In the branches with a fault of their own, ``remaining``, a half may have conformed by coincidence.
         """
         first, known = judged.first, spots_of(judged.findings)
         return any(

@@ -201,3 +201,11 @@ def test_more_answers_than_calls_are_refused() -> None:
     data = encode_transcript(perform(SHORT, ReferenceSubject()))
     with pytest.raises(ProtocolBroken, match="answers to 1 calls"):
         decode_transcript(memoryview(data), replace(SHORT, calls=SHORT.calls[:1]))
+
+
+def test_a_number_without_dimensions_survives() -> None:
+    """NumPy makes a scalar of an array of no dimensions in most operations."""
+    scalar: Any = -np.array(2.0, dtype="float32")
+    again = sent(Transcript(SHORT, Observation({"p": scalar}, {}, {}, {}, {}), (), frozenset(), frozenset()))
+    assert again.start.params["p"] == -2
+    assert again.start.params["p"].shape == ()
