@@ -12,6 +12,7 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
@@ -92,8 +93,24 @@ class ClauseVerdicts:
             if masks and self._exercisable(id):
                 reason = "the programs that would check it ended before"
                 return ClauseResult(id, 0, 0, "hidden", None, reason, hidden_by=masks)
+            masks = self._without_branch(clause, deviations)
+            if masks:
+                reason = f"no step takes the branch of {str(clause.feature).replace('_', ' ')}"
+                return ClauseResult(id, 0, 0, "hidden", None, reason, hidden_by=masks)
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         return self._judged(result, deviations)
+
+    def _without_branch(self, clause: Clause, deviations: tuple[Deviation, ...]) -> tuple[str, ...]:
+        """The deviations from a clause by whose amendments no step takes the branch of this one."""
+        broken = {deviation.clause for deviation in deviations}
+        return tuple(
+            dict.fromkeys(
+                amendment.clause
+                for amendment in self.dialect.amendments
+                for switch, _ in amendment.switches
+                if clause.feature and SWITCHES[switch].option == clause.feature and amendment.clause in broken
+            )
+        )
 
     def _judged(self, result: ClauseResult, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge a clause without a deviation by its telling passes."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.properties.check import check
-from rmspec.properties.events import Deviation
+from rmspec.properties.events import Deviation, SubjectResult
 
 torch = pytest.importorskip("torch")
 
@@ -25,12 +26,23 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def deviations(name: str, formats: tuple[str, ...] = ("float32", "float64"), **settings: Any) -> list[Deviation]:
-    """The subject's new deviations, those left out that torch has as well."""
+def examined(name: str, formats: tuple[str, ...] = ("float32", "float64"), **settings: Any) -> SubjectResult:
+    """The result on a subject, with one verdict for each clause."""
     result = check(f"{SUBJECTS}:{name}", profile="smoke", formats=formats, **settings)
+    assert len(result.clauses) == len(CLAUSES)
     assert sum(clause.verdict == "deviates" for clause in result.clauses) == len(
         {found.clause for found in result.deviations if found.known is None}
     )
+    return result
+
+
+def deviations(name: str, formats: tuple[str, ...] = ("float32", "float64"), **settings: Any) -> list[Deviation]:
+    """The subject's new deviations, those left out that torch has as well."""
+    return new(examined(name, formats, **settings))
+
+
+def new(result: SubjectResult) -> list[Deviation]:
+    """The deviations that nothing knows."""
     return [found for found in result.deviations if found.known is None]
 
 
@@ -41,7 +53,8 @@ def test_a_sound_optimizer_has_no_new_deviation() -> None:
 
 def test_three_faults_are_three_deviations() -> None:
     """Each is explained by an amendment of its own, and each is shown with the others adopted or alone."""
-    found = deviations("ThreeFaults")
+    result = examined("ThreeFaults")
+    found = new(result)
     clauses = sorted(each.clause for each in found)
     assert len(found) == 3, clauses
     assert "eps-placement" in clauses
@@ -50,6 +63,11 @@ def test_three_faults_are_three_deviations() -> None:
     amendments = [str(each.amendment) for each in found]
     assert all(each.amendment for each in found)
     assert len(set(amendments)) == 3, amendments
+    verdicts = {clause.id: clause for clause in result.clauses}
+    # Without momentum nothing is seen of where the learning rate goes in it: the clause neither passed nor was left out.
+    assert verdicts["momentum-lr"].verdict == "hidden"
+    assert verdicts["momentum-lr"].hidden_by == ("momentum-update",)
+    assert verdicts["update"].verdict == "conforms"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +82,13 @@ def test_three_faults_are_three_deviations() -> None:
 def test_another_default_is_one_deviation(name: str, clause: str) -> None:
     """Groups that take it over, steps that use it, and habits of torch that it changes are no deviations of their own."""
     assert [found.clause for found in deviations(name, ("float32",))] == [clause]
+
+
+def test_a_denominator_twice_too_large_is_found_in_both_branches() -> None:
+    """A dialect without documented defaults: what is left out is off, so that steps are compared at all."""
+    result = examined("Doubled", dialect="tensorflow", without=("weight_decay",))
+    assert result.element_checks > 10_000
+    assert {found.clause for found in new(result)} == {"update", "momentum-buffer"}
 
 
 def test_eps_that_is_subtracted_where_centered_is_one_deviation() -> None:

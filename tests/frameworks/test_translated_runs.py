@@ -157,7 +157,7 @@ def test_a_state_that_is_translated_wrongly_is_noticed(role: str, tmp_path: Path
 def test_where_eps_stands_elsewhere_each_update_is_within_the_bound(source: str, target: str, tmp_path: Path) -> None:
     """100 further steps from zero parameters, so that each shows its update; the first by the bound of the state."""
     one, other, _, result = started(source, target, {**PLAIN, "alpha": 0.875, "eps": 2.0**-6}, tmp_path)
-    (line,) = [each for each in result.lines if each.what == "eps"]
+    (line,) = [each for each in result.lines if each.quantity == "eps"]
     assert line.kind == "bounded"
     nothing = [np.zeros(shape, np.float32) for shape in SHAPES]
     small = [[each * np.float32(0.02) for each in grads] for grads in gradients(FURTHER, 3)]
@@ -192,7 +192,7 @@ def test_a_history_gives_the_buffer_that_torch_would_have(tmp_path: Path) -> Non
     given = Given(options={"momentum": 0.875, "alpha": 0.875, "eps": 0.0}, defaults=True)
     earlier, now = (read_checkpoint(str(path), DIALECTS["keras3"], given) for path in paths)
     result = translate(now, DIALECTS["torch"], Terms(lr_changed=True, earlier=(earlier,)))
-    (line,) = [each for each in result.lines if each.what == "momentum_buffer"]
+    (line,) = [each for each in result.lines if each.quantity == "momentum_buffer"]
     torch.save(tmp_path / "torch.pt")
     held = read_checkpoint(str(tmp_path / "torch.pt"), DIALECTS["torch"])
     for found, wanted in zip(result.saved.params(), held.params(), strict=True):
