@@ -101,7 +101,7 @@ class ClauseVerdicts:
         return self._judged(result, deviations)
 
     def _without_branch(self, clause: Clause, deviations: tuple[Deviation, ...]) -> tuple[str, ...]:
-        """The deviations from a clause by whose amendments no step takes the branch of this one."""
+        """The deviations with amendments against the branch of a clause: no step takes it any more."""
         broken = {deviation.clause for deviation in deviations}
         return tuple(
             dict.fromkeys(
