@@ -65,6 +65,11 @@ class Deviation:
     amendment: Mapping[str, object] = field(default_factory=dict)
     given: tuple[str, ...] = ()
 
+    @property
+    def inherited(self) -> bool:
+        """Whether a baseline of the subject deviates likewise."""
+        return (self.known or "").startswith("inherited:")
+
 
 @dataclass(frozen=True, slots=True)
 class ClauseResult:

@@ -201,8 +201,7 @@ def broken_verdict(deviations: Sequence[Deviation]) -> Literal["deviates", "know
     """The verdict on a clause with these deviations."""
     if any(deviation.known is None for deviation in deviations):
         return "deviates"
-    inherited = all((deviation.known or "").startswith("inherited:") for deviation in deviations)
-    return "inherited" if inherited else "known"
+    return "inherited" if all(deviation.inherited for deviation in deviations) else "known"
 
 
 def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:

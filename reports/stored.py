@@ -32,7 +32,7 @@ def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Dev
     file = f"{_slug(subjects, name)}-{deviation.clause}"
     if deviation.hazard:
         file = f"hazards/{file}"
-    elif deviation.known is not None and deviation.known.startswith("inherited:"):
+    elif deviation.inherited:
         file = f"inherited/{file}"
     elif deviation.known is not None:
         # One clause may have several known deviations.

@@ -26,7 +26,7 @@ from rmspec.properties.examination.triage import Triage
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.known import shipped
-from rmspec.properties.peeling.evidence import Spot, Witnessed, amended, spots_of
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, Witnessed, amended
 from rmspec.properties.peeling.peeling import Adoption, Peeling, spread
 
 __all__ = ["Examined", "Layers"]
@@ -61,7 +61,7 @@ class Layers:
         self._triage = triage
         self._record = record
         self._books = books
-        self._excused: dict[int, set[Spot]] = {}
+        self._excused: dict[int, set[object]] = {}
         self._work = _WORK
 
     def judged_again(self) -> tuple[Triage, Examinee]:
@@ -124,10 +124,12 @@ class Layers:
     def _values(self, examined: Examined) -> tuple[Finding, ...]:
         """The findings of a program to be explained; those of a baseline are excused in every later judgement."""
         values = tuple(finding for finding in examined.findings if self._concerns(finding))
-        excused = spots_of(finding for finding in values if self._triage.baselines.inherits(examined.program, finding))
+        excused: set[object] = {
+            finding.place for finding in values if self._triage.baselines.inherits(examined.program, finding)
+        }
         if excused:
             self._excused[id(examined.transcript)] = excused
-        return tuple(finding for finding in values if not spots_of((finding,)) <= excused)
+        return tuple(finding for finding in values if finding.place not in excused)
 
     def _judge(self, transcript: Transcript, dialect: Dialect) -> tuple[Finding, ...]:
         self._work -= 1
@@ -135,7 +137,7 @@ class Layers:
         return tuple(
             finding
             for finding in judge(transcript, dialect, policy=self._examinee.settings.policy).findings
-            if self._concerns(finding, dialect) and not spots_of((finding,)) <= excused
+            if self._concerns(finding, dialect) and finding.place not in excused
         )
 
     def _concerns(self, finding: Finding, dialect: Dialect | None = None) -> bool:
@@ -178,8 +180,8 @@ class Layers:
         count = 0
         for entry in sorted(failing, key=lambda entry: (_coarse(entry.program), len(entry.program.calls))):
             assert entry.transcript is not None
-            explained = spots_of(self._judge(entry.transcript, without)) - spots_of(self._judge(entry.transcript, full))
-            if explained:
+            left = {finding.place for finding in self._judge(entry.transcript, full)}
+            if any(finding.place not in left for finding in self._judge(entry.transcript, without)):
                 yield entry.program
                 count += 1
             if count >= _STARTS:
@@ -188,15 +190,14 @@ class Layers:
     def _described(
         self, adoption: Adoption, program: Program, finding: Finding, remaining: tuple[Amendment, ...]
     ) -> Deviation:
-        amendment, clause = adoption.amendment, adoption.amendment.clause
         diagnosis = Diagnosis(self._examinee, self._triage.entries, self._triage.baselines)
         inherited = "" if remaining else self._triage.baselines.inherits(program, finding)
         deviation = diagnosis.describe(
             program,
             finding,
-            clause,
+            adoption.amendment.clause,
             inherited.strip("?"),
-            amendment=amendment,
+            amendment=adoption.amendment,
             given=tuple(entry.words() for entry in remaining),
         )
         if adoption.ties and deviation.known is None:
@@ -221,13 +222,13 @@ class _Isolation:
     def __call__(self, program: Program) -> Finding | None:
         """The finding explained by the amendment."""
         transcript = self.examinee.perform(program)
-        after = spots_of(self.examinee.under(self.full).judge(transcript).findings)
+        after = {finding.place for finding in self.examinee.under(self.full).judge(transcript).findings}
         plain = {
             (finding.call, finding.param, finding.role, finding.allowed)
             for finding in (self.examinee.judge(transcript).findings if self.alone else ())
         }
         for finding in self.examinee.under(self.without).judge(transcript).findings:
-            if finding.kind != "value" or finding.hazard or spots_of((finding,)) <= after:
+            if finding.kind != "value" or finding.hazard or finding.place in after:
                 continue
             if not self.alone or (finding.call, finding.param, finding.role, finding.allowed) in plain:
                 return finding
@@ -239,12 +240,14 @@ def _explicable(deviation: Deviation) -> bool:
     return (
         deviation.kind == "value"
         and not deviation.hazard
-        and not (deviation.known or "").startswith("inherited:")
+        and not deviation.inherited
         and CLAUSES[deviation.clause].kind != "differential"
     )
 
 
 def _coarse(program: Program) -> int:
-    """How coarse the formats of a program are: 0 for float32 and float64, 1 for the halves, 2 for complex numbers."""
-    formats = {param.dtype for param in program.params}
-    return 2 if any(name.startswith("complex") for name in formats) else int(not formats <= {"float32", "float64"})
+    """How coarse the formats of a program are: the place of the coarsest one in ``PRECISE_FIRST``."""
+    return max(
+        (rank for rank, formats in enumerate(PRECISE_FIRST) for param in program.params if param.dtype in formats),
+        default=0,
+    )

@@ -16,10 +16,10 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Case, Finding
 
-__all__ = ["Spot", "Witnessed", "amended", "branch_at", "fits", "spots_of"]
+__all__ = ["PRECISE_FIRST", "Witnessed", "amended", "branch_at", "fits"]
 
-Spot = tuple[int, str, str, str]
-"""The place of a value in a run: the call, the optimizer, the parameter, and the role."""
+PRECISE_FIRST = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
+"""Formats, those first whose numbers coincide least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,6 @@ class Witnessed:
     def first(self) -> Finding | None:
         """The finding of the earliest call; later ones may be its consequences."""
         return min(self.findings, key=lambda finding: finding.call, default=None)
-
-
-def spots_of(findings: Iterable[Finding]) -> set[Spot]:
-    """The places of these findings."""
-    return {(finding.call, finding.optimizer, finding.param, finding.role) for finding in findings}
 
 
 def amended(dialect: Dialect, amendments: Iterable[Amendment]) -> Dialect:

@@ -19,7 +19,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.peeling.candidates import Setting, candidates
-from rmspec.properties.peeling.evidence import Witnessed, amended, branch_at, fits, spots_of
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, Witnessed, amended, branch_at, fits
 
 __all__ = ["Adoption", "Peeling", "spread"]
 
@@ -31,9 +31,6 @@ _TRIALS = 16
 
 _PROGRAMS = 3
 """In so many programs that were not used to find it an amendment must explain something, if there are so many."""
-
-_TELLING = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
-"""Formats, those first whose numbers coincide least."""
 
 _ROUNDS = 8
 
@@ -128,7 +125,7 @@ class Peeling:
             for judged in self._judged
             if (finding := judged.first) is not None and finding.role == line and finding.case is not None
         ]
-        for formats in _TELLING:
+        for formats in PRECISE_FIRST:
             chosen = [pair for pair in earliest if pair[1].case is not None and pair[1].case.format in formats]
             if chosen:
                 return chosen
@@ -245,14 +242,13 @@ class Peeling:
             and (branch := branch_at(finding, self.dialect)) in branches
             and any(amendment.concerns(branch, finding.case.format) for amendment in amendments)
         ]
-        tried, explained, missed = spread(concerned, _TRIALS), 0, 0
-        for judged, finding in tried:
+        tried, explained = spread(concerned, _TRIALS), 0
+        for number, (judged, finding) in enumerate(tried, start=1):
             after = self.judge(judged.transcript, dialect)
             if self._worse(judged, after, remaining):
                 return False
-            explained += not spots_of((finding,)) <= spots_of(after)
-            missed += spots_of((finding,)) <= spots_of(after)
-            if missed > (1 - share) * len(tried):
+            explained += all(finding.place != deviating.place for deviating in after)
+            if number - explained > (1 - share) * len(tried):
                 return False
         if explained < min(_PROGRAMS, len(concerned)) or not explained:
             return False
@@ -268,9 +264,9 @@ class Peeling:
 
         In the branches with a fault of their own, ``remaining``, a half may have conformed by coincidence.
         """
-        first, known = judged.first, spots_of(judged.findings)
+        first, known = judged.first, {finding.place for finding in judged.findings}
         return any(
-            not spots_of((finding,)) <= known
+            finding.place not in known
             and (first is None or finding.call <= first.call)
             and not (finding.half and finding.case is not None and branch_at(finding, self.dialect) in remaining)
             for finding in after

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.terminal.failure_block import wrapped
-from rmspec.reports.terminal.table import inherited
 from rmspec.reports.text import clause_note, given_words, plain
 
 __all__ = ["Summaries"]
@@ -65,9 +64,9 @@ class Summaries:
 
 def _excused(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
     """List the deviations, hazards and observations of no consequence for the gate."""
-    known = [deviation for deviation in result.deviations if deviation.known and not inherited(deviation)]
+    known = [deviation for deviation in result.deviations if deviation.known and not deviation.inherited]
     yield "known deviations", [_known(deviation) for deviation in known]
-    copied = [deviation for deviation in result.deviations if inherited(deviation)]
+    copied = [deviation for deviation in result.deviations if deviation.inherited]
     origins = dict.fromkeys((deviation.known or "").partition(":")[2] for deviation in copied)
     yield f"inherited from {', '.join(origins)}", [_plain(deviation) for deviation in copied]
     yield "hazards of the formula", [_plain(deviation) for deviation in result.hazards]

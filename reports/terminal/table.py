@@ -10,7 +10,7 @@ from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import plain
 
-__all__ = ["clause_counts", "clause_sum", "inherited", "tallies", "verdict_lines", "verdict_phrase"]
+__all__ = ["clause_counts", "clause_sum", "tallies", "verdict_lines", "verdict_phrase"]
 
 Commands = Callable[[str, Deviation], Sequence[str]]
 """The commands to replay a deviation of a subject, by its name: the last but one replays its file, those before store it."""
@@ -19,7 +19,7 @@ Commands = Callable[[str, Deviation], Sequence[str]]
 def tallies(result: SubjectResult) -> dict[str, int]:
     """Count the deviations of a result by kind, ``new``, ``known`` and ``inherited``, its ``hazards``, and ``hidden`` clauses."""
     new = sum(deviation.known is None for deviation in result.deviations)
-    from_baseline = sum(inherited(deviation) for deviation in result.deviations)
+    from_baseline = sum(deviation.inherited for deviation in result.deviations)
     known = len(result.deviations) - new - from_baseline
     hidden = sum(clause.verdict == "hidden" for clause in result.clauses)
     return {
@@ -29,11 +29,6 @@ def tallies(result: SubjectResult) -> dict[str, int]:
         "hazards": len(result.hazards),
         "hidden": hidden,
     }
-
-
-def inherited(deviation: Deviation) -> bool:
-    """Whether the baseline of the subject deviates likewise."""
-    return (deviation.known or "").startswith("inherited:")
 
 
 def verdict_phrase(result: SubjectResult) -> str:
