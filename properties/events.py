@@ -14,6 +14,7 @@ __all__ = [
     "ClauseResult",
     "Deviation",
     "DeviationFound",
+    "DeviationPending",
     "Event",
     "Progress",
     "RunFinished",
@@ -180,6 +181,17 @@ class DeviationFound:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviationPending:
+    """A deviation of a value, under the name of the search: it stands if the check does not come to its end.
+
+    At the end of the search all values are looked at together, and each deviation follows as found, under its last name.
+    """
+
+    name: str
+    deviation: Deviation
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectFinished:
     """A subject is done."""
 
@@ -202,4 +214,13 @@ class RunFinished:
     internal: bool = False
 
 
-Event = RunStarted | SubjectStarted | Progress | DeviationFound | Standing | SubjectFinished | RunFinished
+Event = (
+    RunStarted
+    | SubjectStarted
+    | Progress
+    | DeviationFound
+    | DeviationPending
+    | Standing
+    | SubjectFinished
+    | RunFinished
+)

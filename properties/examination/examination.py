@@ -11,6 +11,7 @@ from rmspec.properties.counterexamples.baselines import Baselines
 from rmspec.properties.events import (
     Deviation,
     DeviationFound,
+    DeviationPending,
     Event,
     Progress,
     Standing,
@@ -65,7 +66,7 @@ class Examination:
         )
         if capabilities.formats:
             yield from self._search()
-        if not (self.settings.fail_fast and self.books.search):
+        if not self.settings.fail_fast:
             for deviation in self._peeled():
                 yield DeviationFound(subject.name, deviation)
         for place in self.triage.expired():
@@ -88,8 +89,10 @@ class Examination:
                 if interim is not None:
                     yield Standing(interim)
                 for deviation in self.examined(program, keep=phase.name != "sweep"):
-                    if settings.fail_fast or deviation.kind != "value" or deviation.hazard:
+                    if not settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
                         # What value deviates is known now; why, once all programs have been looked at together.
+                        yield DeviationPending(name, deviation)
+                    else:
                         yield DeviationFound(name, deviation)
                     if settings.fail_fast and deviation.known is None and not deviation.hazard:
                         self.books.search = f"stopped at the first deviation in the {phase.name}"

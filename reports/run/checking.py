@@ -142,7 +142,15 @@ class Checking:
             for answer in answers:
                 self._heard(current, answer)
         except WorkerLost as lost:
+            self._settle(current)
             self._finish(current.result("errored", message=lost.told("while it was checked")))
+
+    def _settle(self, current: _Current) -> None:
+        """Take pending deviations as found, at an end before their last names are."""
+        if not any(deviation.kind == "value" and not deviation.hazard for deviation in current.deviations):
+            for deviation in current.pending:
+                self._heard(current, events.DeviationFound(current.name, deviation))
+        current.pending.clear()
 
     def _heard(self, current: _Current, answer: Answer) -> None:
         match answer:
@@ -154,6 +162,8 @@ class Checking:
             case events.DeviationFound():
                 current.deviations.append(answer.deviation)
                 self._publish(answer)
+            case events.DeviationPending():
+                current.pending.append(answer.deviation)
             case events.Standing():
                 current.standing = answer.result
             case events.Progress():
@@ -161,6 +171,7 @@ class Checking:
                 share = 0.0 if self._ahead is None else self._ahead.share
                 self._publish(replace(answer, of_run=share))
             case Failed():
+                self._settle(current)
                 self._finish(self._failed(current, answer))
 
     def _failed(self, current: _Current, failure: Failed) -> events.SubjectResult:
@@ -181,6 +192,7 @@ class Checking:
                 for answer in self._ahead.so_far(name):
                     self._heard(current, answer)
             if name not in {result.name for result in self._outcome.results}:
+                self._settle(current)
                 new = any(deviation.known is None and not deviation.hazard for deviation in current.deviations)
                 message = "interrupted" if current.started else "interrupted before it was checked"
                 self._finish(current.result("deviates" if new else "inconclusive", message=message))
@@ -209,6 +221,7 @@ class _Current:
         self.programs = 0
         self.started: events.SubjectStarted | None = None
         self.deviations: list[events.Deviation] = []
+        self.pending: list[events.Deviation] = []
         self.standing: events.SubjectResult | None = None
 
     def result(self, verdict: events.Verdict, *, message: str, hint: str = "") -> events.SubjectResult:

@@ -46,7 +46,7 @@ def as_json(told: Told) -> str:
                 "options": options_of(group.dialect, group.hyper),
                 "parameters": len(group.params),
                 "lines": [
-                    select_keys("translation-1", "line", as_data(line))
+                    select_keys("translation-1", "line", {**as_data(line), "what": line.quantity})
                     for line in translation.lines
                     if line.group == index
                 ],
