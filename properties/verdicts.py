@@ -144,13 +144,13 @@ class ClauseVerdicts:
                 if not concerns(clause, cell, sample):
                     continue
                 for role, marks in tells(clause, sample).items():
-                    if role not in sample.passed:
+                    if role not in sample.passed or not marks.any():
                         continue
                     passed = int(np.count_nonzero(marks & sample.passed[role]))
                     causes = spoiled(role, cell, self.tally.cells)
                     good += 0 if causes else passed
                     lost += int(np.count_nonzero(marks)) - (0 if causes else passed)
-                    bad |= {(role, cause) for cause in causes} if marks.any() else set()
+                    bad |= {(role, cause) for cause in causes}
                 if good >= ENOUGH:
                     return _Evidence(good, lost, frozenset(bad))
         return _Evidence(good, lost, frozenset(bad))

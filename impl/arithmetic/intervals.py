@@ -38,6 +38,8 @@ Array = Any
 
 Scalars = Literal["double", "float32", "cast", "storage", "float32-storage"]
 
+_NUMPY = array_namespace(np.zeros(1))
+
 _SLACK = 1 + 2.0**-18
 """Covers the float64 rounding of the ends themselves, for formats up to float32 (2**-42 relative against 2**-53)."""
 
@@ -55,7 +57,10 @@ class Arithmetic:
         self._rounding = ROUNDINGS[scalars]
         self.xp = array_namespace(like)
         self.device = device(like)
+        # The method of the ufunc costs half of the function around it, and is called several times an operation.
+        self._all: Callable[..., Any] = np.logical_and.reduce if self.xp is _NUMPY else self.xp.all
         self._down = self.xp.asarray(-math.inf, dtype=self.xp.float64, device=self.device)
+        self._zero = self.xp.asarray(0.0, dtype=self.xp.float64, device=self.device)
         self._up = self.xp.asarray(math.inf, dtype=self.xp.float64, device=self.device)
         self._double = self.fmt.unit_roundoff == 2.0**-53
         self._tiny = (self.fmt.smallest_normal if policy.flush_subnormals else self.fmt.smallest_subnormal / 2) * _SLACK
@@ -113,7 +118,7 @@ class Arithmetic:
         lo = x.lo + y.lo
         hi = lo if x.hi is x.lo and y.hi is y.lo else x.hi + y.hi
         nan = _either(x.nan, y.nan)
-        if not (self._finite(lo) and self._finite(hi)):
+        if not self._finite(lo, hi):
             xp = self.xp
             clash = ((x.hi == math.inf) & (y.lo == -math.inf)) | ((x.lo == -math.inf) & (y.hi == math.inf))
             nan = _either(nan, clash)
@@ -141,13 +146,15 @@ class Arithmetic:
         ends += [(x.hi, y.hi)] if x.hi is not x.lo and y.hi is not y.lo else []
         corners = [one * operand for one, operand in ends]
         lost = self._lost(corners, ends)
-        if not all(self._finite(corner) for corner in corners):
+        lo, hi = self._extremes(corners)
+        if not self._finite(lo, hi):
             zero_x, zero_y = (x.lo <= 0) & (x.hi >= 0), (y.lo <= 0) & (y.hi >= 0)
             endless_x, endless_y = self._endless(x), self._endless(y)
             nan = _either(nan, (zero_x & endless_y) | (zero_y & endless_x))
             corners = [self.xp.where(self.xp.isnan(corner), 0.0, corner) for corner in corners]
             # The NaN corner 0*inf stands for 0; the finite part of an endless factor can reach it as well.
-        product = self._hull_of(corners, nan, lost)
+            lo, hi = self._extremes(corners)
+        product = self._widened(lo, hi, nan, lost)
         return product if lost is None else self._signed(product, x, y)
 
     def divide(self, x: Interval, y: Interval) -> Interval:
@@ -162,11 +169,12 @@ class Arithmetic:
         ends += [(x.hi, y_hi)] if x.hi is not x.lo and y_hi is not y_lo else []
         corners = [one / operand for one, operand in ends]
         lost = self._lost(corners, [(one,) for one, _ in ends])
-        if not all(self._finite(corner) for corner in corners):
+        lo, hi = self._extremes(corners)
+        if not self._finite(lo, hi):
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
             nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
-            corners = [xp.where(xp.isnan(corner), 0.0, corner) for corner in corners]
-        quotient = self._hull_of(corners, nan, lost, ulps=self.policy.division_ulps)
+            lo, hi = self._extremes([xp.where(xp.isnan(corner), 0.0, corner) for corner in corners])
+        quotient = self._widened(lo, hi, nan, lost, ulps=self.policy.division_ulps)
         if y.nan is not None:
             # Where the divisor may have come from below zero, it may be -0.0.
             negative = y.nan & (y_lo == 0)
@@ -221,8 +229,12 @@ class Arithmetic:
         crosses = (x.lo < 0) & (x.hi > 0)
         return Interval(self, xp.where(crosses, 0.0, xp.minimum(a, b)), xp.maximum(a, b), x.nan)
 
-    def _finite(self, values: Array) -> bool:
-        return bool(self.xp.all(self.xp.isfinite(values)))
+    def _finite(self, lo: Array, hi: Array) -> bool:
+        return self._holds(self.xp.isfinite(lo)) and (hi is lo or self._holds(self.xp.isfinite(hi)))
+
+    def _holds(self, marks: Array) -> bool:
+        """Whether all of these are true."""
+        return bool(self._all(marks, axis=None))
 
     def _endless(self, x: Interval) -> Array:
         return (x.hi == math.inf) | (x.lo == -math.inf)
@@ -248,11 +260,12 @@ class Arithmetic:
         lo = self.xp.where(positive & (result.lo < 0), 0.0, result.lo)
         return Interval(self, lo, result.hi, result.nan)
 
-    def _hull_of(self, corners: list[Array], nan: Array | None, lost: Array | None, *, ulps: float = 0.5) -> Interval:
+    def _extremes(self, corners: list[Array]) -> tuple[Array, Array]:
+        """The smallest and the largest of the corners, NaN where one is; one array where there is one corner."""
         lo = hi = corners[0]
         for corner in corners[1:]:
             lo, hi = self.xp.minimum(lo, corner), self.xp.maximum(hi, corner)
-        return self._widened(lo, hi, nan, lost, ulps=ulps)
+        return lo, hi
 
     def _widened(
         self, lo: Array, hi: Array, nan: Array | None, lost: Array | None = None, *, ulps: float = 0.5
@@ -277,18 +290,19 @@ class Arithmetic:
             high = xp.where(high == -math.inf, -largest, high)
             return Interval(self, low, high, nan)
         relative = max(self.fmt.unit_roundoff, 2 * ulps * self.fmt.unit_roundoff) * _SLACK
-        wide_lo = lo - (relative * xp.abs(lo) + self._tiny)
-        wide_hi = hi + (relative * xp.abs(hi) + self._tiny)
+        loss = relative * xp.abs(lo) + self._tiny
+        wide_lo = lo - loss
+        wide_hi = hi + (loss if hi is lo else relative * xp.abs(hi) + self._tiny)
         # Rounding never crosses zero, and zero is exact.
-        low = xp.where(lo >= 0, xp.where(wide_lo > 0, wide_lo, 0.0), wide_lo)
-        high = xp.where(hi <= 0, xp.where(wide_hi < 0, wide_hi, 0.0), wide_hi)
+        low = xp.where(lo >= 0, xp.maximum(wide_lo, self._zero), wide_lo)
+        high = xp.where(hi <= 0, xp.minimum(wide_hi, self._zero), wide_hi)
         largest = self.fmt.max_finite
-        if not (bool(xp.all(low >= -largest)) and bool(xp.all(high <= largest))):
+        if not (self._holds(low >= -largest) and self._holds(high <= largest)):
             low = xp.where(low < -largest, -math.inf, low)
             high = xp.where(high > largest, math.inf, high)
-            # inf may also be the finite number of a wider format: the near end stays finite.
-            low = xp.where((low == math.inf), largest, low)
-            high = xp.where((high == -math.inf), -largest, high)
+            # inf may also be the finite number of a wider format, which is anything from here on.
+            low = xp.where(lo == math.inf, 0.0, low)
+            high = xp.where(hi == -math.inf, 0.0, high)
         return Interval(self, low, high, nan)
 
 

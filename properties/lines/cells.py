@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.amendments import branch_of
 from rmspec.impl.arithmetic.envelope import Before
 from rmspec.impl.arithmetic.formats import Format
+from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.properties.lines.by_line import Ends, Question
 
 __all__ = ["ELEMENTS", "Cell", "Counts", "Sample", "Samples", "cell_of", "is_half", "sample_elements", "spoiled"]
@@ -62,11 +64,12 @@ class Counts:
         self.unbounded += counts.unbounded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """A few elements of a parameter in one step, with the result of each line.
 
-    ``handed`` is what lines in error gave to those below. ``first``, ``sources``: as in ``Case``.
+    ``handed`` is what lines in error gave to those below. ``first``, ``sources``: as in ``Case``. ``telling`` are the marks of
+    the clauses asked so far.
     """
 
     before: Before
@@ -75,6 +78,12 @@ class Sample:
     first: bool
     sources: Mapping[str, str]
     handed: Mapping[str, Ends] = field(default_factory=dict)
+    telling: dict[str, Mapping[str, Booleans]] = field(default_factory=dict)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Interval]:
+        """The interval of each line under the specification in force."""
+        return self.question.envelope(self.before, self.handed)
 
 
 @dataclass(slots=True, eq=False)

@@ -51,8 +51,13 @@ def concerns(clause: Clause, cell: Cell, sample: Sample) -> bool:
 
 def tells(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
     """Mark, by line, the telling elements of a sample: a pass there proves something of the clause."""
-    question, before = sample.question, sample.before
-    plain = question.envelope(before, sample.handed)
+    if clause.id not in sample.telling:
+        sample.telling[clause.id] = _marks(clause, sample)
+    return sample.telling[clause.id]
+
+
+def _marks(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
+    question, before, plain = sample.question, sample.before, sample.plain
     marks: dict[str, Booleans] = {}
     usual = dict(clause.usual)
     if "element" in usual:
