@@ -135,7 +135,7 @@ def misses_by_far(
     *,
     t: int = 1,
 ) -> bool:
-    """Whether an observed value is a thousand times ``width`` away from one evaluation of its line, for one element.
+    """Whether an observed value is a hundred times ``width`` away from one evaluation of its line, for one element.
 
     Spares the envelope of a rule that cannot explain it. ``width`` is that of a plain envelope; false where nothing is finite.
     """
@@ -147,7 +147,7 @@ def misses_by_far(
     if centre is None or not math.isfinite(centre[0]):
         return False
     return bool(
-        abs(observed - centre[0]) > 1000 * width + 64 * fmt.unit_roundoff * max(abs(float(centre[0])), abs(observed))
+        abs(observed - centre[0]) > 100 * width + 64 * fmt.unit_roundoff * max(abs(float(centre[0])), abs(observed))
     )
 
 
@@ -234,22 +234,19 @@ def accepted(
     some order of evaluation might overflow. Never true where the envelope is unbounded.
     """
     hidden = any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
-    readings = set(line_readings(dialect, hyper, fmt.name).values())
-    if hidden or fmt.unit_roundoff < 2.0**-24 or len(readings) > 1:
-        return None
-    ((dialect, hyper),) = readings
-    if not has_filter(dialect):
+    readings = line_readings(dialect, hyper, fmt.name)
+    if hidden or fmt.unit_roundoff < 2.0**-24 or not all(has_filter(read) for read, _ in readings.values()):
         return None
     xp = array_namespace(before.param)
     n = before.param.shape[0]
     if n <= _BLOCK:
-        return _accepted_block(before, after, fmt, hyper, dialect)
+        return _accepted_block(before, after, fmt, readings)
     inside = {role: xp.empty_like(values, dtype=xp.bool) for role, values in after.items()}
     used = {role: xp.empty_like(values) for role, values in after.items()}
     for start in range(0, n, _BLOCK):
         block = slice(start, min(n, start + _BLOCK))
         values = {role: array[block] for role, array in after.items()}
-        part = _accepted_block(before.at(block), values, fmt, hyper, dialect)
+        part = _accepted_block(before.at(block), values, fmt, readings)
         for role in after:
             inside[role][block] = False if part is None else part[role][0]
             used[role][block] = float("nan") if part is None else part[role][1]
@@ -257,11 +254,17 @@ def accepted(
 
 
 def _accepted_block(
-    before: Before, after: Mapping[str, Array], fmt: Format, hyper: Hyperparameters, dialect: Dialect
+    before: Before,
+    after: Mapping[str, Array],
+    fmt: Format,
+    readings: Mapping[str, tuple[Dialect, Hyperparameters]],
 ) -> Mapping[str, tuple[Array, Array]] | None:
     xp = array_namespace(before.param)
     u = fmt.unit_roundoff
-    with np.errstate(all="ignore"):
+    denominators: list[tuple[Hyperparameters, Ball]] = []
+
+    def run(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
+        dialect, hyper = reading
         result = iterate(
             Ball(before.param, 0.0, u),
             Ball(before.grad, 0.0, u),
@@ -278,22 +281,31 @@ def _accepted_block(
             hyper=hyper,
             dialect=dialect,
             sqrt=Ball.sqrt,
+            see=hook,
         )
+        denominators.append((hyper, result.d))
+        return result
+
+    with np.errstate(all="ignore"):
+        balls = _line_by_line(readings, run, None, lambda ball: ball)
 
         def largest(*arrays: Array) -> float:
             return max(float(xp.max(xp.abs(array))) for array in arrays)
 
-        if before.param.shape[0] and not safe(
-            fmt,
-            hyper,
-            values=largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer),
-            g=largest(before.grad),
-            d=float(xp.max(xp.where(xp.isnan(result.d.c), 0.0, result.d.c))),
+        if before.param.shape[0] and not all(
+            safe(
+                fmt,
+                hyper,
+                values=largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer),
+                g=largest(before.grad),
+                d=float(xp.max(xp.where(xp.isnan(d.c), 0.0, d.c))),
+            )
+            for hyper, d in denominators
         ):
             return None
         decided: dict[str, tuple[Array, Array]] = {}
-        for role, ball in _roles(result):
-            if ball is not None and role in after:
+        for role, ball in balls.items():
+            if role in after:
                 distance = abs(after[role] - ball.c)
                 radius = shrunk(ball)
                 decided[role] = (distance <= radius, distance / radius)

@@ -261,7 +261,7 @@ class Arithmetic:
         return Interval(self, lo, result.hi, result.nan)
 
     def _extremes(self, corners: list[Array]) -> tuple[Array, Array]:
-        """The smallest and the largest of the corners, NaN where one is; one array where there is one corner."""
+        """The smallest and the largest of the corners; a NaN among them is both, and one corner is one array."""
         lo = hi = corners[0]
         for corner in corners[1:]:
             lo, hi = self.xp.minimum(lo, corner), self.xp.maximum(hi, corner)

@@ -26,7 +26,7 @@ from rmspec.properties.examination.triage import Triage
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.known import shipped
-from rmspec.properties.peeling.evidence import PRECISE_FIRST, Witnessed, amended
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended
 from rmspec.properties.peeling.peeling import Adoption, Peeling, spread
 
 __all__ = ["Examined", "Layers"]
@@ -34,8 +34,8 @@ __all__ = ["Examined", "Layers"]
 _FAILING, _CONFORMING = 60, 40
 """So many transcripts with findings, and without, are looked at: evenly spread over all there are."""
 
-_WORK = 4000
-"""So many judgements look for amendments: a number, not a time, so that a slow machine finds the same."""
+_EFFORT = 5
+"""For each call of the search so many are judged in looking for amendments, at most: judging is a part of a search."""
 
 _ATTEMPTS = 200
 """So many programs are tried to make the program of an amendment shorter."""
@@ -62,7 +62,8 @@ class Layers:
         self._record = record
         self._books = books
         self._excused: dict[int, set[object]] = {}
-        self._work = _WORK
+        calls = sum(len(entry.program.calls) for entry in record)
+        self._effort = Effort(_EFFORT * calls, lambda: books.spent)
 
     def judged_again(self) -> tuple[Triage, Examinee]:
         """The triage and the examinee under the specification as amended: those of before, if nothing explains a deviation."""
@@ -82,7 +83,7 @@ class Layers:
             self._examinee.settings.policy,
             record,
             not any(any(answer.after.groups.values()) for entry in record for answer in entry.transcript.answers),
-            self._spent,
+            self._effort,
         )
         peeling.run()
         if not peeling.adopted:
@@ -92,9 +93,6 @@ class Layers:
     def seconds(self, deviation: Deviation) -> float:
         """The seconds of the search until a deviation was seen first, under any name."""
         return self._books.first_seconds(lambda place: place[0] == deviation.clause)
-
-    def _spent(self) -> bool:
-        return self._work <= 0 or self._books.spent
 
     def _under(self, peeling: Peeling) -> tuple[Triage, Examinee]:
         examinee, tally = self._examinee.under(peeling.dialect), Tally()
@@ -131,14 +129,19 @@ class Layers:
             self._excused[id(examined.transcript)] = excused
         return tuple(finding for finding in values if finding.place not in excused)
 
-    def _judge(self, transcript: Transcript, dialect: Dialect) -> tuple[Finding, ...]:
-        self._work -= 1
+    def _judge(self, transcript: Transcript, dialect: Dialect, until: int | None = None) -> tuple[Finding, ...]:
         excused = self._excused.get(id(transcript), set())
-        return tuple(
-            finding
-            for finding in judge(transcript, dialect, policy=self._examinee.settings.policy).findings
-            if self._concerns(finding, dialect) and finding.place not in excused
-        )
+        concerned: list[Finding] = []
+
+        def enough(index: int, findings: Sequence[Finding]) -> bool:
+            concerned.extend(
+                finding for finding in findings if self._concerns(finding, dialect) and finding.place not in excused
+            )
+            return bool(concerned) if until is None else index >= until
+
+        run = judge(transcript, dialect, policy=self._examinee.settings.policy, enough=enough)
+        self._effort.spend(run.calls)
+        return tuple(concerned)
 
     def _concerns(self, finding: Finding, dialect: Dialect | None = None) -> bool:
         return (
@@ -180,8 +183,11 @@ class Layers:
         count = 0
         for entry in sorted(failing, key=lambda entry: (_coarse(entry.program), len(entry.program.calls))):
             assert entry.transcript is not None
-            left = {finding.place for finding in self._judge(entry.transcript, full)}
-            if any(finding.place not in left for finding in self._judge(entry.transcript, without)):
+            deviating = self._judge(entry.transcript, without)
+            if not deviating:
+                continue
+            left = {finding.place for finding in self._judge(entry.transcript, full, deviating[0].call)}
+            if any(finding.place not in left for finding in deviating):
                 yield entry.program
                 count += 1
             if count >= _STARTS:

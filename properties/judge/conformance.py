@@ -7,6 +7,7 @@ Source: DESIGN 2.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rmspec.impl.arithmetic.policy import Policy
@@ -17,7 +18,7 @@ from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.rules import expect
 
-__all__ = ["Run", "continue_run", "judge_calls"]
+__all__ = ["Enough", "Run", "continue_run", "judge_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +29,30 @@ class Run:
     calls: int
 
 
-def judge_calls(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> Run:
-    """Judge call by call until the run is over. Raises the failure of the transcript if it comes first.
+Enough = Callable[[int, Sequence[Finding]], bool]
+"""Whether to stop after a call, given its index and its findings."""
+
+
+def judge_calls(
+    transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally, enough: Enough | None = None
+) -> Run:
+    """Judge call by call until the run is over, or this is ``enough``. Raises the failure of the transcript if it comes first.
 
     A run is over after an unexpected exception, or the lack of an expected one: nobody says what is to follow.
     """
-    return continue_run(Followed(transcript.program, dialect, policy, tally, transcript.carried), transcript)
+    return continue_run(Followed(transcript.program, dialect, policy, tally, transcript.carried), transcript, enough)
 
 
-def continue_run(run: Followed, transcript: Transcript) -> Run:
+def continue_run(run: Followed, transcript: Transcript, enough: Enough | None = None) -> Run:
     """Judge a transcript in a run with optimizers from before its first call, as ``judge_calls`` does otherwise."""
     findings: list[Finding] = []
     before = transcript.start
     for index, (call, answer) in enumerate(zip(transcript.program.calls, transcript.answers, strict=False)):
         run.index = index
         expected = expect(run, call, before)
-        if expected is not None:
-            findings += compare(run, expected, answer.outcome, before, answer.after)
-        if expected is None or run.over:
+        new = [] if expected is None else compare(run, expected, answer.outcome, before, answer.after)
+        findings += new
+        if expected is None or run.over or (enough is not None and enough(index, new)):
             return Run(tuple(findings), index + 1)
         before = answer.after
     if transcript.failure is not None:

@@ -10,7 +10,7 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Driven, Transcript, perform
 from rmspec.oracles.program.program import Program
-from rmspec.properties.judge.conformance import Run, judge_calls
+from rmspec.properties.judge.conformance import Enough, Run, judge_calls
 from rmspec.properties.judge.differential import differences
 from rmspec.properties.judge.findings import Tally
 
@@ -27,18 +27,26 @@ def run(
     return judge(perform(program, subject), dialect, policy=policy, tally=tally)
 
 
-def judge(transcript: Transcript, dialect: Dialect, *, policy: Policy = STRICT, tally: Tally | None = None) -> Run:
+def judge(
+    transcript: Transcript,
+    dialect: Dialect,
+    *,
+    policy: Policy = STRICT,
+    tally: Tally | None = None,
+    enough: Enough | None = None,
+) -> Run:
     """Compare a transcript with the specification in ``dialect``, and count the checks in ``tally``.
 
     A function of its arguments alone: one transcript can be judged under many dialects. Findings are in the order of the
-    calls. Raises the transcript's failure where nothing ended the run before it.
+    calls. ``enough`` is asked after each call whether to stop there, and nothing is said of the program as a whole then. Raises
+    the transcript's failure where nothing ended the run before it.
     """
     tally = Tally() if tally is None else tally
     tally.programs += 1
     dialect = without_options(dialect, transcript.options)
-    judged = judge_calls(transcript, dialect, policy, tally)
+    judged = judge_calls(transcript, dialect, policy, tally, enough)
     clause = CLAUSES.get(transcript.program.clause)
-    if clause is None or clause.kind != "differential":
+    if clause is None or clause.kind != "differential" or enough is not None:
         return judged
     return Run((*judged.findings, *differences(transcript, dialect, policy, tally)), judged.calls)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +16,33 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Case, Finding
 
-__all__ = ["PRECISE_FIRST", "Witnessed", "amended", "branch_at", "fits"]
+__all__ = ["PRECISE_FIRST", "Effort", "Witnessed", "amended", "branch_at", "fits"]
 
 PRECISE_FIRST = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
 """Formats, those first whose numbers coincide least."""
+
+_ESTIMATE, _ENVELOPE = 0.5, 4.0
+"""What it costs to try an amendment on one element, in judged calls: to find it far away, and to tell exactly."""
+
+
+@dataclass(slots=True)
+class Effort:
+    """How much more may be tried, counted in judged calls: a number, not a time, so that a slow machine finds the same.
+
+    ``late`` tells whether a time limit from outside has passed.
+    """
+
+    left: float
+    late: Callable[[], bool] = lambda: False
+
+    def spend(self, calls: float) -> None:
+        """Note so many calls as judged."""
+        self.left -= calls
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more may be tried."""
+        return self.left <= 0 or self.late()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +57,11 @@ class Witnessed:
         """The finding of the earliest call; later ones may be its consequences."""
         return min(self.findings, key=lambda finding: finding.call, default=None)
 
+    @property
+    def until(self) -> int | None:
+        """The call of the first finding."""
+        return None if self.first is None else self.first.call
+
 
 def amended(dialect: Dialect, amendments: Iterable[Amendment]) -> Dialect:
     """The dialect with these amendments, in their order."""
@@ -42,7 +70,9 @@ def amended(dialect: Dialect, amendments: Iterable[Amendment]) -> Dialect:
     return dialect
 
 
-def fits(finding: Finding, dialect: Dialect, amendments: tuple[Amendment, ...], policy: Policy) -> bool | None:
+def fits(
+    finding: Finding, dialect: Dialect, amendments: tuple[Amendment, ...], policy: Policy, effort: Effort
+) -> bool | None:
     """Whether the value of a finding lies in its envelope under these amendments as well.
 
     ``None`` where one element does not tell: its state is hidden and was carried under the rule to be amended, or the envelope
@@ -57,10 +87,12 @@ def fits(finding: Finding, dialect: Dialect, amendments: tuple[Amendment, ...], 
         return None
     fmt, (lo, hi) = FORMATS[case.format], finding.allowed or (-np.inf, np.inf)
     rounded = any(name == "scalars" for amendment in amendments for name, _ in amendment.switches)
+    effort.spend(_ESTIMATE)
     if not (rounded or case.handed) and misses_by_far(
         finding.observed, hi - lo, finding.role, case.before, fmt, case.hyper, read, t=case.t
     ):
         return False
+    effort.spend(_ENVELOPE)
     bounds = envelope(case.before, fmt, case.hyper, read, policy=policy, t=case.t, see=case.see).get(finding.role)
     if bounds is None:
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, islice
+from itertools import combinations
 from typing import TypeVar
 
 from rmspec.impl.arithmetic.amendments import BRANCHES, LINES, Amendment, Branch
@@ -19,7 +19,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.peeling.candidates import Setting, candidates
-from rmspec.properties.peeling.evidence import PRECISE_FIRST, Witnessed, amended, branch_at, fits
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, branch_at, fits
 
 __all__ = ["Adoption", "Peeling", "spread"]
 
@@ -37,8 +37,8 @@ _ROUNDS = 8
 _SHARES = (1.0, 0.5)
 """A candidate explains all that deviates in its branches, or else at least this share: another fault may be there too."""
 
-_PAIRS = 6000
-"""So many pairs of candidates are tried on elements."""
+_SURE = 40
+"""So many elements try what fits a few of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,18 @@ class Adoption:
 
 T = TypeVar("T")
 
-Judge = Callable[[Transcript, Dialect], tuple[Finding, ...]]
-"""The findings on the values of a transcript that are to be explained, under a specification."""
+Judge = Callable[[Transcript, Dialect, int | None], tuple[Finding, ...]]
+"""The findings on the values of a transcript that are to be explained, under a specification.
+
+Up to this call, or else up to the first that has any: later ones may be its consequences.
+"""
 
 
 @dataclass(slots=True)
 class Peeling:
     """The search for the amendments of one subject: ``adopted`` are those found so far, ``dialect`` the amended specification.
 
-    ``record`` are the transcripts with their findings under the specification as it was; ``spent`` tells whether the time is
-    used up.
+    ``record`` are the transcripts with their findings under the specification as it was.
     """
 
     judge: Judge
@@ -73,10 +75,11 @@ class Peeling:
     policy: Policy
     record: Sequence[Witnessed]
     hidden_groups: bool
-    spent: Callable[[], bool]
+    effort: Effort
     adopted: list[Adoption] = field(default_factory=list)
     _judged: list[Witnessed] = field(default_factory=list)
     _answers: dict[tuple[int, tuple[Amendment, ...]], bool | None] = field(default_factory=dict)
+    _unexplained: dict[tuple[str, int], frozenset[object]] = field(default_factory=dict)
 
     def run(self) -> None:
         """Adopt amendments until a round finds none, or the time is used up."""
@@ -90,7 +93,7 @@ class Peeling:
                 old for old in self.adopted if not any(_replaces(new.amendment, old.amendment) for new in adoptions)
             )
             self._adopt([*earlier, *adoptions], plain)
-            if self.spent():
+            if self.effort.spent:
                 break
         failing = {line for line in LINES if self._failing(line)}
         retained = [adoption for adoption in self.adopted if adoption.whole or adoption.line not in failing]
@@ -103,19 +106,21 @@ class Peeling:
         self._answers.clear()
         self.dialect = amended(plain, [adoption.amendment for adoption in adoptions])
         self._judged = [
-            Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect)) for entry in self._judged
+            Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect, None)) for entry in self._judged
         ]
 
     def _round(self) -> list[Adoption]:
         failing = {line: self._failing(line) for line in LINES}
-        for line in LINES:
-            adoption = self._one(line, failing[line]) if failing[line] else None
-            if adoption is not None or self.spent():
-                return [adoption] if adoption is not None else []
-        for line in LINES:
-            pair = self._two(line, failing[line]) if failing[line] else None
-            if pair is not None or self.spent():
-                return [Adoption(amendment) for amendment in pair or ()]
+        for count in (1, 2):
+            for line, findings in failing.items():
+                places = frozenset((id(judged.transcript), finding.place) for judged, finding in findings)
+                if not findings or self._unexplained.get((line, count)) == places:
+                    # What was adopted since changes nothing here.
+                    continue
+                adoptions = self._one(line, findings) if count == 1 else self._two(line, findings)
+                if adoptions or self.effort.spent:
+                    return adoptions
+                self._unexplained[line, count] = places
         return []
 
     def _failing(self, line: str) -> list[tuple[Witnessed, Finding]]:
@@ -133,7 +138,7 @@ class Peeling:
 
     # -- one amendment
 
-    def _one(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> Adoption | None:
+    def _one(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> list[Adoption]:
         branches = {branch_at(finding, self.dialect) for _, finding in failing}
         for share in _SHARES:
             covered = self._covered(line, failing, share)
@@ -147,8 +152,8 @@ class Peeling:
                 if standing:
                     ties = {(entry.switches, entry.uses, entry.defaults): entry for entry in reversed(standing)}
                     ties.pop((standing[0].switches, standing[0].uses, standing[0].defaults))
-                    return Adoption(standing[0], tuple(reversed(ties.values())), line, share == 1.0)
-        return None
+                    return [Adoption(standing[0], tuple(reversed(ties.values())), line, share == 1.0)]
+        return []
 
     def _covered(
         self, line: str, failing: list[tuple[Witnessed, Finding]], share: float
@@ -171,7 +176,7 @@ class Peeling:
         for probe in probes:
             question = id(probe), amendments
             if question not in self._answers:
-                self._answers[question] = fits(probe, self.dialect, amendments, self.policy)
+                self._answers[question] = fits(probe, self.dialect, amendments, self.policy, self.effort)
             answer = self._answers[question]
             answers += [] if answer is None else [answer]
             if answer is False and answers.count(False) > (1 - share) * len(probes):
@@ -200,7 +205,7 @@ class Peeling:
         """Test candidates on these branches: return the first to stand, and others with as few changes."""
         standing: list[Amendment] = []
         for candidate in sorted(offered, key=_changes):
-            if self.spent() or (standing and _changes(candidate) > _changes(standing[0])):
+            if self.effort.spent or (standing and _changes(candidate) > _changes(standing[0])):
                 break
             if self._stands((candidate,), branches, failing, share):
                 standing.append(candidate)
@@ -208,20 +213,21 @@ class Peeling:
 
     # -- two at once
 
-    def _two(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> tuple[Amendment, ...] | None:
+    def _two(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> list[Adoption]:
         probes = spread([finding for _, finding in failing], _PROBES)
-        telling = [probe for probe in probes if fits(probe, self.dialect, (), self.policy) is False]
+        telling = [probe for probe in probes if fits(probe, self.dialect, (), self.policy, self.effort) is False]
         if not telling:
-            return None
+            return []
         every = list(self._candidates(line, probes))
         branches = frozenset(branch_at(finding, self.dialect) for _, finding in failing)
-        pairs = (pair for pair in combinations(every, 2) if not _touched(pair[0]) & _touched(pair[1]))
-        for pair in islice(pairs, _PAIRS):
-            if self.spent():
-                return None
+        for pair in _by_simplicity(every):
+            if self.effort.spent:
+                return []
+            if _touched(pair[0]) & _touched(pair[1]):
+                continue
             if self._fits(telling, pair) and self._stands(pair, branches, failing, 1.0):
-                return pair
-        return None
+                return [Adoption(amendment) for amendment in pair]
+        return []
 
     # -- on whole transcripts
 
@@ -242,9 +248,11 @@ class Peeling:
             and (branch := branch_at(finding, self.dialect)) in branches
             and any(amendment.concerns(branch, finding.case.format) for amendment in amendments)
         ]
+        if not self._fits([finding for _, finding in spread(concerned, _SURE)], amendments, share):
+            return False
         tried, explained = spread(concerned, _TRIALS), 0
         for number, (judged, finding) in enumerate(tried, start=1):
-            after = self.judge(judged.transcript, dialect)
+            after = self.judge(judged.transcript, dialect, finding.call)
             if self._worse(judged, after, remaining):
                 return False
             explained += all(finding.place != deviating.place for deviating in after)
@@ -255,7 +263,7 @@ class Peeling:
         conforming = [judged for judged in self._judged if not judged.findings]
         deviating = [judged for judged in self._judged if judged.findings]
         return not any(
-            self._worse(judged, self.judge(judged.transcript, dialect), remaining)
+            self._worse(judged, self.judge(judged.transcript, dialect, judged.until), remaining)
             for judged in (*spread(conforming, 2 * _TRIALS), *spread(deviating, _TRIALS))
         )
 
@@ -282,6 +290,13 @@ def _changes(amendment: Amendment) -> tuple[int, int]:
 def _touched(amendment: Amendment) -> set[str]:
     """The switches and options changed by an amendment."""
     return {name for name, _ in (*amendment.switches, *amendment.uses, *amendment.defaults)}
+
+
+def _by_simplicity(every: Sequence[Amendment]) -> Iterator[tuple[Amendment, Amendment]]:
+    """The pairs of a list ordered by simplicity, those with the first ones first."""
+    for total in range(1, 2 * len(every)):
+        for first in range(max(0, total - len(every) + 1), (total + 1) // 2):
+            yield every[first], every[total - first]
 
 
 def _limited(candidate: Amendment, fitting: frozenset[Branch], failing: set[Branch]) -> Iterator[Amendment]:

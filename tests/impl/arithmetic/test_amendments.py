@@ -123,3 +123,22 @@ def test_a_table_that_is_no_amendment_is_refused(table: dict[str, object]) -> No
     assert refused.value.hint
     if not table:
         assert isinstance(refused.value, BadAmendment)
+
+
+@pytest.mark.parametrize("amendment", SAMPLES, ids=Amendment.words)
+@pytest.mark.parametrize(
+    "hyper", [HYPER, replace(HYPER, momentum=0.0), replace(HYPER, centered=False, weight_decay=0.0)]
+)
+def test_the_filter_passes_only_what_the_amended_envelope_holds(amendment: Amendment, hyper: Hyperparameters) -> None:
+    """At the middle of each line it passes, and nothing beyond the ends."""
+    amended = amend(SPECIFICATION, amendment)
+    bounds = after(amended, hyper)
+    middle = {role: np.array([(lo + hi) / 2]) for role, (lo, hi) in bounds.items()}
+    found = accepted(BEFORE, middle, FORMAT, hyper, amended)
+    assert found is not None
+    assert all(bool(inside[0]) for inside, _ in found.values())
+    for side, direction in ((0, -np.inf), (1, np.inf)):
+        beyond = {role: np.array([np.nextafter(ends[side], direction)]) for role, ends in bounds.items()}
+        found = accepted(BEFORE, beyond, FORMAT, hyper, amended)
+        assert found is not None
+        assert not any(bool(inside[0]) for inside, _ in found.values())

@@ -20,7 +20,7 @@ from rmspec.oracles.program.program import Call, Create, Program, SetGrad, Step
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.peeling.candidates import Setting, candidates
-from rmspec.properties.peeling.evidence import Witnessed
+from rmspec.properties.peeling.evidence import Effort, Witnessed
 from rmspec.properties.peeling.peeling import Adoption, Peeling
 from rmspec.properties.search.corpus import corpus
 
@@ -39,8 +39,8 @@ def plain_programs() -> tuple[Program, ...]:
     )
 
 
-def values(transcript: Transcript, dialect: Dialect) -> tuple[Finding, ...]:
-    """The findings on values to be explained."""
+def values(transcript: Transcript, dialect: Dialect, until: int | None = None) -> tuple[Finding, ...]:
+    """The findings on values to be explained, with those of later calls."""
     return tuple(
         finding
         for finding in judge(transcript, dialect).findings
@@ -60,12 +60,12 @@ def misread(change: Callable[[Hyperparameters], Hyperparameters]) -> Spoil:
     return spoil
 
 
-def peeling(spoil: Spoil, programs: tuple[Program, ...] | None = None, *, spent: Any = lambda: False) -> Peeling:
+def peeling(spoil: Spoil, programs: tuple[Program, ...] | None = None, *, effort: float = 1e9) -> Peeling:
     """The search for the amendments of a spoilt reference, before it runs."""
     subject = Spoilt(spoil)
     transcripts = [perform(given, subject) for given in (plain_programs() if programs is None else programs)]
     record = [Witnessed(transcript, values(transcript, SPECIFICATION)) for transcript in transcripts]
-    return Peeling(values, SPECIFICATION, STRICT, record, False, spent)
+    return Peeling(values, SPECIFICATION, STRICT, record, False, Effort(effort))
 
 
 def adopted(spoil: Spoil, programs: tuple[Program, ...] | None = None) -> list[Adoption]:
@@ -115,7 +115,7 @@ def test_an_amendment_against_conforming_programs_is_refused() -> None:
     search.run()
     assert search.adopted == []
 
-    alone = Peeling(values, SPECIFICATION, STRICT, failing, False, lambda: False)
+    alone = Peeling(values, SPECIFICATION, STRICT, failing, False, Effort(1e9))
     alone.run()
     assert (("lr", Use("times", 2.0)),) in [adoption.amendment.uses for adoption in alone.adopted]
 
@@ -154,7 +154,7 @@ def test_what_is_found_does_not_depend_on_the_clock(monkeypatch: pytest.MonkeyPa
 
 def test_a_search_without_work_left_adopts_nothing() -> None:
     """Where the number of judgements is used up, nothing is guessed."""
-    search = peeling(misread(lambda hyper: replace(hyper, lr=2 * hyper.lr)), spent=lambda: True)
+    search = peeling(misread(lambda hyper: replace(hyper, lr=2 * hyper.lr)), effort=0)
     search.run()
     assert search.adopted == []
 
