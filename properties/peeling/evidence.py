@@ -16,7 +16,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Case, Finding
 
-__all__ = ["PRECISE_FIRST", "Effort", "Witnessed", "amended", "branch_at", "fits"]
+__all__ = ["PRECISE_FIRST", "Effort", "Witnessed", "amended", "branch_at", "carried", "fits"]
 
 PRECISE_FIRST = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
 """Formats, those first whose numbers coincide least."""
@@ -83,7 +83,7 @@ def fits(
         return None
     read = amended(dialect, amendments)
     case = _restarted(case, read)
-    if any(isinstance(getattr(case.before, role), tuple) for role in STATE_ROLES):
+    if _hides(case.before):
         return None
     fmt, (lo, hi) = FORMATS[case.format], finding.allowed or (-np.inf, np.inf)
     rounded = any(name == "scalars" for amendment in amendments for name, _ in amendment.switches)
@@ -98,6 +98,15 @@ def fits(
         return False
     inside = bool(bounds.contains(np.array([finding.observed]))[0])
     return None if inside and not bool(bounds.bounded()[0]) else inside
+
+
+def carried(finding: Finding) -> bool:
+    """Whether the value was computed from state that is hidden and was carried along."""
+    return finding.case is not None and _hides(finding.case.before)
+
+
+def _hides(before: Before) -> bool:
+    return any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES)
 
 
 def _restarted(case: Case, read: Dialect) -> Case:

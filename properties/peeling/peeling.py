@@ -19,7 +19,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.peeling.candidates import Setting, candidates
-from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, branch_at, fits
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, branch_at, carried, fits
 
 __all__ = ["Adoption", "Peeling", "spread"]
 
@@ -171,7 +171,7 @@ class Peeling:
         return covered
 
     def _fits(self, probes: Sequence[Finding], amendments: tuple[Amendment, ...], share: float = 1.0) -> bool:
-        """Whether amendments fit this share of the telling elements."""
+        """Whether amendments fit this share of the telling elements, if any tells."""
         answers: list[bool] = []
         for probe in probes:
             question = id(probe), amendments
@@ -181,6 +181,9 @@ class Peeling:
             answers += [] if answer is None else [answer]
             if answer is False and answers.count(False) > (1 - share) * len(probes):
                 return False
+        if not answers:
+            # What fits since it excludes nothing explains nothing; of carried state, whole transcripts tell.
+            return any(carried(probe) for probe in probes)
         return sum(answers) >= share * len(answers)
 
     def _candidates(self, line: str, findings: Sequence[Finding]) -> Iterator[Amendment]:
