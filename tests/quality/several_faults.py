@@ -2,7 +2,8 @@
 
 Run it as ``python tests/quality/several_faults.py --pairs 500 --triples 100 --seed 0``. What a fault alone is caught by must
 be named of the composed optimizer as well, by any of the fault's clauses, or be hidden by a clause that it is said to be hidden by;
-it must never conform.
+it must never conform. Each fault is then taken as known, with the entries that ``rmspec known add`` makes of the fault alone: the
+others must still be named by what is left, or be hidden. ``--among 40 --every`` measures every pair of so many faults.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
+from itertools import combinations, islice
+from typing import Any
 
 import torch
 
+from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.oracles.faults import FAULTS, Fault
 from rmspec.oracles.faults.composed import Clash, compose
 from rmspec.oracles.loader import load
+from rmspec.oracles.program.program import Program
 from rmspec.properties.check import check
-from rmspec.properties.events import SubjectResult
+from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.known import Known, matches
 
 NAMED, HIDDEN, CONFORMS, UNCHECKED = "named", "hidden", "conforms", "not checked"
 """What becomes of a fault: one of its clauses deviates; else all that it breaks alone are hidden, or one is said to conform."""
@@ -33,7 +38,8 @@ NAMED, HIDDEN, CONFORMS, UNCHECKED = "named", "hidden", "conforms", "not checked
 class Measured:
     """One composed optimizer: the fates of its faults, and the clauses that deviate though no fault breaks them.
 
-    ``conforming`` are the clauses that conform though a fault alone breaks them.
+    ``conforming`` are the clauses that conform though a fault alone breaks them. ``known`` maps each fault, taken as known, to the
+    fates of the others then.
     """
 
     faults: tuple[Fault, ...]
@@ -42,56 +48,103 @@ class Measured:
     accused: tuple[str, ...]
     seconds: float
     verdicts: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def drawn(size: int, seed: int) -> Iterator[tuple[Fault, ...]]:
-    """Draw so many faults that go together, again and again; those that torch itself has are left out."""
+def drawn(size: int, seed: int, among: int | None = None) -> Iterator[tuple[Fault, ...]]:
+    """Draw so many faults that go together, each set once; ``among``: from so many that were drawn before.
+
+    Those that torch itself has are left out.
+    """
     chance = random.Random(f"{size} faults, seed {seed}")
     choices = [fault for fault in FAULTS if not fault.inherited]
+    if among is not None:
+        yield from _shuffled(list(combinations(_parting(choices, among, chance), size)), chance)
+        return
     met: set[frozenset[str]] = set()
     while True:
         faults = tuple(chance.sample(choices, size))
         names = frozenset(fault.id for fault in faults)
-        if names in met:
-            continue
+        if names not in met and together(faults):
+            yield faults
         met.add(names)
-        try:
-            compose(*faults)
-        except Clash:
-            continue
-        yield faults
 
 
-def checked(subject: str, dialect: str, profile: str, formats: tuple[str, ...]) -> SubjectResult:
-    """The verdict on a subject of the shipped faults, called in this process: none is started for each."""
-    return check(load(subject), profile=profile, formats=formats, dialect=dialect)  # type: ignore[arg-type]
+def _shuffled(sets: list[tuple[Fault, ...]], chance: random.Random) -> list[tuple[Fault, ...]]:
+    chance.shuffle(sets)
+    return sets
+
+
+def _parting(choices: list[Fault], count: int, chance: random.Random) -> list[Fault]:
+    """Draw faults that go together pairwise."""
+    chosen: list[Fault] = []
+    for fault in chance.sample(choices, len(choices)):
+        if len(chosen) < count and all(together((fault, other)) for other in chosen):
+            chosen.append(fault)
+    return chosen
+
+
+def together(faults: tuple[Fault, ...]) -> bool:
+    """Whether one optimizer can have all of these faults."""
+    try:
+        compose(*faults)
+    except Clash:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """How optimizers are checked: a profile, number formats (all, if empty), and programs in place of the generated ones."""
+
+    profile: Any = "smoke"
+    formats: tuple[str, ...] = ()
+    programs: tuple[Program, ...] | None = None
+
+    def of(self, subject: str, dialect: str) -> SubjectResult:
+        """The verdict on a subject called in this process: none is started for each."""
+        return check(load(subject), profile=self.profile, formats=self.formats, dialect=dialect, programs=self.programs)
 
 
 @cache
-def alone(fault: Fault, profile: str, formats: tuple[str, ...]) -> frozenset[str]:
+def alone(fault: Fault, checks: Checks) -> tuple[Deviation, ...]:
+    """The new deviations when the fault is the only one."""
+    return tuple(found for found in checks.of(fault.subject, fault.dialect).deviations if found.known is None)
+
+
+def broken(fault: Fault, checks: Checks) -> frozenset[str]:
     """The clauses that deviate when the fault is the only one."""
-    result = checked(fault.subject, fault.dialect, profile, formats)
-    return frozenset(found.clause for found in result.deviations if found.known is None)
+    return frozenset(found.clause for found in alone(fault, checks))
 
 
-def measure(faults: tuple[Fault, ...], profile: str = "smoke", formats: tuple[str, ...] = ()) -> Measured:
+def measure(faults: tuple[Fault, ...], checks: Checks) -> Measured:
     """Check the optimizer composed of these faults."""
     composed = compose(*faults)
     started = time.monotonic()
-    result = checked(f"{composed.__module__}:{composed.__name__}", faults[0].dialect, profile, formats)
+    result = checks.of(f"{composed.__module__}:{composed.__name__}", faults[0].dialect)
     seconds = time.monotonic() - started
-    rows = {clause.id: clause for clause in result.clauses}
-    verdicts = {id: row.verdict for id, row in rows.items()}
-    deviating = {found.clause for found in result.deviations if found.known is None}
-    fates: dict[str, str] = {}
-    for fault in faults:
-        clauses = alone(fault, profile, formats)
-        if clauses:
-            fates[fault.id] = _fate(clauses, deviating, verdicts)
-    broken = frozenset().union(*(alone(fault, profile, formats) for fault in faults))
-    conforming = tuple(sorted(clause for clause in broken if verdicts.get(clause) == "conforms"))
-    rightly = frozenset().union(*(alone(fault, profile, formats) | set(fault.clauses) for fault in faults))
-    return Measured(faults, fates, conforming, tuple(sorted(deviating - rightly)), seconds, verdicts)
+    verdicts = {row.id: row.verdict for row in result.clauses}
+    new = [found for found in result.deviations if found.known is None]
+    deviating = {found.clause for found in new}
+    caught = [fault for fault in faults if broken(fault, checks)]
+    fates = {fault.id: _fate(broken(fault, checks), deviating, verdicts) for fault in caught}
+    known: dict[str, dict[str, str]] = {}
+    for accepted in caught:
+        entries = [accepting(deviation) for deviation in alone(accepted, checks)]
+        left = {found.clause for found in new if not any(matches(entry, found) for entry in entries)}
+        known[accepted.id] = {
+            fault.id: _fate(broken(fault, checks), left, verdicts) for fault in caught if fault is not accepted
+        }
+    every = frozenset().union(*(broken(fault, checks) for fault in faults))
+    conforming = tuple(sorted(clause for clause in every if verdicts.get(clause) == "conforms"))
+    rightly = every.union(*(fault.clauses for fault in faults))
+    return Measured(faults, fates, conforming, tuple(sorted(deviating - rightly)), seconds, verdicts, known)
+
+
+def accepting(deviation: Deviation) -> Known:
+    """The entry of a known list that ``rmspec known add`` makes of a deviation."""
+    amendment = parse_amendment(deviation.amendment, deviation.clause) if deviation.amendment else None
+    return Known("known", deviation.clause, "*", "measured", when={"kind": deviation.kind}, amendment=amendment)
 
 
 def _fate(broken: frozenset[str], deviating: set[str], verdicts: Mapping[str, str]) -> str:
@@ -103,19 +156,26 @@ def _fate(broken: frozenset[str], deviating: set[str], verdicts: Mapping[str, st
     return CONFORMS if any(verdicts.get(clause) == "conforms" for clause in broken) else UNCHECKED
 
 
-def told(measured: Measured, profile: str, formats: tuple[str, ...]) -> str:
-    """One composed optimizer as a line: its faults, what became of each, and what is said besides."""
-    parts = [
-        f"{fault.id}: {measured.fates.get(fault.id, 'not caught alone')}"
-        + (
-            ""
-            if measured.fates.get(fault.id, NAMED) == NAMED
-            else f" ({', '.join(f'{each} {measured.verdicts.get(each)}' for each in sorted(alone(fault, profile, formats)))})"
-        )
-        for fault in measured.faults
+def lost(measured: Measured) -> list[str]:
+    """List the faults that are neither named nor hidden when another one is known, in words."""
+    return [
+        f"{name} {fate} with {accepted} known"
+        for accepted, fates in measured.known.items()
+        for name, fate in fates.items()
+        if fate not in (NAMED, HIDDEN)
     ]
+
+
+def told(measured: Measured, checks: Checks) -> str:
+    """One composed optimizer as a line: its faults, what became of each, and what is said besides."""
+    parts = []
+    for fault in measured.faults:
+        fate = measured.fates.get(fault.id, "not caught alone")
+        verdicts = ", ".join(f"{each} {measured.verdicts.get(each)}" for each in sorted(broken(fault, checks)))
+        parts.append(f"{fault.id}: {fate}" + (f" ({verdicts})" if fate in (HIDDEN, CONFORMS, UNCHECKED) else ""))
     parts += [f"conforms: {', '.join(measured.conforming)}"] if measured.conforming else []
     parts += [f"accused besides: {', '.join(measured.accused)}"] if measured.accused else []
+    parts += lost(measured)
     return f"{'; '.join(parts)} [{measured.seconds:.1f} s]"
 
 
@@ -125,26 +185,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=500, help="so many pairs of faults")
     parser.add_argument("--triples", type=int, default=100, help="so many triples of faults")
     parser.add_argument("--seed", type=int, default=0, help="the seed that they are drawn by")
+    parser.add_argument("--among", type=int, help="draw from so many faults that go together pairwise")
+    parser.add_argument("--every", action="store_true", help="every pair of these, and no triple")
     parser.add_argument("--profile", choices=("smoke", "ci", "deep"), default="smoke")
     parser.add_argument("--dtype", default="", help="the number formats, with commas between; all of them if left out")
+    parser.add_argument("--stored", action="store_true", help="the stored programs and sweeps alone")
     options = parser.parse_args(arguments)
-    formats = tuple(filter(None, options.dtype.split(",")))
+    if options.every and options.among is None:
+        parser.error("--every needs --among")
+    checks = Checks(options.profile, tuple(filter(None, options.dtype.split(","))), () if options.stored else None)
     torch.set_num_threads(1)
     fates: Counter[str] = Counter()
+    known: Counter[str] = Counter()
     whole, conforming, accused, count = 0, 0, 0, 0
-    for size, wanted in ((2, options.pairs), (3, options.triples)):
-        for faults in islice(drawn(size, options.seed), wanted):
-            measured = measure(faults, options.profile, formats)
+    for size, wanted in ((2, None if options.every else options.pairs), (3, 0 if options.every else options.triples)):
+        for faults in islice(drawn(size, options.seed, options.among), wanted):
+            measured = measure(faults, checks)
             fates.update(measured.fates.values())
+            known.update(fate for others in measured.known.values() for fate in others.values())
             count += 1
-            whole += set(measured.fates.values()) <= {NAMED, HIDDEN}
+            whole += set(measured.fates.values()) <= {NAMED, HIDDEN} and not lost(measured)
             conforming += bool(measured.conforming)
             accused += bool(measured.accused)
-            print(told(measured, options.profile, formats), flush=True)
+            print(told(measured, checks), flush=True)
     print(f"{count} optimizers, {sum(fates.values())} faults that are caught alone")
-    for fate in (NAMED, HIDDEN, CONFORMS, UNCHECKED):
-        print(f"  {fate}: {fates[fate]} ({fates[fate] / max(sum(fates.values()), 1):.1%})")
-    print(f"  every fault named or hidden: {whole} of {count} optimizers")
+    for title, counted in (("", fates), (", another one known", known)):
+        for fate in (NAMED, HIDDEN, CONFORMS, UNCHECKED):
+            print(f"  {fate}{title}: {counted[fate]} ({counted[fate] / max(sum(counted.values()), 1):.1%})")
+    print(f"  every fault named or hidden, another one known or not: {whole} of {count} optimizers")
     print(f"  a clause conforms that a fault alone breaks: {conforming} of {count} optimizers")
     print(f"  a clause accused that none of its faults breaks: {accused} of {count} optimizers")
     return int(whole < count)
