@@ -37,6 +37,8 @@ _ROUNDS = 8
 _SHARES = (1.0, 0.5)
 """A candidate explains all that deviates in its branches, or else at least this share: another fault may be there too."""
 
+_LATER = ("changed", "loaded")
+
 _SURE = 40
 """So many elements try what fits a few of them."""
 
@@ -251,7 +253,8 @@ class Peeling:
             and (branch := branch_at(finding, self.dialect)) in branches
             and any(amendment.concerns(branch, finding.case.format) for amendment in amendments)
         ]
-        if not self._fits([finding for _, finding in spread(concerned, _SURE)], amendments, share):
+        findings = [finding for _, finding in spread(concerned, _SURE)]
+        if not (_plainly_given(findings, amendments) and self._fits(findings, amendments, share)):
             return False
         tried, explained = spread(concerned, _TRIALS), 0
         for number, (judged, finding) in enumerate(tried, start=1):
@@ -282,6 +285,18 @@ class Peeling:
             and not (finding.half and finding.case is not None and branch_at(finding, self.dialect) in remaining)
             for finding in after
         )
+
+
+def _plainly_given(findings: Sequence[Finding], amendments: tuple[Amendment, ...]) -> bool:
+    """Whether a finding is there with each option in question as it was given, not changed or loaded since.
+
+    Where there is none, the change or the load is wrong, not the use of the option.
+    """
+    return all(
+        any(finding.case is not None and finding.case.sources.get(option) not in _LATER for finding in findings)
+        for amendment in amendments
+        for option, _ in amendment.uses
+    )
 
 
 def _changes(amendment: Amendment) -> tuple[int, int]:
