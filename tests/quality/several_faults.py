@@ -1,9 +1,11 @@
 """How a check fares with several faults at once: pairs and triples of the shipped ones, drawn by seed.
 
-Run it as ``python tests/quality/several_faults.py --pairs 500 --triples 100 --seed 0``. What a fault alone is caught by must
-be named of the composed optimizer as well, by any of the fault's clauses, or be hidden by a clause that it is said to be hidden by;
-it must never conform. Each fault is then taken as known, with the entries that ``rmspec known add`` makes of the fault alone: the
-others must still be named by what is left, or be hidden. ``--among 40 --every`` measures every pair of so many faults.
+Run it as ``python tests/quality/several_faults.py --pairs 500 --triples 100 --seed 0``. What a fault alone is caught
+by must be named of the composed optimizer as well, by any of the fault's clauses, or be hidden by a clause that it is
+said to be hidden by; it must never conform. Each fault is then taken as known, with the entries that ``rmspec known
+add`` makes of the fault alone: the others must still be named by what is left, or be hidden. ``--among 40 --every``
+measures every pair of so many faults, ``--alone`` single ones: what each breaks besides the clauses that its row
+names.
 """
 
 from __future__ import annotations
@@ -141,6 +143,21 @@ def measure(faults: tuple[Fault, ...], checks: Checks) -> Measured:
     return Measured(faults, fates, conforming, tuple(sorted(deviating - rightly)), seconds, verdicts, known)
 
 
+def _sample(count: int, seed: int) -> list[Fault]:
+    """Draw single faults."""
+    choices = [fault for fault in FAULTS if not fault.inherited]
+    return random.Random(f"single faults, seed {seed}").sample(choices, min(count, len(choices)))
+
+
+def _besides(fault: Fault, checks: Checks) -> tuple[str, ...]:
+    """Print how a fault alone is named, and return the clauses that it is not said to break."""
+    found = broken(fault, checks)
+    besides = tuple(sorted(found - set(fault.clauses)))
+    own = "named" if found & set(fault.clauses) else "not caught" if not found else "named otherwise"
+    print(f"{fault.id}: {own}" + (f"; besides: {', '.join(besides)}" if besides else ""), flush=True)
+    return besides if found else ("not caught",)
+
+
 def accepting(deviation: Deviation) -> Known:
     """The entry of a known list that ``rmspec known add`` makes of a deviation."""
     amendment = parse_amendment(deviation.amendment, deviation.clause) if deviation.amendment else None
@@ -190,11 +207,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=("smoke", "ci", "deep"), default="smoke")
     parser.add_argument("--dtype", default="", help="the number formats, with commas between; all of them if left out")
     parser.add_argument("--stored", action="store_true", help="the stored programs and sweeps alone")
+    parser.add_argument("--alone", type=int, default=0, help="so many faults alone")
     options = parser.parse_args(arguments)
     if options.every and options.among is None:
         parser.error("--every needs --among")
     checks = Checks(options.profile, tuple(filter(None, options.dtype.split(","))), () if options.stored else None)
     torch.set_num_threads(1)
+    besides = [_besides(fault, checks) for fault in _sample(options.alone, options.seed)]
+    if besides:
+        print(f"{len(besides)} faults alone: {besides.count(())} break no clause but their own", flush=True)
     fates: Counter[str] = Counter()
     known: Counter[str] = Counter()
     whole, conforming, accused, count = 0, 0, 0, 0
