@@ -101,7 +101,7 @@ def fits(
 
 
 def carried(finding: Finding) -> bool:
-    """Whether the value was computed from state that is hidden and was carried along."""
+    """Whether the value was computed from hidden state, carried along."""
     return finding.case is not None and _hides(finding.case.before)
 
 
