@@ -16,7 +16,7 @@ from rmspec.impl.arithmetic.policy import STRICT
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.oracles.host.perform import Transcript, perform
 from rmspec.oracles.numpy.subject import ReferenceSession
-from rmspec.oracles.program.program import Call, Create, Program, SetGrad, Step
+from rmspec.oracles.program.program import Call, Create, Group, Param, Program, SetGrad, SetOption, Step
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.peeling.candidates import Setting, candidates
@@ -172,3 +172,35 @@ def test_no_candidate_is_limited_to_a_branch(role: str, visible: bool) -> None:
     assert not any(candidate.branch or candidate.formats for candidate in offered)
     assert len(set(offered)) == len(offered)
     assert any(candidate.defaults for candidate in offered) == (not visible)
+
+
+def test_an_option_that_is_wrong_only_after_a_change_is_not_amended() -> None:
+    """Its use is right: the change is not taken up."""
+
+    def spoil(session: ReferenceSession, call: Call) -> None:
+        if isinstance(call, SetOption):
+            return
+        for optimizer in session._optimizers.values():
+            _keep_first_lr(optimizer)
+
+    programs = tuple(scheduled(lr, gradient) for lr in (0.01, 0.02, 0.03) for gradient in (0.5, 1.0, 2.0, 3.0, 5.0))
+    same_start = tuple(scheduled(0.01, gradient) for gradient in (0.5, 1.0, 2.0, 3.0, 5.0))
+    for given in (programs, same_start):
+        search = peeling(spoil, given)
+        assert any(entry.findings for entry in search.record)
+        search.run()
+        assert search.adopted == []
+
+
+def _keep_first_lr(optimizer: Any) -> None:
+    """Step with the learning rate of the constructor for ever."""
+    if not hasattr(optimizer, "_first_lr"):
+        computed, optimizer._first_lr = optimizer._iterate, optimizer.param_groups[0]["lr"]
+        optimizer._iterate = lambda param, grad, hyper: computed(param, grad, replace(hyper, lr=optimizer._first_lr))
+
+
+def scheduled(lr: float, gradient: float) -> Program:
+    """Two steps, and two more after the learning rate was changed."""
+    steps = (SetGrad("p", (gradient,)), Step("A"), Step("A"))
+    create = Create("A", (Group(("p",)),), {"lr": lr}, "list")
+    return Program((Param("p", "float32", (1,), (1.0,)),), (create, *steps, SetOption("A", 0, {"lr": 0.5}), *steps))
