@@ -15,7 +15,9 @@ __all__ = [
     "Deviation",
     "DeviationFound",
     "DeviationPending",
+    "DialectFound",
     "Event",
+    "OtherDialect",
     "Progress",
     "RunFinished",
     "RunStarted",
@@ -96,11 +98,23 @@ class ClauseResult:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherDialect:
+    """Another dialect than the one in question, spoken throughout: the ``switches`` of its own, in words.
+
+    ``names`` are those of the named dialects that it may be; there may be none.
+    """
+
+    names: tuple[str, ...]
+    switches: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectResult:
     """The verdict on one subject and everything behind it.
 
     ``inconclusive_reasons`` says why element checks could not be judged, and how many for each reason.
     ``envelope_use`` is a sample of how much of its envelopes it used, by format; ``trajectory`` what it made of one objective.
+    ``speaks`` is the dialect that it speaks instead of ``dialect``, if one explains deviations throughout.
     ``in_place``: it was an object, called in the process that judged it, and not a name with a process of its own.
     """
 
@@ -129,6 +143,7 @@ class SubjectResult:
     search: str = ""
     envelope_use: Mapping[str, UseCounts] = field(default_factory=dict)
     trajectory: Trajectory | None = None
+    speaks: OtherDialect | None = None
     in_place: bool = False
 
 
@@ -192,6 +207,14 @@ class DeviationPending:
 
 
 @dataclass(frozen=True, slots=True)
+class DialectFound:
+    """A subject speaks another dialect throughout; the deviations of it follow."""
+
+    name: str
+    speaks: OtherDialect
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectFinished:
     """A subject is done."""
 
@@ -220,6 +243,7 @@ Event = (
     | Progress
     | DeviationFound
     | DeviationPending
+    | DialectFound
     | Standing
     | SubjectFinished
     | RunFinished

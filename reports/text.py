@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
-from rmspec.properties.events import ClauseResult, Deviation
+from rmspec.properties.events import ClauseResult, Deviation, OtherDialect, SubjectResult
 
 __all__ = [
     "call_line",
     "clause_note",
+    "dialect_lines",
     "element_count",
     "explanation_lines",
     "given_words",
@@ -22,6 +24,7 @@ __all__ = [
     "number",
     "plain",
     "program_lines",
+    "spoken_lines",
     "spot",
 ]
 
@@ -75,6 +78,29 @@ def explanation_lines(deviation: Deviation) -> list[str]:
 def given_words(amendments: Sequence[str]) -> str:
     """Format the amendments of a verdict: ``given: eps is added inside the square root``."""
     return f"given: {'; '.join(amendments)}"
+
+
+def dialect_lines(result: SubjectResult) -> list[str]:
+    """Name the other dialect of a subject, with the commands to go on; empty if there is none."""
+    if result.speaks is None:
+        return []
+    return spoken_lines(result.name, result.speaks)
+
+
+def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:
+    """Name the other dialect of this subject, with the commands to go on."""
+    subject = shlex.quote(name)
+    if not speaks.names:
+        return [
+            f"it speaks another dialect throughout, one without a name: {'; '.join(speaks.switches)}",
+            f"rmspec identify {subject}",
+        ]
+    names = " or ".join(speaks.names)
+    return [
+        f"it speaks the dialect {names} throughout: {'; '.join(speaks.switches)}",
+        f"rmspec identify {subject}",
+        f"rmspec check {subject} --dialect {speaks.names[0]}",
+    ]
 
 
 def clause_note(clause: ClauseResult) -> str:

@@ -9,7 +9,7 @@ never explained away by a formula made up for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -30,6 +30,7 @@ __all__ = [
     "Use",
     "amend",
     "branch_of",
+    "limited",
     "line_readings",
     "parse_amendment",
     "spell_amendment",
@@ -141,10 +142,17 @@ class Amendment:
         parts = [SWITCHES[name].position(value).words for name, value in self.switches]
         parts += [f"{option} is {value!r} by default" for option, value in self.defaults]
         parts += [use.words(option) for option, use in self.uses]
-        where = [f"in the line of {' and '.join(self.lines)}"] if self.lines else []
-        where += [f"{'with' if value else 'without'} {_BRANCH_WORDS[name]}" for name, value in self.branch]
-        where += [f"in {' and '.join(self.formats)}"] if self.formats else []
-        return ", ".join((" and ".join(parts), *where))
+        return limited(" and ".join(parts), self.lines, self.branch, self.formats)
+
+
+def limited(
+    words: str, lines: Sequence[str] = (), branch: Sequence[tuple[str, bool]] = (), formats: Sequence[str] = ()
+) -> str:
+    """Words, followed by their limits."""
+    where = [f"in the line of {' and '.join(lines)}"] if lines else []
+    where += [f"{'with' if value else 'without'} {_BRANCH_WORDS[name]}" for name, value in branch]
+    where += [f"in {' and '.join(formats)}"] if formats else []
+    return ", ".join((words, *where))
 
 
 def _within(part: tuple[str, ...], whole: tuple[str, ...]) -> bool:

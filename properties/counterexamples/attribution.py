@@ -11,15 +11,13 @@ A value outside its envelope says which line of the pseudocode is wrong, not why
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope, misses_by_far
+from rmspec.impl.arithmetic.envelope import Before, envelope, misses_by_far
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.program.program import (
@@ -44,8 +42,9 @@ from rmspec.properties.counterexamples.variants import (
 )
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.ledger import number
+from rmspec.properties.peeling.evidence import flushed
 
-__all__ = ["attribute", "flushed", "hypotheses"]
+__all__ = ["attribute", "hypotheses"]
 
 _FEATURE_CLAUSE = {
     "weight_decay": "weight-decay",
@@ -160,46 +159,6 @@ def _rounded_early(finding: Finding, program: Program, dialect: Dialect, labels:
     if labels is not None and "scalar-precision" not in labels:
         return False
     return hypotheses(finding, program, dialect)[:1] == ("scalar-precision",)
-
-
-def flushed(finding: Finding, dialect: Dialect) -> bool:
-    """Tell whether replacing subnormal numbers by 0 explains the observed value."""
-    case = finding.case
-    if finding.kind != "value" or case is None or finding.hazard or not isinstance(finding.observed, float):
-        return False
-    fmt = FORMATS[case.format]
-    small = fmt.smallest_normal
-    if finding.half and finding.observed != 0:
-        # In the halves numbers of daily use are subnormal: what is allowed without them explains other rounding as well.
-        return False
-    # An input of its own may be flushed before it is used.
-    inputs = {name: getattr(case.before, name) for name in ("param", "grad", *STATE_ROLES)}
-    if any(isinstance(values, tuple) for values in inputs.values()):
-        return False
-    if _far_from_subnormal(case, inputs):
-        return False
-    zeroed = replace(case.before, **{name: np.where(np.abs(x) < small, 0.0, x) for name, x in inputs.items()})
-    for before in (case.before, zeroed):
-        bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t, see=case.see)
-        interval = bounds.get(finding.role)
-        observed = np.array([finding.observed])
-        # A NaN that a number makes which became 0 (0 times an infinity) has no bounds to lie in.
-        fits = interval is not None and interval.contains(observed) & (interval.bounded() | np.isnan(observed))
-        if fits is not False and bool(fits[0]):
-            return True
-    return False
-
-
-def _far_from_subnormal(case: Case, inputs: Mapping[str, Any]) -> bool:
-    """Whether no number of the step can be subnormal, unless it is 0.
-
-    With every number between the fourth root of the smallest normal one and its inverse, a product of three and a quotient are
-    above the smallest normal one, and so is a difference of two of them, since it is a multiple of their last places.
-    """
-    least = FORMATS[case.format].smallest_normal ** 0.25
-    options = (float(case.hyper.option(option)) for option in ("lr", "alpha", "eps", "weight_decay", "momentum"))
-    numbers = (*options, 1 - case.hyper.alpha, *(float(values[0]) for values in inputs.values()))
-    return all(number == 0 or least < abs(number) < 1 / least for number in numbers)
 
 
 def _near(finding: Finding) -> bool:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Program
-from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.events import Deviation, OtherDialect, SubjectResult
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Place
@@ -38,12 +38,16 @@ _NOTHING: Spoils = MappingProxyType({})
 
 
 class Books:
-    """The books of one examination: its ``tally``, its ``fingerprint``, and in ``search`` why the search ended early."""
+    """The books of one examination: its ``tally``, its ``fingerprint``, and in ``search`` why the search ended early.
+
+    ``speaks`` is the other dialect spoken by the subject throughout, if there is one.
+    """
 
     def __init__(self, examinee: Examinee) -> None:
         self.tally = Tally()
         self.fingerprint = ""
         self.search = ""
+        self.speaks: OtherDialect | None = None
         self._cut: dict[str, list[Program]] = {}
         self._examinee = examinee
         self._start = time.monotonic()
@@ -156,6 +160,7 @@ class Books:
             search=self.search,
             envelope_use=dict(tally.use),
             trajectory=self._trajectory,
+            speaks=self.speaks,
         )
 
     @cached_property

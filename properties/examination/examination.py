@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.host import open_subject
 from rmspec.oracles.host.perform import Driven
 from rmspec.oracles.program.program import Program
@@ -12,7 +13,9 @@ from rmspec.properties.events import (
     Deviation,
     DeviationFound,
     DeviationPending,
+    DialectFound,
     Event,
+    OtherDialect,
     Progress,
     Standing,
     SubjectFinished,
@@ -24,6 +27,7 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.layers import Examined, Layers
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Triage
+from rmspec.properties.identify.neighbours import named_after
 from rmspec.properties.search.fitting import admit
 from rmspec.properties.settings import Settings
 
@@ -67,7 +71,10 @@ class Examination:
         if capabilities.formats:
             yield from self._search()
         if not self.settings.fail_fast:
-            for deviation in self._peeled():
+            deviations = list(self._peeled())
+            if self.books.speaks is not None:
+                yield DialectFound(subject.name, self.books.speaks)
+            for deviation in deviations:
                 yield DeviationFound(subject.name, deviation)
         for place in self.triage.expired():
             yield DeviationFound(subject.name, self.triage.deviations[place])
@@ -118,7 +125,9 @@ class Examination:
     def _peeled(self) -> Iterator[Deviation]:
         """Explain the deviations of values, judge again, and yield all of them."""
         layers = Layers(self.examinee, self.triage, self._record, self.books)
+        plain = self.examinee
         self.triage, self.examinee = layers.judged_again()
+        self.books.speaks = _spoken(plain, self.examinee)
         for place, deviation in self.triage.deviations.items():
             if deviation.kind == "value" and not deviation.hazard:
                 yield self.books.stamp(place, deviation, layers.seconds(deviation))
@@ -126,3 +135,13 @@ class Examination:
     def result(self, stale: tuple[str, ...] = ()) -> SubjectResult:
         """The result as the books have it."""
         return self.books.result(self.triage.deviations, stale, self.triage.spoils, final=True)
+
+
+def _spoken(plain: Examinee, examinee: Examinee) -> OtherDialect | None:
+    """Find the other dialect spoken throughout, if the amendments make one: with a name, or of two switches at least."""
+    amendments = examinee.dialect.amendments
+    general = {name: value for amendment in amendments if amendment.general for name, value in amendment.switches}
+    names = named_after(plain.dialect, amendments, plain.capabilities.options)
+    if not general or plain.dialect.name in names or (len(general) == 1 and not names):
+        return None
+    return OtherDialect(names, tuple(SWITCHES[name].position(value).words for name, value in general.items()))

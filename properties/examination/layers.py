@@ -15,7 +15,6 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Program
-from rmspec.properties.counterexamples.attribution import flushed
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.variants import stored_values
 from rmspec.properties.events import Deviation
@@ -24,9 +23,8 @@ from rmspec.properties.examination.diagnosis import Diagnosis
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.judge.findings import Finding, Tally
-from rmspec.properties.judge.runner import judge
 from rmspec.properties.known import shipped
-from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, explicable, judge_until
 from rmspec.properties.peeling.peeling import Adoption, Peeling, spread
 
 __all__ = ["Examined", "Layers"]
@@ -131,26 +129,17 @@ class Layers:
 
     def _judge(self, transcript: Transcript, dialect: Dialect, until: int | None = None) -> tuple[Finding, ...]:
         excused = self._excused.get(id(transcript), set())
-        concerned: list[Finding] = []
-
-        def enough(index: int, findings: Sequence[Finding]) -> bool:
-            concerned.extend(
-                finding for finding in findings if self._concerns(finding, dialect) and finding.place not in excused
-            )
-            return bool(concerned) if until is None else index >= until
-
-        run = judge(transcript, dialect, policy=self._examinee.settings.policy, enough=enough)
-        self._effort.spend(run.calls)
-        return tuple(concerned)
+        return judge_until(
+            transcript,
+            dialect,
+            self._examinee.settings.policy,
+            lambda finding: self._concerns(finding, dialect) and finding.place not in excused,
+            self._effort,
+            until,
+        )
 
     def _concerns(self, finding: Finding, dialect: Dialect | None = None) -> bool:
-        return (
-            finding.kind == "value"
-            and finding.case is not None
-            and not finding.hazard
-            and not CLAUSES[finding.clause].decided
-            and not flushed(finding, dialect or self._examinee.dialect)
-        )
+        return explicable(finding, dialect or self._examinee.dialect)
 
     # -- an amendment as a deviation
 

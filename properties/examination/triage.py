@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program
-from rmspec.properties.counterexamples.attribution import flushed, hypotheses
+from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.diagnosis import Diagnosis
@@ -23,6 +23,7 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
 from rmspec.properties.lines.cells import Cell
+from rmspec.properties.peeling.evidence import flushed
 from rmspec.properties.search.fitting import admit
 
 __all__ = ["Place", "Triage"]

@@ -6,27 +6,29 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
-from rmspec.impl.spec.dialect import Dialect
+from rmspec.impl.arithmetic.amendments import Amendment, Use
+from rmspec.impl.spec.dialect import Defaults, Dialect
 from rmspec.impl.spec.switches import SWITCHES as ROWS
-from rmspec.oracles.dialects import dialects
+from rmspec.oracles.dialects import dialect_named, dialects
 from rmspec.oracles.host.perform import Driven
 from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities
 from rmspec.properties.identify import families
 from rmspec.properties.identify.answer import Contradiction, Identification, Neighbour, Switch
+from rmspec.properties.identify.differences import Comparison, listed
 from rmspec.properties.identify.elimination import Elimination
-from rmspec.properties.identify.explanation import SWITCHES, Value, alternatives, predictions
+from rmspec.properties.identify.explanation import SWITCHES, WIDEST, alternatives, predictions
+from rmspec.properties.identify.neighbours import named_after, neighbours
 from rmspec.properties.identify.probes import Prober
-from rmspec.properties.identify.questions import Questions, widest
+from rmspec.properties.identify.questions import Questions, precise
 from rmspec.properties.identify.separation import Separation
 from rmspec.properties.identify.update import Unexplained, Update, explained, resting
+from rmspec.properties.peeling.evidence import PRECISE_FIRST
 from rmspec.properties.search.fitting import restrict
 from rmspec.properties.settings import check_subject, make_settings, opened
 
-__all__ = ["identify", "told"]
-
-_ORDER = ("double", "storage", "float32")
-"""How far scalars are rounded: not at all; in float32, where ``1 - alpha`` is formed after; in float64 as well."""
+__all__ = ["identify"]
 
 
 def identify(
@@ -65,28 +67,100 @@ def identify(
 
 
 def _identified(subject: Driven, capabilities: Capabilities, prober: Prober) -> Identification:
-    format = widest(capabilities)
-    if format is None:
+    """Identify in the widest format, or in the next one if no dialect explains it; compare in all formats."""
+    real = precise(capabilities.formats)
+    formats = [name for name in real if name in PRECISE_FIRST[0]] or real[:1]
+    if not formats:
         return Identification(subject.name, "unknown", message="it supports no real number format that was asked for")
-    questions = Questions(prober, capabilities, format)
-    plain = questions.plain()
+    answers: list[tuple[Identification, Elimination | None]] = []
+    for number, format in enumerate(formats):
+        left = tuple(name for name in capabilities.formats if name not in formats[:number])
+        answers.append(_answer(subject, Questions(prober, replace(capabilities, formats=left), format)))
+        found, elimination = answers[-1]
+        if found.standing == "dialect":
+            return _compared(found, subject, capabilities, prober, elimination, frozenset(formats[:number]))
+        if found.standing != "unexplained" or found.message:
+            break
+    found, elimination = answers[0]
+    if found.standing != "unexplained" or found.message:
+        return found
+    return _compared(found, subject, capabilities, prober, elimination)
+
+
+def _answer(subject: Driven, questions: Questions) -> tuple[Identification, Elimination | None]:
+    """Answer by the probes in one format, with the elimination of the hypotheses if there were any."""
+    plain, format = questions.plain(), questions.format
     if plain.raised:
-        return Identification(
-            subject.name, "unknown", format=format, message=f"it raises {plain.raised} in the plainest of programs"
-        )
+        message = f"it raises {plain.raised} in the plainest of programs"
+        return Identification(subject.name, "unknown", format=format, message=message), None
     if not all(math.isfinite(moment.after) for moment in plain.moments):
-        return Identification(
-            subject.name,
-            "unknown",
-            format=format,
-            message="its parameter is not finite after a step of ordinary numbers",
-        )
+        message = "its parameter is not finite after a step of ordinary numbers"
+        return Identification(subject.name, "unknown", format=format, message=message), None
     update = explained(questions)
     if not update.hypotheses:
-        return _foreign(subject, questions, update)
+        return _foreign(subject, questions, update), None
     elimination = Elimination(questions, update)
     elimination.stages()
-    return _answered(subject, elimination)
+    return _answered(subject, elimination), elimination
+
+
+def _compared(
+    found: Identification,
+    subject: Driven,
+    capabilities: Capabilities,
+    prober: Prober,
+    elimination: Elimination | None,
+    refuted: frozenset[str] = frozenset(),
+) -> Identification:
+    """Add the differences: from the identified dialect, from the nearest, or else from the subject's own."""
+    comparison = Comparison(prober, capabilities, found.format, refuted, listed(subject))
+    agreeing = found.named or tuple(each.name for each in found.nearest if not each.differs)
+    if elimination is None:
+        outcome = comparison.against(dialect_named(subject.dialect))
+        spoken = named_after(outcome.dialect, outcome.amendments, capabilities.options)
+        if spoken and outcome.dialect.name not in spoken:
+            # What is left is told from the dialect that most of it comes to.
+            outcome = comparison.against(dialect_named(spoken[0]))
+    else:
+        bases = [dialect_named(name) for name in agreeing] or [_unnamed(elimination)]
+        base = comparison.nearest(_with_fixed(each, elimination) for each in bases)
+        ignored = (
+            Amendment(_ignored(name), uses=((name, Use("is", value)),)) for name, value in elimination.ignored.items()
+        )
+        outcome = comparison.against(base, tuple(ignored))
+    if not (outcome.differences or outcome.remainders):
+        return found
+    name = outcome.dialect.name if outcome.dialect.name in dialects() else ""
+    found = replace(found, base=name, differences=outcome.differences, remainders=outcome.remainders)
+    if refuted:
+        dialect = f"the dialect {' or '.join(found.named)}" if found.named else "a dialect without a name"
+        asked = " and ".join(name for name in precise(refuted))
+        message = f"in {asked} no dialect of RMSprop explains what it does; in {found.format} it is that of {dialect}"
+        found = replace(found, message=message)
+    if outcome.minor:
+        return found
+    nearest = (Neighbour(name),) if name else found.nearest
+    return replace(found, standing="unexplained", named=(), nearest=nearest)
+
+
+def _unnamed(elimination: Elimination) -> Dialect:
+    """Make the dialect without a name; it documents no defaults."""
+    left = {each.value("scalars") for each in elimination.hypotheses}
+    dialect = replace(elimination.hypotheses[0].dialect, defaults=Defaults(None, None, None, None, None, None))
+    return replace(dialect, scalars=WIDEST) if len(left) > 1 else dialect
+
+
+def _with_fixed(dialect: Dialect, elimination: Elimination) -> Dialect:
+    """Set the defaults of options closed to the caller to their inferred values."""
+    fixed = elimination.hypotheses[0].fixed
+    closed: dict[str, Any] = {name: fixed[name] for name in fixed if not elimination.questions.takes(name)}
+    if "centered" in closed:
+        closed["centered"] = bool(closed["centered"])
+    return replace(dialect, defaults=replace(dialect.defaults, **closed))
+
+
+def _ignored(option: str) -> str:
+    return "square-avg" if option == "alpha" else "eps-placement"
 
 
 def _foreign(subject: Driven, questions: Questions, update: Update) -> Identification:
@@ -138,7 +212,9 @@ def _answered(subject: Driven, elimination: Elimination) -> Identification:
     hypotheses = elimination.hypotheses
     separation = Separation(elimination)
     switches = tuple(separation.switch(name) for name in SWITCHES)
-    named, nearest = _neighbours(switches)
+    closest = neighbours({each.name: each.left for each in switches})
+    named = tuple(each.name for each in closest if not each.differs)
+    nearest = () if named else tuple(closest)
     contradictions = [
         _contradiction(each, ROWS[each.switches[0]].clause if each.switches else "update")
         for each in elimination.problems
@@ -183,47 +259,9 @@ def _pardoned(elimination: Elimination, name: str, value: float) -> Contradictio
     failed = [next(each for each in predictions(one, trace) if not each.fits) for one in honest[:1]]
     given = elimination.questions.options()[name]
     return Contradiction(
-        "square-avg" if name == "alpha" else "eps-placement",
+        _ignored(name),
         f"it was given {name}={given!r}, and does as with {name}={value!r}",
         replace(trace.program, calls=trace.program.calls[: failed[0].call + 1]),
         failed[0].observed,
         (failed[0].lo, failed[0].hi),
     )
-
-
-def _neighbours(switches: tuple[Switch, ...]) -> tuple[tuple[str, ...], tuple[Neighbour, ...]]:
-    """List the named dialects in agreement with every decided switch, or else the closest ones."""
-    moving = len(next(each for each in switches if each.name == "momentum_form").left) == 1
-    found = [
-        Neighbour(name, tuple(each.name for each in switches if not _agrees(each, told(dialect, each.name, moving))))
-        for name, dialect in dialects().items()
-    ]
-    fewest = min(len(each.differs) for each in found)
-    closest = [each for each in found if len(each.differs) == fewest]
-    if fewest:
-        return (), tuple(closest)
-    scalars = next(each for each in switches if each.name == "scalars")
-    # Of those that allow the rounding, first those that allow no more.
-    closest.sort(key=lambda each: told(dialects()[each.name], "scalars") not in scalars.left)
-    return tuple(each.name for each in closest), ()
-
-
-def told(dialect: Dialect, switch: str, moving: bool = True) -> Value:
-    """The position of a switch as far as it can be told from parameters: see ``alternatives``.
-
-    ``moving`` tells whether momentum was seen: without it eps that moves with momentum stays outside.
-    """
-    value: Value = getattr(dialect, switch)
-    if switch == "eps_place" and value == "moves" and not moving:
-        return "outside"
-    if switch == "scalars" and "lr" in dialect.single:
-        return "float32"
-    resembles = ROWS[switch].position(value).resembles
-    return value if resembles is None else resembles  # type: ignore[return-value]
-
-
-def _agrees(switch: Switch, value: Value) -> bool:
-    if switch.name == "scalars":
-        # A dialect says how far scalars may be rounded: one that rounds less agrees.
-        return any(_ORDER.index(str(each)) <= _ORDER.index(str(value)) for each in switch.left)
-    return value in switch.left

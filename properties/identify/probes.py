@@ -81,18 +81,31 @@ class Prober:
 
     def __init__(self, subject: Driven) -> None:
         self._subject = subject
+        self._transcripts: dict[str, Transcript] = {}
         self._traces: dict[str, Trace] = {}
 
     @property
     def runs(self) -> int:
         """How many programs were run so far."""
-        return len(self._traces)
+        return len(self._transcripts)
+
+    @property
+    def transcripts(self) -> tuple[Transcript, ...]:
+        """The transcripts of all programs so far."""
+        return tuple(self._transcripts.values())
+
+    def perform(self, program: Program) -> Transcript:
+        """The transcript of a program. Raises ``SubjectFailed`` if the subject cannot be driven."""
+        key = repr(program)
+        if key not in self._transcripts:
+            self._transcripts[key] = perform(program, self._subject)
+        return self._transcripts[key]
 
     def run(self, program: Program) -> Trace:
         """Trace a program. Raises ``SubjectFailed`` if the subject cannot be driven."""
         key = repr(program)
         if key not in self._traces:
-            self._traces[key] = _trace(perform(program, self._subject))
+            self._traces[key] = _trace(self.perform(program))
         return self._traces[key]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.identify.probes import Prober, Trace, Turn, probe
 
-__all__ = ["DYADIC", "OFF", "USUAL", "Questions", "widest"]
+__all__ = ["DYADIC", "OFF", "Questions", "precise"]
 
 DYADIC: Mapping[str, float] = {"lr": 2.0**-4, "alpha": 0.75, "eps": 2.0**-4}
 """What is given for these options unless a question is about them: no rounding of them can be mistaken for a switch."""
@@ -16,19 +16,10 @@ DYADIC: Mapping[str, float] = {"lr": 2.0**-4, "alpha": 0.75, "eps": 2.0**-4}
 OFF: Mapping[str, float] = {"weight_decay": 0.0, "momentum": 0.0, "centered": False}
 """What is given for the options that are off."""
 
-USUAL: Mapping[str, tuple[float, ...]] = {
-    "lr": (1e-2, 1e-3, 1e-4, 0.1, 1.0, 5e-4, 2e-4, 1e-5),
-    "alpha": (0.99, 0.9, 0.95, 0.999, 0.5),
-    "eps": (1e-8, 1e-7, 1e-10, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.0, 1e-12),
-    "momentum": (0.9, 0.99, 0.95, 0.5),
-}
-"""What implementations are known to have where they take no such option."""
 
-
-def widest(capabilities: Capabilities) -> str | None:
-    """Choose the subject's real number format with the most digits, or ``None``."""
-    real = [name for name in capabilities.formats if FORMATS[name].parts == 1]
-    return min(real, key=lambda name: FORMATS[name].unit_roundoff) if real else None
+def precise(formats: Iterable[str]) -> list[str]:
+    """List the real ones of these number formats, the one with the most digits first."""
+    return sorted((name for name in formats if FORMATS[name].parts == 1), key=lambda name: FORMATS[name].unit_roundoff)
 
 
 class Questions:

@@ -18,7 +18,8 @@ from rmspec.properties.identify.answer import Contradiction
 from rmspec.properties.identify.contrasts import contrasts
 from rmspec.properties.identify.explanation import Hypothesis, Prediction, expand, explains, predictions
 from rmspec.properties.identify.probes import Trace
-from rmspec.properties.identify.questions import OFF, USUAL, Questions
+from rmspec.properties.identify.questions import OFF, Questions
+from rmspec.properties.peeling.candidates import USUAL
 
 __all__ = ["Unexplained", "Update", "explained", "explaining", "resting", "unexplained"]
 
@@ -164,7 +165,9 @@ def _every(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:
 
 
 def _moving(start: list[Hypothesis]) -> list[Hypothesis]:
-    return expand([_fixing(each, "momentum", value) for each in start for value in USUAL["momentum"]], "nesterov")
+    return expand(
+        [_fixing(each, "momentum", value) for each in start for value in USUAL["momentum"] if value], "nesterov"
+    )
 
 
 def _own_start(questions: Questions, start: list[Hypothesis]) -> list[Hypothesis]:

@@ -6,7 +6,7 @@ reported as it is, never explained by a formula made up for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rmspec.impl.arithmetic.amendments import Amendment, Use
@@ -17,11 +17,11 @@ from rmspec.impl.spec.switches import SWITCHES, Value
 
 __all__ = ["USUAL", "Setting", "candidates"]
 
-USUAL: dict[str, tuple[float | bool, ...]] = {
-    "lr": (1e-2, 1e-3, 1e-4, 1.0),
+USUAL: Mapping[str, tuple[float | bool, ...]] = {
+    "lr": (1e-2, 1e-3, 1e-4, 0.1, 1.0, 5e-4, 2e-4, 1e-5),
     "alpha": (0.99, 0.9, 0.95, 0.999, 0.5),
-    "eps": (1e-8, 1e-7, 1e-10, 1e-5, 1e-6, 1e-4, 1e-3, 0.0, 1.0),
-    "momentum": (0.0, 0.9, 0.5, 0.99),
+    "eps": (1e-8, 1e-7, 1e-10, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.0, 1e-12, 1.0),
+    "momentum": (0.0, 0.9, 0.99, 0.95, 0.5),
     "weight_decay": (0.0, 1e-2, 1e-4),
     "centered": (False, True),
 }

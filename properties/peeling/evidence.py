@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,25 @@ import numpy as np
 from rmspec.impl.arithmetic.amendments import Amendment, Branch, amend, branch_of
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope, misses_by_far
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.arithmetic.policy import Policy
+from rmspec.impl.arithmetic.policy import POLICIES, Policy
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Case, Finding
+from rmspec.properties.judge.runner import judge
 
-__all__ = ["PRECISE_FIRST", "Effort", "Witnessed", "amended", "branch_at", "carried", "fits"]
+__all__ = [
+    "PRECISE_FIRST",
+    "Effort",
+    "Witnessed",
+    "amended",
+    "branch_at",
+    "carried",
+    "explicable",
+    "fits",
+    "flushed",
+    "judge_until",
+]
 
 PRECISE_FIRST = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
 """Formats, those first whose numbers coincide least."""
@@ -124,6 +137,76 @@ def _restarted(case: Case, read: Dialect) -> Case:
     starts: dict[str, Any] = {role: np.full(count, read.initial(role, hyper)) for role in STATE_ROLES}
     before = Before(case.before.param, case.before.grad, **starts)
     return replace(case, before=before, hyper=hyper)
+
+
+def explicable(finding: Finding, dialect: Dialect) -> bool:
+    """Whether an amendment may explain a finding: a value, no hazard, not explained by flushing."""
+    return (
+        finding.kind == "value"
+        and finding.case is not None
+        and not finding.hazard
+        and not CLAUSES[finding.clause].decided
+        and not flushed(finding, dialect)
+    )
+
+
+def judge_until(
+    transcript: Transcript,
+    dialect: Dialect,
+    policy: Policy,
+    concerns: Callable[[Finding], bool],
+    effort: Effort,
+    until: int | None,
+) -> tuple[Finding, ...]:
+    """Judge a transcript up to a call, or else up to the first with findings of concern, and return these."""
+    concerned: list[Finding] = []
+
+    def enough(index: int, findings: Sequence[Finding]) -> bool:
+        concerned.extend(finding for finding in findings if concerns(finding))
+        return bool(concerned) if until is None else index >= until
+
+    effort.spend(judge(transcript, dialect, policy=policy, enough=enough).calls)
+    return tuple(concerned)
+
+
+def flushed(finding: Finding, dialect: Dialect) -> bool:
+    """Tell whether replacing subnormal numbers by 0 explains the observed value."""
+    case = finding.case
+    if finding.kind != "value" or case is None or finding.hazard or not isinstance(finding.observed, float):
+        return False
+    fmt = FORMATS[case.format]
+    small = fmt.smallest_normal
+    if finding.half and finding.observed != 0:
+        # In the halves numbers of daily use are subnormal: what is allowed without them explains other rounding as well.
+        return False
+    # An input of its own may be flushed before it is used.
+    inputs = {name: getattr(case.before, name) for name in ("param", "grad", *STATE_ROLES)}
+    if any(isinstance(values, tuple) for values in inputs.values()):
+        return False
+    if _far_from_subnormal(case, inputs):
+        return False
+    zeroed = replace(case.before, **{name: np.where(np.abs(x) < small, 0.0, x) for name, x in inputs.items()})
+    for before in (case.before, zeroed):
+        bounds = envelope(before, fmt, case.hyper, dialect, policy=POLICIES["flush-subnormals"], t=case.t, see=case.see)
+        interval = bounds.get(finding.role)
+        observed = np.array([finding.observed])
+        # A NaN that a number makes which became 0 (0 times an infinity) has no bounds to lie in.
+        fits = interval is not None and interval.contains(observed) & (interval.bounded() | np.isnan(observed))
+        if fits is not False and bool(fits[0]):
+            return True
+    return False
+
+
+def _far_from_subnormal(case: Case, inputs: Mapping[str, Any]) -> bool:
+    """Whether no number of the step can be subnormal, unless it is 0.
+
+    With every number between the fourth root of the smallest normal one and its inverse, a product of three and a quotient are
+    above the smallest normal one, and so is a difference of two of them, since it is a multiple of their last places.
+    """
+    least = FORMATS[case.format].smallest_normal ** 0.25
+    options = (float(case.hyper.option(option)) for option in ("lr", "alpha", "eps", "weight_decay", "momentum"))
+    numbers = (*options, 1 - case.hyper.alpha, *(float(values[0]) for values in inputs.values()))
+    return all(number == 0 or least < abs(number) < 1 / least for number in numbers)
 
 
 def branch_at(finding: Finding, dialect: Dialect) -> Branch:

@@ -13,7 +13,16 @@ from rmspec.properties.verdict_table import VERDICTS
 from rmspec.reports.record import Record
 from rmspec.reports.terminal.failure_block import count
 from rmspec.reports.terminal.table import clause_sum, tallies
-from rmspec.reports.text import clause_note, explanation_lines, measured_lines, number, plain, program_lines, spot
+from rmspec.reports.text import (
+    clause_note,
+    dialect_lines,
+    explanation_lines,
+    measured_lines,
+    number,
+    plain,
+    program_lines,
+    spot,
+)
 
 __all__ = ["page_environment", "render"]
 
@@ -37,6 +46,7 @@ def page_environment(*, autoescape: bool = True) -> Environment:
     environment.filters.update(
         count=count,
         clause_sum=clause_sum,
+        dialect_lines=dialect_lines,
         figures=_figures,
         note=clause_note,
         number=number,

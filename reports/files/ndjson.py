@@ -58,11 +58,11 @@ class EventLog:
         self._recorder = Recorder()
 
     def handle(self, event: events.Event) -> None:
-        """Write one event, but no progress."""
+        """Write one event, but no progress, nor a dialect."""
         self._recorder.handle(event)
         match event:
-            case events.Progress():
-                return
+            case events.Progress() | events.DialectFound():
+                return  # a dialect stands in the result of its subject
             case events.RunStarted():
                 self._open()
                 self._line({"event": "header", "schema": SCHEMA, **_document(event)})

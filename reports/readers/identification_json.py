@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rmspec.impl.arithmetic.amendments import spell_amendment
 from rmspec.oracles.program.program import hexadecimal
-from rmspec.properties.identify.answer import Contradiction, Evidence, Identification, Switch
+from rmspec.properties.identify.answer import Contradiction, Difference, Evidence, Identification, Remainder, Switch
 from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.environment import version
 
@@ -33,6 +34,8 @@ def document(found: Identification) -> dict[str, Any]:
         "seconds": round(found.seconds, 3),
         "switches": [_switch(each) for each in found.switches],
         "contradictions": [_measured("contradiction", each) for each in found.contradictions],
+        "differences": [_difference(difference) for difference in found.differences],
+        "remainders": [_remainder(remainder) for remainder in found.remainders],
     }
     return select_keys("identification-1", "", {**as_data(found), **own})
 
@@ -46,6 +49,31 @@ def _switch(switch: Switch) -> dict[str, Any]:
         "reason": switch.reason,
         "evidence": [_measured("evidence", each) for each in switch.evidence],
     }
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    amendment = difference.amendment
+    return {
+        "clause": amendment.clause,
+        "words": amendment.words(),
+        "amendment": spell_amendment(amendment),
+        "ties": [{"words": tie.words(), "amendment": spell_amendment(tie)} for tie in difference.ties],
+        **_evidence(difference.evidence),
+    }
+
+
+def _remainder(remainder: Remainder) -> dict[str, Any]:
+    return {
+        "words": remainder.words(),
+        "role": remainder.role,
+        "branch": dict(remainder.branch),
+        "formats": list(remainder.formats),
+        **_evidence(remainder.evidence),
+    }
+
+
+def _evidence(evidence: Contradiction | None) -> dict[str, Any]:
+    return {} if evidence is None else {"evidence": _measured("contradiction", evidence)}
 
 
 def _measured(definition: str, each: Evidence | Contradiction) -> dict[str, Any]:

@@ -162,6 +162,8 @@ class Checking:
             case events.DeviationFound():
                 current.deviations.append(answer.deviation)
                 self._publish(answer)
+            case events.DialectFound():
+                self._publish(answer)
             case events.DeviationPending():
                 current.pending.append(answer.deviation)
             case events.Standing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.program.program import Program
 from rmspec.properties.identify.answer import Contradiction, Evidence, Identification, Neighbour, Switch
@@ -21,7 +22,8 @@ def lines(found: Identification) -> list[str]:
     """Format an identification, in 80 columns if its numbers allow it."""
     printed = wrapped(plain(f"{found.name}: {headline(found)}"), hang=2)
     if found.standing == "unexplained":
-        printed += [f"  rmspec check {shlex.quote(found.name)}", "  finds the clause that it breaks"]
+        against = f" --dialect {found.base}" if found.base not in ("", SPECIFICATION.name) else ""
+        printed += [f"  rmspec check {shlex.quote(found.name)}{against}", "  finds the clause that it breaks"]
     if found.options:
         values = ", ".join(f"{name}={value!r}" for name, value in found.options.items())
         printed += wrapped(f"found out from its steps: {values}", indent=2, hang=4)
@@ -29,8 +31,8 @@ def lines(found: Identification) -> list[str]:
     told = [each for each in found.switches if each.evidence or each.value is not None or found.standing == "dialect"]
     if told and found.standing != "other":
         printed += ["", *(line for switch in told for line in _switch(switch))]
-    for contradiction in found.contradictions:
-        printed += ["", *_contradiction(contradiction)]
+    for contradiction in (*found.contradictions, *_evidence_of_differences(found)):
+        printed += ["", *_contradiction(contradiction, found.base)]
     printed += _evidence(found.switches)
     if found.programs:
         printed += ["", f"  {count(found.programs, 'program')} in {found.format}, {found.seconds:.1f} s"]
@@ -38,7 +40,25 @@ def lines(found: Identification) -> list[str]:
 
 
 def headline(found: Identification) -> str:
-    """Name the subject's dialect in a sentence."""
+    """Name the subject's dialect in a sentence, with the differences from it."""
+    stated = [difference.amendment.words() for difference in found.differences]
+    rest = [remainder.words() for remainder in found.remainders]
+    if not stated:
+        return "; ".join([_named(found), *rest])
+    if found.standing == "unexplained":
+        base = (
+            f"the dialect {found.base}"
+            if found.base
+            else f"a dialect without a name (closest: {_closest(found.nearest)})"
+        )
+        rest += [found.message] if found.message else []
+        return f"RMSprop of {base}, except that {'; '.join([*stated, *rest])}"
+    if len(found.named) == 1:
+        return f"{_named(found)}, except that {'; '.join([*stated, *rest])}"
+    return "; ".join([_named(found), f"unlike {found.base}, {stated[0]}", *stated[1:], *rest])
+
+
+def _named(found: Identification) -> str:
     match found.standing:
         case "dialect" if len(found.named) == 1:
             return f"RMSprop of the dialect {found.named[0]}"
@@ -93,13 +113,23 @@ def _switch(switch: Switch) -> list[str]:
     return wrapped(f"{switch.name.ljust(_INDENT - 2)}{plain(told + reason)}", indent=2, hang=_INDENT)
 
 
-def _contradiction(found: Contradiction) -> list[str]:
+def _evidence_of_differences(identification: Identification) -> list[Contradiction]:
+    """List the programs of differences and remainders, but for clauses of a contradiction."""
+    clauses = {contradiction.clause for contradiction in identification.contradictions}
+    every = [
+        *(difference.evidence for difference in identification.differences),
+        *(remainder.evidence for remainder in identification.remainders),
+    ]
+    return [evidence for evidence in every if evidence is not None and evidence.clause not in clauses]
+
+
+def _contradiction(found: Contradiction, base: str) -> list[str]:
     call = len(found.program.calls) - 1
     return [
-        *wrapped(f"{found.clause}: {statement(found.clause)}", indent=2, hang=4),
+        *wrapped(f"{found.clause}: {statement(found.clause, base)}", indent=2, hang=4),
         *wrapped(plain(found.summary), indent=4),
         *_program(found.program, call),
-        _field("observed", hexadecimal(found.observed)),
+        _field(_observed(found.role), hexadecimal(found.observed)),
         _field("allowed", _range(found.allowed)),
     ]
 
@@ -113,12 +143,19 @@ def _evidence(switches: Sequence[Switch]) -> list[str]:
     printed: list[str] = []
     for found in shown.values():
         first = found[0][1]
-        what = "observed" if first.role == "param" else f"observed {first.role}"
-        printed += ["", *_program(first.program, first.call), _field(what, hexadecimal(first.observed))]
+        printed += [
+            "",
+            *_program(first.program, first.call),
+            _field(_observed(first.role), hexadecimal(first.observed)),
+        ]
         expected = dict.fromkeys(each.expected for _, each in found)
         printed += [_field("expected", _range(bounds)) for bounds in expected]
         printed += [_field(f"with {name} {position(each.value)}", _range(each.predicted)) for name, each in found]
     return printed
+
+
+def _observed(role: str) -> str:
+    return f"observed {role}" if role not in ("", "param") else "observed"
 
 
 def _field(name: str, value: str) -> str:

@@ -8,7 +8,7 @@ from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.verdict_table import READING_ORDER, VERDICTS
 from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
-from rmspec.reports.text import plain
+from rmspec.reports.text import dialect_lines, plain
 
 __all__ = ["clause_counts", "clause_sum", "tallies", "verdict_lines", "verdict_phrase"]
 
@@ -77,6 +77,8 @@ def _evidence(result: SubjectResult) -> list[str]:
     lines: list[str] = []
     for text in (result.message, result.hint):
         lines += wrapped(plain(text), indent=2, hang=4) if text else []
+    for number, text in enumerate(dialect_lines(result)):
+        lines += wrapped(plain(text), indent=2, hang=4) if not number else [f"    {plain(text)}"]
     if result.clauses:
         lines += wrapped(clause_sum(result), indent=2, hang=4)
     if result.programs:

@@ -17,7 +17,7 @@ from rmspec.reports.terminal.failure_block import back_reference, block, wrapped
 from rmspec.reports.terminal.progress import ProgressDisplay
 from rmspec.reports.terminal.summary import Summaries
 from rmspec.reports.terminal.table import verdict_lines
-from rmspec.reports.text import plain
+from rmspec.reports.text import plain, spoken_lines
 
 __all__ = ["Terminal", "console"]
 
@@ -79,6 +79,12 @@ class Terminal:
                 self._header(event)
             case events.SubjectStarted():
                 self._subject(event)
+            case events.DialectFound():
+                self._print("")
+                first, *commands = spoken_lines(event.name, event.speaks)
+                self._lines(
+                    [*wrapped(plain(f"{event.name}: {first}"), hang=2), *(f"  {command}" for command in commands)]
+                )
             case events.DeviationFound() if event.deviation.known is None and not event.deviation.hazard:
                 self._deviation(event.name, event.deviation)
             case events.SubjectFinished():

@@ -50,6 +50,9 @@ class Sound(torch.optim.Optimizer):
             m.mul_(group["alpha"]).add_(g, alpha=1 - group["alpha"])
             variance = v.addcmul(m, m, value=-1)
         d = self.denominator(variance, group)
+        self.move(real, g, d, state, group)
+
+    def move(self, real, g, d, state, group):
         if group["momentum"] > 0:
             b = self.buffer(state, "momentum_buffer", real)
             b.mul_(group["momentum"]).addcdiv_(g, d)
@@ -102,6 +105,53 @@ class SubtractsEps(Sound):
 
     def denominator(self, variance, group):
         return (variance - group["eps"] if group["centered"] else variance + group["eps"]).sqrt()
+
+
+class AsTensorFlow(Sound):
+    """Throughout as the dialect tensorflow: eps is inside the root."""
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt()
+
+
+class LrInside(AsTensorFlow):
+    """Throughout another dialect, which has no name: eps is inside the root, and lr inside the buffer."""
+
+    def move(self, real, g, d, state, group):
+        if group["momentum"] > 0:
+            b = self.buffer(state, "momentum_buffer", real)
+            b.mul_(group["momentum"]).addcdiv_(g, d, value=group["lr"])
+            real.sub_(b)
+        else:
+            super().move(real, g, d, state, group)
+
+
+class EpsInsideCentered(Sound):
+    """eps is inside the root in one branch alone."""
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt() if group["centered"] else super().denominator(variance, group)
+
+
+class HalfDecay(Sound):
+    """Half of the weight decay is applied."""
+
+    def update(self, p, g, group):
+        super().update(p, g, {**group, "weight_decay": group["weight_decay"] / 2})
+
+
+class DoubleInBfloat16(Sound):
+    """In one format alone the learning rate is doubled."""
+
+    def update(self, p, g, group):
+        super().update(p, g, {**group, "lr": 2 * group["lr"]} if p.dtype == torch.bfloat16 else group)
+
+
+class InFloat32(Sound):
+    """Whatever the format, it calculates in float32."""
+
+    def denominator(self, variance, group):
+        return super().denominator(variance.float(), group).to(variance.dtype)
 
 
 class OtherDefault(Sound):

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.properties.check import check
-from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.oracles.loader import load
+from rmspec.properties.check import check, examine
+from rmspec.properties.events import Deviation, DeviationFound, DialectFound, OtherDialect, SubjectResult
+from rmspec.properties.settings import make_settings
 
 torch = pytest.importorskip("torch")
 
@@ -96,3 +98,34 @@ def test_eps_that_is_subtracted_where_centered_is_one_deviation() -> None:
     (found,) = deviations("SubtractsEps", dialect="tensorflow", without=("complex",))
     assert found.clause in ("centered-variance", "eps-placement")
     assert found.amendment
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "switches"),
+    [
+        ("AsTensorFlow", ("tensorflow",), ["eps is added inside the square root"]),
+        ("LrInside", (), ["eps is added inside the square root", "the learning rate is inside the buffer"]),
+    ],
+)
+def test_another_dialect_throughout_is_told_first(name: str, names: tuple[str, ...], switches: list[str]) -> None:
+    """Before the deviations that follow from it, and in the result."""
+    settings = make_settings(profile="smoke", formats=("float32",))
+    events = [
+        event
+        for event in examine(load(f"{SUBJECTS}:{name}"), settings)
+        if isinstance(event, DialectFound | DeviationFound)
+    ]
+    values = [
+        event
+        for event in events
+        if isinstance(event, DialectFound) or (event.deviation.kind == "value" and not event.deviation.hazard)
+    ]
+    first, *rest = values
+    assert isinstance(first, DialectFound)
+    assert first.speaks == OtherDialect(names, tuple(switches))
+    assert len(rest) >= len(switches)
+
+
+def test_a_fault_in_one_branch_is_no_dialect() -> None:
+    """What is limited to a branch, or is a use of an option, makes none."""
+    assert examined("EpsInsideCentered", ("float32",)).speaks is None

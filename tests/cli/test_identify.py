@@ -85,6 +85,29 @@ def test_json_goes_to_standard_output_alone(folder: Path) -> None:
     assert ran.err.startswith("mine.py:wrong: RMSprop of the dialect tensorflow\n")
 
 
+def test_what_it_does_otherwise_is_said_first(folder: Path) -> None:
+    """In the first sentence, with the programs below, and in JSON with the amendment as a list of known deviations has it."""
+    pytest.importorskip("torch")
+    subject = f"{Path(__file__).parents[1] / 'cases' / 'optimizers.py'}:SubtractsEps"
+    ran = rmspec(folder, "identify", subject, "--dtype", "float64,float32", "--json", "eps.json")
+    assert ran.code == 1
+    printed = " ".join(ran.out.split())
+    assert (
+        "SubtractsEps: RMSprop of the dialect tensorflow, except that eps has the other sign, with centered" in printed
+    )
+    assert "SubtractsEps --dialect tensorflow finds the clause that it breaks" in printed
+    assert (
+        "eps-placement: eps is added inside the square root (tensorflow) eps has the other sign, with centered"
+        in printed
+    )
+    document = valid(folder / "eps.json")
+    assert (document["standing"], document["base"]) == ("unexplained", "tensorflow")
+    (difference,) = document["differences"]  # type: ignore[misc]
+    assert difference["clause"] == "eps-placement"  # type: ignore[index]
+    assert difference["amendment"] == {"eps": "times -1.0", "with_centered": True}  # type: ignore[index]
+    assert document["remainders"] == []
+
+
 def test_no_rmsprop_is_exit_code_1(folder: Path) -> None:
     """The clause that rules it out is named with its program."""
     pytest.importorskip("torch")

@@ -10,6 +10,7 @@ from rmspec.properties.events import (
     ClauseResult,
     Deviation,
     DeviationFound,
+    DialectFound,
     Event,
     RunFinished,
     RunStarted,
@@ -119,6 +120,8 @@ def events(
             happened.append(
                 SubjectStarted(result.name, result.framework, result.dialect, result.formats, result.versions, "")
             )
+        if result.speaks is not None:
+            happened.append(DialectFound(result.name, result.speaks))
         happened += [DeviationFound(result.name, each) for each in (*result.deviations, *result.hazards)]
         happened.append(SubjectFinished(result))
     return [*happened, RunFinished(complete, 2.5, internal)]

@@ -27,6 +27,7 @@ EXCEPTIONS = {
     "properties/counterexamples/attribution.py": "replaced by amendments (DESIGN 2.4)",
     "properties/identify/elimination.py": "replaced by amendments (DESIGN 2.4)",
     "properties/identify/identification.py": "replaced by amendments (DESIGN 2.4)",
+    "properties/identify/neighbours.py": "which positions of two switches cannot be told from those of another dialect",
     "properties/identify/separation.py": "replaced by amendments (DESIGN 2.4)",
     "properties/judge/differential.py": "the clauses about two dialects that differ in the place of eps, or of lr",
     "properties/judge/stepping.py": "which clauses a step checks, and the rows that a row-sparse gradient steps",

@@ -16,7 +16,7 @@ from rmspec.oracles.subject import Outcome, Raised, Subject
 from rmspec.properties import identify
 from rmspec.properties.identify.answer import Identification, Switch
 from rmspec.properties.identify.explanation import SWITCHES, alternatives
-from rmspec.properties.identify.identification import _ORDER, told
+from rmspec.properties.identify.neighbours import ROUNDINGS, read_position
 
 MIXED = [mixed(seed) for seed in range(20)]
 MOMENTUM = ("nesterov", "lr_place")
@@ -38,7 +38,11 @@ def wrong(found: Identification, dialect: Dialect, unseen: tuple[str, ...] = ())
         (name, switch(found, name).left)
         for name in SWITCHES
         if name != "scalars"
-        and (len(switch(found, name).left) == 1 if name in unseen else switch(found, name).value != told(dialect, name))
+        and (
+            len(switch(found, name).left) == 1
+            if name in unseen
+            else switch(found, name).value != read_position(dialect, name)
+        )
     ]
 
 
@@ -236,4 +240,4 @@ def test_a_fault_in_the_update_itself_is_unexplained() -> None:
 
 def test_the_order_of_the_roundings_has_them_all() -> None:
     """Whether a dialect allows a rounding is a matter of this order: a rounding that is missing could not be compared."""
-    assert set(_ORDER) == set(alternatives("scalars"))
+    assert set(ROUNDINGS) == set(alternatives("scalars"))
