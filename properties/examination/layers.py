@@ -98,10 +98,10 @@ class Layers:
         for adoption in peeling.adopted:
             deviation = self._deviation(adoption, peeling)
             if deviation is not None:
-                place = (deviation.clause, deviation.known or "own")
-                while place in triage.deviations:
-                    place = (place[0], f"{place[1]} ")
-                triage.deviations[place] = deviation
+                # Two amendments may break one clause, and so may what nothing explains: each is a deviation.
+                words = adoption.amendment.words()
+                listed = (deviation.clause, deviation.known or words)
+                triage.deviations[(deviation.clause, words) if listed in triage.deviations else listed] = deviation
         for entry in self._record:
             transcript = entry.transcript or self._examinee.perform(entry.program)
             findings = examinee.judge(transcript, tally).findings
