@@ -20,8 +20,10 @@ from rmspec.impl.arithmetic.envelope import Before, envelope, misses_by_far
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.oracles.program.changes import option_tables
 from rmspec.oracles.program.program import (
     AddParamGroup,
+    Call,
     Create,
     EditState,
     Freeze,
@@ -38,7 +40,9 @@ from rmspec.properties.counterexamples.variants import (
     options_from_the_start,
     plain_numbers,
     with_option,
+    with_reals,
     without_closures,
+    without_zero_decay,
 )
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.ledger import number
@@ -175,22 +179,9 @@ def _nothing(values: object) -> bool:
 
 def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[str, object]]]:
     """List other rules followed by known optimizers, with the clause broken by each."""
-    before, hyper = case.before, case.hyper
-    g = before.grad
-    starts = (np.ones(1), np.zeros(1), np.full(1, hyper.eps), g * g)
+    hyper = case.hyper
     if case.first:
-        if role == "square_avg":
-            for start in starts:
-                yield "init-square-avg", {"before": replace(before, square_avg=start)}
-        if role == "grad_avg":
-            yield "init-grad-avg", {"before": replace(before, grad_avg=g)}
-            yield "init-grad-avg", {"before": replace(before, grad_avg=np.ones(1))}
-        if role == "momentum_buffer":
-            for start in (np.ones(1), g, before.param):
-                yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=start)}
-        if role == "param" and "square_avg" not in case.seen:
-            for start in starts:
-                yield "init-square-avg", {"before": replace(before, square_avg=start)}
+        yield from _starts(case, role)
     if dialect.maximize:
         yield "maximize", {"dialect": replace(dialect, maximize=False)}
         if hyper.weight_decay:
@@ -202,25 +193,41 @@ def _rules(case: Case, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[
         for value in scaled:
             yield "weight-decay", {"hyper": replace(hyper, weight_decay=value)}
     if role in ("param", "momentum_buffer"):
-        if hyper.eps:
-            moved = replace(dialect, eps_place="inside" if dialect.eps_at(hyper) == "outside" else "outside")
-            yield "eps-placement", {"dialect": moved}
-            for value in (0.0, hyper.eps**2, 2 * hyper.eps):
-                yield "eps-placement", {"hyper": replace(hyper, eps=value)}
-            squared = {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": moved}
-            yield "eps-placement", squared
-        if dialect.centered(hyper):
-            yield "centered-variance", {"hyper": replace(hyper, centered=False)}
-        if dialect.momentum(hyper):
-            other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
-            yield "momentum-lr", {"dialect": other}
-            yield (
-                "momentum-update" if role == "param" else "momentum-buffer",
-                {"dialect": replace(dialect, nesterov=not dialect.nesterov)},
-            )
-            yield "momentum-update" if role == "param" else "momentum-buffer", {"hyper": replace(hyper, momentum=0.0)}
-    if not dialect.maximize and role in ("param", "momentum_buffer"):
-        yield "descent", {"dialect": replace(dialect, maximize=True)}
+        yield from _divided(hyper, role, dialect)
+        if not dialect.maximize:
+            yield "descent", {"dialect": replace(dialect, maximize=True)}
+
+
+def _starts(case: Case, role: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """List other initial values of a state role; of a hidden square average, for the parameter."""
+    before, g = case.before, case.before.grad
+    if role == "square_avg" or (role == "param" and "square_avg" not in case.seen):
+        for start in (np.ones(1), np.zeros(1), np.full(1, case.hyper.eps), g * g):
+            yield "init-square-avg", {"before": replace(before, square_avg=start)}
+    elif role == "grad_avg":
+        for start in (g, np.ones(1)):
+            yield "init-grad-avg", {"before": replace(before, grad_avg=start)}
+    elif role == "momentum_buffer":
+        for start in (np.ones(1), g, before.param):
+            yield "init-momentum-buffer", {"before": replace(before, momentum_buffer=start)}
+
+
+def _divided(hyper: Hyperparameters, role: str, dialect: Dialect) -> Iterator[tuple[str, dict[str, object]]]:
+    """List other rules of the quotient, and of momentum."""
+    if hyper.eps:
+        moved = replace(dialect, eps_place="inside" if dialect.eps_at(hyper) == "outside" else "outside")
+        yield "eps-placement", {"dialect": moved}
+        for value in (0.0, hyper.eps**2, 2 * hyper.eps):
+            yield "eps-placement", {"hyper": replace(hyper, eps=value)}
+        yield "eps-placement", {"hyper": replace(hyper, eps=hyper.eps**2), "dialect": moved}
+    if dialect.centered(hyper):
+        yield "centered-variance", {"hyper": replace(hyper, centered=False)}
+    if dialect.momentum(hyper):
+        clause = "momentum-update" if role == "param" else "momentum-buffer"
+        lr_place = "inside" if dialect.lr_place == "outside" else "outside"
+        yield "momentum-lr", {"dialect": replace(dialect, lr_place=lr_place)}  # type: ignore[arg-type]
+        yield clause, {"dialect": replace(dialect, nesterov=not dialect.nesterov)}
+        yield clause, {"hyper": replace(hyper, momentum=0.0)}
 
 
 def _rounded(case: Case) -> Iterator[Hyperparameters]:
@@ -229,12 +236,13 @@ def _rounded(case: Case) -> Iterator[Hyperparameters]:
         value = float(case.hyper.option(option))
         for narrow in ("float16", "bfloat16", "float32"):
             rounded = FORMATS[narrow].round(value)
-            if rounded != value and math.isfinite(rounded) and (narrow != "float32" or case.format in _DOUBLE):
+            if (
+                rounded != value
+                and math.isfinite(rounded)
+                and (narrow != "float32" or case.format in ("float64", "complex128"))
+            ):
                 changes: dict[str, float] = {option: rounded}
                 yield replace(case.hyper, **changes)  # type: ignore[arg-type]
-
-
-_DOUBLE = ("float64", "complex128")
 
 
 def _options(
@@ -246,18 +254,9 @@ def _options(
         default = getattr(dialect.defaults, option)
         if default is not None and default not in values[option]:
             values[option].append(default)
-    for call in program.calls:
-        tables = []
-        if isinstance(call, Create):
-            tables = [call.options, *(group.options for group in call.groups)]
-        elif isinstance(call, AddParamGroup):
-            tables = [call.group.options]
-        elif isinstance(call, SetOption):
-            tables = [call.options]
-        for table in tables:
-            for option, value in table.items():
-                if option in values and number(value) not in values[option]:
-                    values[option].append(number(value))
+    for option, value in (item for call in program.calls for table in option_tables(call) for item in table.items()):
+        if option in values and number(value) not in values[option]:
+            values[option].append(number(value))
     others = len({call.optimizer for call in program.calls if isinstance(call, Create)}) > 1
     grouped = {
         call.optimizer
@@ -283,15 +282,8 @@ def _options(
                 "changed": "scheduled-lr" if option == "lr" else "option-change",
                 "loaded": "load-options",
                 "default": f"default-{option.replace('_', '-')}",
-            }.get(source, _ignored(option, role))
+            }.get(source, "grad-avg" if (option, role) == ("alpha", "grad_avg") else _FEATURE_CLAUSE[option])
             yield clause, changed
-
-
-def _ignored(option: str, role: str) -> str:
-    """Name the clause of an option without effect on a role."""
-    if option == "alpha":
-        return "grad-avg" if role == "grad_avg" else "square-avg"
-    return _FEATURE_CLAUSE[option]
 
 
 def _structural(finding: Finding, program: Program, deviates: Callable[[Program], bool] | None) -> str:
@@ -299,17 +291,8 @@ def _structural(finding: Finding, program: Program, deviates: Callable[[Program]
     declared = next((param for param in program.params if param.name == finding.param), None)
     if declared is None or deviates is None:
         return ""
-    fmt = FORMATS[declared.dtype]
-    if fmt.parts == 2:
-        real = replace(
-            program,
-            params=tuple(
-                replace(param, dtype=FORMATS[param.dtype].part.name) if FORMATS[param.dtype].parts == 2 else param
-                for param in program.params
-            ),
-        )
-        if not deviates(real):
-            return "complex-pairs"
+    if FORMATS[declared.dtype].parts == 2 and not deviates(with_reals(program)):
+        return "complex-pairs"
     if any(isinstance(call, Step) and call.closure for call in program.calls) and not deviates(
         without_closures(program)
     ):
@@ -351,36 +334,44 @@ def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
     case = finding.case
     if case is not None and case.skipped:
         return "grad-none"
-    for call in reversed(calls):
-        if isinstance(call, SetOption):
-            return "scheduled-lr" if set(call.options) == {"lr"} else "option-change"
-        if isinstance(call, EditState) and call.edit == "drop":
-            return "load-partial"
-        if isinstance(call, Load):
-            return "load-state-dict"
-        if isinstance(call, AddParamGroup):
-            return "add-param-group"
-        if isinstance(call, ZeroGrad):
-            return "zero-grad-zero" if call.set_to_none is False else "zero-grad-none"
-        if isinstance(call, Freeze):
-            return "grad-none"
-        if isinstance(call, SetGrad) and call.values is None:
-            return "grad-none"
+    named = next((clause for call in reversed(calls) if (clause := _about(call))), "")
+    if named:
+        return named
     optimizers = {call.optimizer for call in calls if isinstance(call, Create)}
     if len(optimizers) > 1 and not apart:
         return "isolation"
     if any(isinstance(call, Create) and len(call.groups) > 1 for call in calls):
         return "group-options"
-    if finding.kind == "raised":
-        if _sparse(program):
-            return "sparse-rows"
-        if _layouts(program):
-            return "layout"
-        if any(FORMATS[param.dtype].parts == 2 for param in program.params):
-            return "complex-pairs"
-        if any(param.shape != (1,) for param in program.params):
-            return "elementwise"
+    return _shape(program) if finding.kind == "raised" else ""
+
+
+def _about(call: Call) -> str:
+    """Name the clause about a call; none for a plain step."""
+    match call:
+        case SetOption(options=options):
+            return "scheduled-lr" if set(options) == {"lr"} else "option-change"
+        case EditState(edit="drop"):
+            return "load-partial"
+        case Load():
+            return "load-state-dict"
+        case AddParamGroup():
+            return "add-param-group"
+        case ZeroGrad(set_to_none=set_to_none):
+            return "zero-grad-zero" if set_to_none is False else "zero-grad-none"
+        case Freeze() | SetGrad(values=None):
+            return "grad-none"
     return ""
+
+
+def _shape(program: Program) -> str:
+    """Name the clause about the kind of the parameters, or of the gradients."""
+    if _sparse(program):
+        return "sparse-rows"
+    if _layouts(program):
+        return "layout"
+    if any(FORMATS[param.dtype].parts == 2 for param in program.params):
+        return "complex-pairs"
+    return "elementwise" if any(param.shape != (1,) for param in program.params) else ""
 
 
 def _feature(finding: Finding, program: Program, dialect: Dialect, deviates: Callable[[Program], bool] | None) -> str:
@@ -394,7 +385,7 @@ def _feature(finding: Finding, program: Program, dialect: Dialect, deviates: Cal
 
     if hyper.weight_decay and needs("weight_decay", 0.0):
         return "weight-decay"
-    left = _without_zero_decay(program)
+    left = without_zero_decay(program)
     if left != program and dialect.defaults.weight_decay is not None and deviates is not None and not deviates(left):
         # A decay of 0 that is applied: it makes a NaN of an infinity.
         return "weight-decay"
@@ -406,13 +397,3 @@ def _feature(finding: Finding, program: Program, dialect: Dialect, deviates: Cal
     if divides and hyper.eps and deviates is not None and needs("eps", 0.0):
         return "eps-placement"
     return ""
-
-
-def _without_zero_decay(program: Program) -> Program:
-    calls = tuple(
-        replace(call, options={name: value for name, value in call.options.items() if name != "weight_decay" or value})
-        if isinstance(call, Create)
-        else call
-        for call in program.calls
-    )
-    return replace(program, calls=calls)

@@ -17,7 +17,9 @@ __all__ = [
     "plain_numbers",
     "plain_options",
     "stored_values",
+    "with_reals",
     "without_closures",
+    "without_zero_decay",
 ]
 
 PLAIN_OPTIONS = {"lr": 0.5, "alpha": 0.75, "eps": 0.5, "weight_decay": 0.5, "momentum": 0.5}
@@ -183,3 +185,21 @@ def stored_values(program: Program) -> Program:
         return tuple(float(value) for value in as_reals(array))[:count]
 
     return change_values(program, store)
+
+
+def without_zero_decay(program: Program) -> Program:
+    """Leave out a weight decay of 0 from constructors."""
+    calls = tuple(
+        replace(call, options={name: value for name, value in call.options.items() if name != "weight_decay" or value})
+        if isinstance(call, vocabulary.Create)
+        else call
+        for call in program.calls
+    )
+    return replace(program, calls=calls)
+
+
+def with_reals(program: Program) -> Program:
+    """Make complex parameters real, in the format of their parts."""
+    return replace(
+        program, params=tuple(replace(param, dtype=FORMATS[param.dtype].part.name) for param in program.params)
+    )

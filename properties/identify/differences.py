@@ -15,6 +15,7 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import STRICT
 from rmspec.impl.spec.clauses import CLAUSE_OF_DEFAULT
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.host.perform import Driven, Transcript
 from rmspec.oracles.program.program import Create, Program, SetGrad
@@ -35,6 +36,7 @@ from rmspec.properties.peeling.evidence import (
     amended,
     branch_at,
     explicable,
+    fits,
     judge_until,
 )
 from rmspec.properties.peeling.peeling import Peeling
@@ -43,6 +45,9 @@ __all__ = ["Comparison", "Outcome", "listed"]
 
 _EFFORT = 30.0
 """For each call of the programs so many are judged in looking for amendments, at most."""
+
+_ROUNDED = Amendment(SWITCHES["scalars"].clause, (("scalars", "storage"),))
+"""What an entry of a list about rounded options may excuse, and no more."""
 
 _OPTION_OF = {clause: option for option, clause in CLAUSE_OF_DEFAULT.items()}
 
@@ -157,6 +162,7 @@ class Comparison:
             matches(
                 entry, Deviation(entry.clause, "", transcript.program, finding.kind, finding.call, role=finding.role)
             )
+            and (entry.clause != _ROUNDED.clause or fits(finding, dialect, (_ROUNDED,), STRICT, Effort(1)) is not False)
             for entry in self.known
         )
 

@@ -21,7 +21,7 @@ HOMONYMS = {"closure", "frame", "hooks", "layout", "maximize", "params", "step",
 """Ids that are also words for features, options or kinds of findings: they count where something called a clause is compared."""
 
 EXCEPTIONS = {
-    "properties/counterexamples/attribution.py": "replaced by amendments (DESIGN 2.4), and asks one hypothesis of each clause",
+    "properties/counterexamples/attribution.py": "asks one hypothesis of each clause: which call, option or rule explains a value",
     "properties/identify/update.py": "identification, replaced by the same mechanism",
     "properties/examination/diagnosis.py": "asks attribution again about the one hypothesis that may be true by chance",
 }

@@ -16,7 +16,6 @@ LONG_MODULES = {
     "impl/spec/switches.py": "a table: one row a switch",
     "oracles/program/program.py": "one vocabulary: every call beside its JSON form",
     "oracles/torch/script.py": "one script: every call as a line of torch",
-    "properties/counterexamples/attribution.py": "one mechanism replaces it and `identify` next: moved, not polished",
 }
 """Modules of more than ``LINES_IN_A_MODULE`` lines, each with the reason."""
 

@@ -104,6 +104,14 @@ def test_where_the_widest_format_is_unexplained_the_next_is_asked() -> None:
     assert {name for each in found.remainders for name in each.formats} == {"float64"}
 
 
+def test_what_is_listed_of_a_framework_excuses_no_more() -> None:
+    """torch rounds a weight decay in bfloat16, as its list has it; that one is ignored there is a difference."""
+    found = identify(load("rmspec.oracles.faults.precision:Bfloat16DecayIgnored"))
+    assert found.standing == "unexplained"
+    assert {name for each in found.differences for name in each.amendment.formats} == {"bfloat16"}
+    assert identify(load("torch:foreach")).standing == "dialect"
+
+
 def test_complex_numbers_alone_are_no_other_dialect() -> None:
     """A class that treats them as they are keeps the name of its dialect, and the numbers are mentioned."""
     found = identified("HiddenDefaultLr", ("float32", "complex64"))
