@@ -159,7 +159,9 @@ class ClauseVerdicts:
         """List the clauses of the deviations behind these cells, or of all on values."""
         names = {name for name, places in self.spoils.items() if bad & set(places)}
         names = names or {
-            deviation.clause for deviation in deviations if deviation.kind == "value" and not deviation.hazard
+            deviation.clause
+            for deviation in deviations
+            if deviation.kind == "value" and not deviation.hazard and not deviation.inherited
         }
         names = names or {deviation.clause for deviation in deviations}
         return tuple(name for name in CLAUSES if name in names)

@@ -164,9 +164,12 @@ class Triage:
         return self._diagnosis.describe(program, finding, clause, inherited)
 
     def _explained_already(self) -> bool:
-        """Whether a value has deviated by a clause of the dialect itself: its relation to findings is then broken as well."""
+        """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well.
+
+        A list that knows the deviation knows what follows from it.
+        """
         return any(
-            deviation.known is None
+            not deviation.inherited
             and deviation.kind == "value"
             and not deviation.hazard
             and not _differential(deviation.clause)

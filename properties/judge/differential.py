@@ -72,7 +72,9 @@ def differences(transcript: Transcript, dialect: Dialect, policy: Policy, tally:
     if not any(isinstance(call, Create) for call in program.calls):
         return ()
     judge = next(judge for clause, judge in _RELATIONS if clause == program.clause)
-    return judge(transcript, dialect, policy, tally)
+    found = judge(transcript, dialect, policy, tally)
+    tally.fail(program.clause, len(found))
+    return found
 
 
 def _against(transcript: Transcript, dialect: Dialect, policy: Policy) -> list[Finding]:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from rmspec.oracles.loader import load
+from rmspec.properties.check import check
+from rmspec.properties.known import Known, shipped
 from rmspec.reports.cli.main import main
 
 pytest.importorskip("torch")
@@ -82,3 +85,24 @@ def test_of_two_faults_one_known_the_other_fails_the_run(
     assert main(("known", "add", *given)) == 0
     assert 'amendment = { momentum_form = "never" }' in Path("known.toml").read_text("utf-8")
     assert checked(capsys) == (0, {"eps-placement": "eps", "momentum-update": "momentum"})
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["new", "known"])
+def test_what_follows_from_a_wrong_average_is_hidden_by_it_known_or_not(
+    listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No amendment explains it; what two dialects have in common breaks with it, and is neither new nor verified."""
+    plan = import_module("rmspec.properties.examination.plan")
+    monkeypatch.setitem(plan.PROFILES, "smoke", replace(plan.PROFILES["smoke"], programs=4, sweeps=0))
+    entry = Known("mine", "square-avg", "*", "so", when={"kind": "value"})
+    verdict = check(
+        load("rmspec.oracles.faults.averages:SquareAvgAbs"),
+        profile="smoke",
+        formats=("float32",),
+        known=(*shipped(), entry) if listed else shipped(),
+    )
+    found = {each.clause: each.known for each in verdict.deviations if not each.inherited}
+    assert found == {"square-avg": "mine" if listed else None}
+    rows = {each.id: each for each in verdict.clauses}
+    for clause in ("first-average", "order-within-bound", "order-without-eps", "lr-place-unseen"):
+        assert (rows[clause].verdict, rows[clause].hidden_by) == ("hidden", ("square-avg",)), clause
