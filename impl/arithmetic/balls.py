@@ -25,9 +25,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from rmspec.impl.arithmetic.formats import Format
+from rmspec.impl.arithmetic.namespace import namespace_of
 from rmspec.impl.spec.dialect import Hyperparameters
 
 __all__ = ["Ball", "safe", "shrunk"]
@@ -86,7 +85,7 @@ class Ball:
 
     def sqrt(self) -> Ball:
         """The square root; NaN for a ball with negative numbers in it: nothing is inside of NaN."""
-        xp = array_namespace(self.c)
+        xp = namespace_of(self.c)
         c = xp.where(self.c >= self.r, self.c, float("nan"))
         root = xp.sqrt(c)
         r = self.r / (2 * xp.sqrt(c + self.r))

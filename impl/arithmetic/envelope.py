@@ -15,12 +15,12 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from rmspec.impl.arithmetic.amendments import line_readings
 from rmspec.impl.arithmetic.balls import Ball, safe, shrunk
 from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval, Scalars
+from rmspec.impl.arithmetic.namespace import namespace_of
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
@@ -237,7 +237,7 @@ def accepted(
     readings = line_readings(dialect, hyper, fmt.name)
     if hidden or fmt.unit_roundoff < 2.0**-24 or not all(has_filter(read) for read, _ in readings.values()):
         return None
-    xp = array_namespace(before.param)
+    xp = namespace_of(before.param)
     n = before.param.shape[0]
     if n <= _BLOCK:
         return _accepted_block(before, after, fmt, readings)
@@ -259,7 +259,7 @@ def _accepted_block(
     fmt: Format,
     readings: Mapping[str, tuple[Dialect, Hyperparameters]],
 ) -> Mapping[str, tuple[Array, Array]] | None:
-    xp = array_namespace(before.param)
+    xp = namespace_of(before.param)
     u = fmt.unit_roundoff
     denominators: list[tuple[Hyperparameters, Ball]] = []
 

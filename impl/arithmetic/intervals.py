@@ -25,9 +25,10 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from rmspec.impl.arithmetic.formats import Format
+from rmspec.impl.arithmetic.namespace import namespace_of
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.switches import ROUNDINGS
 
@@ -37,8 +38,6 @@ Array = Any
 """An array of the array API standard: the standard defines no common static type."""
 
 Scalars = Literal["double", "float32", "cast", "storage", "float32-storage"]
-
-_NUMPY = array_namespace(np.zeros(1))
 
 _SLACK = 1 + 2.0**-18
 """Covers the float64 rounding of the ends themselves, for formats up to float32 (2**-42 relative against 2**-53)."""
@@ -55,10 +54,10 @@ class Arithmetic:
         self.fmt = fmt.part
         self.policy = policy
         self._rounding = ROUNDINGS[scalars]
-        self.xp = array_namespace(like)
+        self.xp = namespace_of(like)
         self.device = device(like)
         # The method of the ufunc costs half of the function around it, and is called several times an operation.
-        self._all: Callable[..., Any] = np.logical_and.reduce if self.xp is _NUMPY else self.xp.all
+        self._all: Callable[..., Any] = np.logical_and.reduce if self.xp is np else self.xp.all
         self._down = self.xp.asarray(-math.inf, dtype=self.xp.float64, device=self.device)
         self._zero = self.xp.asarray(0.0, dtype=self.xp.float64, device=self.device)
         self._up = self.xp.asarray(math.inf, dtype=self.xp.float64, device=self.device)

@@ -54,10 +54,10 @@ def without_seconds(data: Any) -> Any:
 def test_a_sound_subject_beside_every_hostile_one_is_judged_as_alone(tmp_path: Path) -> None:
     """One of each kind on one command line: the sound one's report is the same, and only those that failed have failed."""
     shutil.copy(HELPERS / "hostile.py", tmp_path)
-    code, alone = checked(tmp_path, "hostile.py:sound", *SHORT)
+    code, alone = checked(tmp_path, "hostile.py:sound", *SHORT, "--fail-fast")
     assert code == 0
     names = [f"hostile.py:{name}" for name in VERDICTS]
-    code, together = checked(tmp_path, *names[:9], "hostile.py:sound", *names[9:], *SHORT)
+    code, together = checked(tmp_path, *names[:9], "hostile.py:sound", *names[9:], *SHORT, "--fail-fast")
     assert together["hostile.py:sound"] == alone["hostile.py:sound"]
     verdicts = {name: together[f"hostile.py:{name}"]["verdict"] for name in VERDICTS}
     assert verdicts == {name: expected or verdicts[name] for name, expected in VERDICTS.items()}

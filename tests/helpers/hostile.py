@@ -79,7 +79,7 @@ def uses_up_memory():
 def ends_late():
     if threading.active_count() == 1:
         atexit.register(loops)
-        threading.Thread(target=loops, daemon=False).start()
+        threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
 
 
 def rounds_up():

@@ -226,9 +226,7 @@ def test_the_programs_that_are_given_are_run_in_place_of_the_generated_ones():
 def test_the_policy_that_is_given_is_the_one_of_the_result():
     """By name or as a policy."""
     for policy in ("flush-subnormals", POLICIES["flush-subnormals"]):
-        assert check("reference", profile="smoke", formats=("float32",), programs=(), policy=policy).policy == (
-            "flush-subnormals"
-        )
+        assert check("reference", profile="smoke", time_budget=1e-9, policy=policy).policy == "flush-subnormals"
 
 
 def test_the_time_of_a_call_reaches_the_process_of_a_subject():
