@@ -1,6 +1,8 @@
 """A list accepts the cause of a deviation: of two faults, one known, the other one still fails the run."""
 
 import json
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
