@@ -24,7 +24,7 @@ from rmspec.properties.identify.probes import Prober
 from rmspec.properties.identify.questions import Questions, precise
 from rmspec.properties.identify.separation import Separation
 from rmspec.properties.identify.update import Unexplained, Update, explained, resting
-from rmspec.properties.peeling.evidence import PRECISE_FIRST
+from rmspec.properties.peeling.evidence import PRECISE_FIRST, amended
 from rmspec.properties.search.fitting import restrict
 from rmspec.properties.settings import check_subject, make_settings, opened
 
@@ -124,10 +124,11 @@ def _compared(
     else:
         bases = [dialect_named(name) for name in agreeing] or [_unnamed(elimination)]
         base = comparison.nearest(_with_fixed(each, elimination) for each in bases)
-        ignored = (
-            Amendment(_ignored(name), uses=((name, Use("is", value)),)) for name, value in elimination.ignored.items()
-        )
-        outcome = comparison.against(base, tuple(ignored))
+        # Parameters show that alpha is ignored, and not whether the average of gradients ignores it too.
+        choices = {
+            amended(base, given): given for given in (_ignored_in(elimination), _ignored_in(elimination, "square_avg"))
+        }
+        outcome = comparison.against(base, choices[comparison.nearest(choices)])
     if not (outcome.differences or outcome.remainders):
         return found
     name = outcome.dialect.name if outcome.dialect.name in dialects() else ""
@@ -157,6 +158,14 @@ def _with_fixed(dialect: Dialect, elimination: Elimination) -> Dialect:
     if "centered" in closed:
         closed["centered"] = bool(closed["centered"])
     return replace(dialect, defaults=replace(dialect.defaults, **closed))
+
+
+def _ignored_in(elimination: Elimination, *alpha_in: str) -> tuple[Amendment, ...]:
+    """Make amendments of the ignored options; of alpha in these lines alone, if some are named."""
+    return tuple(
+        Amendment(_ignored(name), uses=((name, Use("is", value)),), lines=alpha_in if name == "alpha" else ())
+        for name, value in elimination.ignored.items()
+    )
 
 
 def _ignored(option: str) -> str:

@@ -104,6 +104,12 @@ def test_where_the_widest_format_is_unexplained_the_next_is_asked() -> None:
     assert {name for each in found.remainders for name in each.formats} == {"float64"}
 
 
+def test_an_option_that_one_line_ignores_is_told_with_the_line() -> None:
+    """The parameter alone shows that it is ignored, and not where."""
+    found = identify(load("rmspec.oracles.faults.averages:SquareAvgAlphaFixed"), formats=("float64", "float32"))
+    assert words(found) == ["alpha is 0.99, whatever is given, in the line of square_avg"]
+
+
 def test_what_is_listed_of_a_framework_excuses_no_more() -> None:
     """torch rounds a weight decay in bfloat16, as its list has it; that one is ignored there is a difference."""
     found = identify(load("rmspec.oracles.faults.precision:Bfloat16DecayIgnored"))
