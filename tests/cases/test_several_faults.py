@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.loader import load
-from rmspec.properties.check import check, examine
+from rmspec.oracles.program.program import Program
+from rmspec.properties.check import check, examine, generated
 from rmspec.properties.events import Deviation, DeviationFound, DialectFound, OtherDialect, SubjectResult
-from rmspec.properties.settings import make_settings
+from rmspec.properties.settings import Settings, make_settings
 
 torch = pytest.importorskip("torch")
 
@@ -28,9 +30,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@functools.cache
+def programs() -> tuple[Program, ...]:
+    """The programs of the search, generated once."""
+    return generated(Settings(profile="smoke"))
+
+
 def examined(name: str, formats: tuple[str, ...] = ("float32", "float64"), **settings: Any) -> SubjectResult:
     """The result on a subject, with one verdict for each clause."""
-    result = check(f"{SUBJECTS}:{name}", profile="smoke", formats=formats, **settings)
+    result = check(f"{SUBJECTS}:{name}", profile="smoke", formats=formats, programs=programs(), **settings)
     assert len(result.clauses) == len(CLAUSES)
     assert sum(clause.verdict == "deviates" for clause in result.clauses) == len(
         {found.clause for found in result.deviations if found.known is None}
@@ -109,7 +117,7 @@ def test_eps_that_is_subtracted_where_centered_is_one_deviation() -> None:
 )
 def test_another_dialect_throughout_is_told_first(name: str, names: tuple[str, ...], switches: list[str]) -> None:
     """Before the deviations that follow from it, and in the result."""
-    settings = make_settings(profile="smoke", formats=("float32",))
+    settings = make_settings(profile="smoke", formats=("float32",), programs=programs())
     events = [
         event
         for event in examine(load(f"{SUBJECTS}:{name}"), settings)
