@@ -193,17 +193,18 @@ def test_deviations_before_a_crash_are_kept(folder: Path) -> None:
     assert ran.code == 1
 
 
-def test_a_deviation_that_its_program_does_not_show_alone_is_marked(folder: Path) -> None:
+def test_a_deviation_that_its_program_does_not_show_alone_is_marked(
+    folder: Path, deviating: tuple[Ran, dict[str, Any]]
+) -> None:
     """State that a subject keeps in its process is told, in the block and in the report; any other deviation is not."""
-    options = (*SMOKE, "--fail-fast", "--json")
-    ran = rmspec(folder, "check", "mine.py:later", *options, "later.json")
+    ran = rmspec(folder, "check", "mine.py:later", *SMOKE, "--fail-fast", "--json", "later.json")
     assert ran.code == 1, ran.out + ran.err
     assert "a fresh process does not show it" in ran.out
     [found] = subject(report(folder / "later.json"), "mine.py:later")["deviations"]
     assert found["reason"].startswith("a fresh process does not show it")
-    ran = rmspec(folder, "check", "mine.py:wrong", *options, "wrong.json")
+    ran, data = deviating
     assert "fresh process" not in ran.out
-    [found] = subject(report(folder / "wrong.json"), "mine.py:wrong")["deviations"]
+    [found] = subject(data, "mine.py:wrong")["deviations"]
     assert found["reason"] == ""
 
 
