@@ -201,7 +201,12 @@ def line_readings(
         for amendment in limited:
             if not amendment.lines or line in amendment.lines:
                 read = _set(read, amendment)
-                used = {name: use.of(options.option(name), hyper) for name, use in amendment.uses}
+                # One line cannot take a branch that is off: its option stays 0 there.
+                used = {
+                    name: use.of(options.option(name), hyper)
+                    for name, use in amendment.uses
+                    if options.option(name) or not amendment.lines
+                }
                 options = replace(options, **used)
         readings[line] = read, options
     return MappingProxyType(readings)

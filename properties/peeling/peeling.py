@@ -214,7 +214,21 @@ class Peeling:
                 break
             if self._stands((candidate,), branches, failing, share):
                 standing.append(candidate)
-        return standing
+        if len(standing) < 2:
+            return standing
+        # What explains more, in whatever line and branch, is nearer the truth.
+        counts = [self._explained(candidate) for candidate in standing]
+        return [candidate for candidate, count in zip(standing, counts, strict=True) if count == max(counts)]
+
+    def _explained(self, amendment: Amendment) -> int:
+        """Count the first findings of transcripts, in all lines, explained by an amendment."""
+        dialect = amended(self.dialect, (amendment,))
+        deviating = [judged for judged in self._judged if judged.first is not None]
+        return sum(
+            all(finding.place != judged.first.place for finding in self.judge(judged.transcript, dialect, judged.until))
+            for judged in spread(deviating, 2 * _TRIALS)
+            if judged.first is not None
+        )
 
     # -- two at once
 

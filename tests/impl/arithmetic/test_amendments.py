@@ -142,3 +142,11 @@ def test_the_filter_passes_only_what_the_amended_envelope_holds(amendment: Amend
         found = accepted(BEFORE, beyond, FORMAT, hyper, amended)
         assert found is not None
         assert not any(bool(inside[0]) for inside, _ in found.values())
+
+
+def test_an_option_of_one_line_takes_no_branch_that_is_off() -> None:
+    """Where momentum is 0 there is no line of the buffer to be read otherwise."""
+    fixed = Amendment("momentum-buffer", uses=(("momentum", Use("is", 0.9)),), lines=("momentum_buffer",))
+    amended, off = amend(SPECIFICATION, fixed), replace(HYPER, momentum=0.0)
+    assert after(amended, off) == after(SPECIFICATION, off)
+    assert after(amended)["momentum_buffer"] == after(SPECIFICATION, replace(HYPER, momentum=0.9))["momentum_buffer"]
