@@ -106,7 +106,7 @@ class Triage:
                 yield place
 
     def _consider(self, program: Program, finding: Finding, findings: tuple[Finding, ...]) -> Place | None:
-        if _differential(finding.clause) and self._explained_already():
+        if _differential(finding.clause) and self._explained_already(finding.clause):
             return None
         small = flushed(finding, self._examinee.dialect)
         plain = (finding.key, finding.half, small, "")
@@ -163,13 +163,14 @@ class Triage:
             inherited = self.baselines.inherits(program, finding).removeprefix(CUT)
         return self._diagnosis.describe(program, finding, clause, inherited)
 
-    def _explained_already(self) -> bool:
+    def _explained_already(self, clause: str) -> bool:
         """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well.
 
-        A list that knows the deviation knows what follows from it.
+        A list that knows the deviation knows what follows from it, unless it names this ``clause`` as well.
         """
+        listed = any(entry.clause == clause for entry in self.entries.of(self._examinee.subject))
         return any(
-            not deviation.inherited
+            (deviation.known is None or not (deviation.inherited or listed))
             and deviation.kind == "value"
             and not deviation.hazard
             and not _differential(deviation.clause)
