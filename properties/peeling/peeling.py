@@ -47,7 +47,7 @@ _SURE = 40
 class Adoption:
     """An adopted amendment; its ``ties`` explain as much with as few changes.
 
-    ``line`` is where it was found; ``whole``: it explained every finding there that was tried.
+    ``line`` is where it was found; ``whole``: it explained every finding there that was tried, or it is a switch.
     """
 
     amendment: Amendment
@@ -154,7 +154,9 @@ class Peeling:
                 if standing:
                     ties = {(entry.switches, entry.uses, entry.defaults): entry for entry in reversed(standing)}
                     ties.pop((standing[0].switches, standing[0].uses, standing[0].defaults))
-                    return [Adoption(standing[0], tuple(reversed(ties.values())), line, share == 1.0)]
+                    # An option used otherwise in a part of the branches may fit by chance where the rest stays unexplained.
+                    whole = share == 1.0 and (bool(standing[0].switches) or fitting == branches)
+                    return [Adoption(standing[0], tuple(reversed(ties.values())), line, whole)]
         return []
 
     def _covered(
