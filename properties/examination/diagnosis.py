@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rmspec.impl.arithmetic.amendments import Amendment, spell_amendment
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.attribution import attribute, hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
@@ -20,6 +21,9 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Finding
 
 __all__ = ["Diagnosis"]
+
+_STARTS = {clause.id for clause in CLAUSES.values() if clause.starts}
+"""The clauses on initial values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,22 @@ class Diagnosis:
             done = self.examinee.run(alone)
             if alone != program and any(similar.key == finding.key for similar in done.findings):
                 labels = tuple(label for label in labels if label != "isolation")
+        if any(label in _STARTS for label in labels) and self._goes_on(program, finding):
+            labels = tuple(label for label in labels if label not in _STARTS)
         return labels
+
+    def _goes_on(self, program: Program, finding: Finding) -> bool:
+        """Whether one more step deviates likewise, from the values seen.
+
+        Another initial value would show in the first step alone.
+        """
+        calls = (*program.calls[: finding.call + 1], program.calls[finding.call])
+        done = self.examinee.run(replace(program, calls=calls))
+        return any(
+            (similar.kind, similar.param, similar.role, similar.call)
+            == ("value", finding.param, finding.role, len(calls) - 1)
+            for similar in done.findings
+        )
 
     def reduce(
         self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str
