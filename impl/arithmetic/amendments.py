@@ -9,7 +9,7 @@ never explained away by a formula made up for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -30,6 +30,7 @@ __all__ = [
     "Use",
     "amend",
     "branch_of",
+    "general_switches",
     "limited",
     "line_readings",
     "parse_amendment",
@@ -168,6 +169,11 @@ def branch_of(dialect: Dialect, hyper: Hyperparameters) -> Branch:
     return dialect.momentum(hyper), dialect.centered(hyper), hyper.weight_decay != 0 and dialect.decay != "none"
 
 
+def general_switches(amendments: Iterable[Amendment]) -> dict[str, Value]:
+    """The switches, with their positions, set everywhere by these amendments."""
+    return {name: value for amendment in amendments if amendment.general for name, value in amendment.switches}
+
+
 def amend(dialect: Dialect, amendment: Amendment) -> Dialect:
     """The dialect with one more amendment."""
     amended = replace(dialect, amendments=(*dialect.amendments, amendment))
@@ -192,13 +198,13 @@ def line_readings(
     if all(amendment.general for amendment in dialect.amendments):
         return MappingProxyType(dict.fromkeys(LINES, (plain, hyper)))
     branch = branch_of(plain, hyper)
-    limited = [
+    concerned = [
         amendment for amendment in dialect.amendments if not amendment.general and amendment.concerns(branch, format)
     ]
     readings = {}
     for line in LINES:
         read, options = plain, hyper
-        for amendment in limited:
+        for amendment in concerned:
             if not amendment.lines or line in amendment.lines:
                 read = _set(read, amendment)
                 # One line cannot take a branch that is off: its option stays 0 there.

@@ -292,25 +292,22 @@ def _accepted_block(
         def largest(*arrays: Array) -> float:
             return max(float(xp.max(xp.abs(array))) for array in arrays)
 
-        if before.param.shape[0] and not all(
-            safe(
-                fmt,
-                hyper,
-                values=largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer),
-                g=largest(before.grad),
-                d=float(xp.max(xp.where(xp.isnan(d.c), 0.0, d.c))),
-            )
-            for hyper, d in denominators
-        ):
-            return None
+        if before.param.shape[0]:
+            values = largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer)
+            g = largest(before.grad)
+            if not all(
+                safe(fmt, hyper, values=values, g=g, d=float(xp.max(xp.where(xp.isnan(d.c), 0.0, d.c))))
+                for hyper, d in denominators
+            ):
+                return None
         decided: dict[str, tuple[Array, Array]] = {}
         for role, ball in balls.items():
             if role in after:
                 distance = abs(after[role] - ball.c)
                 radius = shrunk(ball)
                 decided[role] = (distance <= radius, distance / radius)
-        for role, values in after.items():
-            decided.setdefault(role, (xp.zeros_like(values, dtype=xp.bool), xp.full_like(values, float("nan"))))
+        for role, observed in after.items():
+            decided.setdefault(role, (xp.zeros_like(observed, dtype=xp.bool), xp.full_like(observed, float("nan"))))
     return decided
 
 

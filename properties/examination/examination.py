@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rmspec.impl.arithmetic.amendments import general_switches
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.host import open_subject
 from rmspec.oracles.host.perform import Driven
@@ -140,7 +141,7 @@ class Examination:
 def _spoken(plain: Examinee, examinee: Examinee) -> OtherDialect | None:
     """Find the other dialect spoken throughout, if the amendments make one: with a name, or of two switches at least."""
     amendments = examinee.dialect.amendments
-    general = {name: value for amendment in amendments if amendment.general for name, value in amendment.switches}
+    general = general_switches(amendments)
     names = named_after(plain.dialect, amendments, plain.capabilities.options)
     if not general or plain.dialect.name in names or (len(general) == 1 and not names):
         return None

@@ -24,7 +24,7 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.known import shipped
-from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, explicable, judge_until
+from rmspec.properties.peeling.evidence import Effort, Witnessed, amended, coarseness, explicable, judge_until
 from rmspec.properties.peeling.peeling import Adoption, Peeling, spread
 
 __all__ = ["Examined", "Layers"]
@@ -170,7 +170,7 @@ class Layers:
                 yield replace(deviation.program, clause="")
         failing = [entry for entry in self._record if entry.transcript is not None and entry.findings]
         count = 0
-        for entry in sorted(failing, key=lambda entry: (_coarse(entry.program), len(entry.program.calls))):
+        for entry in sorted(failing, key=lambda entry: (coarseness(entry.program), len(entry.program.calls))):
             assert entry.transcript is not None
             deviating = self._judge(entry.transcript, without)
             if not deviating:
@@ -237,12 +237,4 @@ def _explicable(deviation: Deviation) -> bool:
         and not deviation.hazard
         and not deviation.inherited
         and CLAUSES[deviation.clause].kind != "differential"
-    )
-
-
-def _coarse(program: Program) -> int:
-    """How coarse the formats of a program are: the place of the coarsest one in ``PRECISE_FIRST``."""
-    return max(
-        (rank for rank, formats in enumerate(PRECISE_FIRST) for param in program.params if param.dtype in formats),
-        default=0,
     )

@@ -30,11 +30,11 @@ from rmspec.properties.judge.ledger import number
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.known import Known, applies, matches, shipped
 from rmspec.properties.peeling.evidence import (
-    PRECISE_FIRST,
     Effort,
     Witnessed,
     amended,
     branch_at,
+    coarseness,
     explicable,
     fits,
     judge_until,
@@ -329,7 +329,4 @@ def _format(finding: Finding) -> str:
 
 
 def _cost(program: Program) -> tuple[int, int]:
-    coarse = max(
-        rank for rank, formats in enumerate(PRECISE_FIRST) for param in program.params if param.dtype in formats
-    )
-    return coarse, len(program.calls)
+    return coarseness(program), len(program.calls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from rmspec.impl.arithmetic.amendments import Amendment
+from rmspec.impl.arithmetic.amendments import Amendment, general_switches
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.spec.switches import SWITCHES as ROWS
@@ -46,8 +46,7 @@ def named_after(dialect: Dialect, amendments: Iterable[Amendment], options: Coll
 
     Amendments limited to lines, branches or formats do not count: they are no dialect.
     """
-    changes = {name: value for amendment in amendments if amendment.general for name, value in amendment.switches}
-    set_so = replace(dialect, amendments=(), **changes)  # type: ignore[arg-type]
+    set_so = replace(dialect, amendments=(), **general_switches(amendments))  # type: ignore[arg-type]
     positions = {
         name: (read_position(set_so, name),) if _shows(name, options) else alternatives(name) for name in SWITCHES
     }
@@ -55,7 +54,7 @@ def named_after(dialect: Dialect, amendments: Iterable[Amendment], options: Coll
 
 
 def read_position(dialect: Dialect, switch: str, moving: bool = True) -> Value:
-    """The position of a switch as far as it can be read_position from parameters: see ``alternatives``.
+    """The position of a switch as far as it can be told from parameters: see ``alternatives``.
 
     ``moving`` tells whether momentum was seen: without it eps that moves with momentum stays outside.
     """

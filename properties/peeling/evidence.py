@@ -15,6 +15,7 @@ from rmspec.impl.arithmetic.policy import POLICIES, Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
+from rmspec.oracles.program.program import Program
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.runner import judge
 
@@ -25,6 +26,7 @@ __all__ = [
     "amended",
     "branch_at",
     "carried",
+    "coarseness",
     "explicable",
     "fits",
     "flushed",
@@ -36,6 +38,14 @@ PRECISE_FIRST = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", 
 
 _ESTIMATE, _ENVELOPE = 0.5, 4.0
 """What it costs to try an amendment on one element, in judged calls: to find it far away, and to tell exactly."""
+
+
+def coarseness(program: Program) -> int:
+    """How coarse the formats of a program are: the place of the coarsest one in ``PRECISE_FIRST``."""
+    return max(
+        (rank for rank, formats in enumerate(PRECISE_FIRST) for param in program.params if param.dtype in formats),
+        default=0,
+    )
 
 
 @dataclass(slots=True)
