@@ -70,14 +70,15 @@ class Layers:
             _explicable(deviation) and deviation.known not in listed for deviation in self._triage.deviations.values()
         ):
             return self._triage, self._examinee
+        dialect = self._examinee.dialect
         stored = [entry for entry in self._record if entry.transcript is not None]
-        failing = [entry for entry in stored if any(self._concerns(finding) for finding in entry.findings)]
+        failing = [entry for entry in stored if any(explicable(finding, dialect) for finding in entry.findings)]
         conforming = [entry for entry in stored if not entry.findings]
         stored = [*spread(failing, _FAILING), *spread(conforming, _CONFORMING)]
         record = [Witnessed(entry.transcript, self._values(entry)) for entry in stored if entry.transcript is not None]
         peeling = Peeling(
             self._judge,
-            self._examinee.dialect,
+            dialect,
             self._examinee.settings.policy,
             record,
             not any(any(answer.after.groups.values()) for entry in record for answer in entry.transcript.answers),
@@ -119,7 +120,7 @@ class Layers:
 
     def _values(self, examined: Examined) -> tuple[Finding, ...]:
         """The findings of a program to be explained; those of a baseline are excused in every later judgement."""
-        values = tuple(finding for finding in examined.findings if self._concerns(finding))
+        values = tuple(finding for finding in examined.findings if explicable(finding, self._examinee.dialect))
         excused: set[object] = {
             finding.place for finding in values if self._triage.baselines.inherits(examined.program, finding)
         }
@@ -133,13 +134,10 @@ class Layers:
             transcript,
             dialect,
             self._examinee.settings.policy,
-            lambda finding: self._concerns(finding, dialect) and finding.place not in excused,
+            lambda finding: explicable(finding, dialect) and finding.place not in excused,
             self._effort,
             until,
         )
-
-    def _concerns(self, finding: Finding, dialect: Dialect | None = None) -> bool:
-        return explicable(finding, dialect or self._examinee.dialect)
 
     # -- an amendment as a deviation
 

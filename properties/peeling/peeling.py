@@ -225,11 +225,10 @@ class Peeling:
     def _explained(self, amendment: Amendment) -> int:
         """Count the first findings of transcripts, in all lines, explained by an amendment."""
         dialect = amended(self.dialect, (amendment,))
-        deviating = [judged for judged in self._judged if judged.first is not None]
+        deviating = [(judged.transcript, first) for judged in self._judged if (first := judged.first) is not None]
         return sum(
-            all(finding.place != judged.first.place for finding in self.judge(judged.transcript, dialect, judged.until))
-            for judged in spread(deviating, 2 * _TRIALS)
-            if judged.first is not None
+            all(finding.place != first.place for finding in self.judge(transcript, dialect, first.call))
+            for transcript, first in spread(deviating, 2 * _TRIALS)
         )
 
     # -- two at once

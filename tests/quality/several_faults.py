@@ -32,6 +32,9 @@ from rmspec.properties.check import check
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.known import Known, matches
 
+CHOICES = [fault for fault in FAULTS if not fault.inherited]
+"""The faults to draw from; those that torch itself has are left out."""
+
 NAMED, HIDDEN, CONFORMS, UNCHECKED = "named", "hidden", "conforms", "not checked"
 """What becomes of a fault: one of its clauses deviates; else all that it breaks alone are hidden, or one is said to conform."""
 
@@ -54,33 +57,25 @@ class Measured:
 
 
 def drawn(size: int, seed: int, among: int | None = None) -> Iterator[tuple[Fault, ...]]:
-    """Draw so many faults that go together, each set once; ``among``: from so many that were drawn before.
-
-    Those that torch itself has are left out.
-    """
+    """Draw so many faults that go together, each set once; ``among``: from so many that were drawn before."""
     chance = random.Random(f"{size} faults, seed {seed}")
-    choices = [fault for fault in FAULTS if not fault.inherited]
     if among is not None:
-        yield from _shuffled(list(combinations(_parting(choices, among, chance), size)), chance)
+        sets = list(combinations(_parting(among, chance), size))
+        yield from chance.sample(sets, len(sets))
         return
     met: set[frozenset[str]] = set()
     while True:
-        faults = tuple(chance.sample(choices, size))
+        faults = tuple(chance.sample(CHOICES, size))
         names = frozenset(fault.id for fault in faults)
         if names not in met and together(faults):
             yield faults
         met.add(names)
 
 
-def _shuffled(sets: list[tuple[Fault, ...]], chance: random.Random) -> list[tuple[Fault, ...]]:
-    chance.shuffle(sets)
-    return sets
-
-
-def _parting(choices: list[Fault], count: int, chance: random.Random) -> list[Fault]:
+def _parting(count: int, chance: random.Random) -> list[Fault]:
     """Draw faults that go together pairwise."""
     chosen: list[Fault] = []
-    for fault in chance.sample(choices, len(choices)):
+    for fault in chance.sample(CHOICES, len(CHOICES)):
         if len(chosen) < count and all(together((fault, other)) for other in chosen):
             chosen.append(fault)
     return chosen
@@ -143,19 +138,16 @@ def measure(faults: tuple[Fault, ...], checks: Checks) -> Measured:
     return Measured(faults, fates, conforming, tuple(sorted(deviating - rightly)), seconds, verdicts, known)
 
 
-def _sample(count: int, seed: int) -> list[Fault]:
-    """Draw single faults."""
-    choices = [fault for fault in FAULTS if not fault.inherited]
-    return random.Random(f"single faults, seed {seed}").sample(choices, min(count, len(choices)))
-
-
-def _besides(fault: Fault, checks: Checks) -> tuple[str, ...]:
-    """Print how a fault alone is named, and return the clauses that it is not said to break."""
-    found = broken(fault, checks)
-    besides = tuple(sorted(found - set(fault.clauses)))
-    own = "named" if found & set(fault.clauses) else "not caught" if not found else "named otherwise"
-    print(f"{fault.id}: {own}" + (f"; besides: {', '.join(besides)}" if besides else ""), flush=True)
-    return besides if found else ("not caught",)
+def measure_alone(count: int, seed: int, checks: Checks) -> None:
+    """Print how single faults are named, and how many break no clause but their own."""
+    faults = random.Random(f"single faults, seed {seed}").sample(CHOICES, min(count, len(CHOICES)))
+    for fault in faults:
+        found = broken(fault, checks)
+        own = "named" if found & set(fault.clauses) else "named otherwise" if found else "not caught"
+        besides = ", ".join(sorted(found - set(fault.clauses)))
+        print(f"{fault.id}: {own}" + (f"; besides: {besides}" if besides else ""), flush=True)
+    clean = sum(bool(broken(fault, checks)) and broken(fault, checks) <= set(fault.clauses) for fault in faults)
+    print(f"{len(faults)} faults alone: {clean} break no clause but their own", flush=True)
 
 
 def accepting(deviation: Deviation) -> Known:
@@ -213,9 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--every needs --among")
     checks = Checks(options.profile, tuple(filter(None, options.dtype.split(","))), () if options.stored else None)
     torch.set_num_threads(1)
-    besides = [_besides(fault, checks) for fault in _sample(options.alone, options.seed)]
-    if besides:
-        print(f"{len(besides)} faults alone: {besides.count(())} break no clause but their own", flush=True)
+    if options.alone:
+        measure_alone(options.alone, options.seed, checks)
     fates: Counter[str] = Counter()
     known: Counter[str] = Counter()
     whole, conforming, accused, count = 0, 0, 0, 0
