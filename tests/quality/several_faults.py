@@ -5,7 +5,7 @@ by must be named of the composed optimizer as well, by any of the fault's clause
 said to be hidden by; it must never conform. Each fault is then taken as known, with the entries that ``rmspec known
 add`` makes of the fault alone: the others must still be named by what is left, or be hidden. ``--among 40 --every``
 measures every pair of so many faults, ``--alone`` single ones: what each breaks besides the clauses that its row
-names.
+names. ``--processes`` measures so many at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from itertools import combinations, islice
+from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -103,18 +106,21 @@ class Checks:
         return check(load(subject), profile=self.profile, formats=self.formats, dialect=dialect, programs=self.programs)
 
 
-@cache
-def alone(fault: Fault, checks: Checks) -> tuple[Deviation, ...]:
+Alone = Mapping[str, tuple[Deviation, ...]]
+"""The new deviations of each fault when it is the only one, by the fault's id."""
+
+
+def deviations(fault: Fault, checks: Checks) -> tuple[Deviation, ...]:
     """The new deviations when the fault is the only one."""
     return tuple(found for found in checks.of(fault.subject, fault.dialect).deviations if found.known is None)
 
 
-def broken(fault: Fault, checks: Checks) -> frozenset[str]:
+def broken(alone: Alone, fault: Fault) -> frozenset[str]:
     """The clauses that deviate when the fault is the only one."""
-    return frozenset(found.clause for found in alone(fault, checks))
+    return frozenset(found.clause for found in alone[fault.id])
 
 
-def measure(faults: tuple[Fault, ...], checks: Checks) -> Measured:
+def measure(faults: tuple[Fault, ...], alone: Alone, checks: Checks) -> Measured:
     """Check the optimizer composed of these faults."""
     composed = compose(*faults)
     started = time.monotonic()
@@ -123,31 +129,27 @@ def measure(faults: tuple[Fault, ...], checks: Checks) -> Measured:
     verdicts = {row.id: row.verdict for row in result.clauses}
     new = [found for found in result.deviations if found.known is None]
     deviating = {found.clause for found in new}
-    caught = [fault for fault in faults if broken(fault, checks)]
-    fates = {fault.id: _fate(broken(fault, checks), deviating, verdicts) for fault in caught}
+    caught = [fault for fault in faults if broken(alone, fault)]
+    fates = {fault.id: _fate(broken(alone, fault), deviating, verdicts) for fault in caught}
     known: dict[str, dict[str, str]] = {}
     for accepted in caught:
-        entries = [accepting(deviation) for deviation in alone(accepted, checks)]
+        entries = [accepting(deviation) for deviation in alone[accepted.id]]
         left = {found.clause for found in new if not any(matches(entry, found) for entry in entries)}
         known[accepted.id] = {
-            fault.id: _fate(broken(fault, checks), left, verdicts) for fault in caught if fault is not accepted
+            fault.id: _fate(broken(alone, fault), left, verdicts) for fault in caught if fault is not accepted
         }
-    every = frozenset().union(*(broken(fault, checks) for fault in faults))
+    every = frozenset().union(*(broken(alone, fault) for fault in faults))
     conforming = tuple(sorted(clause for clause in every if verdicts.get(clause) == "conforms"))
     rightly = every.union(*(fault.clauses for fault in faults))
     return Measured(faults, fates, conforming, tuple(sorted(deviating - rightly)), seconds, verdicts, known)
 
 
-def measure_alone(count: int, seed: int, checks: Checks) -> None:
-    """Print how single faults are named, and how many break no clause but their own."""
-    faults = random.Random(f"single faults, seed {seed}").sample(CHOICES, min(count, len(CHOICES)))
-    for fault in faults:
-        found = broken(fault, checks)
-        own = "named" if found & set(fault.clauses) else "named otherwise" if found else "not caught"
-        besides = ", ".join(sorted(found - set(fault.clauses)))
-        print(f"{fault.id}: {own}" + (f"; besides: {besides}" if besides else ""), flush=True)
-    clean = sum(bool(broken(fault, checks)) and broken(fault, checks) <= set(fault.clauses) for fault in faults)
-    print(f"{len(faults)} faults alone: {clean} break no clause but their own", flush=True)
+def told_alone(fault: Fault, alone: Alone) -> str:
+    """One fault as a line: whether its own clauses name it, and what is said besides."""
+    found = broken(alone, fault)
+    own = "named" if found & set(fault.clauses) else "named otherwise" if found else "not caught"
+    besides = ", ".join(sorted(found - set(fault.clauses)))
+    return f"{fault.id}: {own}" + (f"; besides: {besides}" if besides else "")
 
 
 def accepting(deviation: Deviation) -> Known:
@@ -175,17 +177,27 @@ def lost(measured: Measured) -> list[str]:
     ]
 
 
-def told(measured: Measured, checks: Checks) -> str:
+def told(measured: Measured, alone: Alone) -> str:
     """One composed optimizer as a line: its faults, what became of each, and what is said besides."""
     parts = []
     for fault in measured.faults:
         fate = measured.fates.get(fault.id, "not caught alone")
-        verdicts = ", ".join(f"{each} {measured.verdicts.get(each)}" for each in sorted(broken(fault, checks)))
+        verdicts = ", ".join(f"{each} {measured.verdicts.get(each)}" for each in sorted(broken(alone, fault)))
         parts.append(f"{fault.id}: {fate}" + (f" ({verdicts})" if fate in (HIDDEN, CONFORMS, UNCHECKED) else ""))
     parts += [f"conforms: {', '.join(measured.conforming)}"] if measured.conforming else []
     parts += [f"accused besides: {', '.join(measured.accused)}"] if measured.accused else []
     parts += lost(measured)
     return f"{'; '.join(parts)} [{measured.seconds:.1f} s]"
+
+
+@contextmanager
+def mapping(processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A ``map`` that works on so many processes, which know what this one knows; with one, the built-in one."""
+    if processes == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+        yield pool.map
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -200,26 +212,37 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dtype", default="", help="the number formats, with commas between; all of them if left out")
     parser.add_argument("--stored", action="store_true", help="the stored programs and sweeps alone")
     parser.add_argument("--alone", type=int, default=0, help="so many faults alone")
+    parser.add_argument("--processes", type=int, default=1, help="measure in so many processes")
     options = parser.parse_args(arguments)
     if options.every and options.among is None:
         parser.error("--every needs --among")
     checks = Checks(options.profile, tuple(filter(None, options.dtype.split(","))), () if options.stored else None)
     torch.set_num_threads(1)
-    if options.alone:
-        measure_alone(options.alone, options.seed, checks)
+    singles = random.Random(f"single faults, seed {options.seed}").sample(CHOICES, min(options.alone, len(CHOICES)))
+    sizes = ((2, None if options.every else options.pairs), (3, 0 if options.every else options.triples))
+    sets = [each for size, wanted in sizes for each in islice(drawn(size, options.seed, options.among), wanted)]
+    needed = list(dict.fromkeys([*singles, *(fault for faults in sets for fault in faults)]))
+    alone: dict[str, tuple[Deviation, ...]] = {}
+    with mapping(options.processes) as each:
+        for fault, found in zip(needed, each(partial(deviations, checks=checks), needed), strict=True):
+            alone[fault.id] = found
+            if fault in singles:
+                print(told_alone(fault, alone), flush=True)
+    clean = [fault for fault in singles if broken(alone, fault) and broken(alone, fault) <= set(fault.clauses)]
+    if singles:
+        print(f"{len(singles)} faults alone: {len(clean)} break no clause but their own", flush=True)
     fates: Counter[str] = Counter()
     known: Counter[str] = Counter()
     whole, conforming, accused, count = 0, 0, 0, 0
-    for size, wanted in ((2, None if options.every else options.pairs), (3, 0 if options.every else options.triples)):
-        for faults in islice(drawn(size, options.seed, options.among), wanted):
-            measured = measure(faults, checks)
+    with mapping(options.processes) as each:
+        for measured in each(partial(measure, alone=alone, checks=checks), sets):
             fates.update(measured.fates.values())
             known.update(fate for others in measured.known.values() for fate in others.values())
             count += 1
             whole += set(measured.fates.values()) <= {NAMED, HIDDEN} and not lost(measured)
             conforming += bool(measured.conforming)
             accused += bool(measured.accused)
-            print(told(measured, checks), flush=True)
+            print(told(measured, alone), flush=True)
     print(f"{count} optimizers, {sum(fates.values())} faults that are caught alone")
     for title, counted in (("", fates), (", another one known", known)):
         for fate in (NAMED, HIDDEN, CONFORMS, UNCHECKED):
