@@ -18,7 +18,7 @@ from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.usage import exact_usage, used_element
 from rmspec.properties.lines.cells import Cell, is_half, spoiled
-from rmspec.properties.lines.telling import concerns, tells
+from rmspec.properties.lines.telling import concerns, lines_of, tells
 
 __all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
 
@@ -34,7 +34,7 @@ Spoils = Mapping[str, Collection[tuple[str, Cell]]]
 class _Evidence:
     """The telling passes of a clause: ``good`` ones, and those ``lost`` to spoiled cells, failed and blocked checks among them.
 
-    ``bad`` are the lines and cells of the failures that spoil them.
+    ``bad`` are the lines and cells of the failures that spoil them. Of both so many are found as the verdict needs.
     """
 
     good: int = 0
@@ -136,21 +136,26 @@ class ClauseVerdicts:
         samples = self.tally.samples.of
         topic = clause.id if any(name == clause.id for name, _ in samples) else ""
         whole = any(not is_half(FORMATS[name]) for name in self.capabilities.formats)
-        good, lost, bad = 0, 0, set()
-        for (name, cell), rows in samples.items():
-            if name != topic or (whole and cell.half):
-                continue
-            for sample in rows:
+        spoils = {
+            cell: {role: {(role, bad) for bad in spoiled(role, cell, self.tally.cells)} for role in lines_of(clause)}
+            for name, cell in samples
+            if name == topic and not (whole and cell.half)
+        }
+        good, lost, bad = 0, 0, set[tuple[str, Cell]]()
+        # Where nothing is spoiled first: there the search is short.
+        for cell, causes in sorted(spoils.items(), key=lambda entry: any(entry[1].values())):
+            for sample in samples[topic, cell]:
+                if all(causes.values()) and (good or (lost and all(each <= bad for each in causes.values()))):
+                    break  # no sample of this cell changes the verdict
                 if not concerns(clause, cell, sample):
                     continue
                 for role, marks in tells(clause, sample).items():
                     if role not in sample.passed or not marks.any():
                         continue
-                    passed = int(np.count_nonzero(marks & sample.passed[role]))
-                    causes = spoiled(role, cell, self.tally.cells)
-                    good += 0 if causes else passed
-                    lost += int(np.count_nonzero(marks)) - (0 if causes else passed)
-                    bad |= {(role, cause) for cause in causes}
+                    passed = 0 if causes[role] else int(np.count_nonzero(marks & sample.passed[role]))
+                    good += passed
+                    lost += int(np.count_nonzero(marks)) - passed
+                    bad |= causes[role]
                 if good >= ENOUGH:
                     return _Evidence(good, lost, frozenset(bad))
         return _Evidence(good, lost, frozenset(bad))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
-from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before
+from rmspec.impl.arithmetic.envelope import ROLES, STATE_ROLES, Before
 from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.impl.spec.clauses import Clause
 from rmspec.impl.spec.dialect import OPTIONS, Dialect, Hyperparameters
@@ -24,7 +24,7 @@ from rmspec.properties.lines.batch import line_clause
 from rmspec.properties.lines.by_line import Question, disjoint
 from rmspec.properties.lines.cells import Cell, Sample
 
-__all__ = ["concerns", "tells"]
+__all__ = ["concerns", "lines_of", "tells"]
 
 Booleans = NDArray[np.bool_]
 
@@ -72,16 +72,18 @@ def _marks(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
             for role, interval in plain.items():
                 tiny = ((interval.lo > 0) & (interval.hi < small)) | ((interval.hi < 0) & (interval.lo > -small))
                 marks[role] |= np.asarray(tiny)
-    return {role: marked for role, marked in marks.items() if _of_line(clause, role, question)}
-
-
-def _of_line(clause: Clause, role: str, question: Question) -> bool:
-    if clause.computes:
-        return role == clause.computes
+    lines = lines_of(clause)
     if clause.formula in ("theta", "theta with b"):
-        name = line_clause(role, question.hyper, question.dialect, question.format.name)
-        return role == "param" and name == clause.id
-    return True
+        name = line_clause("param", question.hyper, question.dialect, question.format.name)
+        lines = lines if name == clause.id else ()
+    return {role: marked for role, marked in marks.items() if role in lines}
+
+
+def lines_of(clause: Clause) -> tuple[str, ...]:
+    """List the lines with telling checks of a clause."""
+    if clause.computes:
+        return (clause.computes,)
+    return ("param",) if clause.formula in ("theta", "theta with b") else ROLES
 
 
 def _moved(interval: Interval, before: Any) -> Booleans:
