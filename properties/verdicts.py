@@ -145,7 +145,7 @@ class ClauseVerdicts:
         # Where nothing is spoiled first: there the search is short.
         for cell, causes in sorted(spoils.items(), key=lambda entry: any(entry[1].values())):
             for sample in samples[topic, cell]:
-                if all(causes.values()) and (good or (lost and all(each <= bad for each in causes.values()))):
+                if all(causes.values()) and (good or (lost and all(cause <= bad for cause in causes.values()))):
                     break  # no sample of this cell changes the verdict
                 if not concerns(clause, cell, sample):
                     continue

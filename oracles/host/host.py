@@ -148,6 +148,11 @@ class Host:
         """The id of the process."""
         return self._process.pid
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether its parent process has ended, and this one with it."""
+        return self._process.orphaned
+
     def __enter__(self) -> Host:
         return self
 
@@ -177,6 +182,11 @@ class _Process:
         self._waiting = False
         self._silence = self._deadline = 0.0
         self.end = weakref.finalize(self, _end, self._channel, self._log, self._zygote, self.pid)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether its parent process has ended."""
+        return not self._zygote.usable
 
     def ask(self, request: Request, occasion: str, patience: float, later: float) -> Frame:
         """Send a request and return the frame of its reply or error.

@@ -29,6 +29,7 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from rmspec.oracles.host.zygote import main; main(int(sys.argv[1]), sys.argv[3:])"
 )
+_HINT = "see whether memory ran out, or whether the subject kills the process that it was started by"
 _FORK, _STATUS, _END = b"f", b"s", b"e"
 _NUMBER = struct.Struct("!q")
 _RUNNING = 1 << 32
@@ -80,7 +81,7 @@ class Zygote:
                 reply = self._control.recv(_NUMBER.size, socket.MSG_WAITALL)
             (number,) = _NUMBER.unpack(reply)
         except (OSError, struct.error):
-            raise CannotStart("the process that starts subjects has ended", hint="see whether memory ran out") from None
+            raise CannotStart("the process that starts subjects has ended", hint=_HINT) from None
         if number == -1 and message[:1] == _FORK:
             raise CannotStart("no process can be started for the subject", hint="see whether there are too many")
         return int(number)

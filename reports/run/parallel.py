@@ -10,6 +10,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rmspec.properties.events import Progress
 from rmspec.properties.settings import Settings
@@ -19,15 +20,20 @@ from rmspec.reports.run.parent import Overseer, WorkerLost
 __all__ = ["Ahead"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The end of the answers on a subject, early with an error. A ``Failed`` is an answer."""
+
+    error: BaseException | None
+
+
 class Ahead:
     """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free."""
 
     def __init__(self, names: Sequence[str], settings: Settings, overseers: Sequence[Overseer]) -> None:
         self._settings = settings
         self._waiting = deque(names)
-        self._answers: dict[str, queue.SimpleQueue[Answer | BaseException | None]] = {
-            name: queue.SimpleQueue() for name in names
-        }
+        self._answers: dict[str, queue.SimpleQueue[Answer | _Ended]] = {name: queue.SimpleQueue() for name in names}
         self._shares = dict.fromkeys(names, 0.0)
         for overseer in overseers[: len(names)]:
             threading.Thread(target=self._lane, args=(overseer,), name="rmspec-ahead", daemon=True).start()
@@ -38,21 +44,20 @@ class Ahead:
                 name = self._waiting.popleft()
             except IndexError:
                 return
-            answers = self._answers[name]
+            error: BaseException | None = None
             try:
-                self._follow(overseer, name, answers)
-            except BaseException as error:
+                self._follow(overseer, name)
+            except BaseException as raised:
                 # Told to whoever reads: a lost worker, or the end of the run.
-                answers.put(error)
-            finally:
-                self._shares[name] = 1.0
-                answers.put(None)
+                error = raised
+            self._shares[name] = 1.0
+            self._answers[name].put(_Ended(error))
 
-    def _follow(self, overseer: Overseer, name: str, answers: queue.SimpleQueue[Answer | BaseException | None]) -> None:
+    def _follow(self, overseer: Overseer, name: str) -> None:
         for answer in overseer.ask(Check(name, self._settings)):
             if isinstance(answer, Progress):
                 self._shares[name] = answer.of_subject
-            answers.put(answer)
+            self._answers[name].put(answer)
 
     @property
     def share(self) -> float:
@@ -70,14 +75,14 @@ class Ahead:
                 answer = self._answers[name].get_nowait()
             except queue.Empty:
                 return
-            if answer is not None and not isinstance(answer, BaseException):
+            if not isinstance(answer, _Ended):
                 yield answer
 
     def answers(self, name: str) -> Iterator[Answer]:
         """Yield the worker's answers on a subject, as they come. Raises ``WorkerLost``."""
-        while (answer := self._answers[name].get()) is not None:
-            if isinstance(answer, WorkerLost):
-                raise answer
-            if isinstance(answer, BaseException):
-                raise WorkerLost(f"it was not followed to its end: {answer!r}", "", "") from answer
+        while not isinstance(answer := self._answers[name].get(), _Ended):
             yield answer
+        if isinstance(answer.error, WorkerLost):
+            raise answer.error
+        if answer.error is not None:
+            raise WorkerLost(f"it was not followed to its end: {answer.error!r}", "", "") from answer.error

@@ -108,10 +108,20 @@ class _Service:
                 else:
                     subject.close()
             case Check():
-                with closing(self._loaded.pop(job.name) if job.name in self._loaded else _open(job)) as subject:
+                with closing(self._take(job)) as subject:
                     for event in _rechecked(subject, job.settings):
                         self._connection.send(event)
         return None
+
+    def _take(self, job: Check) -> Opened:
+        """Take the waiting subject; open one if there is none, or if it was lost with its parent process."""
+        waiting = self._loaded.pop(job.name, None)
+        if waiting is None:
+            return _open(job)
+        if isinstance(waiting, Host) and waiting.orphaned:
+            waiting.close()
+            return _open(job)
+        return waiting
 
 
 def _open(job: Load | Check) -> Opened:

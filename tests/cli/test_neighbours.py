@@ -2,66 +2,105 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import rmspec
+from commandline import report, rmspec, without_seconds
+
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.gate import exit_code
+from rmspec.reports.readers.json_reader import result_of
 
 HELPERS = Path(__file__).parents[1] / "helpers"
+CASES = Path(__file__).parents[1] / "cases"
 SHORT = ("--profile", "smoke", "--dtype", "float32", "--call-timeout", "4")
 
-VERDICTS = {
-    "loop": "errored",
-    "interrupt": "errored",
-    "pipes": "errored",
-    "hangup": "errored",
-    "fork": "conforms",
-    "child": "conforms",
-    "orphan": "errored",
-    "memory": "errored",
-    "late": "conforms",
-    "rounding": "",
-    "numpy_errors": "conforms",
-    "math_patch": "",
-    "numpy_patch": "errored",
-    "builtins_patch": "errored",
-    "surroundings": "conforms",
-    "segfault": "errored",
-    "killed": "errored",
-    "leaves": "errored",
-    "ends": "errored",
+HOSTILE = {
+    "hostile.py:loop": "errored",
+    "hostile.py:interrupt": "errored",
+    "hostile.py:pipes": "errored",
+    "hostile.py:hangup": "errored",
+    "hostile.py:fork": "conforms",
+    "hostile.py:child": "conforms",
+    "hostile.py:orphan": "errored",
+    "hostile.py:memory": "errored",
+    "hostile.py:late": "conforms",
+    "hostile.py:rounding": "",
+    "hostile.py:numpy_errors": "conforms",
+    "hostile.py:math_patch": "",
+    "hostile.py:numpy_patch": "errored",
+    "hostile.py:builtins_patch": "errored",
+    "hostile.py:surroundings": "conforms",
+    "hostile.py:segfault": "errored",
+    "hostile.py:killed": "errored",
+    "hostile.py:leaves": "errored",
+    "hostile.py:ends": "errored",
+    "hostile.py:stopped": "errored",
+    "hostile.py:flood": "errored",
+    "hostile.py:descriptors": "errored",
+    "hostile.py:parent": "errored",
+    "hostile_torch.py:Loops": "errored",
+    "hostile_torch.py:Interrupts": "errored",
+    "hostile_torch.py:WritesToPipes": "errored",
 }
 """The verdict on each hostile subject; an empty one is the subject's own affair."""
+
+INNOCENT = {
+    "hostile.py:sound": ExitCode.CONFORMS,
+    "optimizers.py:Doubled": ExitCode.DEVIATES,
+    "innocent.py:raising": ExitCode.SUBJECT_FAILED,
+    "innocent.py:halves": ExitCode.NOTHING_CHECKED,
+}
+"""The exit code of each innocent subject when it is checked alone."""
 
 
 def checked(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code of a check, and its report on each subject, but for the seconds."""
     done = rmspec(folder, "check", *arguments, "--json", "report.json")
-    report = json.loads((folder / "report.json").read_text())
-    return done.code, {subject["name"]: without_seconds(subject) for subject in report["subjects"]}
+    found = {each["name"]: without_seconds(each) for each in report(folder / "report.json")["subjects"]}
+    return done.code, found  # type: ignore[return-value]
 
 
-def without_seconds(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: without_seconds(value) for key, value in data.items() if "seconds" not in key}
-    return [without_seconds(value) for value in data] if isinstance(data, list) else data
+def scattered(hostile: Sequence[str], innocent: Sequence[str]) -> list[str]:
+    """The innocent subjects among the hostile ones: every few of these, one of those."""
+    every, mixed = len(hostile) // len(innocent), list(hostile)
+    for place, name in enumerate(innocent):
+        mixed.insert((place + 1) * (every + 1) - 1, name)
+    return mixed
 
 
 @pytest.mark.slow
-def test_a_sound_subject_beside_every_hostile_one_is_judged_as_alone(tmp_path: Path) -> None:
-    """One of each kind on one command line: the sound one's report is the same, and only those that failed have failed."""
-    shutil.copy(HELPERS / "hostile.py", tmp_path)
-    code, alone = checked(tmp_path, "hostile.py:sound", *SHORT, "--fail-fast")
-    assert code == 0
-    names = [f"hostile.py:{name}" for name in VERDICTS]
-    code, together = checked(tmp_path, *names[:9], "hostile.py:sound", *names[9:], *SHORT, "--fail-fast")
-    assert together["hostile.py:sound"] == alone["hostile.py:sound"]
-    verdicts = {name: together[f"hostile.py:{name}"]["verdict"] for name in VERDICTS}
-    assert verdicts == {name: expected or verdicts[name] for name, expected in VERDICTS.items()}
-    assert code in (1, 4)
+def test_thirty_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path) -> None:
+    """One of each hostile kind on one command line: the reports on the others, and their exit codes, are those alone."""
+    pytest.importorskip("torch")
+    for path in (
+        HELPERS / "hostile.py",
+        HELPERS / "hostile_torch.py",
+        HELPERS / "innocent.py",
+        CASES / "optimizers.py",
+    ):
+        shutil.copy(path, tmp_path)
+    alone: dict[str, dict[str, Any]] = {}
+    for name, expected in INNOCENT.items():
+        code, found = checked(tmp_path, name, *SHORT, "--fail-fast")
+        assert (name, code) == (name, expected)
+        alone |= found
+    names = scattered(list(HOSTILE), list(INNOCENT))
+    assert len(names) == len(set(names)) == 30
+    code, together = checked(tmp_path, *names, *SHORT, "--fail-fast")
+    assert list(together) == names
+    for name, expected in INNOCENT.items():
+        verdict, clauses = together[name]["verdict"], together[name]["clauses"]
+        assert (name, verdict, clauses) == (name, alone[name]["verdict"], alone[name]["clauses"])
+        assert together[name] == alone[name]
+        assert (name, exit_code([result_of(together[name])])) == (name, expected)
+    verdicts = {name: together[name]["verdict"] for name in HOSTILE}
+    assert verdicts == {name: expected or verdicts[name] for name, expected in HOSTILE.items()}
+    assert not [name for name in names if "not followed to its end" in together[name]["message"]]
+    assert code == ExitCode.DEVIATES
 
 
 FLUSHES = "import torch\ntorch.set_flush_denormal(True)\nclass R(torch.optim.RMSprop):\n    pass\n"

@@ -19,7 +19,7 @@ from rmspec.oracles.numpy.subject import ReferenceSubject
 
 
 class Hostile(ReferenceSubject):
-    """Does something at every program from the third on."""
+    """Does something at many programs from the third on."""
 
     def __init__(self, deed):
         super().__init__()
@@ -28,7 +28,7 @@ class Hostile(ReferenceSubject):
 
     def session(self, params):
         self._programs += 1
-        if self._programs > 2:
+        if 2 < self._programs < 50:
             self._deed()
         return super().session(params)
 
@@ -114,6 +114,28 @@ def changes_surroundings():
     sys.setrecursionlimit(60)
 
 
+def stops():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def floods():
+    for _ in range(200):
+        os.write(1, b"all work and no play\n" * 5000)
+    os._exit(1)
+
+
+def kills_its_parent():
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(1000)
+
+
+def uses_up_descriptors():
+    with contextlib.suppress(OSError):
+        while True:
+            os.dup(0)
+    raise SystemExit("no descriptor is left")
+
+
 loop = Hostile(loops)
 interrupt = Hostile(interrupts)
 pipes = Hostile(writes_to_pipes)
@@ -133,4 +155,8 @@ segfault = Hostile(lambda: ctypes.string_at(0))
 killed = Hostile(lambda: os.kill(os.getpid(), signal.SIGKILL))
 leaves = Hostile(lambda: sys.exit(3))
 ends = Hostile(lambda: os._exit(7))
+stopped = Hostile(stops)
+flood = Hostile(floods)
+descriptors = Hostile(uses_up_descriptors)
+parent = Hostile(kills_its_parent)
 sound = ReferenceSubject()
