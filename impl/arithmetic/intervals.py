@@ -56,13 +56,21 @@ class Arithmetic:
         self._rounding = ROUNDINGS[scalars]
         self.xp = namespace_of(like)
         self.device = device(like)
-        # The method of the ufunc costs half of the function around it, and is called several times an operation.
-        self._all: Callable[..., Any] = np.logical_and.reduce if self.xp is np else self.xp.all
-        self._down = self.xp.asarray(-math.inf, dtype=self.xp.float64, device=self.device)
-        self._zero = self.xp.asarray(0.0, dtype=self.xp.float64, device=self.device)
-        self._up = self.xp.asarray(math.inf, dtype=self.xp.float64, device=self.device)
+        # To count costs NumPy a fifth of a reduction, which is done several times an operation.
+        self._all: Callable[[Array], Any] = _holds_everywhere if self.xp is np else self.xp.all
+        self._some: Callable[[Array], Any] = np.count_nonzero if self.xp is np else self.xp.any
+        self._down, self._zero, self._up = self._constant(-math.inf), self._constant(0.0), self._constant(math.inf)
         self._double = self.fmt.unit_roundoff == 2.0**-53
-        self._tiny = (self.fmt.smallest_normal if policy.flush_subnormals else self.fmt.smallest_subnormal / 2) * _SLACK
+        self._largest = self._constant(self.fmt.max_finite)
+        self._least = self._constant(-self.fmt.max_finite)
+        self._tiny = self._constant(
+            (self.fmt.smallest_normal if policy.flush_subnormals else self.fmt.smallest_subnormal / 2) * _SLACK
+        )
+        self._relative: dict[float, Array] = {}
+
+    def _constant(self, number: float) -> Array:
+        """A number as an array: operations with one cost less than with a number of Python."""
+        return self.xp.asarray(number, dtype=self.xp.float64, device=self.device)
 
     # -- making values
 
@@ -70,7 +78,7 @@ class Arithmetic:
         """The numbers ``values`` (float64), known exactly. NaN means: anything."""
         xp = self.xp
         unknown = xp.isnan(values)
-        if bool(xp.any(unknown)):
+        if self._any(unknown):
             return Interval(self, xp.where(unknown, -math.inf, values), xp.where(unknown, math.inf, values), unknown)
         return Interval(self, values, values, None)
 
@@ -104,11 +112,8 @@ class Arithmetic:
         return nearby | {self.fmt.round(number) for number in (nearby if self._rounding.single else {value})}
 
     def _coefficient(self, values: set[float], value: float, of: Coefficient | None) -> Coefficient:
-        def array(number: float) -> Array:
-            return self.xp.asarray(number, dtype=self.xp.float64, device=self.device)
-
         lo, hi = min(values), max(values)
-        return Coefficient(self, array(lo), array(lo if lo == hi else hi), value, of)
+        return Coefficient(self, self._constant(lo), self._constant(lo if lo == hi else hi), value, of)
 
     # -- operations, each on settled intervals
 
@@ -185,9 +190,9 @@ class Arithmetic:
     def root(self, x: Interval) -> Interval:
         """sqrt(x), widened; NaN is possible for x partly below zero, and unbounded for x wholly below."""
         xp = self.xp
-        below = x.lo < 0
+        below = x.lo < self._zero
         nan = x.nan
-        if bool(xp.any(below)):
+        if self._any(below):
             nan = _either(nan, below)
             hopeless = x.hi < 0
             lo = xp.sqrt(xp.where(below, 0.0, x.lo))
@@ -233,7 +238,18 @@ class Arithmetic:
 
     def _holds(self, marks: Array) -> bool:
         """Whether all of these are true."""
-        return bool(self._all(marks, axis=None))
+        return bool(self._all(marks))
+
+    def _any(self, marks: Array) -> bool:
+        """Whether any of these is true."""
+        return bool(self._some(marks))
+
+    def _put(self, where: Array, new: Array, values: Array) -> Array:
+        """The ``values`` with ``new`` ones in some places, in the array itself if possible."""
+        if type(values) is np.ndarray:
+            np.copyto(values, new, where=where)
+            return values
+        return self.xp.where(where, new, values)
 
     def _endless(self, x: Interval) -> Array:
         return (x.hi == math.inf) | (x.lo == -math.inf)
@@ -243,7 +259,7 @@ class Arithmetic:
 
         ``ends`` are, for each corner, the numbers that must be zero for the corner to be zero exactly.
         """
-        if not self._double or not any(bool(self.xp.any(corner == 0)) for corner in corners):
+        if not self._double or not any(self._any(corner == 0) for corner in corners):
             return None
         lost = corners[0] != corners[0]
         for corner, numbers in zip(corners, ends, strict=True):
@@ -279,26 +295,27 @@ class Arithmetic:
                 wide_hi = xp.nextafter(wide_hi, self._up)
             if self.policy.flush_subnormals:
                 wide_lo, wide_hi = wide_lo - self._tiny, wide_hi + self._tiny
-            keeps_lo, keeps_hi = lo >= 0, hi <= 0
+            keeps_lo, keeps_hi = lo >= self._zero, hi <= self._zero
             if lost is not None:
                 keeps_lo, keeps_hi = keeps_lo & ~lost, keeps_hi & ~lost
-            low = xp.where(keeps_lo & (wide_lo < 0), 0.0, wide_lo)
-            high = xp.where(keeps_hi & (wide_hi > 0), 0.0, wide_hi)
-            largest = self.fmt.max_finite
-            low = xp.where(low == math.inf, largest, low)
-            high = xp.where(high == -math.inf, -largest, high)
+            low = self._put(keeps_lo & (wide_lo < self._zero), self._zero, wide_lo)
+            high = self._put(keeps_hi & (wide_hi > self._zero), self._zero, wide_hi)
+            low = self._put(low == self._up, self._largest, low)
+            high = self._put(high == self._down, self._least, high)
             return Interval(self, low, high, nan)
-        relative = max(self.fmt.unit_roundoff, 2 * ulps * self.fmt.unit_roundoff) * _SLACK
+        relative = self._relative.get(ulps)
+        if relative is None:
+            unit = self.fmt.unit_roundoff
+            relative = self._relative[ulps] = self._constant(max(unit, 2 * ulps * unit) * _SLACK)
         loss = relative * xp.abs(lo) + self._tiny
         wide_lo = lo - loss
         wide_hi = hi + (loss if hi is lo else relative * xp.abs(hi) + self._tiny)
         # Rounding never crosses zero, and zero is exact.
-        low = xp.where(lo >= 0, xp.maximum(wide_lo, self._zero), wide_lo)
-        high = xp.where(hi <= 0, xp.minimum(wide_hi, self._zero), wide_hi)
-        largest = self.fmt.max_finite
-        if not (self._holds(low >= -largest) and self._holds(high <= largest)):
-            low = xp.where(low < -largest, -math.inf, low)
-            high = xp.where(high > largest, math.inf, high)
+        low = self._put(lo >= self._zero, xp.maximum(wide_lo, self._zero), wide_lo)
+        high = self._put(hi <= self._zero, xp.minimum(wide_hi, self._zero), wide_hi)
+        if not (self._holds(low >= self._least) and self._holds(high <= self._largest)):
+            low = xp.where(low < self._least, -math.inf, low)
+            high = xp.where(high > self._largest, math.inf, high)
             # inf may also be the finite number of a wider format, which is anything from here on.
             low = xp.where(lo == math.inf, 0.0, low)
             high = xp.where(hi == -math.inf, 0.0, high)
@@ -502,6 +519,10 @@ class _Orders:
         if key not in self._known:
             self._known[key] = evaluate()
         return self._known[key]
+
+
+def _holds_everywhere(marks: Array) -> bool:
+    return bool(np.count_nonzero(marks) == marks.size)
 
 
 def _either(x: Array | None, y: Array | None) -> Array | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from rmspec.impl.errors import RmspecError, nearest
@@ -399,6 +400,7 @@ SWITCHES: Mapping[str, Switch] = MappingProxyType(_ROWS)
 """Every switch by its name, in the order in which ``identify`` finds them out."""
 
 
+@lru_cache(maxsize=4096)
 def has_filter(dialect: Dialect) -> bool:
     """Whether the fast filter in front of the envelope can decide for a dialect."""
     return all(row.position(row.value(dialect)).filtered for row in _ROWS.values())

@@ -99,7 +99,8 @@ _starting = threading.Lock()
 
 
 @atexit.register
-def _close_all() -> None:
+def close_zygotes() -> None:
+    """End those of this process. A fork ends without functions of ``atexit``, and calls this itself."""
     while _zygotes:
         _zygotes.popitem()[1].close()
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
-from rmspec.impl.arithmetic.envelope import ROLES, STATE_ROLES, Before
+from rmspec.impl.arithmetic.envelope import ROLES, STATE_ROLES, Before, estimate
 from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.impl.spec.clauses import Clause
 from rmspec.impl.spec.dialect import OPTIONS, Dialect, Hyperparameters
@@ -57,14 +57,22 @@ def tells(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
 
 
 def _marks(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
-    question, before, plain = sample.question, sample.before, sample.plain
+    question, before = sample.question, sample.before
     marks: dict[str, Booleans] = {}
     usual = dict(clause.usual)
+    lines = lines_of(clause)
+    if clause.formula in ("theta", "theta with b"):
+        name = line_clause("param", question.hyper, question.dialect, question.format.name)
+        lines = lines if name == clause.id else ()
     if "element" in usual:
-        for role, interval in plain.items():
+        for role, interval in sample.plain.items():
             marks[role] = _moved(interval, getattr(before, role))
     else:
-        for role, interval in _violated(clause, sample).items():
+        violated = _violated(clause, sample)
+        if "numbers" not in usual and not _differ(lines, sample, *violated):
+            return {}
+        plain, rival = sample.plain, violated[0].envelope(violated[1], sample.handed)
+        for role, interval in rival.items():
             if role in plain:
                 marks[role] = disjoint(plain[role], interval)
         if "numbers" in usual:
@@ -72,10 +80,6 @@ def _marks(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
             for role, interval in plain.items():
                 tiny = ((interval.lo > 0) & (interval.hi < small)) | ((interval.hi < 0) & (interval.lo > -small))
                 marks[role] |= np.asarray(tiny)
-    lines = lines_of(clause)
-    if clause.formula in ("theta", "theta with b"):
-        name = line_clause("param", question.hyper, question.dialect, question.format.name)
-        lines = lines if name == clause.id else ()
     return {role: marked for role, marked in marks.items() if role in lines}
 
 
@@ -92,7 +96,23 @@ def _moved(interval: Interval, before: Any) -> Booleans:
     return np.asarray(interval.bounded() & ~interval.contains(before))
 
 
-def _violated(clause: Clause, sample: Sample) -> Mapping[str, Interval]:
+def _differ(lines: tuple[str, ...], sample: Sample, question: Question, before: Before) -> bool:
+    """Whether any of these lines has another value under the violation, evaluated once.
+
+    One evaluation is a legal one, inside of its envelope: where it is the same under both rules, the envelopes meet.
+    """
+    if sample.handed or any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES):
+        return True
+    plain = sample.question
+    was = estimate(sample.before, plain.format, plain.hyper, plain.dialect, t=plain.t)
+    now = estimate(before, question.format, question.hyper, question.dialect, t=question.t)
+    return any(
+        role in was and not np.array_equal(was[role], now[role], equal_nan=True) for role in lines if role in now
+    )
+
+
+def _violated(clause: Clause, sample: Sample) -> tuple[Question, Before]:
+    """The rules and the numbers of a step under the usual violation of a clause."""
     question, before = sample.question, sample.before
     ((name, value), *_) = clause.usual
     match name:
@@ -109,7 +129,7 @@ def _violated(clause: Clause, sample: Sample) -> Mapping[str, Interval]:
             question = replace(question, hyper=_changed_options(clause, sample))
         case _:
             question = question.amended(parse_amendment(_table(clause, question), clause.id))
-    return question.envelope(before, sample.handed)
+    return question, before
 
 
 def _grads(before: Before, word: str) -> Any:

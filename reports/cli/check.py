@@ -42,6 +42,7 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
             [*_reporters(options, terminal), *also, recorder],
             fail_on_hazards=options.fail_on == "hazards",
             repro_dir=options.destinations().get("repro-dir"),
+            forks=True,
         ).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)

@@ -47,7 +47,8 @@ class Outcome:
 class Checking:
     """One run over ``subjects``; ``reporters`` hear of it.
 
-    ``fail_on_hazards`` and ``repro_dir`` are for the reporters: see ``RunStarted``.
+    ``fail_on_hazards`` and ``repro_dir`` are for the reporters: see ``RunStarted``. With ``forks`` the workers are forks of
+    this process, which then is the command line's own: threads and devices of others would not survive it.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Checking:
         *,
         fail_on_hazards: bool = False,
         repro_dir: str | None = None,
+        forks: bool = False,
     ) -> None:
         self._subjects = tuple(dict.fromkeys(subjects))
         self._settings = settings
         self._reporters = reporters
         self._fail_on_hazards = fail_on_hazards
         self._repro_dir = repro_dir
+        self._forks = forks
         self._outcome = Outcome()
         self._current = _Current("")
         self._started = False
@@ -75,7 +78,7 @@ class Checking:
         begin = time.monotonic()
         with handlers_restored():
             with contextlib.ExitStack() as stack:
-                generator, *lanes = (stack.enter_context(Overseer()) for _ in range(1 + self._lanes()))
+                generator, *lanes = (stack.enter_context(Overseer(forks=self._forks)) for _ in range(1 + self._lanes()))
                 try:
                     self._run(generator, lanes)
                 except KeyboardInterrupt:

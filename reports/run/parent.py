@@ -9,11 +9,13 @@ import pickle
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +42,20 @@ class WorkerLost(RmspecError):
         return f"{self.what} {when}{place}{printed}"
 
 
+_starting = threading.Lock()
+"""One start at a time: a fork beside another start would keep the ends of its pipes open."""
+
+
 class Overseer:
     """Asks a worker process for jobs; starts it when it is needed, and a fresh one after a crash.
 
+    With ``forks`` the worker is a fork of this process, which spares it all imports; else a fresh interpreter.
     A context manager: the worker and its log are gone at the end.
     """
 
-    def __init__(self) -> None:
-        self._process: SpawnProcess | None = None
+    def __init__(self, *, forks: bool = False) -> None:
+        self._forks = forks
+        self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._folder = ""
         self._log = Path()
@@ -112,16 +120,21 @@ class Overseer:
         if self._process is not None and self._process.is_alive() and self._connection is not None:
             return self._connection
         self.close()
-        # Imported by name in the fresh interpreter: what runs as __main__ in this one plays no part.
+        # Imported by name in a fresh interpreter: what runs as __main__ in this one plays no part.
         from rmspec.reports.run.worker import serve
 
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        context: BaseContext = multiprocessing.get_context("fork" if self._forks else "spawn")
         self._log = Path(self._folder) / f"{time.monotonic_ns()}.log"
-        self._process = context.Process(target=serve, args=(theirs, str(self._log)), name="rmspec-worker")
-        with _no_interrupt():
+        if not self._forks:
+            # Else the start of the first process starts it on the way, which lets a Ctrl-C through again.
+            resource_tracker.ensure_running()
+        with _starting, _no_interrupt():
+            ours, theirs = context.Pipe()
+            self._process = context.Process(  # type: ignore[attr-defined]  # of each context, and not of their base
+                target=serve, args=(theirs, str(self._log)), name="rmspec-worker"
+            )
             self._process.start()
-        theirs.close()
+            theirs.close()
         self._connection = ours
         return ours
 
@@ -166,20 +179,18 @@ class Overseer:
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Block Ctrl-C while a process is started; the new process inherits the block.
+    """Block Ctrl-C and SIGTERM while a process is started; the new process inherits the block.
 
-    The parent alone handles it, also while the other process is still importing.
+    The parent alone handles them, also while the other process is still importing.
     """
-    # Else the start of the first process starts it on the way, which lets a Ctrl-C through again.
-    resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _kill(process: SpawnProcess, number: int) -> None:
+def _kill(process: BaseProcess, number: int) -> None:
     """Signal the worker and its children: it leads a process group."""
     pid = process.pid
     assert pid is not None

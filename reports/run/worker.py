@@ -1,7 +1,7 @@
 """The worker process: judges subjects, each in a process of its own.
 
-Started with the ``spawn`` method. It leads a process group of its own (a Ctrl-C at the terminal is the parent's to
-handle), writes whatever is printed to a log, and ends when the parent does. One worker checks one subject after the
+A fork of the command line's process, or a fresh interpreter. It leads a process group of its own (a Ctrl-C at the terminal is
+the parent's to handle), writes whatever is printed to a log, and ends when the parent does. One worker checks one subject after the
 other, and a framework is imported once for all of them; another one generates the programs.
 """
 
@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import HostError, InputProblem, SubjectFailed, Unsupported
 from rmspec.oracles.host.host import Host, Opened, open_subject
+from rmspec.oracles.host.zygote import close_zygotes
 from rmspec.properties.check import examine, generated
 from rmspec.properties.events import Deviation, DeviationFound, Event, SubjectFinished
 from rmspec.properties.examination.examinee import Examinee
@@ -48,18 +49,25 @@ def serve(connection: Connection, log: str) -> None:
             service.do(job)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
+    finally:
+        close_zygotes()
 
 
 def _detach(log: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
+    # New streams, which live as long as the process: those of the parent may be in use there at the moment of the fork.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
     faulthandler.enable(sys.stderr, all_threads=False)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -98,6 +106,8 @@ class _Service:
     def _do(self, job: Job) -> object:
         match job:
             case Generate():
+                # What is installed beside Hypothesis has no part in the programs, and costs more to import than Hypothesis.
+                os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
                 programs = generated(job.settings)
                 return programs, fingerprint(programs[:20])
             case Load():

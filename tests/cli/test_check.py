@@ -254,23 +254,27 @@ def test_a_ctrl_c_while_the_command_is_imported_is_one_line(folder: Path) -> Non
 
 
 BLOCKED = """
+import sys
 from pathlib import Path
 from rmspec.reports.run.parent import Overseer
 
 if __name__ == "__main__":
-    with Overseer() as overseer:
+    with Overseer(forks=sys.argv[1] == "fork") as overseer:
         overseer._started()
         status = Path(f"/proc/{overseer._process.pid}/status").read_text()
-        print(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")))
+        lines = dict(line.split(":") for line in status.splitlines())
+        print(int(lines["SigBlk"], 16) | int(lines["SigIgn"], 16))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read a signal mask from")
-def test_a_ctrl_c_while_the_worker_is_imported_is_the_parents_to_tell(folder: Path) -> None:
-    """It is blocked in the worker from the start: the worker neither dies of it nor prints where it was."""
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_a_ctrl_c_while_the_worker_is_started_is_the_parents_to_tell(folder: Path, start: str) -> None:
+    """It is blocked in the worker from the start, and ignored later: the worker neither dies of it nor prints where it was."""
     (folder / "blocked.py").write_text(BLOCKED)
-    done = subprocess.run([sys.executable, "blocked.py"], cwd=folder, capture_output=True, text=True, check=True)
-    assert int(done.stdout, 16) & 1 << (signal.SIGINT - 1)
+    command = [sys.executable, "blocked.py", start]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert int(done.stdout) & 1 << (signal.SIGINT - 1)
 
 
 def test_nothing_to_check_is_exit_code_5(folder: Path) -> None:
