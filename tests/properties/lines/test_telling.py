@@ -9,12 +9,15 @@ import pytest
 from faulty_lines import programs
 
 from rmspec.impl.arithmetic.amendments import amend, parse_amendment
+from rmspec.impl.arithmetic.envelope import ROLES
 from rmspec.impl.arithmetic.policy import STRICT
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.runner import run
+from rmspec.properties.lines import telling
+from rmspec.properties.lines.by_line import disjoint
 from rmspec.properties.lines.cells import Cell, Counts, spoiled
 from rmspec.properties.lines.telling import concerns, tells
 from rmspec.properties.search.fitting import admit
@@ -51,14 +54,14 @@ def test_no_telling_pass_is_made_by_a_subject_with_the_usual_violation(clause: s
         for name, value in CLAUSES[clause].usual
     }
     subject = ReferenceSubject(replace(amend(SPECIFICATION, parse_amendment(usual, clause)), amendments=()))
-    telling = 0
+    count = 0
     for (_, cell), samples in tallied(subject).samples.of.items():
         for sample in samples:
             if concerns(CLAUSES[clause], cell, sample):
                 for role, marks in tells(CLAUSES[clause], sample).items():
-                    telling += int(np.count_nonzero(marks))
+                    count += int(np.count_nonzero(marks))
                     assert role not in sample.passed or not (marks & sample.passed[role]).any()
-    assert telling
+    assert count
 
 
 def test_a_clause_without_a_pass_is_hidden_and_one_apart_from_the_failures_conforms() -> None:
@@ -77,3 +80,24 @@ def test_the_reference_has_telling_passes_of_every_clause_on_lines() -> None:
     results = [verdicts.of(id, ()) for id, clause in CLAUSES.items() if clause.lines_alone]
     assert {result.verdict for result in results} == {"conforms"}
     assert all(result.telling for result in results)
+
+
+def test_where_one_evaluation_is_the_same_no_envelopes_are_disjoint() -> None:
+    """What spares a sample its two envelopes loses no mark, for every clause."""
+    same, others = 0, 0
+    for (_, cell), samples in tallied(ReferenceSubject()).samples.of.items():
+        for sample in samples[:2]:
+            for clause in CLAUSES.values():
+                if not clause.usual or "element" in dict(clause.usual) or not concerns(clause, cell, sample):
+                    continue
+                question, before = telling._violated(clause, sample)
+                if telling._differ(ROLES, sample, question, before):
+                    others += 1
+                    continue
+                same += 1
+                rival = question.envelope(before)
+                assert not any(
+                    disjoint(sample.plain[role], rival[role]).any() for role in set(rival) & set(sample.plain)
+                )
+    assert same > 100
+    assert others > 100
