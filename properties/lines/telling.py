@@ -101,7 +101,7 @@ def _differ(lines: tuple[str, ...], sample: Sample, question: Question, before: 
 
     One evaluation is a legal one, inside of its envelope: where it is the same under both rules, the envelopes meet.
     """
-    if sample.handed or any(isinstance(getattr(before, role), tuple) for role in STATE_ROLES):
+    if sample.handed or any(isinstance(getattr(sample.before, role), tuple) for role in STATE_ROLES):
         return True
     plain = sample.question
     was = estimate(sample.before, plain.format, plain.hyper, plain.dialect, t=plain.t)
