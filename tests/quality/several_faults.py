@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,14 +32,21 @@ from rmspec.oracles.faults.composed import Clash, compose
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Program
 from rmspec.properties.check import check
-from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
 from rmspec.properties.known import Known, matches
 
 CHOICES = [fault for fault in FAULTS if not fault.inherited]
 """The faults to draw from; those that torch itself has are left out."""
 
-NAMED, HIDDEN, CONFORMS, UNCHECKED = "named", "hidden", "conforms", "not checked"
-"""What becomes of a fault: one of its clauses deviates; else all that it breaks alone are hidden, or one is said to conform."""
+NAMED, HIDDEN, CONFORMS, UNCHECKED, UNFOUNDED = (
+    "named",
+    "hidden",
+    "conforms",
+    "not checked",
+    "hidden by none of the others",
+)
+"""What becomes of a fault: one of its clauses deviates; else all that it breaks alone are hidden, each by a clause that another
+fault breaks, or one is said to conform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +133,24 @@ def measure(faults: tuple[Fault, ...], alone: Alone, checks: Checks) -> Measured
     started = time.monotonic()
     result = checks.of(f"{composed.__module__}:{composed.__name__}", faults[0].dialect)
     seconds = time.monotonic() - started
-    verdicts = {row.id: row.verdict for row in result.clauses}
+    rows = {row.id: row for row in result.clauses}
+    verdicts = {id: row.verdict for id, row in rows.items()}
     new = [found for found in result.deviations if found.known is None]
     deviating = {found.clause for found in new}
     caught = [fault for fault in faults if broken(alone, fault)]
-    fates = {fault.id: _fate(broken(alone, fault), deviating, verdicts) for fault in caught}
+    others = {
+        fault.id: {clause for each in faults if each is not fault for clause in (*broken(alone, each), *each.clauses)}
+        for fault in faults
+    }
+    fates = {fault.id: _fate(broken(alone, fault), deviating, rows, others[fault.id]) for fault in caught}
     known: dict[str, dict[str, str]] = {}
     for accepted in caught:
         entries = [accepting(deviation) for deviation in alone[accepted.id]]
         left = {found.clause for found in new if not any(matches(entry, found) for entry in entries)}
         known[accepted.id] = {
-            fault.id: _fate(broken(alone, fault), left, verdicts) for fault in caught if fault is not accepted
+            fault.id: _fate(broken(alone, fault), left, rows, others[fault.id])
+            for fault in caught
+            if fault is not accepted
         }
     every = frozenset().union(*(broken(alone, fault) for fault in faults))
     conforming = tuple(sorted(clause for clause in every if verdicts.get(clause) == "conforms"))
@@ -158,13 +172,16 @@ def accepting(deviation: Deviation) -> Known:
     return Known("known", deviation.clause, "*", "measured", when={"kind": deviation.kind}, amendment=amendment)
 
 
-def _fate(broken: frozenset[str], deviating: set[str], verdicts: Mapping[str, str]) -> str:
-    """What became of a fault that alone breaks these clauses."""
+def _fate(
+    broken: frozenset[str], deviating: set[str], rows: Mapping[str, ClauseResult], others: Collection[str]
+) -> str:
+    """What became of a fault that alone breaks these clauses; ``others`` are those that the other faults break."""
     if broken & deviating:
         return NAMED
-    if all(verdicts.get(clause) == "hidden" for clause in broken):
-        return HIDDEN
-    return CONFORMS if any(verdicts.get(clause) == "conforms" for clause in broken) else UNCHECKED
+    found = [rows[clause] for clause in broken if clause in rows]
+    if len(found) == len(broken) and all(row.verdict == "hidden" for row in found):
+        return HIDDEN if all(set(row.hidden_by).intersection(others) for row in found) else UNFOUNDED
+    return CONFORMS if any(row.verdict == "conforms" for row in found) else UNCHECKED
 
 
 def lost(measured: Measured) -> list[str]:
@@ -183,7 +200,7 @@ def told(measured: Measured, alone: Alone) -> str:
     for fault in measured.faults:
         fate = measured.fates.get(fault.id, "not caught alone")
         verdicts = ", ".join(f"{each} {measured.verdicts.get(each)}" for each in sorted(broken(alone, fault)))
-        parts.append(f"{fault.id}: {fate}" + (f" ({verdicts})" if fate in (HIDDEN, CONFORMS, UNCHECKED) else ""))
+        parts.append(f"{fault.id}: {fate}" + (f" ({verdicts})" if fate != NAMED and fault.id in measured.fates else ""))
     parts += [f"conforms: {', '.join(measured.conforming)}"] if measured.conforming else []
     parts += [f"accused besides: {', '.join(measured.accused)}"] if measured.accused else []
     parts += lost(measured)
@@ -245,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(told(measured, alone), flush=True)
     print(f"{count} optimizers, {sum(fates.values())} faults that are caught alone")
     for title, counted in (("", fates), (", another one known", known)):
-        for fate in (NAMED, HIDDEN, CONFORMS, UNCHECKED):
+        for fate in (NAMED, HIDDEN, UNFOUNDED, CONFORMS, UNCHECKED):
             print(f"  {fate}{title}: {counted[fate]} ({counted[fate] / max(sum(counted.values()), 1):.1%})")
     print(f"  every fault named or hidden, another one known or not: {whole} of {count} optimizers")
     print(f"  a clause conforms that a fault alone breaks: {conforming} of {count} optimizers")
