@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.usage import exact_usage, used_element
-from rmspec.properties.lines.cells import Cell, is_half, spoiled
+from rmspec.properties.lines.cells import Cell, Spoilers, is_half
 from rmspec.properties.lines.telling import concerns, lines_of, tells
 
 __all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
@@ -42,7 +43,7 @@ class _Evidence:
     bad: frozenset[tuple[str, Cell]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClauseVerdicts:
     """The verdicts of a search on clauses; ``search`` is the place of an early stop, or empty.
 
@@ -131,13 +132,17 @@ class ClauseVerdicts:
             return replace(result, verdict="inconclusive", reason=self._doubts(result.id))
         return replace(result, verdict="inconclusive", reason="no check could tell")
 
+    @cached_property
+    def _spoilers(self) -> Spoilers:
+        return Spoilers(self.tally.cells)
+
     def _evidence(self, clause: Clause) -> _Evidence:
         """Look for telling passes in the samples."""
         samples = self.tally.samples.of
         topic = clause.id if any(name == clause.id for name, _ in samples) else ""
         whole = any(not is_half(FORMATS[name]) for name in self.capabilities.formats)
         spoils = {
-            cell: {role: {(role, bad) for bad in spoiled(role, cell, self.tally.cells)} for role in lines_of(clause)}
+            cell: {role: self._spoilers.of(role, cell) for role in lines_of(clause)}
             for name, cell in samples
             if name == topic and not (whole and cell.half)
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.properties.lines.by_line import Ends, Question
 
-__all__ = ["ELEMENTS", "Cell", "Counts", "Sample", "Samples", "cell_of", "is_half", "sample_elements", "spoiled"]
+__all__ = ["ELEMENTS", "Cell", "Counts", "Sample", "Samples", "Spoilers", "cell_of", "is_half", "sample_elements"]
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -125,6 +125,21 @@ def sample_elements(count: int, parts: int) -> NDArray[np.intp]:
     return np.asarray((chosen[:, None] * parts + np.arange(parts, dtype=np.intp)).reshape(-1))
 
 
-def spoiled(role: str, cell: Cell, cells: Mapping[tuple[str, Cell], Counts]) -> list[Cell]:
-    """List the cells of a line with failures to spoil its passes in ``cell``."""
-    return [bad for (line, bad), counts in cells.items() if line == role and counts.failed and cell.within(bad)]
+class Spoilers:
+    """The cells with failures, by line: they spoil their own passes, and those in more circumstances."""
+
+    def __init__(self, cells: Mapping[tuple[str, Cell], Counts]) -> None:
+        self._failing: dict[tuple[str, tuple[Any, ...]], list[Cell]] = {}
+        for (role, cell), counts in cells.items():
+            if counts.failed:
+                self._failing.setdefault((role, cell[:5]), []).append(cell)
+        self._known: dict[tuple[str, Cell], frozenset[tuple[str, Cell]]] = {}
+
+    def of(self, role: str, cell: Cell) -> frozenset[tuple[str, Cell]]:
+        """Return the line with each cell to spoil ``cell``."""
+        if not self._failing:
+            return frozenset()
+        if (role, cell) not in self._known:
+            failing = self._failing.get((role, cell[:5]), ())
+            self._known[role, cell] = frozenset((role, bad) for bad in failing if cell.within(bad))
+        return self._known[role, cell]

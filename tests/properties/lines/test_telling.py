@@ -20,7 +20,7 @@ from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.lines import telling
 from rmspec.properties.lines.by_line import disjoint
-from rmspec.properties.lines.cells import Cell, Counts, spoiled
+from rmspec.properties.lines.cells import Cell, Counts, Spoilers
 from rmspec.properties.lines.telling import concerns, tells
 from rmspec.properties.search.fitting import admit
 from rmspec.properties.verdicts import ClauseVerdicts
@@ -43,10 +43,11 @@ def test_a_failure_spoils_its_cell_and_those_with_more_circumstances() -> None:
     odd = PLAIN._replace(circumstances=frozenset({"layout"}))
     odder = PLAIN._replace(circumstances=frozenset({"layout", "elements"}))
     cells = {("param", odd): Counts(failed=1), ("param", PLAIN): Counts(passed=1)}
-    assert spoiled("param", odder, cells) == [odd]
-    assert spoiled("param", PLAIN, cells) == []
-    assert spoiled("square_avg", odd, cells) == []
-    assert spoiled("param", odd._replace(momentum=True), cells) == []
+    spoilers = Spoilers(cells)
+    assert spoilers.of("param", odder) == {("param", odd)}
+    assert not spoilers.of("param", PLAIN)
+    assert not spoilers.of("square_avg", odd)
+    assert not spoilers.of("param", odd._replace(momentum=True))
 
 
 @pytest.mark.parametrize("clause", ["weight-decay", "eps-placement", "momentum-lr", "centered-variance", "descent"])
