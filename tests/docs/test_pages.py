@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,34 +89,16 @@ class Desk:
         file.write_text(text.replace(old, new), "utf-8")
 
 
-@pytest.fixture(scope="module")
-def followed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
-) -> dict[str, Future[None]]:
-    """Each page that was chosen, followed at a desk of its own; two at a time, the longest first."""
-    chosen = {
-        item.callspec.params["name"]
-        for item in request.session.items
-        if item.name.startswith("test_a_page_can_be_followed")
-    }
-
-    def follow(name: str) -> None:
-        desk = Desk(tmp_path_factory.mktemp("desk"), environment)
-        for block in blocks_of(PAGES[name]):
-            desk.follow(block)
-
-    with ThreadPoolExecutor(2) as pool:
-        return {name: pool.submit(follow, name) for name in sorted(chosen, key=lambda name: -PAGES[name].count("exit"))}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", pages_to_follow())
-def test_a_page_can_be_followed_from_top_to_bottom(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_page_can_be_followed_from_top_to_bottom(name: str, tmp_path: Path, environment: dict[str, str]) -> None:
     """Its files are written, its commands end with the code beside them, its snippets run, and the output is as shown."""
     pytest.importorskip("torch")
     if "needs keras" in PAGES[name]:
         pytest.importorskip("keras")
-    request.getfixturevalue("followed")[name].result()
+    desk = Desk(tmp_path, environment)
+    for block in blocks_of(PAGES[name]):
+        desk.follow(block)
 
 
 @pytest.mark.parametrize("name", PAGES)
