@@ -11,7 +11,18 @@ from typing import Any
 
 import jsonschema
 import pytest
-from commandline import COMMAND, SUBJECTS, Ran, interrupt, lines_over, report, rmspec, subject, without_seconds
+from commandline import (
+    COMMAND,
+    SUBJECTS,
+    Ran,
+    interrupt,
+    lines_over,
+    report,
+    rmspec,
+    start_rmspec,
+    subject,
+    without_seconds,
+)
 
 from rmspec.oracles.program.program import from_json
 from rmspec.reports.documents import stored_json
@@ -32,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def conforming(folder: Path) -> tuple[Ran, dict[str, Any]]:
     """A run over two subjects that conform, one of which prints to standard output."""
-    ran = rmspec(folder, "check", "reference", "mine.py:noisy", *SMOKE, "--json", "-")
+    ran = start_rmspec(folder, "check", "reference", "mine.py:noisy", *SMOKE, "--json", "-")
     return ran, json.loads(ran.out)
 
 
@@ -49,7 +60,7 @@ def troubled(folder: Path) -> tuple[Ran, dict[str, Any]]:
     """A run over subjects that crash, hang, raise and leave, followed by one that conforms."""
     names = [f"mine.py:{name}" for name in ("crash", "segfault", "hang", "error", "leaves", "good")]
     options = ("--call-timeout", "3", "--json", "t.json", "--junit", "t.xml")
-    ran = rmspec(folder, "check", *names, *SMOKE, *options)
+    ran = start_rmspec(folder, "check", *names, *SMOKE, *options)
     return ran, report(folder / "t.json")
 
 
@@ -87,7 +98,7 @@ def test_reports_of_real_runs_follow_the_schema(
 
 def test_the_same_seed_gives_the_same_bytes(folder: Path, conforming: tuple[Ran, dict[str, Any]]) -> None:
     """In another process, beside other subjects and in another order, a subject's report is the same but for times."""
-    ran = rmspec(folder, "check", "mine.py:good", "reference", *SMOKE, "--json", "again.json", PYTHONHASHSEED="7")
+    ran = start_rmspec(folder, "check", "mine.py:good", "reference", *SMOKE, "--json", "again.json", PYTHONHASHSEED="7")
     assert ran.code == 0
     again = report(folder / "again.json")
     before = conforming[1]

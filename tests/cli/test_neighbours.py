@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import report, rmspec, without_seconds
+from commandline import report, start_rmspec, without_seconds
 
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.gate import exit_code
@@ -59,7 +59,7 @@ INNOCENT = {
 
 def checked(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code of a check, and its report on each subject, but for the seconds."""
-    done = rmspec(folder, "check", *arguments, "--json", "report.json")
+    done = start_rmspec(folder, "check", *arguments, "--json", "report.json")
     found = {each["name"]: without_seconds(each) for each in report(folder / "report.json")["subjects"]}
     return done.code, found  # type: ignore[return-value]
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import jsonschema
 import pytest
-from commandline import SUBJECTS, interrupt, report, rmspec, subject
+from commandline import SUBJECTS, interrupt, report, rmspec, start_rmspec, subject
 from verifications import document, results, text
 
 from rmspec.reports.documents import stored_json
@@ -64,7 +64,7 @@ def test_a_framework_that_is_missing_is_shown_as_unsupported(desk: Path) -> None
         "import importlib.util as u\nf = u.find_spec\nu.find_spec = lambda n, *a: None if n == 'tensorflow' else f(n, *a)\n"
     )
     hidden = {"PYTHONPATH": str(desk / "hide")}
-    done = rmspec(
+    done = start_rmspec(
         desk, "report", "reference", "tensorflow:v1", *QUICK, "--time-budget", "2", "--out", "missing", **hidden
     )
     assert done.code == 0, done.out + done.err

@@ -1,5 +1,7 @@
 """Helpers of the tests of the command line: run it as a user does, and small subjects that need no framework."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -7,9 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
+
+from rmspec.reports.cli.main import main
 
 # In a job on GitHub rmspec says more than elsewhere: a test that wants that says so.
 for _name in [name for name in os.environ if name.startswith("GITHUB_")]:
@@ -133,8 +140,24 @@ class Ran(NamedTuple):
     err: str
 
 
-def rmspec(folder: Path, *arguments: str, **variables: str) -> Ran:
-    """Run ``rmspec`` in a folder, in a process of its own, without a terminal."""
+def rmspec(folder: Path, *arguments: str) -> Ran:
+    """Run ``rmspec`` in a folder, without a terminal, in this process: its imports are not made again."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        contextlib.chdir(folder),
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        warnings.simplefilter("default")
+        patch.setenv("COLUMNS", "80")
+        code = main(arguments)
+    return Ran(int(code), *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+
+
+def start_rmspec(folder: Path, *arguments: str, **variables: str) -> Ran:
+    """Run ``rmspec`` in a process of its own, for what is special about one: as ``rmspec``, with these variables."""
     environment = {**os.environ, "COLUMNS": "80", **variables}
     done = subprocess.run(
         [*COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, check=False, timeout=300
