@@ -7,7 +7,7 @@ A subject never judges: comparing is the business of ``rmspec.properties``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -143,6 +143,14 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Let go of everything."""
+
+
+@runtime_checkable
+class LocatedSession(Protocol):
+    """A session with known devices of its arrays; a ``Session`` need not have any."""
+
+    def devices(self) -> Collection[str]:
+        """The devices of the parameters, read from their arrays: ``cpu``, or ``cuda:0``."""
 
 
 @runtime_checkable

@@ -115,6 +115,7 @@ class SubjectResult:
     ``inconclusive_reasons`` says why element checks could not be judged, and how many for each reason.
     ``envelope_use`` is a sample of how much of its envelopes it used, by format; ``trajectory`` what it made of one objective.
     ``speaks`` is the dialect that it speaks instead of ``dialect``, if one explains deviations throughout.
+    ``devices`` are those of its arrays, as far as it tells; ``elsewhere`` the known deviations that do not apply here.
     ``in_place``: it was an object, called in the process that judged it, and not a name with a process of its own.
     """
 
@@ -145,6 +146,8 @@ class SubjectResult:
     trajectory: Trajectory | None = None
     speaks: OtherDialect | None = None
     in_place: bool = False
+    devices: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ TOML, one ``[[known]]`` table an entry: ``id``, ``clause``, ``subject`` (a patte
 from it), ``reason``, ``link``, ``witness`` (a stored program, beside the list), ``inheritable`` (what is built on the subject does it
 in other programs as well, because it depends on the last bit), ``expires`` (a date, the last day on which the entry counts,
 in UTC). An entry whose witness no longer deviates, or that names no clause, is stale, and so is one that has expired.
+``where`` says on which ``device`` and ``platform`` it holds (patterns as in a shell): elsewhere it does not apply, and is never
+stale. ``varies`` is such a table as well: there the entry counts, and is never stale, because what is found depends on timing.
 
 ``tested``, a table of package name to versions beside the entries, names the versions on which the list was seen to hold
 (``"2.13"`` is each 2.13.x). On any other version that an entry names it counts as well, is "untested here", and is never stale.
@@ -16,9 +18,10 @@ See ``docs/how-to/known-deviation.md``.
 from __future__ import annotations
 
 import fnmatch
+import platform
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
@@ -42,11 +45,24 @@ from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Kind
 
-__all__ = ["BadKnownList", "Known", "applies", "expired", "matches", "placed", "read_known", "shipped", "speaks_of"]
+__all__ = [
+    "BadKnownList",
+    "Known",
+    "Locality",
+    "absence",
+    "applies",
+    "expired",
+    "matches",
+    "placed",
+    "read_known",
+    "shipped",
+    "speaks_of",
+]
 
 _KEYS: dict[str, tuple[type, str, str]] = {
     **dict.fromkeys(("id", "clause", "subject", "reason", "link", "witness"), (str, "a string", '"..."')),
     **dict.fromkeys(("versions", "when"), (dict, "a table", "{ name = value }")),
+    **dict.fromkeys(("where", "varies"), (dict, "a table", '{ device = "cpu" }')),
     "amendment": (dict, "a table", '{ eps_place = "inside" }'),
     "inheritable": (bool, "true or false", "true"),
     "expires": (date, "a date", "2027-01-31"),
@@ -54,6 +70,21 @@ _KEYS: dict[str, tuple[type, str, str]] = {
 """The keys of an entry, each with the type of its value, the type in words, and an example."""
 
 _CHOICES: dict[str, tuple[str, ...]] = {"kind": get_args(Kind), "formats": tuple(FORMATS), "options": OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Locality:
+    """The place of a check: the kind of ``device``, and the operating system and processor as the ``platform``."""
+
+    device: str = "cpu"
+    platform: str = f"{platform.system()} {platform.machine()}"
+
+    def within(self, table: Mapping[str, str]) -> bool:
+        """Whether a table of patterns names these surroundings."""
+        return all(
+            any(fnmatch.fnmatchcase(getattr(self, key), pattern) for pattern in _alternatives(patterns))
+            for key, patterns in table.items()
+        )
 
 
 class BadKnownList(InputProblem):
@@ -65,6 +96,7 @@ class Known:
     """One known deviation. ``when`` holds conditions on the deviation, ``witness`` a program for it, ``amendment`` its cause.
 
     ``tested`` are the versions on which it was seen, by package; ``untested`` names the version here that is none of them.
+    ``where`` it holds, and where it ``varies``, are patterns of ``Locality``.
     """
 
     id: str
@@ -81,6 +113,8 @@ class Known:
     tested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     untested: str = ""
     amendment: Amendment | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    varies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def matches_no_clause(self) -> bool:
@@ -134,19 +168,29 @@ def speaks_of(entry: Known, subject: str) -> bool:
     return any(fnmatch.fnmatchcase(subject, pattern) for pattern in _alternatives(entry.subject))
 
 
-def applies(entry: Known, subject: str, versions: Mapping[str, str]) -> bool:
-    """Whether an entry speaks of this subject at these versions."""
-    if not speaks_of(entry, subject):
-        return False
+def absence(entry: Known, versions: Mapping[str, str], locality: Locality) -> str:
+    """Say why an entry does not apply here; empty if it does. It speaks of the subject already."""
     for package, span in entry.versions.items():
-        try:
-            if package not in versions or Version(versions[package].split("+")[0]) not in SpecifierSet(
-                span, prereleases=True
-            ):
-                return False
-        except InvalidVersion:
-            return False
-    return True
+        if package in versions and not _within(versions[package], span):
+            return f"it holds with {package} {span}, and this is {versions[package]}"
+    for key, patterns in entry.where.items():
+        if not locality.within({key: patterns}):
+            return f"it holds with {key} {patterns}, and this is {getattr(locality, key)}"
+    return ""
+
+
+def applies(entry: Known, subject: str, versions: Mapping[str, str], locality: Locality | None = None) -> bool:
+    """Whether an entry speaks of this subject at these versions, in this ``locality`` if it is known."""
+    if not speaks_of(entry, subject) or (locality is not None and not locality.within(entry.where)):
+        return False
+    return all(package in versions and _within(versions[package], span) for package, span in entry.versions.items())
+
+
+def _within(version: str, span: str) -> bool:
+    try:
+        return Version(version.split("+")[0]) in SpecifierSet(span, prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def placed(entry: Known, versions: Mapping[str, str]) -> Known:
@@ -254,12 +298,20 @@ def _check_keys(name: str, table: Mapping[str, Any]) -> None:
     for key, (kind, text, example) in _KEYS.items():
         if key in table and not isinstance(table[key], kind):
             raise BadKnownList(f"{name}: {key} is not {text}", hint=f"write {key} = {example}")
-    odd = sorted(set(table.get("when", {})) - set(_HOLDS))
-    if odd:
-        raise BadKnownList(
-            f"{name}: unknown condition {odd[0]!r}{nearest(odd[0], sorted(_HOLDS))}",
-            hint=f"choose from {', '.join(sorted(_HOLDS))}",
-        )
+    places = [field.name for field in fields(Locality)]
+    for key, choices in (("when", sorted(_HOLDS)), ("where", places), ("varies", places)):
+        odd = sorted(set(table.get(key, {})) - set(choices))
+        if odd:
+            raise BadKnownList(
+                f"{name}: unknown condition {odd[0]!r}{nearest(odd[0], choices)}",
+                hint=f"choose from {', '.join(choices)}",
+            )
+    for key in ("where", "varies"):
+        for place, pattern in table.get(key, {}).items():
+            if not isinstance(pattern, str):
+                raise BadKnownList(
+                    f"{name}: {key}.{place} is not a string", hint=f'write {key} = {{ {place} = "..." }}'
+                )
 
 
 def _witness(name: str, file: str, read: Callable[[str], str]) -> Program:

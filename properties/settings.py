@@ -90,6 +90,9 @@ class Spelling:
         return f"{self.option(name)}=({value!r},)"
 
 
+DEVICES = ("cpu", "cuda", "hpu", "mps", "mtia", "npu", "tpu", "xla", "xpu")
+"""The kinds of device; a number may follow, as in ``cuda:1``."""
+
 PYTHON = Spelling()
 """The spelling of keyword arguments."""
 
@@ -202,6 +205,7 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
             f"{spelling.option('device')} names no device",
             hint=f"write {spelling.assignment('device', 'cpu')}, or {spelling.assignment('device', 'cuda')}",
         )
+    choose("device", device.partition(":")[0], DEVICES)
     if values["baseline"] not in (None, "none"):
         check_name(values["baseline"])
     programs = () if values["programs"] is None else values["programs"]

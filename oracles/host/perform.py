@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rmspec.oracles.host.descent import Descend, Trajectory, descend_in_place
 from rmspec.oracles.program.program import Call, Create, EditState, Program, Save, SetOption, Step, ZeroGrad
-from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
+from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
 Array = NDArray[Any]
 
@@ -34,6 +34,7 @@ class Transcript:
     ``start`` is the observation before the first call; ``answers`` are those to the first calls of the program, to all of
     them unless the session could not go on. ``failure`` is the error that ended it, where the subject could not be driven
     any further. ``options`` are the hyperparameters that the subject takes, ``carried`` those that its saved states carry.
+    ``devices`` are those that the parameters were on at the end, empty where the session does not tell.
     """
 
     program: Program
@@ -42,6 +43,7 @@ class Transcript:
     options: frozenset[str]
     carried: frozenset[str]
     failure: Exception | None = None
+    devices: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -114,7 +116,8 @@ def perform_in(session: Session, program: Program, options: frozenset[str], carr
         answers.append(Answer(outcome, latest))
         if outcome.raised and _ends(call):
             break
-    return Transcript(program, start, tuple(answers), options, carried, failure)
+    devices = tuple(sorted(session.devices())) if isinstance(session, LocatedSession) else ()
+    return Transcript(program, start, tuple(answers), options, carried, failure, devices)
 
 
 def _ends(call: Call) -> bool:

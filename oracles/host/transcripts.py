@@ -47,7 +47,7 @@ def encode_transcript(transcript: Transcript) -> bytes:
         f"[{_json(_outcome(answer.outcome))},{writer.observation(answer.after)}]" for answer in transcript.answers
     ]
     failure = None if transcript.failure is None else encode_error(transcript.failure)
-    rest = _json([sorted(transcript.options), sorted(transcript.carried), failure])
+    rest = _json([sorted(transcript.options), sorted(transcript.carried), failure, list(transcript.devices)])
     return writer.whole(f"[{start},[{','.join(answers)}],{rest}]")
 
 
@@ -186,7 +186,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, float | bool]:
 def _transcript(data: memoryview, program: Program) -> Transcript:
     (length,) = _LENGTH.unpack_from(data)
     end = _LENGTH.size + length
-    (first, later, (options, carried, failure)), table = json.loads(bytes(data[_LENGTH.size : end]))
+    (first, later, (options, carried, failure, devices)), table = json.loads(bytes(data[_LENGTH.size : end]))
     arrays = _arrays(data, end, table)
     start = latest = _observation(first, arrays, ())
     answers = []
@@ -202,6 +202,7 @@ def _transcript(data: memoryview, program: Program) -> Transcript:
         frozenset(map(_text, options)),
         frozenset(map(_text, carried)),
         None if failure is None else decode_error(failure),
+        tuple(map(_text, devices)),
     )
 
 

@@ -7,14 +7,14 @@ nothing is a failure of the subject, not of rmspec.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.program.program import Call, Param, op
 from rmspec.oracles.session.surroundings import PlacedSubject
-from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
+from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
 _INTERVAL = 0.25  # seconds between two signs of life: often enough to be timely, seldom enough to cost nothing
 
@@ -88,6 +88,11 @@ class _WatchedSession:
         """See ``Session``."""
         with self._subject._call("observe"):
             return self._session.observe()
+
+    def devices(self) -> Collection[str]:
+        """See ``LocatedSession``; none for any other session."""
+        with self._subject._call("devices"):
+            return self._session.devices() if isinstance(self._session, LocatedSession) else ()
 
     def close(self) -> None:
         """See ``Session``."""

@@ -30,6 +30,7 @@ from rmspec.oracles.keras.drivers import LEGACY_SLOTS, NAMES, VARIABLES, Keras3,
 from rmspec.oracles.session import factories
 from rmspec.oracles.session.applied import AppliedSubject, Driven
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import Surroundings
 from rmspec.oracles.wire.subject import ProcessSubject
 
@@ -71,6 +72,9 @@ class _Variables:
         """The values; those of a row named twice are added up."""
         return self._array(value)
 
+    def device(self, variable: Any) -> str:
+        return device_name(variable.value)
+
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         return self._make(variables, options)
 
@@ -81,7 +85,7 @@ class KerasSubject(AppliedSubject):
     framework = "keras"
 
     def surroundings(self) -> Surroundings:
-        """Let Keras name optimizers as in a fresh process, and count its own names on afterwards.
+        """Let Keras stay on the CPU, name optimizers as in a fresh process, and count its own names on afterwards.
 
         TensorFlow prepares an operation anew for each name of a variable, which is most of what an optimizer costs.
         """
@@ -114,13 +118,15 @@ class KerasProcess(ProcessSubject):
 
 @contextmanager
 def names_counted_in(counted: dict[str, int]) -> Iterator[None]:
-    """Let Keras count its uses of a name in this table instead of the table of the process."""
+    """Let Keras work on the CPU, and count its uses of a name in this table instead of the table of the process."""
+    import keras
     from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
     before = get_global_attribute("object_name_uids")
     try:
         set_global_attribute("object_name_uids", counted)
-        yield
+        with keras.device("cpu:0"):
+            yield
     finally:
         set_global_attribute("object_name_uids", before)
 

@@ -24,6 +24,7 @@ from rmspec.oracles.optax.descriptor import FRAMEWORK
 from rmspec.oracles.session import factories
 from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import Surroundings
 
 Array = NDArray[Any]
@@ -66,6 +67,9 @@ class _Place(Place):
 
     def read(self, value: Any) -> Array:
         return np.array(value.array if isinstance(value, _Parameter) else value)
+
+    def device(self, variable: Any) -> str:
+        return device_name(variable.array)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         return _Transformation(self._factory, variables, options)
@@ -151,7 +155,7 @@ class OptaxSubject(AppliedSubject):
         )
 
     def surroundings(self) -> Surroundings:
-        """Let JAX calculate in float64 for programs in float64."""
+        """Let JAX calculate in float64 for programs in float64, and on the CPU beside other devices."""
         return double_precision
 
     def versions(self) -> Mapping[str, str]:
@@ -161,12 +165,13 @@ class OptaxSubject(AppliedSubject):
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """Enable float64 in JAX, and afterwards restore the setting."""
+    """Enable float64 in JAX and put its arrays on the CPU, and afterwards restore the settings."""
     config: Any = jax.config  # typed where JAX is installed, and not where it is absent
     before = config.jax_enable_x64
     try:
         config.update("jax_enable_x64", True)
-        yield
+        with jax.default_device(jax.devices("cpu")[0]):
+            yield
     finally:
         config.update("jax_enable_x64", before)
 

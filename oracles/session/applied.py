@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rmspec.oracles.errors import SubjectFailed
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import Surroundings, surrounded
 from rmspec.oracles.subject import Capabilities, Observation, Outcome
 
@@ -67,6 +68,10 @@ class Place(Protocol):
     def read(self, value: Any) -> Array:
         """The values of a variable or a gradient, dense, as a copy."""
 
+    def device(self, variable: Any) -> str:
+        """The device of a variable."""
+        return device_name(variable)
+
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
         """An optimizer over these variables; other options are left to the API."""
 
@@ -90,6 +95,10 @@ class AppliedSession:
         self._optimizers: dict[str, tuple[tuple[str, ...], Driven]] = {}
         self._slots: dict[str, Any] = {}
         self._seen: Observation | None = None
+
+    def devices(self) -> set[str]:
+        """The devices of the variables."""
+        return {self._place.device(variable) for variable in self._variables.values()}
 
     @surrounded
     def perform(self, call: vocabulary.Call) -> Outcome:

@@ -7,13 +7,13 @@ change. An interrupt restores as well.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from rmspec.oracles.program.program import Call, Param
-from rmspec.oracles.subject import Capabilities, Observation, Outcome, Session, Subject
+from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
 Surroundings = Callable[[], AbstractContextManager[None]]
 """Makes the context in which a subject is called."""
@@ -119,6 +119,10 @@ class _PlacedSession:
     def observe(self) -> Observation:
         """See ``Session``."""
         return self._session.observe()
+
+    def devices(self) -> Collection[str]:
+        """See ``LocatedSession``; none for any other session."""
+        return self._session.devices() if isinstance(self._session, LocatedSession) else ()
 
     @surrounded
     def close(self) -> None:

@@ -27,8 +27,9 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import DIALECTS
 from rmspec.oracles.program.program import Via
 from rmspec.oracles.session import factories
-from rmspec.oracles.session.applied import AppliedSubject, Driven
+from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.surroundings import Surroundings
 from rmspec.oracles.tensorflow.descriptor import FRAMEWORK
 
 Array = NDArray[Any]
@@ -50,7 +51,7 @@ _LACKS = {
 }
 
 
-class Variables:
+class Variables(Place):
     """TensorFlow variables under an optimizer from ``make``, given them and options by the page's names."""
 
     def __init__(self, make: Callable[[Sequence[Any], Mapping[str, float | bool]], Driven]) -> None:
@@ -231,6 +232,10 @@ class TensorFlowSubject(AppliedSubject):
     """A TensorFlow optimizer as a subject."""
 
     framework = "tensorflow"
+
+    def surroundings(self) -> Surroundings:
+        """Let TensorFlow stay on the CPU beside other devices."""
+        return lambda: tf.device("/CPU:0")
 
     def versions(self) -> Mapping[str, str]:
         """The version of TensorFlow."""

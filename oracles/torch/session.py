@@ -20,6 +20,7 @@ from rmspec.oracles.errors import ClosureFailed, SubjectFailed
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
@@ -87,6 +88,10 @@ class TorchSession:
             self._params[param.name] = tensor
 
     # -- calls
+
+    def devices(self) -> set[str]:
+        """The devices of the parameters."""
+        return {device_name(tensor) for tensor in self._params.values()}
 
     @surrounded
     def perform(self, call: vocabulary.Call) -> Outcome:

@@ -69,6 +69,7 @@ class TorchSubject:
         """Formats, options and features, found by a signature and a probe. Raises ``CannotStart``."""
         if self._capabilities is None:
             options = _options(self._factory)
+            self._require_a_step(options)
             features = set(FEATURES) - ({"tensor_lr"} if self._path in ("compiled", "tensor-lr") else set())
             missing: dict[str, str] = {}
             optimizer = self._probe(options)
@@ -109,12 +110,12 @@ class TorchSubject:
         roles = self._find_roles(_options(self._factory)) if self._roles is None else self._roles
         return self._session(params, roles)
 
-    def _session(self, params: tuple[Param, ...], roles: Mapping[str, str]) -> TorchSession:
+    def _session(self, params: tuple[Param, ...], roles: Mapping[str, str], device: str = "") -> TorchSession:
         return TorchSession(
             params,
             self._factory,
             roles,
-            device=self.device,
+            device=device or self.device,
             differentiable=self._path == "differentiable",
             compiled=self._path == "compiled",
             tensor_lr=self._path == "tensor-lr",
@@ -150,6 +151,27 @@ class TorchSubject:
                 hint="name a class or a factory that is called like torch.optim.RMSprop",
             )
         return optimizer
+
+    def _require_a_step(self, options: set[str]) -> None:
+        """Raise ``Unsupported`` if the first step raises on this device, and on the CPU does not."""
+        if self.device == "cpu":
+            return
+        message = self._first_step(options, self.device)
+        if message and not self._first_step(options, "cpu"):
+            raise Unsupported(
+                f"{self.name} does not run on {self.device}: its step raises {message}",
+                "on the CPU it takes the same step",
+                "leave out --device, or keep the tensors on their device",
+            )
+
+    def _first_step(self, options: set[str], device: str) -> str:
+        """Format the exception of a first step on a device; empty without one, or without an optimizer."""
+        session = self._session((Param("p"),), {}, device)
+        if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
+            return ""
+        session.perform(SetGrad("p", (2.0,)))
+        raised = session.perform(Step("probe")).raised
+        return "" if raised is None else f"{raised.type}: {raised.message}"
 
     def _find_roles(self, options: set[str]) -> dict[str, str]:
         """The roles of the names in the optimizer's state: by value after two steps, else by name."""

@@ -122,10 +122,12 @@ class Books:
         spoils: Spoils = _NOTHING,
         *,
         final: bool = False,
+        elsewhere: tuple[str, ...] = (),
     ) -> SubjectResult:
         """The result with these deviations and hazards, and these ``stale`` entries of known lists.
 
-        ``spoils`` are the cells spoiled by deviations. A ``final`` result says of clauses never reached what hides them.
+        Those of ``elsewhere`` do not apply here; ``spoils`` are the cells spoiled by deviations.
+        A ``final`` result says of clauses never reached what hides them.
         """
         examinee, tally = self._examinee, self.tally
         stamped = {
@@ -161,6 +163,8 @@ class Books:
             envelope_use=dict(tally.use),
             trajectory=self._trajectory,
             speaks=self.speaks,
+            devices=tuple(sorted(examinee.devices)),
+            elsewhere=elsewhere,
         )
 
     @cached_property

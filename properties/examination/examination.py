@@ -135,7 +135,8 @@ class Examination:
 
     def result(self, stale: tuple[str, ...] = ()) -> SubjectResult:
         """The result as the books have it."""
-        return self.books.result(self.triage.deviations, stale, self.triage.spoils, final=True)
+        elsewhere = self.triage.entries.elsewhere(self.examinee.subject)
+        return self.books.result(self.triage.deviations, stale, self.triage.spoils, final=True, elsewhere=elsewhere)
 
 
 def _spoken(plain: Examinee, examinee: Examinee) -> OtherDialect | None:

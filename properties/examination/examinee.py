@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
@@ -11,6 +11,7 @@ from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.runner import Run, judge, without_options
+from rmspec.properties.known import Locality
 from rmspec.properties.search.fitting import restrict
 from rmspec.properties.settings import Settings
 
@@ -19,12 +20,13 @@ __all__ = ["Examinee"]
 
 @dataclass(frozen=True, slots=True)
 class Examinee:
-    """A subject under these settings, with the capabilities left by them."""
+    """A subject under these settings, with the capabilities left by them, and the ``devices`` of its arrays so far."""
 
     subject: Driven
     settings: Settings
     capabilities: Capabilities
     dialect: Dialect
+    devices: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def of(cls, subject: Driven, settings: Settings) -> Examinee:
@@ -35,7 +37,13 @@ class Examinee:
 
     def perform(self, program: Program) -> Transcript:
         """Perform one program on the subject."""
-        return perform(program, self.subject)
+        transcript = perform(program, self.subject)
+        self.devices.update(transcript.devices)
+        return transcript
+
+    def locality(self) -> Locality:
+        """The device of its arrays, or the one asked for before any was seen, and the platform."""
+        return Locality(min(self.devices, default=self.settings.device).partition(":")[0])
 
     def judge(self, transcript: Transcript, tally: Tally | None = None) -> Run:
         """Judge a transcript by the specification in force."""

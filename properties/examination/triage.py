@@ -52,7 +52,7 @@ class Triage:
         self._examinee = examinee
         self._plain = plain or examinee
         self.baselines = baselines
-        self.entries = Entries(examinee.settings.known)
+        self.entries = Entries(examinee.settings.known, examinee.locality)
         self._diagnosis = Diagnosis(examinee, self.entries, baselines)
         self._places: dict[object, Place] = {}
         self._reductions: Counter[object] = Counter()
@@ -233,14 +233,15 @@ class Triage:
                 continue
             matched = any(deviation.known == entry.id for deviation in self.deviations.values())
             if entry.witness is None:
-                if not entry.untested and not matched:
+                if not entry.untested and not self.entries.varies(entry) and not matched:
                     stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
                 continue
             if entry.amendment is not None and matched:
                 # Its cause is there; among other faults its witness may show theirs first.
                 continue
             admitted = self._admitted_witness(entry)
-            if admitted is not None and not self._witnessed(entry, admitted) and not entry.untested:
+            steady = not entry.untested and not self.entries.varies(entry)
+            if admitted is not None and not self._witnessed(entry, admitted) and steady:
                 stale.append(f"{entry.id}: its witness no longer deviates")
         return tuple(stale)
 

@@ -191,6 +191,8 @@ def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool
 def _entry_lines(entry: Known) -> Iterator[str]:
     yield from wrapped(plain(f"{entry.id}: {entry.clause} of {entry.subject} ({_state(entry)})"), hang=2)
     conditions = [f"{name} {value}{_tested(entry, name)}" for name, value in entry.versions.items()]
+    conditions += [f"{name} {value}" for name, value in entry.where.items()]
+    conditions += [f"varies on {name} {value}" for name, value in entry.varies.items()]
     conditions += [f"{name} = {json.dumps(value)}" for name, value in entry.when.items()]
     if conditions:
         yield from wrapped(plain("; ".join(conditions)), indent=4)
@@ -230,6 +232,8 @@ def _document(entry: Known) -> dict[str, Any]:
         "clause_exists": not entry.matches_no_clause,
         "witness": entry.witness is not None,
         "inheritable": entry.inheritable,
+        "where": dict(entry.where),
+        "varies": dict(entry.varies),
         "origin": entry.origin,
     }
 

@@ -85,6 +85,7 @@ def _open(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
     if result.complete:
         yield "not checked", _by_reason(result, "not-checked")
     yield "inconclusive", _by_reason(result, "inconclusive")
+    yield "known deviations that hold elsewhere", [_Entry(text.partition(":")[0], text) for text in result.elsewhere]
     yield "stale known deviations", [_Entry(text.partition(":")[0], text) for text in result.stale]
 
 

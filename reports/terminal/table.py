@@ -86,7 +86,8 @@ def _evidence(result: SubjectResult) -> list[str]:
         if result.steps:
             facts += [count(result.steps, "step"), count(result.element_checks, "element check")]
         facts += [count(len(result.hazards), "hazard"), f"{result.seconds:.1f} s"]
-        against = f"against the dialect {result.dialect}, policy {result.policy}: " if result.dialect else ""
+        place = "".join(f", on {device}" for device in result.devices if result.devices != ("cpu",))
+        against = f"against the dialect {result.dialect}, policy {result.policy}{place}: " if result.dialect else ""
         lines += wrapped(plain(against + ", ".join(facts)), indent=2, hang=4)
     lines += _inconclusive(result)
     if result.stale:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from scripts import executed
 
 from rmspec.impl.spec.dialect import DIALECTS, dialect_named
 from rmspec.oracles.errors import RmspecError, Unsupported
+from rmspec.oracles.host.perform import perform
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import Create, Group, Load, Param, Program, Save, SetGrad, SetOption, Step
 from rmspec.oracles.registry import registered_names
@@ -308,6 +310,32 @@ def test_other_devices_are_refused(name: str) -> None:
     """What cannot be checked is said, not silently checked on the CPU."""
     with pytest.raises(Unsupported, match="CPU"):
         load(name, device="cuda")
+
+
+@pytest.mark.parametrize("name", ["optax", "tensorflow", "tensorflow:v1", "keras"])
+def test_the_arrays_tell_that_they_are_on_the_cpu(name: str) -> None:
+    """It is read from them, and goes into the report."""
+    short = Program(
+        (Param("p"),), (Create("A", (Group(("p",)),), {"lr": 0.125}, "list"), SetGrad("p", (0.5,)), Step("A"))
+    )
+    assert perform(short, subject(name)).devices == ("cpu",)
+
+
+def test_jax_is_kept_on_the_cpu_during_a_session_alone() -> None:
+    """Whatever device it takes by itself, which stays as it was for everybody else."""
+    jax = pytest.importorskip("jax")
+    met = []
+    before = jax.config.jax_default_device
+
+    def factory(learning_rate: float, decay: float = 0.9, eps: float = 1e-8) -> Any:
+        met.append(jax.config.jax_default_device)
+        return jax_optimizer(learning_rate, decay, eps)
+
+    jax_optimizer = pytest.importorskip("optax").rmsprop
+    driven = import_module("rmspec.oracles.optax.subject").user_subject("Mine", factory, "cpu")
+    driven.session((Param("p"),)).perform(Create("A", (Group(("p",)),), {"lr": 0.125}, "list"))
+    assert {device.platform for device in met} == {"cpu"}
+    assert jax.config.jax_default_device == before
 
 
 def test_the_state_of_a_checkpoint_comes_back_in_every_form() -> None:

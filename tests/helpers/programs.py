@@ -73,10 +73,25 @@ def own(subject: Subject, **settings: Any) -> list[Any]:
     ]
 
 
+class _ElsewhereSession:
+    """A session that stands in for one on a device."""
+
+    def __init__(self, session: _SpoiltSession, device: str) -> None:
+        self._session = session
+        self._device = device
+
+    def devices(self) -> set[str]:
+        return {self._device}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
 class Spoilt:
     """The reference, spoilt: ``spoil(session, call)`` runs after every call, before anyone looks.
 
-    ``see`` changes what is observed, ``answer`` what came back from a call; ``capabilities`` what can be asked.
+    ``device`` is where it says that its arrays are, if anywhere; ``see`` changes what is observed,
+    ``answer`` what came back from a call; ``capabilities`` what can be asked.
     """
 
     framework = "numpy"
@@ -91,6 +106,7 @@ class Spoilt:
         capabilities: Capabilities | None = None,
         dialect: str = "torch",
         name: str = "spoilt",
+        device: str = "",
     ) -> None:
         self.name = name
         self.dialect = dialect
@@ -99,6 +115,7 @@ class Spoilt:
         self._see = see
         self._answer = answer
         self._capabilities = capabilities
+        self._device = device
 
     def capabilities(self) -> Capabilities:
         return self._capabilities or self._reference.capabilities()
@@ -113,7 +130,8 @@ class Spoilt:
         """A baseline is closed like any other."""
 
     def session(self, params: tuple[Param, ...]) -> _SpoiltSession:
-        return _SpoiltSession(self._reference.session(params), self._spoil, self._see, self._answer)
+        session = _SpoiltSession(self._reference.session(params), self._spoil, self._see, self._answer)
+        return _ElsewhereSession(session, self._device) if self._device else session
 
 
 class _SpoiltSession:

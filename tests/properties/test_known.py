@@ -21,6 +21,7 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.known import (
     BadKnownList,
     Known,
+    Locality,
     applies,
     expired,
     matches,
@@ -535,3 +536,110 @@ def test_the_shipped_lists_claim_only_versions_that_ran() -> None:
             name = {"tensorflow": "tensorflow-cpu"}.get(package, package)
             for version in each.tested[package]:
                 assert f"{pinned[name]}.".startswith(f"{version}.") or (package, version) in by_hand, each.id
+
+
+# -- where an entry holds
+
+CPU, CUDA, WINDOWS = {"device": "cpu"}, {"device": "cuda"}, {"platform": "Windows *"}
+ON_CUDA = Spoilt(doubling, device="cuda:0")
+SOUND_ON_CUDA = Spoilt(device="cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("where", "subject", "reason"),
+    [
+        (CUDA, WRONG, "it holds with device cuda, and this is cpu"),
+        (CPU, ON_CUDA, "it holds with device cpu, and this is cuda"),
+        (WINDOWS, WRONG, f"it holds with platform Windows *, and this is {Locality().platform}"),
+    ],
+)
+def test_an_entry_of_elsewhere_names_nothing_and_is_never_stale(
+    where: dict[str, str], subject: Any, reason: str
+) -> None:
+    """A deviation that it would name is new, and one that is gone leaves it as it is; the result says why."""
+    found = checked(entry(where=where), subject=subject)
+    assert found.stale == ()
+    assert found.elsewhere == (f"mine: {reason}",)
+    assert {each.known for each in found.deviations if each.clause == "update"} == {None}
+    gone = checked(entry(where=where), subject=SOUND_ON_CUDA if subject is ON_CUDA else Spoilt())
+    assert (gone.stale, gone.elsewhere, gone.deviations) == ((), found.elsewhere, ())
+
+
+@pytest.mark.parametrize(
+    ("where", "subject", "sound"),
+    [
+        (CPU, WRONG, Spoilt()),
+        ({"device": "cuda | cpu"}, WRONG, Spoilt()),
+        ({"platform": "*"}, WRONG, Spoilt()),
+        (CUDA, ON_CUDA, SOUND_ON_CUDA),
+        ({"device": "cu*"}, ON_CUDA, SOUND_ON_CUDA),
+    ],
+)
+def test_where_an_entry_holds_it_counts_and_can_be_stale(where: dict[str, str], subject: Any, sound: Any) -> None:
+    """The device is that of the arrays, whatever was asked for."""
+    found = checked(entry(where=where), subject=subject)
+    assert (found.stale, found.elsewhere) == ((), ())
+    assert {each.known for each in found.deviations if each.clause == "update"} == {"mine"}
+    assert checked(entry(where=where), subject=sound).stale == ("mine: its witness no longer deviates",)
+
+
+def test_where_an_entry_varies_it_counts_and_is_never_stale() -> None:
+    """What depends on timing is known where it shows, and missed by nobody where it does not."""
+    varying = entry(varies=CUDA)
+    assert {each.known for each in checked(varying, subject=ON_CUDA).deviations} == {"mine"}
+    assert checked(varying, subject=SOUND_ON_CUDA).stale == ()
+    assert checked(replace(varying, witness=None), subject=SOUND_ON_CUDA).stale == ()
+    assert checked(varying, subject=Spoilt()).stale == ("mine: its witness no longer deviates",)
+
+
+def test_versions_that_an_entry_does_not_hold_for_are_said() -> None:
+    """The reason names the range and the version here; of a package that is no part of the subject nothing is said."""
+    assert checked(entry(versions={"spoilt": ">=1.3"})).elsewhere == (
+        "mine: it holds with spoilt >=1.3, and this is 1.2",
+    )
+    assert checked(entry(versions={"torch": ">=2"})).elsewhere == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('where = { devices = "cpu" }', "unknown condition 'devices'"),
+        ("varies = { device = 3 }", "varies.device is not a string"),
+        ('where = "cpu"', "where is not a table"),
+    ],
+)
+def test_a_place_that_cannot_be_read_is_refused(tmp_path: Path, line: str, fault: str) -> None:
+    """With what is wrong, and the keys that there are."""
+    path = tmp_path / "known.toml"
+    path.write_text(f'[[known]]\nid = "a"\nclause = "update"\nsubject = "s"\nreason = "r"\n{line}\n')
+    with pytest.raises(BadKnownList, match=fault):
+        read_known(path)
+
+
+def test_what_a_reason_says_of_a_cpu_holds_there_alone() -> None:
+    """Each shipped entry whose reason speaks of a CPU says so where a program reads it."""
+    assert {each.id for each in shipped() if "CPU" in each.reason} == {
+        each.id for each in shipped() if each.where == CPU
+    }
+
+
+class StandIn(Spoilt):
+    """The reference under the name of a subject of torch, as one that rounds no scalar, and steps no parameter twice."""
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": "2.11.0"}
+
+
+@pytest.mark.parametrize("name", ["torch", "torch:foreach"])
+def test_entries_on_kernels_of_the_cpu_are_not_stale_on_a_gpu(name: str) -> None:
+    """On the CPU they are, of an optimizer that does nothing of the kind."""
+    about_cpu = {"torch-decay-halves-on-cpu", "torch-duplicate-stepped-twice"}
+    about_cpu |= {"torch-foreach-halves-on-cpu"} if name == "torch:foreach" else set()
+    settings: dict[str, Any] = {"known": shipped(), "formats": ("float16", "bfloat16", "float32"), "programs": ()}
+    here = result(StandIn(name=name), **settings)
+    there = result(StandIn(name=name, device="cuda:0"), **settings)
+    assert about_cpu <= {text.partition(":")[0] for text in here.stale}
+    assert not about_cpu & {text.partition(":")[0] for text in there.stale}
+    assert here.elsewhere == ()
+    assert {text.partition(":")[0] for text in there.elsewhere} == {id for id in about_cpu if id.endswith("-on-cpu")}
+    assert (here.devices, there.devices) == ((), ("cuda:0",))

@@ -42,6 +42,7 @@ BAD = {
     "call timeout without end": ({"call_timeout": math.inf}, "call_timeout=inf is not a number of seconds"),
     "call timeout that is no number": ({"call_timeout": math.nan}, "call_timeout=nan is not a number of seconds"),
     "device without a name": ({"device": " "}, "device names no device"),
+    "device with a typing error": ({"device": "cdua:1"}, "unknown device 'cdua'; did you mean cuda"),
     "device as a number": ({"device": 0}, "device names no device"),
     "fail fast as text": ({"fail_fast": "no"}, "fail_fast='no' is neither True nor False"),
     "no known as text": ({"no_known": "no"}, "no_known='no' is neither True nor False"),

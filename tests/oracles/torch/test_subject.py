@@ -16,6 +16,7 @@ from programs import create, findings, own, program, step
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import dialect_named
 from rmspec.oracles.errors import ClosureFailed, Unsupported
+from rmspec.oracles.host.perform import perform
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Create,
@@ -520,3 +521,46 @@ def test_a_check_finds_uninitialized_state() -> None:
     """The whole check says so too, by the clause of the initial value."""
     found = own(user_subject("mine", Uninitialized, "cpu"), fail_fast=True)
     assert [each.clause for each in found] in (["init-square-avg"], ["square-avg"])
+
+
+# -- a device that stands in for a GPU: a tensor of torch's "meta" refuses to become an array of NumPy, as one of CUDA does
+
+
+class ThroughNumPy(LoopRMSprop):
+    """Turns its tensors into arrays of NumPy."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.grad.numpy()
+        return super().step(closure)
+
+
+class Raises(LoopRMSprop):
+    """Cannot step anywhere."""
+
+    def step(self, closure=None):
+        raise ValueError("not today")
+
+
+def test_a_class_that_cannot_run_on_a_device_is_refused_once() -> None:
+    """Before any program, with what its step raises there; on the CPU it is a subject like any other."""
+    with pytest.raises(Unsupported, match=r"Mine does not run on meta: its step raises .*numpy") as caught:
+        user_subject("Mine", ThroughNumPy, "meta").capabilities()
+    assert caught.value.hint
+    assert user_subject("Mine", ThroughNumPy, "cpu").capabilities().formats
+
+
+@pytest.mark.parametrize("factory", [torch.optim.RMSprop, LoopRMSprop, Raises])
+def test_what_raises_everywhere_or_nowhere_is_no_matter_of_the_device(factory: Any) -> None:
+    """It is checked there: a step that raises on the CPU as well deviates."""
+    assert user_subject("Mine", factory, "meta").capabilities().formats
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_device_is_that_of_the_tensors(device: str) -> None:
+    """A session tells it of its parameters; the transcript carries it."""
+    driven = user_subject("Mine", LoopRMSprop, device).session((Param("p"), Param("q")))
+    assert driven.devices() == {device}
+    assert perform(program(create(), step(p=2.0)), load("torch")).devices == ("cpu",)

@@ -140,6 +140,15 @@ def test_verbose_prints_reasons_whole() -> None:
         assert entry in text
 
 
+def test_a_check_on_a_gpu_says_so_and_what_does_not_apply_there() -> None:
+    """The device of the arrays, and each known deviation of another one with the reason; of the CPU nothing is said."""
+    text = "torch-decay-halves-on-cpu: it holds with device cpu, and this is cuda"
+    there = printed(replace(GOOD, devices=("cuda:0",), elsewhere=(text,)))
+    assert "policy strict, on cuda:0: 7 programs" in there
+    assert f"known deviations that hold elsewhere (1):\n    {text}" in there
+    assert printed(replace(GOOD, devices=("cpu",))) == printed(GOOD)
+
+
 def test_what_two_subjects_share_is_printed_once() -> None:
     """The second refers to the first, brief or whole; what it has alone is printed."""
     second = replace(
