@@ -44,6 +44,7 @@ class Deviation:
     programs it was met;
     ``state_name`` what the subject calls the role in its own state. ``amendment`` is the difference from the specification that
     explains it, as TOML spells one (empty: none does), and ``given`` are the amendments, in words, under which it was found.
+    ``number`` counts the new deviations of its clause, from 1.
     """
 
     clause: str
@@ -67,6 +68,7 @@ class Deviation:
     state_name: str = ""
     amendment: Mapping[str, object] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    number: int = 1
 
     @property
     def inherited(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from rmspec.impl.arithmetic.amendments import Amendment, amend
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES, Clause
@@ -18,7 +19,7 @@ from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.usage import exact_usage, used_element
-from rmspec.properties.lines.cells import Cell, Spoilers, is_half
+from rmspec.properties.lines.cells import Cell, Sample, Spoilers, is_half
 from rmspec.properties.lines.telling import concerns, lines_of, tells
 
 __all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
@@ -26,6 +27,9 @@ __all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons",
 
 ENOUGH = 16
 """So many telling passes of a clause are looked for."""
+
+_EXAMPLES = 3
+"""So many samples of them are asked which amendments they are given."""
 
 Spoils = Mapping[str, Collection[tuple[str, Cell]]]
 """By clause, the lines and cells that its deviations spoil."""
@@ -35,12 +39,14 @@ Spoils = Mapping[str, Collection[tuple[str, Cell]]]
 class _Evidence:
     """The telling passes of a clause: ``good`` ones, and those ``lost`` to spoiled cells, failed and blocked checks among them.
 
-    ``bad`` are the lines and cells of the failures that spoil them. Of both so many are found as the verdict needs.
+    ``bad`` are the lines and cells of the failures that spoil them. Of both so many are found as the verdict needs. ``examples``
+    are some of the good ones, each with its line.
     """
 
     good: int = 0
     lost: int = 0
     bad: frozenset[tuple[str, Cell]] = frozenset()
+    examples: tuple[tuple[str, Sample], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class ClauseVerdicts:
     """The verdicts of a search on clauses; ``search`` is the place of an early stop, or empty.
 
     ``spoils`` says which cells the deviations from a clause spoil; ``cut`` which clauses, by the clause of what ended programs early,
-    the rest of these programs would have checked.
+    the rest of these programs would have checked. ``plain`` is the dialect before it was amended.
     """
 
     capabilities: Capabilities
@@ -58,6 +64,7 @@ class ClauseVerdicts:
     search: str = ""
     spoils: Spoils = field(default_factory=dict)
     cut: Mapping[str, Collection[str]] = field(default_factory=dict)
+    plain: Dialect | None = None
 
     def of(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge one clause; ``deviations`` are those of the subject, from any clause."""
@@ -119,7 +126,7 @@ class ClauseVerdicts:
         evidence = self._evidence(clause) if clause.usual else _Evidence()
         exact = 0 if clause.lines_alone else self.tally.exact.get(result.id, 0) - failed
         if evidence.good:
-            return replace(result, telling=evidence.good)
+            return replace(result, telling=evidence.good, given=self._given(evidence))
         if evidence.lost or (failed and not clause.lines_alone) or (result.blocked and exact <= 0):
             masks = self._masks(evidence.bad, deviations)
             reason = "every check that could tell lies where another deviation is" + (
@@ -147,6 +154,7 @@ class ClauseVerdicts:
             if name == topic and not (whole and cell.half)
         }
         good, lost, bad = 0, 0, set[tuple[str, Cell]]()
+        examples: list[tuple[str, Sample]] = []
         # Where nothing is spoiled first: there the search is short.
         for cell, causes in sorted(spoils.items(), key=lambda entry: any(entry[1].values())):
             for sample in samples[topic, cell]:
@@ -159,11 +167,26 @@ class ClauseVerdicts:
                         continue
                     passed = 0 if causes[role] else int(np.count_nonzero(marks & sample.passed[role]))
                     good += passed
+                    examples += [(role, sample)] if passed else []
                     lost += int(np.count_nonzero(marks)) - passed
                     bad |= causes[role]
                 if good >= ENOUGH:
-                    return _Evidence(good, lost, frozenset(bad))
-        return _Evidence(good, lost, frozenset(bad))
+                    return _Evidence(good, lost, frozenset(bad), tuple(examples))
+        return _Evidence(good, lost, frozenset(bad), tuple(examples))
+
+    def _given(self, evidence: _Evidence) -> tuple[str, ...]:
+        """List the amendments, in words, without which some of the good passes would have been judged otherwise."""
+        amendments, plain = self.dialect.amendments, self.plain
+        if plain is None:
+            return ()
+        words = []
+        for amendment in amendments:
+            without = plain
+            for remaining in amendments:
+                without = without if remaining is amendment else amend(without, remaining)
+            if any(_matters(amendment, without, role, sample) for role, sample in evidence.examples[:_EXAMPLES]):
+                words.append(amendment.words())
+        return tuple(words)
 
     def _masks(self, bad: frozenset[tuple[str, Cell]], deviations: tuple[Deviation, ...]) -> tuple[str, ...]:
         """List the clauses of the deviations behind these cells, or of all on values."""
@@ -199,6 +222,15 @@ class ClauseVerdicts:
 
     def _unexercised(self) -> str:
         return f"the search {self.search} before a program exercised it" if self.search else "no program exercised it"
+
+
+def _matters(amendment: Amendment, without: Dialect, role: str, sample: Sample) -> bool:
+    """Whether a sample is judged otherwise ``without`` an amendment, in the line of ``role``."""
+    if any(sample.sources.get(option) == "default" for option, _ in amendment.defaults):
+        return True
+    other = replace(sample.question, dialect=without).envelope(sample.before, sample.handed)[role]
+    mine = sample.plain[role]
+    return not (np.array_equal(mine.lo, other.lo, equal_nan=True) and np.array_equal(mine.hi, other.hi, equal_nan=True))
 
 
 def inconclusive_reasons(tally: Tally) -> dict[str, int]:

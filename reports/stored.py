@@ -30,6 +30,9 @@ FOLDERS = ("known", "inherited", "hazards")
 def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Deviation) -> str:
     """The file of the program of a deviation of subject ``name``, in a run over ``subjects``."""
     file = f"{_slug(subjects, name)}-{deviation.clause}"
+    if deviation.number > 1:
+        # Amendments may explain several deviations of one clause, or leave one that nothing explains.
+        file += f"-{deviation.number}"
     if deviation.hazard:
         file = f"hazards/{file}"
     elif deviation.inherited:

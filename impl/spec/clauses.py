@@ -81,7 +81,8 @@ class Clause:
     How a violation is told: ``usual`` is the usual one, by which passing checks are judged telling: an amendment as TOML spells it
     (``other``: the switch in another position; ``rounded to storage``: too early), or a ``start`` at another value, the
     ``element`` left where it was, a ``gradient`` of another element, ``numbers`` flushed to 0, ``options`` with other values.
-    Without one the clause compares with one value, and every pass tells. ``changes``: it is about options changed since the
+    Without one the clause compares with one value, and every pass tells. ``absorbed_by`` is the role of the state that hides it
+    while lr stays the same, where the role cannot be seen. ``changes``: it is about options changed since the
     step before (``lr``, or ``options``: the others); ``where``: the circumstance without which no check is one of it.
 
     How a violation reads: ``refusal`` is what a script prints for the exception that the clause demands; ``expects`` is what
@@ -105,6 +106,7 @@ class Clause:
     option: str = ""
     option_sources: tuple[str, ...] = ()
     usual: tuple[tuple[str, str | float | bool], ...] = ()
+    absorbed_by: str = ""
     changes: Literal["", "lr", "options"] = ""
     where: Literal["", "elements", "layout", "pairs"] = ""
     needs_role: str = ""
@@ -286,6 +288,7 @@ _ALL = (
         "momentum",
         lines=("update by buffer",),
         usual=(("lr_place", "other"),),
+        absorbed_by="momentum_buffer",
         mend="Take lr out of the buffer, and apply it with the buffer: theta - lr * b. A constant lr hides the mistake.",
     ),
     Clause(

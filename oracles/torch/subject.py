@@ -174,48 +174,60 @@ class TorchSubject:
         return "" if raised is None else f"{raised.type}: {raised.message}"
 
     def _find_roles(self, options: set[str]) -> dict[str, str]:
-        """The roles of the names in the optimizer's state: by value after two steps, else by name."""
+        """The roles of the names in the optimizer's state.
+
+        A role that is kept in some branches alone is looked for there.
+        """
         if self._roles is None:
             self._roles = {}
-            session = self._session((Param("p"),), {})
-            if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
-                return self._roles
-            session.perform(SetGrad("p", (2.0,)))
-            expected = _expected(options)
-            candidates: dict[str, set[str]] = {}
-            for turn in range(2):
-                session.perform(Step("probe"))
-                optimizer = session._optimizers["probe"]
-                state = getattr(optimizer, "state", None)
-                tensor = session._params["p"]
-                entry = state.get(tensor) if isinstance(state, Mapping) else None
-                if not isinstance(entry, Mapping):
-                    return self._roles
-                for key, value in entry.items():
-                    number = _single(value)
-                    fits = {
-                        role
-                        for role, values in expected.items()
-                        if number is not None and abs(number - values[turn]) <= 1e-3 * abs(values[turn])
+            for left_out in ((), ("momentum",), ("centered",)):
+                if set(self._roles.values()) < set(STATE_ROLES):
+                    roles = self._probed(options.difference(left_out))
+                    self._roles = {
+                        **{key: role for key, role in roles.items() if role not in self._roles.values()},
+                        **self._roles,
                     }
-                    candidates[str(key)] = candidates[str(key)] & fits if turn and str(key) in candidates else fits
-            for key, fits in candidates.items():
-                if key == "step":
-                    continue
-                if key in expected:
-                    self._roles[key] = key
-                elif len(fits) == 1:
-                    self._roles[key] = next(iter(fits))
-                elif key in STATE_SYNONYMS:
-                    self._roles[key] = STATE_SYNONYMS[key]
-            # Two names for one role would hide one of them: the canonical one, or the first, is the state.
-            used_roles: set[str] = set()
-            for key in sorted(self._roles, key=lambda name: (name != self._roles[name], name)):  # type: ignore[index]
-                if self._roles[key] in used_roles:
-                    del self._roles[key]
-                else:
-                    used_roles.add(self._roles[key])
         return self._roles
+
+    def _probed(self, options: set[str]) -> dict[str, str]:
+        """The roles of the names in the state with these options: by value after two steps, else by name."""
+        session = self._session((Param("p"),), {})
+        if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
+            return {}
+        session.perform(SetGrad("p", (2.0,)))
+        expected = _expected(options)
+        candidates: dict[str, set[str]] = {}
+        for turn in range(2):
+            session.perform(Step("probe"))
+            optimizer = session._optimizers["probe"]
+            state = getattr(optimizer, "state", None)
+            tensor = session._params["p"]
+            entry = state.get(tensor) if isinstance(state, Mapping) else None
+            if not isinstance(entry, Mapping):
+                return {}
+            for key, value in entry.items():
+                number = _single(value)
+                fits = {
+                    role
+                    for role, values in expected.items()
+                    if number is not None and abs(number - values[turn]) <= 1e-3 * abs(values[turn])
+                }
+                candidates[str(key)] = candidates[str(key)] & fits if turn and str(key) in candidates else fits
+        roles: dict[str, str] = {}
+        for key, fits in candidates.items():
+            if key == "step":
+                continue
+            if key in expected:
+                roles[key] = key
+            elif len(fits) == 1:
+                roles[key] = next(iter(fits))
+            elif key in STATE_SYNONYMS:
+                roles[key] = STATE_SYNONYMS[key]
+        # Two names for one role would hide one of them: the canonical one, or the first, is the state.
+        named: dict[str, str] = {}
+        for key in sorted(roles, key=lambda name: (name != roles[name], name)):
+            named.setdefault(roles[key], key)
+        return {key: role for role, key in named.items()}
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it

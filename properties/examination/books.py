@@ -50,6 +50,7 @@ class Books:
         self.speaks: OtherDialect | None = None
         self._cut: dict[str, list[Program]] = {}
         self._examinee = examinee
+        self._plain = examinee.dialect
         self._start = time.monotonic()
         self._seconds: dict[Place, float] = {}
         self._due = self._start + _PAUSE
@@ -138,7 +139,9 @@ class Books:
         hazards = tuple(deviation for (_, kind), deviation in stamped.items() if kind == "hazard")
         policy = examinee.settings.policy
         cut = self._left_out() if final and any(not tally.checks.get(id) for id in CLAUSES) else {}
-        verdicts = ClauseVerdicts(examinee.capabilities, examinee.dialect, policy, tally, self.search, spoils, cut)
+        verdicts = ClauseVerdicts(
+            examinee.capabilities, examinee.dialect, policy, tally, self.search, spoils, cut, self._plain
+        )
         return SubjectResult(
             name=examinee.subject.name,
             verdict=subject_verdict(broken, tally),

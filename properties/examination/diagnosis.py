@@ -5,16 +5,25 @@ Its hypotheses, the shortest program that shows it, the clause that explains it,
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rmspec.impl.arithmetic.amendments import Amendment, spell_amendment
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.oracles.program.program import Program
-from rmspec.properties.counterexamples.attribution import attribute, hypotheses
+from rmspec.oracles.program.program import Program, SetGrad
+from rmspec.properties.counterexamples.attribution import attribute
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
+from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.counterexamples.reduction import reduce
-from rmspec.properties.counterexamples.variants import alone_with, plain_numbers, shifted_options, stored_values
+from rmspec.properties.counterexamples.variants import (
+    alone_with,
+    plain_numbers,
+    shifted_options,
+    stored_values,
+    with_option,
+)
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee
@@ -40,10 +49,9 @@ class Diagnosis:
         kin = [similar for similar in run_findings if similar.key == finding.key and similar is not finding][:3]
         for similar in kin:
             labels = _shared(labels, hypotheses(similar, program, self.examinee.dialect))
-        for turn in (1, 2, 3, 4):
+        for varied in self._varied(program, finding):
             if not labels:
                 break
-            varied = plain_numbers(program, turn) if turn < 4 else shifted_options(program)
             for similar in self.examinee.run(varied).findings:
                 if similar.key == finding.key and similar.call == finding.call:
                     labels = _shared(labels, hypotheses(similar, varied, self.examinee.dialect))
@@ -57,6 +65,17 @@ class Diagnosis:
             labels = tuple(label for label in labels if label not in _STARTS)
         return labels
 
+    def _varied(self, program: Program, finding: Finding) -> Iterator[Program]:
+        """The program with other numbers.
+
+        What explains a finding holds for these as well. Two wrong results may fall on one half by chance: a wider format tells them apart.
+        """
+        yield from (plain_numbers(program, turn) for turn in (1, 2, 3))
+        yield shifted_options(program)
+        if finding.half and "float32" in self.examinee.capabilities.formats:
+            params = tuple(replace(param, dtype="float32") for param in program.params)
+            yield replace(program, params=params)
+
     def _goes_on(self, program: Program, finding: Finding) -> bool:
         """Whether one more step deviates likewise, from the values seen.
 
@@ -68,6 +87,28 @@ class Diagnosis:
             (similar.kind, similar.param, similar.role, similar.call)
             == ("value", finding.param, finding.role, len(calls) - 1)
             for similar in done.findings
+        )
+
+    def _starts_otherwise(self, program: Program, finding: Finding) -> bool:
+        """Whether another initial value of a hidden square average explains a finding.
+
+        It does for one more step as well, and for other numbers, another alpha and an eps to be seen.
+        """
+        varied = with_option(with_option(plain_numbers(program, 1), "eps", 0.25), "alpha", 0.5)
+        first_squares = [_first_square(program, finding.param), _first_square(varied, finding.param)]
+        starts: tuple[Sequence[float | Literal["eps"]], ...] = ((0.0, 0.0), (1.0, 1.0), ("eps", "eps"), first_squares)
+        return any(
+            self._explained_by(values[0], program, finding) and self._explained_by(values[1], varied, finding)
+            for values in starts
+        )
+
+    def _explained_by(self, initial: float | Literal["eps"], program: Program, finding: Finding) -> bool:
+        """Whether nothing of the parameter deviates with this initial square average, one step beyond the finding's."""
+        calls = (*program.calls[: finding.call + 1], program.calls[finding.call])
+        examinee = self.examinee.under(replace(self.examinee.dialect, initial_square_avg=initial))
+        return not any(
+            (similar.kind, similar.param, similar.role) == ("value", finding.param, "param")
+            for similar in examinee.run(replace(program, calls=calls)).findings
         )
 
     def reduce(
@@ -96,6 +137,8 @@ class Diagnosis:
             reduced, evidence = plain, again
         # What several causes had made together, one may make alone.
         labels = labels or self.labels(reduced, evidence, ())
+        if evidence.role == "param" and _STARTS.intersection(labels) and not self._starts_otherwise(reduced, evidence):
+            labels = tuple(label for label in labels if label not in _STARTS)
         clause = attribute(
             evidence,
             reduced,
@@ -161,6 +204,12 @@ class Diagnosis:
             if entry.inheritable
         )
         return recognized(deviation, self.entries.of(self.examinee.subject), habits)
+
+
+def _first_square(program: Program, param: str) -> float:
+    """The square of a parameter's first gradient."""
+    given = (call.values for call in program.calls if isinstance(call, SetGrad) and call.param == param)
+    return next((abs(values[0]) ** 2 for values in given if values), 0.0)
 
 
 def _explains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ own. Each amendment is a deviation as well, shown by the shortest program in whi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -110,9 +111,15 @@ class Layers:
             values = tuple(finding for finding in findings if finding.kind == "value" and not finding.hazard)
             for _ in triage.take_up(entry.program, values):
                 pass
+        numbers: Counter[str] = Counter()
         for place, deviation in triage.deviations.items():
+            numbers[deviation.clause] += deviation.known is None and not deviation.hazard
             # One whose program the search has made is in none of its programs, perhaps.
-            triage.deviations[place] = replace(deviation, occurrences=max(1, deviation.occurrences))
+            triage.deviations[place] = replace(
+                deviation,
+                occurrences=max(1, deviation.occurrences),
+                number=max(1, numbers[deviation.clause]) if deviation.known is None else 1,
+            )
         self._books.recount(examinee, tally)
         return triage, examinee
 

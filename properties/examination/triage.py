@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program
-from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
+from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.diagnosis import Diagnosis
 from rmspec.properties.examination.entries import Entries
@@ -267,13 +267,20 @@ class Triage:
         again = () if self._examinee is self._plain else (self._examinee,)
         for examinee in (self._plain, *again):
             diagnosis = replace(self._diagnosis, examinee=examinee)
-            for finding in examinee.run(program).findings:
+            findings = examinee.run(program).findings
+            for finding in findings:
                 if finding.hazard:
                     continue
-                clause = diagnosis.attribute(program, finding, hypotheses(finding, program, examinee.dialect))
-                deviation = diagnosis.describe(program, finding, clause)
+                plain = hypotheses(finding, program, examinee.dialect)
+                deviation = diagnosis.describe(program, finding, diagnosis.attribute(program, finding, plain))
                 if matches(entry, deviation):
                     return deviation
+                # What explains these numbers by chance does not hold for others: so the search named it.
+                labels = diagnosis.labels(program, finding, findings)
+                if labels != plain:
+                    deviation = diagnosis.describe(program, finding, diagnosis.attribute(program, finding, labels))
+                    if matches(entry, deviation):
+                        return deviation
         return None
 
 

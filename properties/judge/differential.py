@@ -107,11 +107,9 @@ def _lr_place(
         return ()
     other = replace(dialect, lr_place="inside" if dialect.lr_place == "outside" else "outside")
     tally.check(program.clause, _elements(program))
-    apart = _against(transcript, other, policy)
-    if not changed:
-        return tuple(_reclaused(each, program.clause) for each in apart[:1])
-    own = [] if apart else _against(transcript, dialect, policy)
-    return tuple(_reclaused(each, program.clause) for each in own[:1])
+    # What both dialects give is asked of the other one; where they part, of the subject's own.
+    found = _against(transcript, dialect if changed else other, policy)
+    return tuple(_reclaused(each, program.clause) for each in found[:1])
 
 
 def _first_average(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:

@@ -60,6 +60,10 @@ def _marks(clause: Clause, sample: Sample) -> Mapping[str, Booleans]:
     question, before = sample.question, sample.before
     marks: dict[str, Booleans] = {}
     usual = dict(clause.usual)
+    hidden = bool(clause.absorbed_by) and isinstance(getattr(before, clause.absorbed_by), tuple)
+    if hidden and sample.sources.get("lr") != "changed":
+        # State that was carried the other way would have hidden it.
+        return {}
     lines = lines_of(clause)
     if clause.formula in ("theta", "theta with b"):
         name = line_clause("param", question.hyper, question.dialect, question.format.name)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rmspec.impl.arithmetic.amendments import Amendment, Use
+from rmspec.impl.arithmetic.amendments import LINES, Amendment, Use
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.clauses import CLAUSE_OF_DEFAULT
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.spec.switches import SWITCHES, Value
 
-__all__ = ["USUAL", "Setting", "candidates"]
+__all__ = ["USUAL", "Setting", "candidates", "reached_lines"]
 
 USUAL: Mapping[str, tuple[float | bool, ...]] = {
     "lr": (1e-2, 1e-3, 1e-4, 0.1, 1.0, 5e-4, 2e-4, 1e-5),
@@ -70,20 +70,40 @@ def candidates(setting: Setting, dialect: Dialect) -> Iterator[Amendment]:
             yield candidate
 
 
+def reached_lines(amendment: Amendment) -> tuple[str, ...]:
+    """The lines with another formula under an amendment; of the others the inputs may change."""
+    if amendment.lines:
+        return amendment.lines
+    names = {name for name, _ in (*amendment.switches, *amendment.uses, *amendment.defaults)}
+    if names == {"initial_square_avg"}:
+        return ("square_avg",)
+    return ("square_avg", "grad_avg") if names == {"alpha"} else LINES
+
+
 def _all(setting: Setting, dialect: Dialect) -> Iterator[Amendment]:
     yield from _defaults(setting, dialect)
     yield from _switches(setting, dialect)
     for option, clause in _options_read(setting, dialect):
         for use in _uses(option, setting.hyper):
-            clause_of_use = "scalar-precision" if use.rule == "rounded to" else clause
-            yield Amendment(clause_of_use, uses=((option, use),))
+            broken = _broken(option, use, dialect) or clause
+            yield Amendment(broken, uses=((option, use),))
             for lines in _limits(option, setting):
-                yield Amendment(clause_of_use, uses=((option, use),), lines=lines)
+                yield Amendment(broken, uses=((option, use),), lines=lines)
     if _reads_eps(setting, dialect):
         for place in ("outside", "inside"):
             if place != dialect.eps_at(setting.hyper):
                 for use in (Use("power", 2.0), Use("power", 0.5)):
                     yield Amendment("eps-placement", (("eps_place", place),), uses=(("eps", use),))
+
+
+def _broken(option: str, use: Use, dialect: Dialect) -> str:
+    """The clause about a use of an option in any line; else empty."""
+    if use.rule == "rounded to":
+        return "scalar-precision"
+    if use == Use("times", -1.0):
+        # Of weight decay: the gradient is negated after the decay instead of before it.
+        return {"lr": "descent", "weight_decay": "maximize" if dialect.maximize else ""}.get(option, "")
+    return ""
 
 
 def _defaults(setting: Setting, dialect: Dialect) -> Iterator[Amendment]:
@@ -101,6 +121,9 @@ def _switches(setting: Setting, dialect: Dialect) -> Iterator[Amendment]:
     for name, lines in _switches_read(setting, dialect):
         row = SWITCHES[name]
         for value in _positions(name, dialect):
+            if name == "decay" and lines and value != "none":
+                # A line of the state has no other decay than that of the gradient.
+                continue
             clause = "maximize" if name == "maximize" and dialect.maximize else row.clause
             if name == "momentum_form" and setting.role == "param":
                 clause = "momentum-update"
@@ -178,7 +201,8 @@ def _limits(option: str, setting: Setting) -> Iterator[tuple[str, ...]]:
 def _uses(option: str, hyper: Hyperparameters) -> Iterator[Use]:
     given = hyper.option(option)
     for value in USUAL[option]:
-        if value != given:
+        # Without a weight decay, whatever is given, is a position of the switch ``decay``.
+        if value != given and (option != "weight_decay" or value):
             yield Use("is", value)
     for factor in _FACTORS if option != "alpha" else (0.5,):
         yield Use("times", factor)

@@ -16,9 +16,10 @@ from typing import TypeVar
 from rmspec.impl.arithmetic.amendments import BRANCHES, LINES, Amendment, Branch
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Finding
-from rmspec.properties.peeling.candidates import Setting, candidates
+from rmspec.properties.peeling.candidates import Setting, candidates, reached_lines
 from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, branch_at, carried, fits
 
 __all__ = ["Adoption", "Peeling", "spread"]
@@ -97,11 +98,26 @@ class Peeling:
             self._adopt([*earlier, *adoptions], plain)
             if self.effort.spent:
                 break
-        failing = {line for line in LINES if self._failing(line)}
-        retained = [adoption for adoption in self.adopted if adoption.whole or adoption.line not in failing]
+        failing = {line: self._failing(line) for line in LINES}
+        retained = [
+            adoption for adoption in self.adopted if not self._partial(adoption, failing.get(adoption.line, []))
+        ]
         if len(retained) < len(self.adopted):
             # What explains a part of a line, and nothing explains the rest, was near the truth by chance.
             self._adopt(retained, plain)
+
+    def _partial(self, adoption: Adoption, left: list[tuple[Witnessed, Finding]]) -> bool:
+        """Whether an amendment explains a part alone, with the rest of its line ``left``.
+
+        A switch of one branch is about that branch: limited to a part of it, it explains the rest or nothing.
+        """
+        if not left or not adoption.whole:
+            return bool(left)
+        options = {SWITCHES[name].option for name, _ in adoption.amendment.switches}
+        places = [place for place, option in enumerate(("momentum", "centered", "weight_decay")) if option in options]
+        return bool(adoption.amendment.branch) and any(
+            branch_at(finding, self.dialect)[place] for _, finding in left for place in places
+        )
 
     def _adopt(self, adoptions: list[Adoption], plain: Dialect) -> None:
         self.adopted = adoptions
@@ -272,9 +288,10 @@ class Peeling:
         if not (_plainly_given(findings, amendments) and self._fits(findings, amendments, share)):
             return False
         tried, explained = spread(concerned, _TRIALS), 0
+        reached = frozenset(line for amendment in amendments for line in reached_lines(amendment))
         for number, (judged, finding) in enumerate(tried, start=1):
             after = self.judge(judged.transcript, dialect, finding.call)
-            if self._worse(judged, after, remaining):
+            if self._worse(judged, after, remaining, reached):
                 return False
             explained += all(finding.place != deviating.place for deviating in after)
             if number - explained > (1 - share) * len(tried):
@@ -284,20 +301,29 @@ class Peeling:
         conforming = [judged for judged in self._judged if not judged.findings]
         deviating = [judged for judged in self._judged if judged.findings]
         return not any(
-            self._worse(judged, self.judge(judged.transcript, dialect, judged.until), remaining)
+            self._worse(judged, self.judge(judged.transcript, dialect, judged.until), remaining, reached)
             for judged in (*spread(conforming, 2 * _TRIALS), *spread(deviating, _TRIALS))
         )
 
-    def _worse(self, judged: Witnessed, after: tuple[Finding, ...], remaining: frozenset[Branch]) -> bool:
+    def _worse(
+        self,
+        judged: Witnessed,
+        after: tuple[Finding, ...],
+        remaining: frozenset[Branch],
+        reached: frozenset[str],
+    ) -> bool:
         """Whether a value deviates newly, no later than the first finding of before.
 
-        In the branches with a fault of their own, ``remaining``, a half may have conformed by coincidence.
+        In the branches with a fault of their own, ``remaining``, a half may have conformed by coincidence. And a line below one
+        that failed may have been blocked: it is not ``reached``, its formula is what it was.
         """
         first, known = judged.first, {finding.place for finding in judged.findings}
+        failed = {(finding.call, finding.param) for finding in judged.findings}
         return any(
             finding.place not in known
             and (first is None or finding.call <= first.call)
             and not (finding.half and finding.case is not None and branch_at(finding, self.dialect) in remaining)
+            and (finding.role in reached or (finding.call, finding.param) not in failed)
             for finding in after
         )
 

@@ -18,7 +18,7 @@ from rmspec.oracles.program.program import Create, Group, Options, Param, Progra
 from rmspec.oracles.recordings.chunks import Scalar
 from rmspec.oracles.recordings.onestep import OneStep, Reproduction, Stepped
 from rmspec.oracles.subject import OPTIONS
-from rmspec.properties.counterexamples.attribution import hypotheses
+from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.ledger import LedgerGroup, OptimizerLedger
 from rmspec.properties.recordings.steps import OPTIMIZER, judge_step, observe, open_run

@@ -26,8 +26,8 @@ from rmspec.oracles.recordings.chunks import BadRecording, RecordedGroup, Record
 from rmspec.oracles.recordings.reader import Lost, Recording
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS, Observation
-from rmspec.properties.counterexamples.attribution import hypotheses
 from rmspec.properties.counterexamples.described import described, recognized
+from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.events import Deviation
 from rmspec.properties.judge.expected import Quantity, Rest
 from rmspec.properties.judge.findings import Finding, Tally

@@ -24,7 +24,7 @@ EXCEPTIONS = {
     "impl/translation/translate.py": "the count of steps matters to a bias correction alone",
     "oracles/checkpoints/arrays.py": "a file of a dialect that always has a buffer must have one",
     "oracles/checkpoints/hyperparameters.py": "a file of a dialect that is always centered need not say so",
-    "properties/counterexamples/attribution.py": "replaced by amendments (DESIGN 2.4)",
+    "properties/counterexamples/hypotheses.py": "the usual violations of the clauses about switches",
     "properties/identify/elimination.py": "replaced by amendments (DESIGN 2.4)",
     "properties/identify/identification.py": "replaced by amendments (DESIGN 2.4)",
     "properties/identify/neighbours.py": "which positions of two switches cannot be told from those of another dialect",

@@ -26,7 +26,8 @@ from rmspec.oracles.program.program import (
     Step,
     ZeroGrad,
 )
-from rmspec.properties.counterexamples.attribution import attribute, hypotheses
+from rmspec.properties.counterexamples.attribution import attribute
+from rmspec.properties.counterexamples.hypotheses import hypotheses
 
 GIVEN = {"lr": 0.125, "alpha": 0.75, "eps": 0.25}
 
