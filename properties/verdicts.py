@@ -175,7 +175,7 @@ class ClauseVerdicts:
         return _Evidence(good, lost, frozenset(bad), tuple(examples))
 
     def _given(self, evidence: _Evidence) -> tuple[str, ...]:
-        """List the amendments, in words, without which some of the good passes would have been judged otherwise."""
+        """List the amendments, in words, behind the good passes: without them their envelopes are others."""
         amendments, plain = self.dialect.amendments, self.plain
         if plain is None:
             return ()
@@ -228,9 +228,10 @@ def _matters(amendment: Amendment, without: Dialect, role: str, sample: Sample) 
     """Whether a sample is judged otherwise ``without`` an amendment, in the line of ``role``."""
     if any(sample.sources.get(option) == "default" for option, _ in amendment.defaults):
         return True
-    other = replace(sample.question, dialect=without).envelope(sample.before, sample.handed)[role]
-    mine = sample.plain[role]
-    return not (np.array_equal(mine.lo, other.lo, equal_nan=True) and np.array_equal(mine.hi, other.hi, equal_nan=True))
+    rival = replace(sample.question, dialect=without).envelope(sample.before, sample.handed)[role]
+    return not all(
+        np.array_equal(getattr(sample.plain[role], end), getattr(rival, end), equal_nan=True) for end in ("lo", "hi")
+    )
 
 
 def inconclusive_reasons(tally: Tally) -> dict[str, int]:

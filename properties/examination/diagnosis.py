@@ -68,7 +68,8 @@ class Diagnosis:
     def _varied(self, program: Program, finding: Finding) -> Iterator[Program]:
         """The program with other numbers.
 
-        What explains a finding holds for these as well. Two wrong results may fall on one half by chance: a wider format tells them apart.
+        What explains a finding holds for these as well. Two wrong results may fall on one half by chance: a wider format
+        tells them apart.
         """
         yield from (plain_numbers(program, turn) for turn in (1, 2, 3))
         yield shifted_options(program)

@@ -1,0 +1,196 @@
+"""Optimizers with two faults each, as people write them, to be checked from their file; and some that hide their state."""
+
+import torch
+from optimizers import Sound
+
+
+class Kept(Sound):
+    """Without a fault; the state is kept elsewhere, and seen in a checkpoint alone."""
+
+    def __init__(self, params, **options):
+        self._kept = {}
+        super().__init__(params, **options)
+
+    def update(self, p, g, group):
+        self._now = self._kept.setdefault(p, {})
+        super().update(p, g, group)
+        self.state.pop(p, None)
+
+    def buffer(self, state, name, like):
+        return super().buffer(self._now, name, like)
+
+    def state_dict(self):
+        self.state.update({p: {name: each.clone() for name, each in own.items()} for p, own in self._kept.items()})
+        saved = super().state_dict()
+        self.state.clear()
+        return saved
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+        self._kept = {p: {name: each.clone() for name, each in own.items()} for p, own in self.state.items()}
+        self.state.clear()
+
+
+class KeptStartsAtOne(Kept):
+    """The hidden square average starts at one."""
+
+    def buffer(self, state, name, like):
+        first = name not in self._now
+        values = super().buffer(state, name, like)
+        return values.fill_(1) if first and name == "square_avg" else values
+
+
+class KeptEpsTwice(Kept):
+    """eps is added inside the root and outside of it."""
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt() + group["eps"]
+
+
+class KeptClampedNesterov(Kept):
+    """The variance is clamped at 1e-6, and momentum takes Nesterov's form."""
+
+    def denominator(self, variance, group):
+        return super().denominator(variance.clamp(min=1e-6), group)
+
+    def move(self, real, g, d, state, group):
+        if group["momentum"] > 0:
+            b = self.buffer(state, "momentum_buffer", real)
+            b.mul_(group["momentum"]).addcdiv_(g, d)
+            real.sub_(group["lr"] * (g / d + group["momentum"] * b))
+        else:
+            super().move(real, g, d, state, group)
+
+
+class FixedWeightOldAverage(Sound):
+    """The squared gradient weighs 0.01, whatever alpha is, and the average before the step is subtracted."""
+
+    def update(self, p, g, group):
+        self._old = self.state[p]["grad_avg"].clone() if "grad_avg" in self.state[p] else 0.0
+        self._before = self.state[p]["square_avg"].clone() if "square_avg" in self.state[p] else 0.0
+        self._group, self._p = group, p
+        super().update(p, g, group)
+
+    def denominator(self, variance, group):
+        v, alpha = self.state[self._p]["square_avg"], group["alpha"]
+        if alpha < 1:
+            v.copy_(alpha * self._before + (v - alpha * self._before) * (0.01 / (1 - alpha)))
+        return (v - self._old * self._old if group["centered"] else v).sqrt() + group["eps"]
+
+
+class OldDialectKeptLr(Sound):
+    """As TensorFlow 1 throughout (eps inside, v starts at one, lr in the buffer); and a changed lr is ignored."""
+
+    def __init__(self, params, **options):
+        self._first = {}
+        super().__init__(params, **options)
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+        self._first.clear()
+
+    def update(self, p, g, group):
+        index = next(index for index, each in enumerate(self.param_groups) if each is group)
+        super().update(p, g, {**group, "lr": self._first.setdefault(index, group["lr"])})
+
+    def buffer(self, state, name, like):
+        name = {"square_avg": "rms", "momentum_buffer": "mom", "grad_avg": "mg"}[name]
+        first = name not in state
+        values = super().buffer(state, name, like)
+        return values.fill_(1) if first and name == "rms" else values
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt()
+
+    def move(self, real, g, d, state, group):
+        moved = group["lr"] * g / d
+        if group["momentum"] > 0:
+            moved = self.buffer(state, "momentum_buffer", real).mul_(group["momentum"]).add_(moved)
+        real.sub_(moved)
+
+
+class UncenteredWithMomentum(Sound):
+    """With momentum, centered is ignored; and a load resets the buffer."""
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+        for own in self.state.values():
+            if "momentum_buffer" in own:
+                own["momentum_buffer"] = torch.zeros_like(own["momentum_buffer"])
+
+    def update(self, p, g, group):
+        super().update(p, g, {**group, "centered": group["centered"] and not group["momentum"]})
+
+
+class RawAverages(Sound):
+    """The averages are made of the gradient without weight decay, which has the other sign besides."""
+
+    def update(self, p, g, group):
+        self._decay = group["weight_decay"] * (torch.view_as_real(p) if p.is_complex() else p)
+        super().update(p, g, {**group, "weight_decay": 0})
+
+    def move(self, real, g, d, state, group):
+        super().move(real, g - self._decay, d, state, group)
+
+
+class UnweightedLrInside(Sound):
+    """The squared gradient is added without 1 - alpha, and lr is inside the buffer."""
+
+    def update(self, p, g, group):
+        self._p = p
+        super().update(p, g, group)
+
+    def buffer(self, state, name, like):
+        values = super().buffer(state, name, like)
+        if name == "square_avg":
+            self._before = values.clone()
+        return values
+
+    def denominator(self, variance, group):
+        v = self.state[self._p]["square_avg"]
+        centre = v - variance
+        if group["alpha"] < 1:
+            v.copy_(group["alpha"] * self._before + (v - group["alpha"] * self._before) / (1 - group["alpha"]))
+        return super().denominator(v - centre, group)
+
+    def move(self, real, g, d, state, group):
+        if group["momentum"] > 0:
+            b = self.buffer(state, "momentum_buffer", real)
+            b.mul_(group["momentum"]).addcdiv_(g, d, value=group["lr"])
+            real.sub_(b)
+        else:
+            super().move(real, g, d, state, group)
+
+
+class ClampedDecayNotAveraged(Sound):
+    """The variance is clamped at 1e-6, and g_ave is made of the gradient without weight decay."""
+
+    def update(self, p, g, group):
+        self._raw = torch.view_as_real(g) if g.is_complex() else g
+        super().update(p, g, group)
+
+    def buffer(self, state, name, like):
+        values = super().buffer(state, name, like)
+        return _Averaging(values, self._raw) if name == "grad_avg" else values
+
+    def denominator(self, variance, group):
+        return super().denominator(variance.clamp(min=1e-6), group)
+
+
+class _Averaging:
+    """A gradient average that takes another gradient than the one it is given; used as a tensor afterwards."""
+
+    def __init__(self, values, gradient):
+        self._values, self._gradient = values, gradient
+
+    def mul_(self, alpha):
+        self._values.mul_(alpha)
+        return self
+
+    def add_(self, gradient, *, alpha):
+        self._values.add_(self._gradient, alpha=alpha)
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        plain = [each._values if isinstance(each, _Averaging) else each for each in args]
+        return function(*plain, **(kwargs or {}))
