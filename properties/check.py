@@ -94,7 +94,10 @@ def trial(subject: Driven, program: Program, settings: Settings) -> tuple[tuple[
     return deviations, bool(checks.get(clause) if clause else checks)
 
 
-def examine(subject: Driven, settings: Settings) -> Iterator[Event]:
-    """Check one subject and yield its events; the last one is ``SubjectFinished``."""
+def examine(subject: Driven, settings: Settings, *, interim: bool = False) -> Iterator[Event]:
+    """Check one subject and yield its events; the last one is ``SubjectFinished``.
+
+    With ``interim`` there are interim results as well, now and then: ``Standing``, for whoever may lose the last event.
+    """
     with closing(Examination(subject, settings)) as examination:
-        yield from examination.events()
+        yield from examination.events(interim=interim)

@@ -122,6 +122,9 @@ class Arithmetic:
         lo = x.lo + y.lo
         hi = lo if x.hi is x.lo and y.hi is y.lo else x.hi + y.hi
         nan = _either(x.nan, y.nan)
+        ordinary = self._ordinary(lo, hi, nan)
+        if ordinary is not None:
+            return ordinary
         if not self._finite(lo, hi):
             xp = self.xp
             clash = ((x.hi == math.inf) & (y.lo == -math.inf)) | ((x.lo == -math.inf) & (y.hi == math.inf))
@@ -149,8 +152,11 @@ class Arithmetic:
         ends += [(x.hi, y.lo)] if x.hi is not x.lo else []
         ends += [(x.hi, y.hi)] if x.hi is not x.lo and y.hi is not y.lo else []
         corners = [one * operand for one, operand in ends]
-        lost = self._lost(corners, ends)
         lo, hi = self._extremes(corners)
+        ordinary = self._ordinary(lo, hi, nan)
+        if ordinary is not None:
+            return ordinary
+        lost = self._lost(corners, ends)
         if not self._finite(lo, hi):
             zero_x, zero_y = (x.lo <= 0) & (x.hi >= 0), (y.lo <= 0) & (y.hi >= 0)
             endless_x, endless_y = self._endless(x), self._endless(y)
@@ -172,8 +178,11 @@ class Arithmetic:
         ends += [(x.hi, y_lo)] if x.hi is not x.lo else []
         ends += [(x.hi, y_hi)] if x.hi is not x.lo and y_hi is not y_lo else []
         corners = [one / operand for one, operand in ends]
-        lost = self._lost(corners, [(one,) for one, _ in ends])
         lo, hi = self._extremes(corners)
+        ordinary = self._ordinary(lo, hi, nan, ulps=self.policy.division_ulps) if y.nan is None else None
+        if ordinary is not None:
+            return ordinary
+        lost = self._lost(corners, [(one,) for one, _ in ends])
         if not self._finite(lo, hi):
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
             nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
@@ -303,23 +312,41 @@ class Arithmetic:
             low = self._put(low == self._up, self._largest, low)
             high = self._put(high == self._down, self._least, high)
             return Interval(self, low, high, nan)
-        relative = self._relative.get(ulps)
-        if relative is None:
-            unit = self.fmt.unit_roundoff
-            relative = self._relative[ulps] = self._constant(max(unit, 2 * ulps * unit) * _SLACK)
-        loss = relative * xp.abs(lo) + self._tiny
-        wide_lo = lo - loss
-        wide_hi = hi + (loss if hi is lo else relative * xp.abs(hi) + self._tiny)
-        # Rounding never crosses zero, and zero is exact.
-        low = self._put(lo >= self._zero, xp.maximum(wide_lo, self._zero), wide_lo)
-        high = self._put(hi <= self._zero, xp.minimum(wide_hi, self._zero), wide_hi)
-        if not (self._holds(low >= self._least) and self._holds(high <= self._largest)):
+        low, high = self._ends(lo, hi, ulps)
+        if not self._within(low, high):
             low = xp.where(low < self._least, -math.inf, low)
             high = xp.where(high > self._largest, math.inf, high)
             # inf may also be the finite number of a wider format, which is anything from here on.
             low = xp.where(lo == math.inf, 0.0, low)
             high = xp.where(hi == -math.inf, 0.0, high)
         return Interval(self, low, high, nan)
+
+    def _ordinary(self, lo: Array, hi: Array, nan: Array | None, *, ulps: float = 0.5) -> Interval | None:
+        """The interval, widened, in a narrower format than float64; ``None`` if an end is NaN, infinite, or overflows."""
+        if self._double:
+            return None
+        low, high = self._ends(lo, hi, ulps)
+        return Interval(self, low, high, nan) if self._within(low, high) else None
+
+    def _ends(self, lo: Array, hi: Array, ulps: float) -> tuple[Array, Array]:
+        """The ends, moved out by the rounding of a narrower format than float64; overflow is left aside."""
+        xp, zero = self.xp, self._zero
+        relative = self._relative.get(ulps)
+        if relative is None:
+            unit = self.fmt.unit_roundoff
+            relative = self._relative[ulps] = self._constant(max(unit, 2 * ulps * unit) * _SLACK)
+        loss = relative * xp.abs(lo) + self._tiny
+        low = lo - loss
+        high = hi + (loss if hi is lo else relative * xp.abs(hi) + self._tiny)
+        # Rounding never crosses zero, and zero is exact.
+        return (
+            self._put(lo >= zero, xp.maximum(low, zero), low),
+            self._put(hi <= zero, xp.minimum(high, zero), high),
+        )
+
+    def _within(self, low: Array, high: Array) -> bool:
+        """Whether these are numbers of the format's range."""
+        return bool(self._all((low >= self._least) & (high <= self._largest)))
 
 
 class Interval:

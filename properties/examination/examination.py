@@ -58,8 +58,8 @@ class Examination:
         for baseline in self._baselines:
             baseline.close()
 
-    def events(self) -> Iterator[Event]:
-        """Carry out the plan; the last event is ``SubjectFinished``."""
+    def events(self, *, interim: bool = False) -> Iterator[Event]:
+        """Carry out the plan; the last event is ``SubjectFinished``. With ``interim`` results now and then."""
         subject, capabilities = self.examinee.subject, self.examinee.capabilities
         yield SubjectStarted(
             subject.name,
@@ -70,7 +70,7 @@ class Examination:
             "",
         )
         if capabilities.formats:
-            yield from self._search()
+            yield from self._search(interim)
         if not self.settings.fail_fast:
             deviations = list(self._peeled())
             if self.books.speaks is not None:
@@ -82,7 +82,7 @@ class Examination:
         stale = self.triage.stale()
         yield SubjectFinished(self.result(stale))
 
-    def _search(self) -> Iterator[Event]:
+    def _search(self, interim: bool) -> Iterator[Event]:
         name, settings = self.examinee.subject.name, self.examinee.settings
         plan, count = Plan(self.examinee.capabilities, settings), 0
         for phase in plan.phases():
@@ -93,9 +93,9 @@ class Examination:
                     return
                 yield Progress(name, phase.name, done, phase.planned, self.books.share(plan, count))
                 count += 1
-                interim = self.books.interim(self.triage.deviations)
-                if interim is not None:
-                    yield Standing(interim)
+                standing = self.books.interim(self.triage.deviations) if interim else None
+                if standing is not None:
+                    yield Standing(standing)
                 for deviation in self.examined(program, keep=phase.name != "sweep"):
                     if not settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
                         # What value deviates is known now; why, once all programs have been looked at together.

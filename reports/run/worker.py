@@ -157,7 +157,7 @@ def _tried_alone(host: Host, deviation: Deviation, settings: Settings) -> Deviat
 def _rechecked(subject: Opened, settings: Settings) -> Iterator[Event]:
     """The events of a check, with the first new deviations tried in a fresh process."""
     reasons: dict[object, str] = {}
-    for event in examine(subject, settings):
+    for event in examine(subject, settings, interim=True):
         match event:
             case DeviationFound(deviation=deviation) if deviation.known is None and not deviation.hazard:
                 if len(reasons) < _TRIED and isinstance(subject, Host):
