@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import Format
 
-__all__ = ["GENERAL_BOUND", "EpsChoice", "choices", "kept_range", "moved_range", "nearer"]
+__all__ = ["GENERAL_BOUND", "EpsChoice", "choices", "kept_range", "moved_range", "nearer", "worst_change"]
 
 Place = Literal["outside", "inside"]
 Floats = NDArray[np.float64]
@@ -98,6 +98,11 @@ def nearer(one: EpsChoice, candidate: EpsChoice, eps: float, source: Place, root
     """For how many of the s in ``roots`` the update with ``one`` differs less from the source's than with ``other``."""
     changes = [_changes(eps, choice.eps, source, roots) for choice in (one, candidate)]
     return int(np.count_nonzero(changes[0] < changes[1]))
+
+
+def worst_change(choice: EpsChoice, eps: float, source: Place, roots: Floats) -> float:
+    """The largest relative change of an update over the s in ``roots``."""
+    return float(np.max(np.nan_to_num(_changes(eps, choice.eps, source, roots), nan=0.0)))
 
 
 def _changes(eps: float, candidate: float, source: Place, roots: Floats) -> Floats:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.spec.switches import ROUNDINGS, SWITCHES
-from rmspec.impl.translation.eps_placement import EpsChoice, choices, nearer
+from rmspec.impl.translation.eps_placement import EpsChoice, choices, nearer, worst_change
 from rmspec.impl.translation.lines import CannotTranslate, Line, Terms
 from rmspec.impl.translation.saved import SavedGroup
 
@@ -125,7 +126,7 @@ def _eps(pair: _Pair, group: SavedGroup, terms: Terms) -> tuple[float, list[Line
             f"what {new} would need rounds to zero in that format, and the update would be unbounded",
             "choose --eps-choice kept" if candidates else "train with an eps that the format can hold",
         )
-    best = allowed[0]
+    best = min(allowed, key=lambda choice: _worst_here(pair, group, choice))
     return best.eps, [
         pair.line(
             "eps",
@@ -156,14 +157,28 @@ def _eps_note(choice: EpsChoice, old: str, candidates: tuple[EpsChoice, ...]) ->
     return f"{places}: {how}, by at most {100 * choice.anywhere:.3g} % whatever v is{alternatives}"
 
 
+def _worst_here(pair: _Pair, group: SavedGroup, choice: EpsChoice) -> float:
+    """The largest change of an update in the state at hand; 0 for hidden denominators."""
+    squares, place = _visible_squares(pair, group), pair.source.eps_at(pair.hyper)
+    if place == "none":
+        return 0.0
+    return max((worst_change(choice, pair.hyper.eps, place, np.sqrt(values)) for values in squares), default=0.0)
+
+
+def _visible_squares(pair: _Pair, group: SavedGroup) -> list[NDArray[np.float64]]:
+    """The square averages under the denominators; none if the mean is subtracted from them."""
+    if pair.source.centered(pair.hyper):
+        return []
+    arrays = [param.arrays["square_avg"] for param in group.params if "square_avg" in param.arrays]
+    return [as_reals(values) for values in arrays if np.size(values)]
+
+
 def _eps_nearer(pair: _Pair, group: SavedGroup, best: EpsChoice, alternative: EpsChoice) -> str:
     """Count the elements of the state with the other choice nearer: a bound is the one of the worst element."""
     worst = "; a bound is that of the worst element"
-    arrays = [param.arrays["square_avg"] for param in group.params if "square_avg" in param.arrays]
-    place = pair.source.eps_at(pair.hyper)
-    if place == "none" or pair.source.centered(pair.hyper) or not sum(map(np.size, arrays)):
+    reals, place = _visible_squares(pair, group), pair.source.eps_at(pair.hyper)
+    if place == "none" or not reals:
         return f"{worst}, and {alternative.kind} may be nearer on those that matter: compare both"
-    reals = [as_reals(values) for values in arrays]
     count = sum(nearer(alternative, best, pair.hyper.eps, place, np.sqrt(squares)) for squares in reals)
     size = sum(squares.size for squares in reals)
     return f"{worst}; {alternative.kind} is nearer for {count:,} of {size:,} here" + (": compare both" if count else "")

@@ -69,7 +69,8 @@ def resolve_options(
         raise BadCheckpoint(
             f"{where} does not say {', '.join(dialect.constructor.names[name] for name in missing)}",
             "without it there is no telling what the state means",
-            f"add {names}" + (", or --defaults where they are the documented defaults" if known else ""),
+            f"add {names}"
+            + (", or --defaults where they are the documented defaults" if known and not given.defaults else ""),
         )
     for option, value in values.items():
         if option != "centered" and not (float(value) >= 0 and math.isfinite(float(value))):

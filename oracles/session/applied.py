@@ -69,7 +69,7 @@ class Place(Protocol):
         """The values of a variable or a gradient, dense, as a copy."""
 
     def device(self, variable: Any) -> str:
-        """The device of a variable."""
+        """The device of a variable; empty if it has none."""
         return device_name(variable)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
@@ -98,7 +98,9 @@ class AppliedSession:
 
     def devices(self) -> set[str]:
         """The devices of the variables."""
-        return {self._place.device(variable) for variable in self._variables.values()}
+        # A place that does not derive from ``Place`` need not know of devices.
+        device = getattr(self._place, "device", device_name)
+        return {device(variable) for variable in self._variables.values()} - {""}
 
     @surrounded
     def perform(self, call: vocabulary.Call) -> Outcome:

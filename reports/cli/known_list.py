@@ -180,12 +180,21 @@ def _deleted(witness: Path, dry_run: bool) -> str:
 def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool = False) -> str:
     """Read the entries of the user's list, and of rmspec's own (``ours``)."""
     configured = known or _configured(folder)
-    entries = [*(read_known(Path(configured)) if configured else ()), *(shipped() if ours else ())]
+    absent = configured is not None and known is None and not Path(configured).exists()
+    own = read_known(Path(configured)) if configured and not absent else ()
+    entries = [*own, *(shipped() if ours else ())]
     if as_json:
         return json.dumps({"known": [_document(entry) for entry in entries]}, indent=1, ensure_ascii=False)
+    if absent:
+        # ``known add`` makes it; until then there is nothing in it.
+        return "\n".join([f"{configured} is not there yet: rmspec known add makes it", *_lines(entries)])
     if not entries:
         return "no deviation is known: there is no list"
-    return "\n".join(line for entry in entries for line in _entry_lines(entry))
+    return "\n".join(_lines(entries))
+
+
+def _lines(entries: Sequence[Known]) -> list[str]:
+    return [line for entry in entries for line in _entry_lines(entry)]
 
 
 def _entry_lines(entry: Known) -> Iterator[str]:

@@ -50,8 +50,9 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
         raise BadOption("no file is named", hint="write rmspec report --from results.json --out DIR")
     if typed.get("fail_on") is not None:
         choose("value of --fail-on", typed["fail_on"], ["hazards"])
-    place = _ready(out, force=force)
+    # The files first: one that cannot be read needs no extra to say so.
     document = merged([(path, read(path)) for path in dict.fromkeys(paths)])
+    place = _ready(out, force=force)
     results = [result_of(subject) for subject in document["subjects"]]
     gate = decide(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
     texts = files({**document, "exit_code": gate.code.value})

@@ -118,11 +118,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     from rmspec.reports.pytest.clauses import CLAUSE_TESTS, CannotCheck, checked
 
+    problem = ""
     try:
         subject = _subject(mark.args)
         ask = checked(subject, mark.kwargs, Path.cwd(), metafunc.config.rootpath, metafunc.definition.path.parent)
     except CannotCheck as error:
-        pytest.fail(f"{metafunc.definition.name}: {error}", pytrace=False)
+        problem = f"{metafunc.definition.name}: {error}"
+    if problem:
+        # Not above: pytest would print the first error and where it was raised as well.
+        pytest.fail(problem, pytrace=False)
     if _FIXTURE not in metafunc.fixturenames:
         metafunc.fixturenames.append(_FIXTURE)
     metafunc.parametrize(_FIXTURE, [(ask, clause) for clause in CLAUSE_TESTS], ids=CLAUSE_TESTS, indirect=True)

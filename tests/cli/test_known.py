@@ -362,6 +362,16 @@ class TestList:
         """Where there is none at all."""
         assert "there is no list" in run(capsys, "list", "--no-shipped")[1]
 
+    def test_a_configured_list_that_is_not_there_yet_is_said(self, folder: Path, capsys: Any) -> None:
+        """It is no error: the shipped entries are listed, and ``known add`` will make it. One that was typed is."""
+        (folder / "pyproject.toml").write_text('[tool.rmspec]\nknown = "later.toml"\n')
+        code, out, _ = run(capsys, "list")
+        assert (code, out.splitlines()[0]) == (0, "later.toml is not there yet: rmspec known add makes it")
+        assert "torch-decay-halves-on-cpu: scalar-precision of torch*" in out
+        assert "device cpu" in out
+        assert run(capsys, "list", "--no-shipped")[1].splitlines() == out.splitlines()[:1]
+        assert run(capsys, "list", "--known", "later.toml")[0] == 2
+
     @pytest.mark.parametrize("command", ["list", "prune"])
     @pytest.mark.parametrize(
         ("name", "what"),

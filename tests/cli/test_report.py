@@ -145,6 +145,19 @@ def test_a_missing_library_is_named_with_its_extra(desk: Path) -> None:
     assert not (desk / "x").exists()
 
 
+def test_a_file_that_cannot_be_read_is_told_before_a_library_that_is_missing(desk: Path) -> None:
+    """Whoever installs the extra would meet it next."""
+    (desk / "cut.json").write_text(text(results()[0])[:5000])
+    code = "import sys, importlib.util as u; f = u.find_spec\n"
+    code += "u.find_spec = lambda n, *a: None if n == 'matplotlib' else f(n, *a)\n"
+    code += "from rmspec.reports.cli.main import main\n"
+    code += "sys.exit(main(['report', '--from', 'cut.json', '--out', 'x']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "cut.json" in done.stderr
+    assert "matplotlib" not in done.stderr
+
+
 class TestFolder:
     """A report is whole, and never mixed with another."""
 

@@ -213,7 +213,7 @@ def test_every_constructor_call_names_what_it_needs():
 def test_eps_is_moved_with_a_bound_for_this_very_state():
     """The bound is that of the smallest average in the state, and holds in the next step of the two references."""
     hyper = replace(PLAIN, eps=2.0**-7)
-    moved = translate(saved(TORCH, hyper, values=(1.0, 0.25, 4.0)), KERAS)
+    moved = translate(saved(TORCH, hyper, values=(1.0, 0.25, 4.0)), KERAS, Terms(eps="moved"))
     found = line(moved, "eps")
     assert (found.kind, moved.saved.groups[0].hyper.eps) == ("bounded", 2.0**-14)
     assert found.bound == pytest.approx(2.0**-7 / np.sqrt(0.875 * 0.25), rel=0.02)
@@ -239,6 +239,29 @@ def test_without_a_positive_average_the_general_bound_holds(hyper):
     assert found.condition == ""
 
 
+@pytest.mark.parametrize(
+    ("values", "centered", "eps"),
+    [
+        ((1.0, 4.0), False, 2.0**-20),
+        ((1.0, 2.0**-60), False, 2.0**-40),
+        ((0.0, 4.0), False, 2.0**-40),
+        ((1.0, 4.0), True, 2.0**-40),
+    ],
+)
+def test_the_better_eps_is_that_of_the_state_at_hand(values, centered, eps):
+    """It changes the worst element less than the other one does; where the denominators are hidden, no state is at hand."""
+    hyper = replace(PLAIN, eps=2.0**-20, centered=centered)
+    state = saved(TORCH, hyper, values=values)
+    moved = translate(state, KERAS)
+    assert moved.saved.groups[0].hyper.eps == eps
+    if centered:
+        return
+    s = np.sqrt(np.array(values))
+    change = {q: np.max(np.abs((s + hyper.eps) / np.sqrt(s * s + q) - 1)) for q in (2.0**-20, 2.0**-40)}
+    assert change[eps] == min(change.values())
+    assert ("is nearer for 2 of 2" in line(moved, "eps").note) is False
+
+
 def test_eps_can_be_kept_on_request():
     """With the bound of that choice."""
     hyper = replace(PLAIN, eps=1e-4)
@@ -248,7 +271,7 @@ def test_eps_can_be_kept_on_request():
 
 
 def test_the_choice_that_is_worse_in_the_worst_case_may_be_nearer_for_most():
-    """The default has the better bound, and the report counts the elements for which the other is nearer."""
+    """The default is the better one for the worst element here, and the report counts the elements for which the other is nearer."""
     hyper = replace(PLAIN, eps=1e-7)
     values = (0.0, 1.0, 4.0)
     moved = line(translate(saved(KERAS, hyper, values=values), TORCH), "eps")

@@ -34,6 +34,7 @@ def jax_like(platform: str, number: int) -> Any:
         (SimpleNamespace(device="/job:localhost/replica:0/task:0/device:GPU:0"), "gpu:0"),
         (SimpleNamespace(device="cuda:0"), "cuda:0"),
         (SimpleNamespace(device="cpu"), "cpu"),
+        ([1.0, 2.0], ""),
     ],
 )
 def test_the_words_of_each_framework_have_one_spelling(array: Any, name: str) -> None:
@@ -69,3 +70,15 @@ class OnTwo(Place):
 def test_variables_tell_where_they_are() -> None:
     """Each of its own, in a session whose gradients are arguments."""
     assert AppliedSession((Param("p"), Param("q")), OnTwo()).devices() == {"cuda:0", "cuda:1"}
+
+
+class OfLists(OnTwo):
+    """A place of plain lists, which are on no device."""
+
+    def variable(self, name: str, values: Any) -> Any:
+        return values.tolist()
+
+
+def test_variables_of_no_device_tell_none() -> None:
+    """As those of a framework in another distribution, which knows nothing of devices."""
+    assert AppliedSession((Param("p"),), OfLists()).devices() == set()

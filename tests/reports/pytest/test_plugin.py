@@ -186,6 +186,7 @@ def test_a_marker_that_is_wrong_is_an_error(project: pytest.Pytester, marker: st
     done = ran(project)
     done.assert_outcomes(errors=1)
     assert words in re.sub(r"\s+", " ", done.stdout.str())
+    assert "another exception" not in done.stdout.str()
 
 
 def test_a_class_is_marked_with_itself(project: pytest.Pytester) -> None:
