@@ -25,7 +25,8 @@ from rmspec.reports.text import plain
 
 __all__ = ["report", "report_from"]
 
-_NEEDED = {"matplotlib": "the plots", "latex2mathml": "the pseudocode"}
+_WITHOUT = {"matplotlib": "its plots are left out", "latex2mathml": "its pseudocode is plain text"}
+"""What becomes of a report without a library of the extra ``report``."""
 
 
 def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bool) -> ExitCode:
@@ -34,6 +35,7 @@ def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bo
     document = Document(render=json_report.render, write=lambda text: put(place, files(json.loads(text)), force=force))
     code = check.check(typed, folder, also=[document])
     print(f"report: {Path(place) / 'report.html'}", file=sys.stderr if typed.get("json") == "-" else sys.stdout)
+    _tell_missing()
     return code
 
 
@@ -50,9 +52,8 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
         raise BadOption("no file is named", hint="write rmspec report --from results.json --out DIR")
     if typed.get("fail_on") is not None:
         choose("value of --fail-on", typed["fail_on"], ["hazards"])
-    # The files first: one that cannot be read needs no extra to say so.
-    document = merged([(path, read(path)) for path in dict.fromkeys(paths)])
     place = _ready(out, force=force)
+    document = merged([(path, read(path)) for path in dict.fromkeys(paths)])
     results = [result_of(subject) for subject in document["subjects"]]
     gate = decide(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
     texts = files({**document, "exit_code": gate.code.value})
@@ -69,12 +70,13 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
     )
     print("\n".join(line for line, _ in lines))
     print(f"report: {Path(place) / 'report.html'}")
+    _tell_missing()
     return gate.code
 
 
 def files(document: Mapping[str, Any]) -> dict[str, str]:
     """Every file of a report by its path in the folder: the page, the Markdown, the JSON, and each stored program."""
-    # They need the extra ``report``.
+    # They import much that other commands need not.
     from rmspec.reports.verification import markdown as markdown_report
     from rmspec.reports.verification import page
     from rmspec.reports.verification.document import verified
@@ -98,12 +100,12 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
 def _ready(out: str | None, *, force: bool) -> str:
     if not out:
         raise BadOption("no folder is named", "a report is several files", "write rmspec report ... --out DIR")
-    for module, purpose in _NEEDED.items():
-        if importlib.util.find_spec(module) is None:
-            raise BadOption(
-                f"{purpose} of a report need {module}, which is not installed",
-                "rmspec check needs none of it",
-                "pip install 'rmspec[report]'",
-            )
     check_place(out, force=force)
     return out
+
+
+def _tell_missing() -> None:
+    """Name the missing libraries of the extra on standard error, each with the loss."""
+    for module, loss in _WITHOUT.items():
+        if importlib.util.find_spec(module) is None:
+            print(f"report: {loss}, since {module} is not installed: pip install 'rmspec[report]'", file=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -54,7 +55,7 @@ def render(document: Mapping[str, Any]) -> str:
             {**found, "math": Markup(mathml(line))}
             for found, line in zip(verification["pseudocode"], LINES, strict=True)
         ],
-        drawings={name: Markup(draw(name, data)) for name, data in verification["figures"].items() if data is not None},
+        drawings=_drawings(verification["figures"]),
         precedence=CLAUSE_VERDICTS,
         marks={word: row.mark for word, row in VERDICTS.items()},
         tiles={word: VERDICTS[word].label for word in READING_ORDER},
@@ -62,6 +63,13 @@ def render(document: Mapping[str, Any]) -> str:
         script=Markup(script),
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _drawings(figures: Mapping[str, Any]) -> dict[str, Markup]:
+    """Draw the plots; none without matplotlib, of the extra ``report``."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return {}
+    return {name: Markup(draw(name, data)) for name, data in figures.items() if data is not None}
 
 
 def report_parts(document: Mapping[str, Any]) -> Data:

@@ -5,9 +5,9 @@ The lines are the page's own LaTeX. Source: the documentation page of ``torch.op
 
 from __future__ import annotations
 
+import html
+import importlib.util
 from dataclasses import dataclass
-
-from latex2mathml.converter import convert
 
 from rmspec.impl.spec.clauses import CLAUSES, PageLine
 
@@ -84,5 +84,12 @@ LINES = (
 
 
 def mathml(line: Line) -> str:
-    """Write a line as MathML, for browsers to typeset: an element for each item of a list, so that a long one wraps."""
+    """Write a line as MathML, for browsers to typeset: an element for each item of a list, so that a long one wraps.
+
+    Without latex2mathml, of the extra ``report``, it is the line as plain text.
+    """
+    if importlib.util.find_spec("latex2mathml") is None:
+        return html.escape(line.text)
+    from latex2mathml.converter import convert
+
     return ", ".join(str(convert(part)) for part in line.latex.split(r",\: "))

@@ -14,6 +14,7 @@ from verifications import document, results, text
 
 from rmspec.reports.documents import stored_json
 from rmspec.reports.files.folder import check_place, put
+from rmspec.reports.gate import exit_code
 from rmspec.reports.problems import BadOption
 
 pytest.importorskip("matplotlib")
@@ -133,29 +134,27 @@ def test_what_cannot_be_done_is_told_in_one_message(desk: Path, arguments: tuple
     assert [each for each in desk.iterdir() if each.name.startswith(".")] == []
 
 
-def test_a_missing_library_is_named_with_its_extra(desk: Path) -> None:
-    """Before anything is run."""
+@pytest.mark.parametrize(
+    ("module", "loss"),
+    [("matplotlib", "its plots are left out"), ("latex2mathml", "its pseudocode is plain text")],
+)
+def test_without_a_library_of_the_extra_a_report_is_written_and_says_what_it_lacks(
+    desk: Path, module: str, loss: str
+) -> None:
+    """On standard error and in the page; all else is there."""
+    (desk / "results.json").write_text(text(results()[0]))
     code = "import sys, importlib.util as u; f = u.find_spec\n"
-    code += "u.find_spec = lambda n, *a: None if n == 'matplotlib' else f(n, *a)\n"
+    code += f"sys.modules[{module!r}] = None\n"
+    code += f"u.find_spec = lambda n, *a: None if n == {module!r} else f(n, *a)\n"
     code += "from rmspec.reports.cli.main import main\n"
-    code += "sys.exit(main(['report', 'reference', '--out', 'x']))"
+    code += f"sys.exit(main(['report', '--from', 'results.json', '--out', 'without-{module}']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "pip install 'rmspec[report]'" in done.stderr
-    assert not (desk / "x").exists()
-
-
-def test_a_file_that_cannot_be_read_is_told_before_a_library_that_is_missing(desk: Path) -> None:
-    """Whoever installs the extra would meet it next."""
-    (desk / "cut.json").write_text(text(results()[0])[:5000])
-    code = "import sys, importlib.util as u; f = u.find_spec\n"
-    code += "u.find_spec = lambda n, *a: None if n == 'matplotlib' else f(n, *a)\n"
-    code += "from rmspec.reports.cli.main import main\n"
-    code += "sys.exit(main(['report', '--from', 'cut.json', '--out', 'x']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "cut.json" in done.stderr
-    assert "matplotlib" not in done.stderr
+    assert done.returncode == exit_code(results()[:1])
+    assert f"{loss}, since {module} is not installed: pip install 'rmspec[report]'" in done.stderr
+    page = (desk / f"without-{module}" / "report.html").read_text("utf-8")
+    assert ("matplotlib is not installed" in page) is (module == "matplotlib")
+    assert ("<svg" in page) is (module != "matplotlib")
+    assert ("<math" in page) is (module != "latex2mathml")
 
 
 class TestFolder:
