@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from rmspec.impl.arithmetic.amendments import Amendment, amend
+from rmspec.impl.arithmetic.envelope import ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES, Clause
@@ -19,6 +20,7 @@ from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.usage import exact_usage, used_element
+from rmspec.properties.known import shipped
 from rmspec.properties.lines.cells import Cell, Sample, Spoilers, is_half
 from rmspec.properties.lines.telling import concerns, lines_of, tells
 
@@ -123,7 +125,7 @@ class ClauseVerdicts:
     def _judged(self, result: ClauseResult, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge a clause without a deviation by its telling passes."""
         clause, failed = CLAUSES[result.id], self.tally.failed.get(result.id, 0)
-        evidence = self._evidence(clause) if clause.usual else _Evidence()
+        evidence = self._evidence(clause, self._unexplained(clause, deviations)) if clause.usual else _Evidence()
         exact = 0 if clause.lines_alone else self.tally.exact.get(result.id, 0) - failed
         if evidence.good:
             return replace(result, telling=evidence.good, given=self._given(evidence))
@@ -143,8 +145,33 @@ class ClauseVerdicts:
     def _spoilers(self) -> Spoilers:
         return Spoilers(self.tally.cells)
 
-    def _evidence(self, clause: Clause) -> _Evidence:
-        """Look for telling passes in the samples."""
+    def _unexplained(self, clause: Clause, deviations: tuple[Deviation, ...]) -> frozenset[tuple[str, Cell]]:
+        """Collect unexplained failures of lines, for a clause about circumstances.
+
+        A line clause has the blame for them, and no amendment explains them: what is wrong in the circumstance alone would look
+        the same.
+        """
+        if not _circumstantial(clause):
+            return frozenset()
+        listed = {entry.id for entry in shipped()}
+        blamed = {
+            deviation.clause
+            for deviation in deviations
+            if CLAUSES[deviation.clause].usual
+            and CLAUSES[deviation.clause].kind in ("pseudocode", "note", "interpretation")
+            and not _circumstantial(CLAUSES[deviation.clause])
+            and not deviation.amendment
+            and not deviation.inherited
+            and deviation.known not in listed
+        }
+        lines = ("momentum_buffer", "param") if clause.changes == "lr" else ROLES
+        return frozenset((line, bad) for name in blamed for line, bad in self.spoils.get(name, ()) if line in lines)
+
+    def _evidence(self, clause: Clause, unexplained: frozenset[tuple[str, Cell]]) -> _Evidence:
+        """Look for telling passes in the samples.
+
+        None counts where ``unexplained`` failures lie in a cell with samples of the clause.
+        """
         samples = self.tally.samples.of
         topic = clause.id if any(name == clause.id for name, _ in samples) else ""
         whole = any(not is_half(FORMATS[name]) for name in self.capabilities.formats)
@@ -153,6 +180,10 @@ class ClauseVerdicts:
             for name, cell in samples
             if name == topic and not (whole and cell.half)
         }
+        for cell in spoils:
+            failures = frozenset(failure for failure in unexplained if failure[1] == cell)
+            if failures and any(concerns(clause, cell, sample) for sample in samples[topic, cell]):
+                return _Evidence(0, 1, failures)
         good, lost, bad = 0, 0, set[tuple[str, Cell]]()
         examples: list[tuple[str, Sample]] = []
         # Where nothing is spoiled first: there the search is short.
@@ -222,6 +253,11 @@ class ClauseVerdicts:
 
     def _unexercised(self) -> str:
         return f"the search {self.search} before a program exercised it" if self.search else "no program exercised it"
+
+
+def _circumstantial(clause: Clause) -> bool:
+    """Whether a clause is about a circumstance of a step, not about a line of it."""
+    return bool(clause.where or clause.changes or clause.option_sources)
 
 
 def _matters(amendment: Amendment, without: Dialect, role: str, sample: Sample) -> bool:

@@ -103,6 +103,8 @@ def test_a_known_fault_that_deviates_is_not_stale() -> None:
     found = new(first)
     assert {each.clause for each in found} == {"square-avg", "momentum-lr"}
     assert verdicts(first)["lr-place-seen"] == "hidden"
+    # What were wrong with several elements alone would look the same.
+    assert verdicts(first)["elementwise"] == verdicts(first)["layout"] == "hidden"
     entries = tuple(
         Known(each.clause, each.clause, "*", "measured", witness=each.program, when={"kind": each.kind})
         for each in found
