@@ -70,32 +70,33 @@ Up to this call, or else up to the first that has any: later ones may be its con
 class Peeling:
     """The search for the amendments of one subject: ``adopted`` are those found so far, ``dialect`` the amended specification.
 
-    ``record`` are the transcripts with their findings under the specification as it was.
+    ``record`` are the transcripts with their findings under the specification as it was, ``plain``.
     """
 
     judge: Judge
-    dialect: Dialect
+    plain: Dialect
     policy: Policy
     record: Sequence[Witnessed]
     hidden_groups: bool
     effort: Effort
     adopted: list[Adoption] = field(default_factory=list)
+    dialect: Dialect = field(init=False)
     _judged: list[Witnessed] = field(default_factory=list)
     _answers: dict[tuple[int, tuple[Amendment, ...]], bool | None] = field(default_factory=dict)
     _unexplained: dict[tuple[str, int], frozenset[object]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.dialect = self.plain
+
     def run(self) -> None:
         """Adopt amendments until a round finds none, or the time is used up."""
         self._judged = list(self.record)
-        plain = self.dialect
         for _ in range(_ROUNDS):
             adoptions = self._round()
             if not adoptions:
                 break
-            earlier = (
-                old for old in self.adopted if not any(_replaces(new.amendment, old.amendment) for new in adoptions)
-            )
-            self._adopt([*earlier, *adoptions], plain)
+            earlier = self._apart_from([adoption.amendment for adoption in adoptions])
+            self._adopt([*earlier, *adoptions])
             if self.effort.spent:
                 break
         failing = {line: self._failing(line) for line in LINES}
@@ -104,7 +105,7 @@ class Peeling:
         ]
         if len(retained) < len(self.adopted):
             # What explains a part of a line, and nothing explains the rest, was near the truth by chance.
-            self._adopt(retained, plain)
+            self._adopt(retained)
 
     def _partial(self, adoption: Adoption, left: list[tuple[Witnessed, Finding]]) -> bool:
         """Whether an amendment explains a part alone, with the rest of its line ``left``.
@@ -119,13 +120,21 @@ class Peeling:
             branch_at(finding, self.dialect)[place] for _, finding in left for place in places
         )
 
-    def _adopt(self, adoptions: list[Adoption], plain: Dialect) -> None:
+    def _adopt(self, adoptions: list[Adoption]) -> None:
         self.adopted = adoptions
         self._answers.clear()
-        self.dialect = amended(plain, [adoption.amendment for adoption in adoptions])
+        self.dialect = amended(self.plain, [adoption.amendment for adoption in adoptions])
         self._judged = [
             Witnessed(entry.transcript, self.judge(entry.transcript, self.dialect, None)) for entry in self._judged
         ]
+
+    def _apart_from(self, amendments: Iterable[Amendment]) -> list[Adoption]:
+        """The adopted amendments not covered by new ones: of those the new ones take the place."""
+        return [old for old in self.adopted if not any(new.covers(old.amendment) for new in amendments)]
+
+    def _under(self, amendments: tuple[Amendment, ...]) -> Dialect:
+        """The specification under new amendments, and the adopted ones not covered by them."""
+        return amended(self.plain, [*(old.amendment for old in self._apart_from(amendments)), *amendments])
 
     def _round(self) -> list[Adoption]:
         failing = {line: self._failing(line) for line in LINES}
@@ -196,7 +205,8 @@ class Peeling:
         for probe in probes:
             question = id(probe), amendments
             if question not in self._answers:
-                self._answers[question] = fits(probe, self.dialect, amendments, self.policy, self.effort)
+                earlier = amended(self.plain, (old.amendment for old in self._apart_from(amendments)))
+                self._answers[question] = fits(probe, earlier, amendments, self.policy, self.effort)
             answer = self._answers[question]
             answers += [] if answer is None else [answer]
             if answer is False and answers.count(False) > (1 - share) * len(probes):
@@ -240,7 +250,7 @@ class Peeling:
 
     def _explained(self, amendment: Amendment) -> int:
         """Count the first findings of transcripts, in all lines, explained by an amendment."""
-        dialect = amended(self.dialect, (amendment,))
+        dialect = self._under((amendment,))
         deviating = [(judged.transcript, first) for judged in self._judged if (first := judged.first) is not None]
         return sum(
             all(finding.place != first.place for finding in self.judge(transcript, dialect, first.call))
@@ -275,7 +285,7 @@ class Peeling:
         share: float,
     ) -> bool:
         """Whether these amendments explain this share of the findings of these branches, and nothing deviates for it."""
-        dialect = amended(self.dialect, amendments)
+        dialect = self._under(amendments)
         remaining = frozenset(branch_at(finding, self.dialect) for _, finding in failing) - branches
         concerned = [
             (judged, finding)
@@ -376,8 +386,3 @@ def spread(items: Sequence[T], most: int) -> Sequence[T]:
     if len(items) <= most:
         return items
     return [items[index * len(items) // most] for index in range(most)]
-
-
-def _replaces(new: Amendment, old: Amendment) -> bool:
-    """Whether a new amendment makes an old one needless: it covers it, and to apply both comes to the same."""
-    return new.covers(old) and all(use.rule in ("is", "rounded to") for _, use in new.uses)

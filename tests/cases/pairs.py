@@ -133,6 +133,16 @@ class RawAverages(Sound):
         super().move(real, g - self._decay, d, state, group)
 
 
+class DecayTimesLrEpsInside(Sound):
+    """Weight decay is multiplied by lr in every line, and eps is added inside the root."""
+
+    def update(self, p, g, group):
+        super().update(p, g, {**group, "weight_decay": group["lr"] * group["weight_decay"]})
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt()
+
+
 class UnweightedLrInside(Sound):
     """The squared gradient is added without 1 - alpha, and lr is inside the buffer."""
 

@@ -97,6 +97,12 @@ def test_a_line_without_weight_decay_is_told_so() -> None:
     assert files[0] == "repro/A-weight-decay.json"
 
 
+def test_one_use_of_an_option_in_every_line_is_one_amendment() -> None:
+    """Found in one line first, where another fault keeps the rest from being seen, it is found in all of them later."""
+    explained = {found.clause: dict(found.amendment) for found in new(examined("DecayTimesLrEpsInside"))}
+    assert explained == {"weight-decay": {"weight_decay": "times lr"}, "eps-placement": {"eps_place": "inside"}}
+
+
 def test_a_known_fault_that_deviates_is_not_stale() -> None:
     """One program of few numbers fits other clauses by chance; the relation of two dialects neither passed nor failed."""
     first = examined("UnweightedLrInside")
