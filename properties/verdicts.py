@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from rmspec.impl.arithmetic.amendments import Amendment, amend
+from rmspec.impl.arithmetic.amendments import Amendment
 from rmspec.impl.arithmetic.envelope import ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import Policy
@@ -23,6 +23,7 @@ from rmspec.properties.judge.usage import exact_usage, used_element
 from rmspec.properties.known import shipped
 from rmspec.properties.lines.cells import Cell, Sample, Spoilers, is_half
 from rmspec.properties.lines.telling import concerns, lines_of, tells
+from rmspec.properties.peeling.evidence import amended
 
 __all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
 
@@ -212,9 +213,7 @@ class ClauseVerdicts:
             return ()
         words = []
         for amendment in amendments:
-            without = plain
-            for remaining in amendments:
-                without = without if remaining is amendment else amend(without, remaining)
+            without = amended(plain, [remaining for remaining in amendments if remaining is not amendment])
             if any(_matters(amendment, without, role, sample) for role, sample in evidence.examples[:_EXAMPLES]):
                 words.append(amendment.words())
         return tuple(words)

@@ -132,9 +132,18 @@ class Peeling:
         """The adopted amendments not covered by new ones: of those the new ones take the place."""
         return [old for old in self.adopted if not any(new.covers(old.amendment) for new in amendments)]
 
+    def _earlier(self, amendments: tuple[Amendment, ...]) -> Dialect:
+        """The specification under the adopted amendments not covered by new ones."""
+        earlier = self._apart_from(amendments)
+        return (
+            self.dialect
+            if len(earlier) == len(self.adopted)
+            else amended(self.plain, [old.amendment for old in earlier])
+        )
+
     def _under(self, amendments: tuple[Amendment, ...]) -> Dialect:
         """The specification under new amendments, and the adopted ones not covered by them."""
-        return amended(self.plain, [*(old.amendment for old in self._apart_from(amendments)), *amendments])
+        return amended(self._earlier(amendments), amendments)
 
     def _round(self) -> list[Adoption]:
         failing = {line: self._failing(line) for line in LINES}
@@ -205,8 +214,7 @@ class Peeling:
         for probe in probes:
             question = id(probe), amendments
             if question not in self._answers:
-                earlier = amended(self.plain, (old.amendment for old in self._apart_from(amendments)))
-                self._answers[question] = fits(probe, earlier, amendments, self.policy, self.effort)
+                self._answers[question] = fits(probe, self._earlier(amendments), amendments, self.policy, self.effort)
             answer = self._answers[question]
             answers += [] if answer is None else [answer]
             if answer is False and answers.count(False) > (1 - share) * len(probes):

@@ -1,7 +1,7 @@
 """Optimizers with two faults each, as people write them, to be checked from their file; and some that hide their state."""
 
 import torch
-from optimizers import Sound
+from optimizers import LrInside, Sound
 
 
 class Kept(Sound):
@@ -143,7 +143,7 @@ class DecayTimesLrEpsInside(Sound):
         return (variance + group["eps"]).sqrt()
 
 
-class UnweightedLrInside(Sound):
+class UnweightedLrInside(LrInside):
     """The squared gradient is added without 1 - alpha, and lr is inside the buffer."""
 
     def update(self, p, g, group):
@@ -161,15 +161,7 @@ class UnweightedLrInside(Sound):
         centre = v - variance
         if group["alpha"] < 1:
             v.copy_(group["alpha"] * self._before + (v - group["alpha"] * self._before) / (1 - group["alpha"]))
-        return super().denominator(v - centre, group)
-
-    def move(self, real, g, d, state, group):
-        if group["momentum"] > 0:
-            b = self.buffer(state, "momentum_buffer", real)
-            b.mul_(group["momentum"]).addcdiv_(g, d, value=group["lr"])
-            real.sub_(b)
-        else:
-            super().move(real, g, d, state, group)
+        return Sound.denominator(self, v - centre, group)
 
 
 class ClampedDecayNotAveraged(Sound):
