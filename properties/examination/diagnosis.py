@@ -82,11 +82,10 @@ class Diagnosis:
 
         Another initial value would show in the first step alone.
         """
-        calls = (*program.calls[: finding.call + 1], program.calls[finding.call])
-        done = self.examinee.run(replace(program, calls=calls))
+        done = self.examinee.run(_one_step_more(program, finding))
         return any(
             (similar.kind, similar.param, similar.role, similar.call)
-            == ("value", finding.param, finding.role, len(calls) - 1)
+            == ("value", finding.param, finding.role, finding.call + 1)
             for similar in done.findings
         )
 
@@ -105,11 +104,10 @@ class Diagnosis:
 
     def _explained_by(self, initial: float | Literal["eps"], program: Program, finding: Finding) -> bool:
         """Whether nothing of the parameter deviates with this initial square average, one step beyond the finding's."""
-        calls = (*program.calls[: finding.call + 1], program.calls[finding.call])
         examinee = self.examinee.under(replace(self.examinee.dialect, initial_square_avg=initial))
         return not any(
             (similar.kind, similar.param, similar.role) == ("value", finding.param, "param")
-            for similar in examinee.run(replace(program, calls=calls)).findings
+            for similar in examinee.run(_one_step_more(program, finding)).findings
         )
 
     def reduce(
@@ -205,6 +203,11 @@ class Diagnosis:
             if entry.inheritable
         )
         return recognized(deviation, self.entries.of(self.examinee.subject), habits)
+
+
+def _one_step_more(program: Program, finding: Finding) -> Program:
+    """The program up to a finding, with its step once more."""
+    return replace(program, calls=(*program.calls[: finding.call + 1], program.calls[finding.call]))
 
 
 def _first_square(program: Program, param: str) -> float:
