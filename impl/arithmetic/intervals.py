@@ -489,6 +489,9 @@ def _orders(
     arithmetic: Arithmetic, factors: tuple[Interval, ...], divisors: tuple[Interval, ...]
 ) -> Iterator[Interval]:
     """The value of the product in every order of multiplying and dividing, reciprocals included."""
+    if len(factors) == 2 and not divisors:
+        yield arithmetic.multiply(*factors)
+        return
     if len(factors) == 3 and not divisors and factors[1] is factors[2]:
         # c*g*g: with |g| for g, since every order has the sign of c.
         c, g = factors[0], arithmetic._magnitude(factors[1])

@@ -203,7 +203,8 @@ def _standings(
         index = np.flatnonzero(np.logical_or.reduce([standing.accused for standing in standings.values()]))
         observed = {role: standing.values[index] for role, standing in standings.items()}
         failed = {role: standing.accused[index] for role, standing in standings.items()}
-        for role, line in judge_lines(part.at(index), observed, failed, batch.question).items():
+        plain = {role: bounds[role].arithmetic.between(*pick(bounds[role], rest.size, index)) for role in standings}
+        for role, line in judge_lines(part.at(index), observed, failed, batch.question, plain).items():
             standing = standings[role]
             standing.accused[index], standing.blocked[index] = line.accused, line.blocked
             standing.judged, standing.line = index, line

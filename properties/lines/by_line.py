@@ -88,17 +88,27 @@ class Line:
 
 
 def judge_lines(
-    before: Before, observed: Mapping[str, Floats], failed: Mapping[str, Booleans], question: Question
+    before: Before,
+    observed: Mapping[str, Floats],
+    failed: Mapping[str, Booleans],
+    question: Question,
+    plain: Mapping[str, Interval],
 ) -> Mapping[str, Line]:
     """Judge the lines in ``observed``, in their order, each from the values before the step and those seen of earlier lines.
 
-    ``failed`` marks, for each line in ``observed``, the elements outside of its plain envelope.
+    ``failed`` marks, for each line in ``observed``, the elements outside of its interval in ``plain``, the plain envelope.
     """
     handed: dict[str, Ends] = {}
-    intervals = _given_what_was_seen(before, observed, failed, question, handed)
+    intervals = plain
+    failing = [role for role in observed if failed[role].any()]
+    doubt = {role: np.zeros(before.param.shape, dtype=bool) for role in observed}
+    # A last line that fails alone hands nothing on, and no line is in doubt of which no earlier one fails.
+    if failing != [*observed][-1:]:
+        intervals = _given_what_was_seen(before, observed, failed, question, plain, handed)
+    if len(failing) > 1:
+        doubt = _gradient_in_doubt(before, observed, intervals, handed, question)
     passed = {role: ~failed[role] | intervals[role].contains(values) for role, values in observed.items()}
     wrong = {role: failed[role] & ~passed[role] for role in observed}
-    doubt = _gradient_in_doubt(before, observed, intervals, handed, question)
     still = _still(before, observed)
     earlier = np.zeros(before.param.shape, dtype=bool)
     lines: dict[str, Line] = {}
@@ -106,7 +116,7 @@ def judge_lines(
         later = wrong[role] & earlier
         blocked = (later & (doubt[role] | still)) | (failed[role] & ~earlier & doubt[role] & bool(earlier.any()))
         if bool((later & ~blocked).any()):
-            blocked |= later & _other_gradient(before, observed, failed, question, handed, role)
+            blocked |= later & _other_gradient(before, observed, failed, question, plain, handed, role)
         # An interval without ends holds everything: that a later line lies in it says nothing.
         blocked |= failed[role] & earlier & ~wrong[role] & ~intervals[role].bounded()
         first = failed[role] & ~earlier & ~blocked
@@ -162,11 +172,11 @@ def _given_what_was_seen(
     observed: Mapping[str, Floats],
     failed: Mapping[str, Booleans],
     question: Question,
+    plain: Mapping[str, Interval],
     handed: dict[str, Ends],
 ) -> Mapping[str, Interval]:
     """Run the pseudocode on the values seen of lines in error; fill ``handed`` with the result of each line."""
     count = len(before.param)
-    plain = question.envelope(before)
 
     def hand_on(role: str, computed: Interval) -> Interval:
         if role not in observed or not failed[role].any():
@@ -247,14 +257,15 @@ def _other_gradient(
     observed: Mapping[str, Floats],
     failed: Mapping[str, Booleans],
     question: Question,
+    plain: Mapping[str, Interval],
     handed: Mapping[str, Ends],
     role: str,
 ) -> Booleans:
     """Mark the elements with another gradient, computed back from an earlier line in error, to explain this line as well."""
     explained = np.zeros(before.param.shape, dtype=bool)
-    plain = question
+    undecayed = question
     for amendment in _doubts(question):
-        plain = plain.amended(amendment)
+        undecayed = undecayed.amended(amendment)
     for earlier, source in _SOURCES.items():
         if earlier == role or earlier not in observed or isinstance(getattr(before, earlier), tuple):
             continue
@@ -262,14 +273,14 @@ def _other_gradient(
         alpha = float(hyper.alpha)
         if alpha >= 1 or not failed[earlier].any():
             continue
-        lo, hi, _ = widen(observed[earlier], question.envelope(before)[earlier], question.format, question.policy)
+        lo, hi, _ = widen(observed[earlier], plain[earlier], question.format, question.policy)
         with np.errstate(all="ignore"):
             was = alpha * getattr(before, earlier)
             low, high = (lo - was) / (1 - alpha), (hi - was) / (1 - alpha)
         for ends in source(low, high):
             usable = failed[earlier] & np.isfinite(ends[0]) & np.isfinite(ends[1])
             grads = (np.where(usable, ends[0], 0.0), np.where(usable, ends[1], 0.0), None)
-            rival = plain.envelope(replace(before, grad=grads), handed)[role]
+            rival = undecayed.envelope(replace(before, grad=grads), handed)[role]
             explained |= usable & np.asarray(rival.contains(observed[role]) & rival.bounded())
     return explained
 

@@ -149,7 +149,8 @@ def test_where_nothing_failed_the_lines_are_those_of_the_envelope(role: str) -> 
     plain = envelope(before, FORMATS["float32"], hyper)
     observed = {line: np.asarray(interval.lo) for line, interval in plain.items()}
     failed = {line: np.zeros(3, dtype=bool) for line in plain}
-    lines = judge_lines(before, observed, failed, Question(FORMATS["float32"], hyper, SPECIFICATION, STRICT, 1))
+    question = Question(FORMATS["float32"], hyper, SPECIFICATION, STRICT, 1)
+    lines = judge_lines(before, observed, failed, question, question.envelope(before))
     assert np.array_equal(lines[role].interval.lo, plain[role].lo)
     assert np.array_equal(lines[role].interval.hi, plain[role].hi)
     assert not (lines[role].accused | lines[role].blocked).any()
