@@ -101,7 +101,7 @@ def judge_lines(
     handed: dict[str, Ends] = {}
     intervals = plain
     failing = [role for role in observed if failed[role].any()]
-    doubt = {role: np.zeros(before.param.shape, dtype=bool) for role in observed}
+    doubt: Mapping[str, Booleans] = dict.fromkeys(observed, np.zeros(before.param.shape, dtype=bool))
     # A last line that fails alone hands nothing on, and no line is in doubt of which no earlier one fails.
     if failing != [*observed][-1:]:
         intervals = _given_what_was_seen(before, observed, failed, question, plain, handed)
