@@ -16,8 +16,8 @@ Why the bound is inner. Let X and Y contain the balls (x, r) and (y, s), with r 
 A weighted mean and a product are evaluated here in the page's order, which is one of the forms whose hull the interval is.
 The centre itself carries float64 rounding; every operation that adds 2**-53 |z| of it also adds u(|z| - r_z) >= 2**-25 |z|
 to the radius, so shrinking the radius by the factor ``_SHRINK`` in the end covers it. That needs u >= 2**-24: there is no
-filter for float64. Overflow: an element is accepted only where no order of evaluation can overflow (``safe``), so that an
-unbounded, inconclusive envelope is never mistaken for a pass.
+filter for float64. Where the intervals end the balls do not say: an element is accepted only where no order of evaluation can
+overflow or divide by 0 (``rmspec.impl.arithmetic.bounds``), so that an unbounded, inconclusive envelope is never mistaken for a pass.
 Source: issue "The main job", speed; Higham, Accuracy and Stability, 3.3 (running error analysis), turned inside out.
 """
 
@@ -25,11 +25,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.namespace import namespace_of
-from rmspec.impl.spec.dialect import Hyperparameters
 
-__all__ = ["Ball", "safe", "shrunk"]
+__all__ = ["Ball", "shrunk"]
 
 Array = Any
 
@@ -96,27 +94,3 @@ class Ball:
 def shrunk(ball: Ball) -> Array:
     """The radius less the float64 rounding of the centre, an array of the shape of ``ball.r``."""
     return ball.r * _SHRINK
-
-
-def safe(fmt: Format, hyper: Hyperparameters, *, values: float, g: float, d: float) -> bool:
-    """Whether every order of evaluating one iteration stays finite in ``fmt``, and divides by positive numbers.
-
-    ``values`` is the largest magnitude among the elements of parameter and state, ``g`` among the gradients. The bounds are
-    outer ones: the gradient with decay is at most ``g + lambda values``, and the denominator at least what eps alone
-    guarantees, whatever the variance becomes; ``d`` is the largest denominator.
-    """
-    part = fmt.part
-    limit = part.max_finite / 64
-    floor = hyper.eps * (1 - 8 * part.unit_roundoff) - 4 * part.smallest_subnormal
-    if not floor > 0:
-        return False
-    factors = 1.0
-    for factor in (hyper.lr, hyper.alpha, hyper.weight_decay, hyper.momentum):
-        factors *= max(1.0, factor)
-    decayed = g + hyper.weight_decay * values
-    if not (values * factors < limit and decayed * decayed < limit and d < limit):
-        return False
-    smallest = min(1.0, floor)
-    if not factors * max(1.0, decayed, values) / smallest < limit:
-        return False
-    return hyper.lr == 0 or d / min(1.0, hyper.lr) < limit

@@ -17,7 +17,18 @@ from typing import Any
 import numpy as np
 
 from rmspec.impl.arithmetic.amendments import line_readings
-from rmspec.impl.arithmetic.balls import Ball, safe, shrunk
+from rmspec.impl.arithmetic.balls import Ball, shrunk
+from rmspec.impl.arithmetic.bounds import (
+    Reach,
+    Scale,
+    bounded_divisor,
+    least_divisor,
+    reach_of,
+    reach_symbols,
+    root_above,
+    scale_symbols,
+    unasked,
+)
 from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval, Scalars
 from rmspec.impl.arithmetic.namespace import namespace_of
@@ -260,46 +271,10 @@ def _accepted_block(
     readings: Mapping[str, tuple[Dialect, Hyperparameters]],
 ) -> Mapping[str, tuple[Array, Array]] | None:
     xp = namespace_of(before.param)
-    u = fmt.unit_roundoff
-    denominators: list[tuple[Hyperparameters, Ball]] = []
-
-    def run(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
-        dialect, hyper = reading
-        result = iterate(
-            Ball(before.param, 0.0, u),
-            Ball(before.grad, 0.0, u),
-            Ball(before.square_avg, 0.0, u),
-            Ball(before.grad_avg, 0.0, u),
-            Ball(before.momentum_buffer, 0.0, u),
-            Symbols(
-                gamma=Ball(hyper.lr, 0.0, u),
-                alpha=Ball(hyper.alpha, 0.0, u),
-                eps=Ball(hyper.eps, 0.0, u),
-                lambda_=Ball(hyper.weight_decay, 0.0, u),
-                mu=Ball(hyper.momentum, 0.0, u),
-            ),
-            hyper=hyper,
-            dialect=dialect,
-            sqrt=Ball.sqrt,
-            see=hook,
-        )
-        denominators.append((hyper, result.d))
-        return result
-
     with np.errstate(all="ignore"):
-        balls = _line_by_line(readings, run, None, lambda ball: ball)
-
-        def largest(*arrays: Array) -> float:
-            return max(float(xp.max(xp.abs(array))) for array in arrays)
-
-        if before.param.shape[0]:
-            values = largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer)
-            g = largest(before.grad)
-            if not all(
-                safe(fmt, hyper, values=values, g=g, d=float(xp.max(xp.where(xp.isnan(d.c), 0.0, d.c))))
-                for hyper, d in denominators
-            ):
-                return None
+        balls = _balls(before, fmt, readings) if before.param.shape[0] else {}
+        if balls is None:
+            return None
         decided: dict[str, tuple[Array, Array]] = {}
         for role, ball in balls.items():
             if role in after:
@@ -309,6 +284,89 @@ def _accepted_block(
         for role, observed in after.items():
             decided.setdefault(role, (xp.zeros_like(observed, dtype=xp.bool), xp.full_like(observed, float("nan"))))
     return decided
+
+
+def _balls(
+    before: Before, fmt: Format, readings: Mapping[str, tuple[Dialect, Hyperparameters]]
+) -> Mapping[str, Ball] | None:
+    """Balls for each role, NaN for elements possibly divided by 0; ``None`` if some order of evaluation may overflow."""
+    xp, u = namespace_of(before.param), fmt.unit_roundoff
+
+    def largest(*arrays: Array) -> float:
+        return max(float(xp.max(xp.abs(array))) for array in arrays)
+
+    values = largest(before.param, before.square_avg, before.grad_avg, before.momentum_buffer)
+    g = largest(before.grad)
+    if not (math.isfinite(values) and math.isfinite(g)):
+        return None
+
+    steps: list[Iterate[Scale]] = []
+
+    def scale(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
+        dialect, hyper = reading
+        state, symbols = Scale(values), scale_symbols(fmt.name, hyper, dialect)
+        steps.append(
+            iterate(
+                *(state, Scale(g), state, state, state, symbols),
+                hyper=hyper,
+                dialect=dialect,
+                sqrt=Scale.sqrt,
+                see=hook,
+            )
+        )
+        return steps[-1]
+
+    _line_by_line(readings, scale, None, _itself)
+    divisors = [least_divisor(fmt, step) for step in steps]
+    if math.inf in divisors:
+        return None
+    reaches: list[Reach] = []
+
+    def reach(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
+        def root(radicand: Reach) -> Reach:
+            reaches.append(radicand)
+            return unasked(fmt)
+
+        dialect, hyper = reading
+        elements = ((before.param, values), (before.grad, g), (before.square_avg, values), (before.grad_avg, values))
+        return iterate(
+            *(reach_of(fmt, array, top) for array, top in elements),
+            unasked(fmt),
+            reach_symbols(fmt.name, hyper, dialect),
+            hyper=hyper,
+            dialect=dialect,
+            sqrt=root,
+            see=hook,
+        )
+
+    if any(step.d.low < least for step, least in zip(steps, divisors, strict=True)):
+        _line_by_line(readings, reach, None, _itself)
+    bounds = iter(zip(divisors, reaches, strict=True)) if reaches else None
+    bounded = True
+
+    def ball(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
+        nonlocal bounded
+        dialect, hyper = reading
+        elements = (before.param, before.grad, before.square_avg, before.grad_avg, before.momentum_buffer)
+        options = (hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)
+        result = iterate(
+            *(Ball(array, 0.0, u) for array in elements),
+            Symbols(*(Ball(option, 0.0, u) for option in options)),
+            hyper=hyper,
+            dialect=dialect,
+            sqrt=Ball.sqrt if bounds is None else lambda radicand: root_above(radicand, *next(bounds)),
+            see=hook,
+        )
+        d = result.d.c
+        bounded = bounded and bounded_divisor(fmt, hyper, float(xp.max(xp.where(xp.isnan(d), 0.0, d))))
+        return result
+
+    balls = _line_by_line(readings, ball, None, _itself)
+    return balls if bounded else None
+
+
+def _itself(number: Any) -> Any:
+    return number
 
 
 def _roles(result: Iterate[Any]) -> tuple[tuple[str, Any], ...]:

@@ -202,7 +202,7 @@ _ROWS = {
             (
                 Position("outside", "eps is added outside the square root"),
                 Position("inside", "eps is added inside the square root"),
-                Position("none", "there is no eps", filtered=False),
+                Position("none", "there is no eps"),
                 Position(
                     "moves",
                     "eps is added outside the square root without momentum, inside with it",
