@@ -1,4 +1,4 @@
-"""Outer bounds: where every order of evaluating a step stays finite and divides by positive numbers.
+"""Outer bounds: steps without overflow and without a division by 0, in every order of evaluation.
 
 Balls are inner bounds (``rmspec.impl.arithmetic.balls``), and say nothing of where the intervals around them end. An unbounded
 envelope is inconclusive, never a pass, so the filter asks here as well. The pseudocode is run on two more kinds of numbers:
@@ -51,7 +51,7 @@ _SLACK = 1 + 2.0**-10
 
 
 class Scale:
-    """How large a number and whatever it is made of may be, and how small it is at least.
+    """The largest magnitude of a number and of all its parts, and the least value of the number.
 
     ``top`` is at least the product of those factors that are larger than 1, so it bounds the partial products of every order,
     and at least the ``top`` of every part. A quotient has the ``top`` of its numerator.
@@ -102,7 +102,7 @@ def scale_symbols(format: str, hyper: Hyperparameters, dialect: Dialect) -> Symb
 
 
 def least_divisor(fmt: Format, step: Iterate[Scale]) -> float:
-    """The least denominator with which every order of evaluating a step stays finite; infinity where none does.
+    """The least denominator for a step without overflow in any order, or infinity.
 
     ``step`` is a step on scales. Each of its terms is divided once.
     """
@@ -162,17 +162,17 @@ class Reach:
         return self._complement
 
     def __truediv__(self, operand: Reach) -> Reach:
-        """A quotient, of which nothing is asked any more."""
+        """A quotient, outside of every root."""
         return unasked(self.fmt)
 
 
 def reach_of(fmt: Format, values: Array, top: float) -> Reach:
-    """The reach of numbers that are known exactly, none of which is larger than ``top``."""
+    """The reach of exact numbers of magnitudes up to ``top``."""
     return Reach(fmt.part, abs(values), top, 1.0, 0.0)
 
 
 def unasked(fmt: Format) -> Reach:
-    """The reach of a number that leads to no root."""
+    """The reach of a number outside of every root."""
     return Reach(fmt.part, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -203,15 +203,15 @@ def reach_symbols(format: str, hyper: Hyperparameters, dialect: Dialect) -> Symb
 
 @lru_cache(maxsize=4096)
 def _ends(format: str, scalars: Any, single: bool, value: float) -> tuple[float, float, float, float]:
-    """The ends between which an option is held, and those of 1 less the option."""
+    """The ends of an option, as it may be rounded, and those of 1 less the option."""
     arithmetic = Arithmetic(FORMATS[format], np.zeros(()), scalars=scalars)
-    held = arithmetic.coefficient(value, single=single)
-    complement = arithmetic.complement(held)
-    return float(held.lo), float(held.hi), float(complement.lo), float(complement.hi)
+    interval = arithmetic.coefficient(value, single=single)
+    complement = arithmetic.complement(interval)
+    return float(interval.lo), float(interval.hi), float(complement.lo), float(complement.hi)
 
 
 def root_above(radicand: Ball, least: float, reach: Reach) -> Ball:
-    """The square root of a ball; NaN for an element with a root in its interval that may be below ``least``."""
+    """The square root of a ball; NaN if the root of its interval may be below ``least``."""
     fmt = reach.fmt
     square = ((least + 2 * fmt.smallest_subnormal) * (1 + 4 * fmt.unit_roundoff)) ** 2
     lowest = radicand.c - ((reach.growth - 1) * reach.size + reach.loss)

@@ -305,15 +305,8 @@ def _balls(
     def scale(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
         dialect, hyper = reading
         state, symbols = Scale(values), scale_symbols(fmt.name, hyper, dialect)
-        steps.append(
-            iterate(
-                *(state, Scale(g), state, state, state, symbols),
-                hyper=hyper,
-                dialect=dialect,
-                sqrt=Scale.sqrt,
-                see=hook,
-            )
-        )
+        numbers = (state, Scale(g), state, state, state)
+        steps.append(iterate(*numbers, symbols, hyper=hyper, dialect=dialect, sqrt=Scale.sqrt, see=hook))
         return steps[-1]
 
     _line_by_line(readings, scale, None, _itself)
@@ -328,9 +321,11 @@ def _balls(
             return unasked(fmt)
 
         dialect, hyper = reading
-        elements = ((before.param, values), (before.grad, g), (before.square_avg, values), (before.grad_avg, values))
         return iterate(
-            *(reach_of(fmt, array, top) for array, top in elements),
+            reach_of(fmt, before.param, values),
+            reach_of(fmt, before.grad, g),
+            reach_of(fmt, before.square_avg, values),
+            reach_of(fmt, before.grad_avg, values),
             unasked(fmt),
             reach_symbols(fmt.name, hyper, dialect),
             hyper=hyper,
@@ -347,10 +342,13 @@ def _balls(
     def ball(reading: tuple[Dialect, Hyperparameters], hook: Hook | None) -> Iterate[Any]:
         nonlocal bounded
         dialect, hyper = reading
-        elements = (before.param, before.grad, before.square_avg, before.grad_avg, before.momentum_buffer)
         options = (hyper.lr, hyper.alpha, hyper.eps, hyper.weight_decay, hyper.momentum)
         result = iterate(
-            *(Ball(array, 0.0, u) for array in elements),
+            Ball(before.param, 0.0, u),
+            Ball(before.grad, 0.0, u),
+            Ball(before.square_avg, 0.0, u),
+            Ball(before.grad_avg, 0.0, u),
+            Ball(before.momentum_buffer, 0.0, u),
             Symbols(*(Ball(option, 0.0, u) for option in options)),
             hyper=hyper,
             dialect=dialect,

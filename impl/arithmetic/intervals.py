@@ -145,7 +145,7 @@ class Arithmetic:
             magnitude = self._magnitude(x)
             lo = magnitude.lo * magnitude.lo
             hi = lo if magnitude.hi is magnitude.lo else magnitude.hi * magnitude.hi
-            square = self._widened(lo, hi, nan, self._lost([lo, hi], [(magnitude.lo,), (magnitude.hi,)]))
+            square = self._widened(lo, hi, nan, self._lost(lo, hi, [lo, hi], [(magnitude.lo,), (magnitude.hi,)]))
             return Interval(self, self.xp.where(square.lo < 0, 0.0, square.lo), square.hi, nan)
         ends = [(x.lo, y.lo)]
         ends += [(x.lo, y.hi)] if y.hi is not y.lo else []
@@ -153,10 +153,10 @@ class Arithmetic:
         ends += [(x.hi, y.hi)] if x.hi is not x.lo and y.hi is not y.lo else []
         corners = [one * operand for one, operand in ends]
         lo, hi = self._extremes(corners)
-        ordinary = self._ordinary(lo, hi, nan)
+        lost = self._lost(lo, hi, corners, ends)
+        ordinary = self._ordinary(lo, hi, nan, lost)
         if ordinary is not None:
-            return ordinary
-        lost = self._lost(corners, ends)
+            return ordinary if lost is None else self._signed(ordinary, x, y)
         if not self._finite(lo, hi):
             zero_x, zero_y = (x.lo <= 0) & (x.hi >= 0), (y.lo <= 0) & (y.hi >= 0)
             endless_x, endless_y = self._endless(x), self._endless(y)
@@ -179,22 +179,25 @@ class Arithmetic:
         ends += [(x.hi, y_hi)] if x.hi is not x.lo and y_hi is not y_lo else []
         corners = [one / operand for one, operand in ends]
         lo, hi = self._extremes(corners)
-        ordinary = self._ordinary(lo, hi, nan, ulps=self.policy.division_ulps) if y.nan is None else None
+        lost = self._lost(lo, hi, corners, [(one,) for one, _ in ends])
+        divisor = Interval(self, y_lo, y_hi, None)
+        ordinary = self._ordinary(lo, hi, nan, lost, ulps=self.policy.division_ulps) if y.nan is None else None
         if ordinary is not None:
-            return ordinary
-        lost = self._lost(corners, [(one,) for one, _ in ends])
+            return ordinary if lost is None else self._signed(ordinary, x, divisor)
         if not self._finite(lo, hi):
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
             nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
             lo, hi = self._extremes([xp.where(xp.isnan(corner), 0.0, corner) for corner in corners])
         quotient = self._widened(lo, hi, nan, lost, ulps=self.policy.division_ulps)
+        if lost is not None:
+            quotient = self._signed(quotient, x, divisor)
         if y.nan is not None:
             # Where the divisor may have come from below zero, it may be -0.0.
             negative = y.nan & (y_lo == 0)
             either = xp.maximum(xp.abs(quotient.lo), xp.abs(quotient.hi))
             lo, hi = xp.where(negative, -either, quotient.lo), xp.where(negative, either, quotient.hi)
             quotient = Interval(self, lo, hi, quotient.nan)
-        return quotient if lost is None else self._signed(quotient, x, Interval(self, y_lo, y_hi, None))
+        return quotient
 
     def root(self, x: Interval) -> Interval:
         """sqrt(x), widened; NaN is possible for x partly below zero, and unbounded for x wholly below."""
@@ -263,12 +266,13 @@ class Arithmetic:
     def _endless(self, x: Interval) -> Array:
         return (x.hi == math.inf) | (x.lo == -math.inf)
 
-    def _lost(self, corners: list[Array], ends: list[tuple[Array, ...]]) -> Array | None:
-        """The elements of a float64 product or quotient lost to zero by underflow; ``None`` for narrower formats.
+    def _lost(self, lo: Array, hi: Array, corners: list[Array], ends: list[tuple[Array, ...]]) -> Array | None:
+        """The elements with a corner lost to zero by underflow of float64, or ``None``.
 
-        ``ends`` are, for each corner, the numbers that must be zero for the corner to be zero exactly.
+        ``lo`` and ``hi`` are the extremes of the corners; ``ends`` are, for each corner, the numbers one of which must be zero for
+        the corner to be zero exactly.
         """
-        if not self._double or not any(self._any(corner == 0) for corner in corners):
+        if self._holds(lo) and (hi is lo or self._holds(hi)):
             return None
         lost = corners[0] != corners[0]
         for corner, numbers in zip(corners, ends, strict=True):
@@ -276,7 +280,7 @@ class Arithmetic:
             for number in numbers:
                 zero = zero & (number != 0)
             lost = lost | zero
-        return lost
+        return lost if self._any(lost) else None
 
     def _signed(self, result: Interval, x: Interval, y: Interval) -> Interval:
         """A product or quotient of numbers >= 0, its lower end moved up to 0 after underflow."""
@@ -312,7 +316,7 @@ class Arithmetic:
             low = self._put(low == self._up, self._largest, low)
             high = self._put(high == self._down, self._least, high)
             return Interval(self, low, high, nan)
-        low, high = self._ends(lo, hi, ulps)
+        low, high = self._ends(lo, hi, lost, ulps)
         if not self._within(low, high):
             low = xp.where(low < self._least, -math.inf, low)
             high = xp.where(high > self._largest, math.inf, high)
@@ -321,14 +325,16 @@ class Arithmetic:
             high = xp.where(hi == -math.inf, 0.0, high)
         return Interval(self, low, high, nan)
 
-    def _ordinary(self, lo: Array, hi: Array, nan: Array | None, *, ulps: float = 0.5) -> Interval | None:
+    def _ordinary(
+        self, lo: Array, hi: Array, nan: Array | None, lost: Array | None = None, *, ulps: float = 0.5
+    ) -> Interval | None:
         """The interval, widened, in a narrower format than float64; ``None`` if an end is NaN, infinite, or overflows."""
         if self._double:
             return None
-        low, high = self._ends(lo, hi, ulps)
+        low, high = self._ends(lo, hi, lost, ulps)
         return Interval(self, low, high, nan) if self._within(low, high) else None
 
-    def _ends(self, lo: Array, hi: Array, ulps: float) -> tuple[Array, Array]:
+    def _ends(self, lo: Array, hi: Array, lost: Array | None, ulps: float) -> tuple[Array, Array]:
         """The ends, moved out by the rounding of a narrower format than float64; overflow is left aside."""
         xp, zero = self.xp, self._zero
         relative = self._relative.get(ulps)
@@ -338,10 +344,13 @@ class Arithmetic:
         loss = relative * xp.abs(lo) + self._tiny
         low = lo - loss
         high = hi + (loss if hi is lo else relative * xp.abs(hi) + self._tiny)
-        # Rounding never crosses zero, and zero is exact.
+        # Rounding never crosses zero, and zero is exact unless it was underflow.
+        keeps_lo, keeps_hi = lo >= zero, hi <= zero
+        if lost is not None:
+            keeps_lo, keeps_hi = keeps_lo & ~lost, keeps_hi & ~lost
         return (
-            self._put(lo >= zero, xp.maximum(low, zero), low),
-            self._put(hi <= zero, xp.minimum(high, zero), high),
+            self._put(keeps_lo, xp.maximum(low, zero), low),
+            self._put(keeps_hi, xp.minimum(high, zero), high),
         )
 
     def _within(self, low: Array, high: Array) -> bool:

@@ -10,9 +10,11 @@ import pytest
 from cases import numbers
 from legal import EXACT, ROUNDINGS
 
+from rmspec.impl.arithmetic.envelope import Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.intervals import Arithmetic, Interval, Product
 from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
+from rmspec.impl.spec.dialect import Hyperparameters
 
 REALS = ("float16", "bfloat16", "float32", "float64")
 INF = math.inf
@@ -288,6 +290,56 @@ def test_float64_products_of_positive_numbers_that_underflow_stay_positive():
     g = interval(a, 1e-170)
     assert ends(interval(a, 0.01) * (g * g))[0] >= 0
     assert ends(a.multiply(interval(a, -1, 0), interval(a, 2, 3)))[1] == 0
+
+
+@pytest.mark.parametrize("name", REALS)
+@pytest.mark.parametrize("operation", ["*", "square", "/"])
+def test_what_underflows_float64_stays_around_the_exact_result(name, operation):
+    """In every format: a wider one than float64 holds the product, and a divisor as small brings it back."""
+    rng, a = random.Random(f"{name} {operation}"), arithmetic(name)
+    for _ in range(200):
+        x, y = (rng.choice([-1, 1]) * (1 + rng.random()) * 2.0 ** rng.randrange(-700, -500) for _ in range(2))
+        if operation == "/":
+            y = (1 + rng.random()) * 2.0 ** rng.randrange(500, 700)
+        lo, hi = (min(x, x / 2), max(x, x / 2)) if rng.random() < 0.5 else (x, x)
+        left, right = interval(a, lo, hi) if lo < hi else interval(a, x), interval(a, y)
+        match operation:
+            case "*":
+                result, exact = a.multiply(left, right), [Fraction(lo) * Fraction(y), Fraction(hi) * Fraction(y)]
+            case "square":
+                result, exact = a.multiply(left, left), [Fraction(lo) ** 2, Fraction(hi) ** 2]
+            case _:
+                result, exact = a.divide(left, right), [Fraction(lo) / Fraction(y), Fraction(hi) / Fraction(y)]
+        low, high = ends(result)
+        assert Fraction(low) <= min(exact), (x, y)
+        assert max(exact) <= Fraction(high), (x, y)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32"])
+def test_a_learning_rate_that_underflows_with_the_gradient_is_seen_in_the_step(name):
+    """lr * g is below float64, the denominator as well: the exact quotient is an everyday number, and inside."""
+    fmt = FORMATS[name]
+    hyper = Hyperparameters(lr=1e-300, eps=1e-300)
+    g = fmt.smallest_subnormal
+    before = Before(*(np.array([number]) for number in (0.0, g * 2.0**-200, 0.0, 0.0, 0.0)))
+    exact = -(Fraction(hyper.lr) * Fraction(g) / 2**200) / Fraction(hyper.eps)
+    interval = envelope(before, fmt, hyper)["param"]
+    assert interval.lo[0] <= float(exact) <= interval.hi[0]
+
+
+@pytest.mark.parametrize("name", REALS)
+@pytest.mark.parametrize("x", [0.0, 1.0, -1.0, 2.0**-1070])
+@pytest.mark.parametrize("y", [0.0, 2.0, 2.0**500, INF])
+def test_a_divisor_that_may_be_minus_zero_makes_an_infinity_of_either_sign(name, x, y):
+    """A root of what may be below zero may be -0.0, whatever underflows beside it."""
+    a = arithmetic(name)
+    divisor = a.between(np.array([0.0]), np.array([y]), np.array([True]))
+    low, high = ends(a.divide(interval(a, x), divisor))
+    if x:
+        assert (low, high) == (-INF, INF)
+    else:
+        assert may_be_nan(a.divide(interval(a, x), divisor))
+        assert -low == high
 
 
 def test_a_product_is_the_hull_over_every_order_of_evaluation():
