@@ -21,6 +21,7 @@ __all__ = [
     "Progress",
     "RunFinished",
     "RunStarted",
+    "ScriptOutcome",
     "Standing",
     "SubjectFinished",
     "SubjectResult",
@@ -35,6 +36,14 @@ ClauseVerdict = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptOutcome:
+    """The end of a deviation's script that was run: whether it ``shows`` the deviation, and if not, how it ended."""
+
+    shows: bool
+    end: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Deviation:
     """A deviation, or a hazard, with the shortest program for it.
 
@@ -44,7 +53,8 @@ class Deviation:
     programs it was met;
     ``state_name`` what the subject calls the role in its own state. ``amendment`` is the difference from the specification that
     explains it, as TOML spells one (empty: none does), and ``given`` are the amendments, in words, under which it was found.
-    ``number`` counts the new deviations of its clause, from 1.
+    ``number`` counts the new deviations of its clause, from 1. ``script_run`` is what became of its script, ``None`` where that
+    was not run.
     """
 
     clause: str
@@ -69,6 +79,7 @@ class Deviation:
     amendment: Mapping[str, object] = field(default_factory=dict)
     given: tuple[str, ...] = ()
     number: int = 1
+    script_run: ScriptOutcome | None = None
 
     @property
     def inherited(self) -> bool:
@@ -204,11 +215,13 @@ class DeviationFound:
 class DeviationPending:
     """A deviation of a value, under the name of the search: it stands if the check does not come to its end.
 
-    At the end of the search all values are looked at together, and each deviation follows as found, under its last name.
+    At the end of the search all values are looked at together, and each deviation follows as found, under its last name. With
+    ``named`` it has that already, and follows as found once its script was run.
     """
 
     name: str
     deviation: Deviation
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

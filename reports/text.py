@@ -24,6 +24,7 @@ __all__ = [
     "number",
     "plain",
     "program_lines",
+    "script_note",
     "spoken_lines",
     "spot",
 ]
@@ -73,6 +74,17 @@ def explanation_lines(deviation: Deviation) -> list[str]:
     if deviation.amendment:
         lines.append(f"explained by: {parse_amendment(deviation.amendment, deviation.clause).words()}")
     return lines + ([f"found {given_words(deviation.given)}"] if deviation.given else [])
+
+
+def script_note(deviation: Deviation) -> str:
+    """Format what became of the script of a deviation that was run: nothing to say where it shows the deviation."""
+    if deviation.script_run is None:
+        return " (not run)"
+    return (
+        ""
+        if deviation.script_run.shows
+        else f" (it was run, and does not show the deviation: {deviation.script_run.end})"
+    )
 
 
 def given_words(amendments: Sequence[str]) -> str:

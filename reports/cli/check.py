@@ -43,6 +43,7 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
             fail_on_hazards=options.fail_on == "hazards",
             repro_dir=options.destinations().get("repro-dir"),
             forks=True,
+            run_scripts=not options.quiet,
         ).run()
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)

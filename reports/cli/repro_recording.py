@@ -207,7 +207,11 @@ def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
     lines += ["", "  before the step:", *_before(first)]
     lines += ["", "  reproduce it with:", f"    rmspec repro {shlex.quote(path)}", ""]
     if reduced.script:
-        return [*lines, "  or with this script:", *(f"    {line}".rstrip() for line in reduced.script.splitlines())]
+        return [
+            *lines,
+            "  or with this script (not run):",
+            *(f"    {line}".rstrip() for line in reduced.script.splitlines()),
+        ]
     return [*lines, *wrapped(plain(f"no script: {reduced.why}"), indent=2, hang=4)]
 
 

@@ -21,6 +21,7 @@ from rmspec.reports.text import (
     number,
     plain,
     program_lines,
+    script_note,
     spot,
 )
 
@@ -53,6 +54,7 @@ def page_environment(*, autoescape: bool = True) -> Environment:
         plain=plain,
         program=lambda deviation: "\n".join(program_lines(deviation.program, mark=deviation.call)),
         script=standalone_script,
+        script_note=script_note,
         statement=statement,
         versions=lambda versions: ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
     )

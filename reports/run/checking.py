@@ -48,7 +48,8 @@ class Checking:
     """One run over ``subjects``; ``reporters`` hear of it.
 
     ``fail_on_hazards`` and ``repro_dir`` are for the reporters: see ``RunStarted``. With ``forks`` the workers are forks of
-    this process, which then is the command line's own: threads and devices of others would not survive it.
+    this process, which then is the command line's own: threads and devices of others would not survive it. With
+    ``run_scripts`` the scripts of the first new deviations of each subject are run before they are printed.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Checking:
         fail_on_hazards: bool = False,
         repro_dir: str | None = None,
         forks: bool = False,
+        run_scripts: bool = False,
     ) -> None:
         self._subjects = tuple(dict.fromkeys(subjects))
         self._settings = settings
@@ -67,6 +69,7 @@ class Checking:
         self._fail_on_hazards = fail_on_hazards
         self._repro_dir = repro_dir
         self._forks = forks
+        self._run_scripts = run_scripts
         self._outcome = Outcome()
         self._current = _Current("")
         self._started = False
@@ -107,7 +110,8 @@ class Checking:
             self._generated(generator)
         generator.close()
         self._start()
-        self._ahead = Ahead([name for name in self._subjects if name not in failures], self._settings, lanes)
+        names = [name for name in self._subjects if name not in failures]
+        self._ahead = Ahead(names, self._settings, lanes, run_scripts=self._run_scripts)
         for name in self._subjects:
             self._current = _Current(name)
             if name in failures:
@@ -149,11 +153,14 @@ class Checking:
             self._finish(current.result("errored", message=lost.told("while it was checked")))
 
     def _settle(self, current: _Current) -> None:
-        """Take pending deviations as found, at an end before their last names are."""
-        if not any(deviation.kind == "value" and not deviation.hazard for deviation in current.deviations):
-            for deviation in current.pending:
-                self._heard(current, events.DeviationFound(current.name, deviation))
+        """Take pending deviations as found, at an end before their last names are, or before their scripts were run."""
+        named = [pending.deviation for pending in current.pending if pending.named]
+        deviations = [*current.deviations, *named]
+        if not any(deviation.kind == "value" and not deviation.hazard for deviation in deviations):
+            named = [pending.deviation for pending in current.pending]
         current.pending.clear()
+        for deviation in named:
+            self._heard(current, events.DeviationFound(current.name, deviation))
 
     def _heard(self, current: _Current, answer: Answer) -> None:
         match answer:
@@ -164,11 +171,13 @@ class Checking:
                 self._publish(answer)
             case events.DeviationFound():
                 current.deviations.append(answer.deviation)
+                before = repr(replace(answer.deviation, script_run=None))
+                current.pending = [item for item in current.pending if not item.named or repr(item.deviation) != before]
                 self._publish(answer)
             case events.DialectFound():
                 self._publish(answer)
             case events.DeviationPending():
-                current.pending.append(answer.deviation)
+                current.pending.append(answer)
             case events.Standing():
                 current.standing = answer.result
             case events.Progress():
@@ -226,7 +235,7 @@ class _Current:
         self.programs = 0
         self.started: events.SubjectStarted | None = None
         self.deviations: list[events.Deviation] = []
-        self.pending: list[events.Deviation] = []
+        self.pending: list[events.DeviationPending] = []
         self.standing: events.SubjectResult | None = None
 
     def result(self, verdict: events.Verdict, *, message: str, hint: str = "") -> events.SubjectResult:

@@ -33,8 +33,11 @@ class Load(_SubjectJob):
     """Load a subject and ask for its capabilities, and keep it."""
 
 
+@dataclass(frozen=True)
 class Check(_SubjectJob):
-    """Check a subject, and load it first if need be."""
+    """Check a subject, and load it first if need be; ``run_scripts``: those of its first new deviations."""
+
+    run_scripts: bool = False
 
 
 Job = Generate | Load | Check

@@ -28,10 +28,16 @@ class _Ended:
 
 
 class Ahead:
-    """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free."""
+    """The checks of subjects by ``names``, begun in this order: each of the ``overseers`` takes the next when it is free.
 
-    def __init__(self, names: Sequence[str], settings: Settings, overseers: Sequence[Overseer]) -> None:
+    With ``run_scripts`` the scripts of their first new deviations are run.
+    """
+
+    def __init__(
+        self, names: Sequence[str], settings: Settings, overseers: Sequence[Overseer], *, run_scripts: bool = False
+    ) -> None:
         self._settings = settings
+        self._run_scripts = run_scripts
         self._waiting = deque(names)
         self._answers: dict[str, queue.SimpleQueue[Answer | _Ended]] = {name: queue.SimpleQueue() for name in names}
         self._shares = dict.fromkeys(names, 0.0)
@@ -54,7 +60,7 @@ class Ahead:
             self._answers[name].put(_Ended(error))
 
     def _follow(self, overseer: Overseer, name: str) -> None:
-        for answer in overseer.ask(Check(name, self._settings)):
+        for answer in overseer.ask(Check(name, self._settings, self._run_scripts)):
             if isinstance(answer, Progress):
                 self._shares[name] = answer.of_subject
             self._answers[name].put(answer)

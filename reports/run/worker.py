@@ -24,15 +24,25 @@ from rmspec.oracles.errors import HostError, InputProblem, SubjectFailed, Unsupp
 from rmspec.oracles.host.host import Host, Opened, open_subject
 from rmspec.oracles.host.zygote import close_zygotes
 from rmspec.properties.check import examine, generated
-from rmspec.properties.events import Deviation, DeviationFound, Event, SubjectFinished
+from rmspec.properties.events import (
+    Deviation,
+    DeviationFound,
+    DeviationPending,
+    Event,
+    Progress,
+    ScriptOutcome,
+    Standing,
+    SubjectFinished,
+)
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.search.fingerprint import fingerprint
 from rmspec.properties.settings import Settings
 from rmspec.reports.run.jobs import Check, Done, Failed, Generate, Job, Load
+from rmspec.reports.run.scripts import ScriptRun, ScriptRuns
 
 __all__ = ["serve"]
 
-_TRIED = 3  # new deviations of a subject: each costs a process
+_TRIED = 3  # new deviations of a subject: each costs a process, and its script another one
 _NOT_ALONE = (
     "a fresh process does not show it: it needs what went before in the same process, such as state that is kept in a "
     "module or a class. The commands below may say FIXED, and the script may pass"
@@ -43,10 +53,11 @@ _WAITING = 4  # subjects that are loaded, and wait for their check
 def serve(connection: Connection, log: str) -> None:
     """Do the jobs from ``connection`` until ``None`` comes; printed text goes to the file ``log``."""
     _detach(log)
-    service = _Service(connection)
     try:
-        while (job := connection.recv()) is not None:
-            service.do(job)
+        with ScriptRuns() as scripts:
+            service = _Service(connection, scripts)
+            while (job := connection.recv()) is not None:
+                service.do(job)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
     finally:
@@ -80,8 +91,9 @@ def _end_with_parent() -> None:
 
 
 class _Service:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, scripts: ScriptRuns) -> None:
         self._connection = connection
+        self._scripts = scripts
         self._loaded: dict[str, Opened] = {}
 
     def do(self, job: Job) -> None:
@@ -119,7 +131,7 @@ class _Service:
                     subject.close()
             case Check():
                 with closing(self._take(job)) as subject:
-                    for event in _rechecked(subject, job.settings):
+                    for event in _rechecked(subject, job.settings, self._scripts if job.run_scripts else None):
                         self._connection.send(event)
         return None
 
@@ -154,20 +166,44 @@ def _tried_alone(host: Host, deviation: Deviation, settings: Settings) -> Deviat
     return deviation if any(not finding.hazard for finding in findings) else replace(deviation, reason=_NOT_ALONE)
 
 
-def _rechecked(subject: Opened, settings: Settings) -> Iterator[Event]:
-    """The events of a check, with the first new deviations tried in a fresh process."""
+def _rechecked(subject: Opened, settings: Settings, scripts: ScriptRuns | None) -> Iterator[Event]:
+    """The events of a check, with the first new deviations tried in a fresh process, and their scripts run.
+
+    The scripts run side by side while the check goes on: a deviation is pending until its own has ended.
+    """
     reasons: dict[object, str] = {}
+    outcomes: dict[object, ScriptOutcome | None] = {}
+    held: list[tuple[DeviationFound, ScriptRun | None]] = []
+
+    def released(*, whole: bool) -> Iterator[Event]:
+        while held and (whole or held[0][1] is None or held[0][1].done):
+            event, run = held.pop(0)
+            outcome = outcomes[_key(event.deviation)] = None if run is None else run.outcome()
+            yield replace(event, deviation=replace(event.deviation, script_run=outcome))
+
     for event in examine(subject, settings, interim=True):
+        yield from released(whole=not isinstance(event, DeviationFound | DeviationPending | Progress | Standing))
         match event:
-            case DeviationFound(deviation=deviation) if deviation.known is None and not deviation.hazard:
-                if len(reasons) < _TRIED and isinstance(subject, Host):
-                    again = _tried_alone(subject, deviation, settings)
-                    reasons[_key(deviation)] = again.reason
-                    yield replace(event, deviation=again)
+            case DeviationFound(deviation=deviation):
+                run = None
+                new = deviation.known is None and not deviation.hazard
+                if new and len(reasons) < _TRIED and isinstance(subject, Host):
+                    deviation = _tried_alone(subject, deviation, settings)
+                    reasons[_key(deviation)] = deviation.reason
+                    run = None if scripts is None else scripts.begin(deviation, settings)
+                if run is None and not held:
+                    yield replace(event, deviation=deviation)
                     continue
+                held.append((replace(event, deviation=deviation), run))
+                yield DeviationPending(event.name, deviation, named=True)
+                continue
             case SubjectFinished(result=result):
                 deviations = tuple(
-                    replace(deviation, reason=reasons.get(_key(deviation)) or deviation.reason)
+                    replace(
+                        deviation,
+                        reason=reasons.get(_key(deviation)) or deviation.reason,
+                        script_run=outcomes.get(_key(deviation)),
+                    )
                     for deviation in result.deviations
                 )
                 yield replace(event, result=replace(result, deviations=deviations))

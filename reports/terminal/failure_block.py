@@ -10,7 +10,7 @@ import textwrap
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation
-from rmspec.reports.text import explanation_lines, measured_lines, plain, program_lines, spot
+from rmspec.reports.text import explanation_lines, measured_lines, plain, program_lines, script_note, spot
 
 __all__ = ["WIDTH", "back_reference", "block", "count", "wrapped"]
 
@@ -91,4 +91,5 @@ def _script(deviation: Deviation) -> list[str]:
     script = standalone_script(deviation)
     if script is None:
         return ["  (no standalone script: the subject is part of rmspec, or not Python)"]
-    return ["  or with this script:", *(f"    {line}".rstrip() for line in script.splitlines())]
+    heading = wrapped(plain(f"or with this script{script_note(deviation)}:"), indent=2)
+    return [*heading, *(f"    {line}".rstrip() for line in script.splitlines())]

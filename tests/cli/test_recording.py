@@ -31,7 +31,7 @@ def record_run(optimizer: Any, model: Any, steps: int, **arguments: Any) -> None
 
 
 def script_of(out: str) -> str:
-    lines = out.partition("or with this script:\n")[2].splitlines()
+    lines = out.partition("or with this script (not run):\n")[2].splitlines()
     return "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    ")) + "\n"
 
 

@@ -207,7 +207,7 @@ class TestJunit:
         [failed] = [case for case in root.iter("testcase") if case.find("failure") is not None]
         printed = failed.findtext("system-out") or ""
         assert "rmspec repro out/mine.py-RMSprop-eps-placement.json" in printed
-        assert "or with this script:" in printed
+        assert "or with this script (not run):" in printed
 
     def test_an_interrupted_run_is_an_error_and_says_so(self) -> None:
         """A dashboard shows no green for what was not finished, and the suite is marked incomplete."""
