@@ -37,7 +37,7 @@ ClauseVerdict = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ScriptOutcome:
-    """The end of a deviation's script that was run: whether it ``shows`` the deviation, and if not, how it ended."""
+    """The outcome of running a deviation's script: ``shows`` the deviation or not, and the ``end`` of one without."""
 
     shows: bool
     end: str = ""

@@ -77,7 +77,7 @@ def explanation_lines(deviation: Deviation) -> list[str]:
 
 
 def script_note(deviation: Deviation) -> str:
-    """Format what became of the script of a deviation that was run: nothing to say where it shows the deviation."""
+    """Format the outcome of running the script of a deviation: nothing to say of one in order."""
     if deviation.script_run is None:
         return " (not run)"
     return (

@@ -1,4 +1,4 @@
-"""A process that runs standalone scripts, each in a fork of its own: nothing of rmspec is in it.
+"""A process for running standalone scripts, each in a fork of its own: nothing of rmspec is in it.
 
 The file is run by its path, with the standard library alone: ``sys.path`` as JSON, then the modules to import ahead, are its
 arguments. Each line of standard input is a request (``number``, ``script``, ``seconds``), each line of standard output the answer
@@ -60,7 +60,7 @@ def _serve(running: dict[int, _Running]) -> None:
         ready, _, _ = select.select([0, *running], [], [], None if patience is None else max(patience, 0.0))
         for descriptor in list(running):
             if descriptor in ready:
-                _answer(running.pop(descriptor), **_told(descriptor))
+                _answer(running.pop(descriptor), **_ending(descriptor))
             elif time.monotonic() > running[descriptor].deadline:
                 os.close(descriptor)
                 _answer(running.pop(descriptor), end="hung")
@@ -95,12 +95,12 @@ def _run(script: str, report: int) -> NoReturn:
             os.dup2(nothing, descriptor)
         sys.argv[:] = [_NAME]
         sys.modules["__main__"] = module = types.ModuleType("__main__")
-        told: dict[str, str] = {"end": "passed"}
+        ending: dict[str, str] = {"end": "passed"}
         try:
             exec(compile(script, _NAME, "exec"), vars(module))
         except BaseException as error:
-            told = _failure(error)
-        os.write(report, json.dumps(told).encode())
+            ending = _failure(error)
+        os.write(report, json.dumps(ending).encode())
     finally:
         os._exit(0)
 
@@ -121,21 +121,21 @@ def _failure(error: BaseException) -> dict[str, str]:
     return {"end": "asserted" if asserted else "raised", "error": name, "message": message}
 
 
-def _told(descriptor: int) -> dict[str, str]:
-    """Read how a script ended, and close the descriptor; it has died where it wrote nothing."""
-    written = os.read(descriptor, 1 << 16)  # in one piece: what the script started may keep its end open
+def _ending(descriptor: int) -> dict[str, str]:
+    """Read the ending of a script, and close the descriptor; nothing to read is a sudden death."""
+    data = os.read(descriptor, 1 << 16)  # in one piece: what the script started may keep its end open
     os.close(descriptor)
-    told: dict[str, str] = json.loads(written) if written else {"end": "died"}
-    return told
+    ending: dict[str, str] = json.loads(data) if data else {"end": "died"}
+    return ending
 
 
-def _answer(script: _Running, **told: str) -> None:
+def _answer(script: _Running, **ending: str) -> None:
     _kill(script.pid)
-    os.write(1, json.dumps({"number": script.number, **told}).encode() + b"\n")
+    os.write(1, json.dumps({"number": script.number, **ending}).encode() + b"\n")
 
 
 def _kill(pid: int) -> None:
-    """End a script and what it started."""
+    """End a script and its children."""
     for send in (os.killpg, os.kill):  # it may not have begun to lead a group
         with contextlib.suppress(ProcessLookupError, PermissionError):
             send(pid, signal.SIGKILL)

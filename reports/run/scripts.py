@@ -34,7 +34,7 @@ _LONG = 120
 
 
 class ScriptRuns:
-    """Runs scripts, and keeps a process for each framework that it was asked for. A context manager."""
+    """Runs scripts, and keeps a process for each of their frameworks. A context manager."""
 
     def __init__(self) -> None:
         self._processes: dict[tuple[str, ...], _Process] = {}
@@ -47,12 +47,12 @@ class ScriptRuns:
             self._processes.popitem()[1].close()
 
     def begin(self, deviation: Deviation, settings: Settings) -> ScriptRun | None:
-        """Start the script of a deviation; ``None`` where there is none, or no process for it."""
+        """Start the script of a deviation; ``None`` without a script, or without a process for it."""
         script = standalone_script(deviation)
         return None if script is None else self.begin_script(script, deviation, settings)
 
     def begin_script(self, script: str, deviation: Deviation, settings: Settings) -> ScriptRun | None:
-        """Start a script that may show a deviation; ``None`` where there is no process for it."""
+        """Start a script for a deviation; ``None`` without a process for it."""
         framework = framework_named(deviation.framework)
         if framework is None:
             return None
@@ -83,7 +83,7 @@ class ScriptRun:
         return self.process.answered(self.number, 0.0) or not self.process.usable
 
     def outcome(self) -> ScriptOutcome | None:
-        """Wait for the outcome; ``None`` where the process was lost."""
+        """Wait for the outcome; ``None`` of a lost process."""
         if not self.process.answered(self.number, self.seconds + _IMPORT_SECONDS):
             return None
         return _outcome(self.process.answers[self.number], self.deviation, self.seconds)
@@ -108,14 +108,14 @@ def _outcome(answer: dict[str, Any], deviation: Deviation, seconds: float) -> Sc
 
 
 def _imported_ahead(framework: Framework, device: str) -> tuple[str, ...]:
-    """The modules of a framework to import before the fork for a script; none where a fork would not do."""
+    """The modules of a framework to import ahead of a fork for a script; none on a device."""
     if not framework.preloaded or device != "cpu":
         return ()
     return (framework.requires, *(name for name in framework.preloaded if not name.startswith("rmspec.")))
 
 
 class _Process:
-    """The side that asks: see ``script_process``."""
+    """The asking side of ``script_process``."""
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self.answers: dict[int, dict[str, Any]] = {}

@@ -173,11 +173,11 @@ def _rechecked(subject: Opened, settings: Settings, scripts: ScriptRuns | None) 
     """
     reasons: dict[object, str] = {}
     outcomes: dict[object, ScriptOutcome | None] = {}
-    held: list[tuple[DeviationFound, ScriptRun | None]] = []
+    delayed: list[tuple[DeviationFound, ScriptRun | None]] = []
 
     def released(*, whole: bool) -> Iterator[Event]:
-        while held and (whole or held[0][1] is None or held[0][1].done):
-            event, run = held.pop(0)
+        while delayed and (whole or delayed[0][1] is None or delayed[0][1].done):
+            event, run = delayed.pop(0)
             outcome = outcomes[_key(event.deviation)] = None if run is None else run.outcome()
             yield replace(event, deviation=replace(event.deviation, script_run=outcome))
 
@@ -191,10 +191,10 @@ def _rechecked(subject: Opened, settings: Settings, scripts: ScriptRuns | None) 
                     deviation = _tried_alone(subject, deviation, settings)
                     reasons[_key(deviation)] = deviation.reason
                     run = None if scripts is None else scripts.begin(deviation, settings)
-                if run is None and not held:
+                if run is None and not delayed:
                     yield replace(event, deviation=deviation)
                     continue
-                held.append((replace(event, deviation=deviation), run))
+                delayed.append((replace(event, deviation=deviation), run))
                 yield DeviationPending(event.name, deviation, named=True)
                 continue
             case SubjectFinished(result=result):
