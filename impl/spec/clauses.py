@@ -87,7 +87,7 @@ class Clause:
 
     How a violation reads: ``refusal`` is what a script prints for the exception that the clause demands; ``expects`` is what
     must be there after the call (``none``: no gradient; ``initial``: the initial value), and ``compares`` what a script
-    compares before and after it (``element``: one element; ``saved``: the state dict taken earlier). ``circumstance`` ends
+    compares before and after it (``element``: one element). ``circumstance`` ends
     the summary of a change that the call must not make, ``cause`` that of a value out of its bounds. ``decided`` says that
     the judge names the clause for good: no search for a cause renames the finding. ``mend`` is what usually mends one.
     """
@@ -115,7 +115,7 @@ class Clause:
     counted_by: str = ""
     refusal: str = ""
     expects: Literal["", "none", "initial"] = ""
-    compares: Literal["", "element", "saved"] = ""
+    compares: Literal["", "element"] = ""
     circumstance: str = "in a call that is not for it"
     cause: str = ""
     decided: bool = False
@@ -525,7 +525,8 @@ _ALL = (
         "load-isolation",
         "load_state_dict() shares nothing with where the state came from",
         "interpretation",
-        "After loading from another optimizer's state_dict, a step of either changes nothing of the other.",
+        "After loading, a step changes neither the state dict that was loaded nor the optimizer that it is from, and a step of that "
+        "one nothing of the optimizer that loaded it.",
         "silent; read as: two optimizers are two optimizers",
         "state_dict",
         circumstance="in a call on the one that it shares a loaded state with",
@@ -539,7 +540,6 @@ _ALL = (
         "silent; read as: the state at the time of the call",
         "state_dict",
         needs_role="any",
-        compares="saved",
         mend="Return copies of the state's tensors from state_dict, not the tensors themselves.",
     ),
     Clause(

@@ -259,7 +259,7 @@ class LoadPartialKeeps(ForeachRMSprop):
                 self.state[p] = state
 
 
-@fault("load-isolation", "state-dict-snapshot", bug_class=3, inherited=True)
+@fault("load-isolation", bug_class=3, inherited=True)
 class LoadSharesTensors(LoopRMSprop):
     """load_state_dict keeps the given tensors, and later steps write into them."""
 

@@ -337,7 +337,7 @@ class _Writer:
                 "same = after is not None and before is not None and torch.equal(before, after)",
                 f"assert same if before is not None else fresh, {text}",
             ]
-        if self.rule.compares == "saved":
+        if not deviation.optimizer:
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, vocabulary.Save))
             key = deviation.state_name or deviation.role
             read = f'[entry["{key}"].tolist() for entry in {slot}["state"].values() if "{key}" in entry]'

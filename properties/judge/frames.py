@@ -39,7 +39,7 @@ def compare_rest(
         findings += _changed_grad(run, rest, free, before, after)
     findings += _changed_state(run, rest, free, before, after)
     findings += _changed_groups(run, rest, free, before, after)
-    findings += _changed_slots(run, free, before, after)
+    findings += _changed_slots(run, rest, free, before, after)
     return findings
 
 
@@ -158,20 +158,31 @@ def _changed_groups(
 
 
 def _changed_slots(
-    run: Followed, free: frozenset[Quantity], before: Observation, after: Observation
+    run: Followed, rest: Rest, free: frozenset[Quantity], before: Observation, after: Observation
 ) -> Iterator[Finding]:
     for name, entries in before.slots.items():
         now = after.slots.get(name)
         if Quantity("slot", "", name) in free or now is None:
             continue
-        run.tally.check("state-dict-snapshot")
+        clause = _slot_clause(run, rest, name)
+        run.tally.check(clause)
         for position, roles in entries.items():
             for role, array in roles.items():
                 other = now.get(position, {}).get(role)
                 if other is None or not same(array, other):
                     summary = f"a state dict taken earlier changed: {role} of parameter {position}"
-                    yield run.finding("frame", "state-dict-snapshot", summary, role=role)
+                    yield run.finding("frame", clause, summary, role=role)
                     return
+
+
+def _slot_clause(run: Followed, rest: Rest, name: str) -> str:
+    """Name the clause of a saved state in a call: the one on loading, if the optimizer was given the state."""
+    saved = run.slots.get(name)
+    if saved is None or not rest.actor:
+        return "state-dict-snapshot"
+    mine = run.ledgers.get(rest.actor)
+    theirs = mine is not None and rest.actor != saved.optimizer and saved.optimizer in mine.loaded_from
+    return "load-isolation" if theirs or rest.actor in saved.loaded_by else "state-dict-snapshot"
 
 
 _UNUSED = {

@@ -68,7 +68,8 @@ class LedgerGroup:
 class SavedLedger:
     """The expected content of a slot: groups, and state by the position of the parameter.
 
-    ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped.
+    ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped; ``loaded_by`` are the optimizers
+    that were given it.
     """
 
     groups: list[LedgerGroup]
@@ -77,6 +78,7 @@ class SavedLedger:
     optimizer: str
     edits: list[str] = field(default_factory=list)
     reshaped: set[int] = field(default_factory=set)
+    loaded_by: set[str] = field(default_factory=set)
 
     def copy(self) -> SavedLedger:
         """An independent copy."""
@@ -87,6 +89,7 @@ class SavedLedger:
             self.optimizer,
             list(self.edits),
             set(self.reshaped),
+            set(self.loaded_by),
         )
 
     def entry(self, index: int) -> list[int]:

@@ -104,6 +104,7 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
         tests["load-options"] = 1
     saved, ledger = _refreshed(saved, before.slots.get(call.slot)), ledger.copy()
     ledger.load(saved, run.carried)
+    saved.loaded_by.add(call.optimizer)
     return Expected(
         (
             RestoredState(call.optimizer, call.slot, tuple(dict.fromkeys(ledger.params()))),

@@ -215,7 +215,6 @@ def test_what_each_clause_needs_and_how_its_violation_reads():
     assert ids(counted_by="step") == {"subnormals", "elementwise"}
     assert ids(expects="none") == {"zero-grad-none"}
     assert ids(expects="initial") == {"load-partial"}
-    assert ids(compares="saved") == {"state-dict-snapshot"}
     assert ids(compares="element") == {"sparse-rows"}
     assert ids(decided=True) == {"duplicate-in-group"}
     assert {id for id, row in CLAUSES.items() if row.cause} == {"scalar-precision"}

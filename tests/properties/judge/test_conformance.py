@@ -477,6 +477,29 @@ def test_a_saved_state_that_changes_later_is_found() -> None:
 @pytest.mark.parametrize(
     ("calls", "clause"),
     [
+        ([Load("A", "s"), *step(p=1.0)], "load-isolation"),
+        ([create("q", name="B"), Load("B", "s"), *step("B", q=1.0)], "load-isolation"),
+        ([Save("A", "other"), create("q", name="B"), Load("B", "other"), *step("B", q=1.0)], "load-isolation"),
+        ([Load("A", "s"), Save("A", "s", "state_dict"), *step(p=1.0)], "state-dict-snapshot"),
+        ([create("q", name="B"), Load("B", "s"), *step(p=1.0)], "state-dict-snapshot"),
+    ],
+)
+def test_a_saved_state_that_changes_in_a_step_of_who_loaded_it_is_one_of_loading(
+    calls: list[Call], clause: str
+) -> None:
+    """What is given to load_state_dict is kept by it; what another call changes was live from the start."""
+
+    def action(session: Any) -> None:
+        for entry in session._slots["s"][1]["state"].values() if "s" in session._slots else ():
+            entry["square_avg"] *= 2
+
+    found = findings(program(LIVE, Save("A", "s", "state_dict"), calls, params=BOTH), when(Step, action))
+    assert [(each.kind, each.clause) for each in found] == [("frame", clause)]
+
+
+@pytest.mark.parametrize(
+    ("calls", "clause"),
+    [
         ([*LIVE, Save("A", "s"), *step(p=1.0), Load("A", "s")], "load-state-dict"),
         (
             [create("p", "q"), *step(p=1.0, q=1.0), Save("A", "s"), EditState("s", "drop"), Load("A", "s")],
