@@ -751,7 +751,7 @@ _ALL = (
         "failed-step",
         "a step that raises has changed nothing",
         "interpretation",
-        "When one gradient is of a kind that is refused, no parameter has been stepped.",
+        "When one gradient is of a kind that is refused, no parameter of its group or of another has been stepped.",
         "silent; every oracle's behaviour is shown",
         gates=False,
         mend="Check all gradients before the first parameter is stepped.",

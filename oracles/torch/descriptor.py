@@ -67,6 +67,9 @@ FRAMEWORK = Framework(
         ),
     ),
     script="rmspec.oracles.torch.script:statements",
-    blind_spots=("what torch does with the values of sparse gradients (only that they are refused)",),
+    blind_spots=(
+        "what torch does with the values of sparse gradients (only that they are refused)",
+        "a gradient of another format than its parameter (through grad_dtype), or on another device (torch refuses to assign it)",
+    ),
     order=1,
 )

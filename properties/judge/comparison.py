@@ -41,7 +41,7 @@ def compare(
         behaviour = "changes the dict" if outcome.caller_dict_changed else "leaves the dict alone"
         tally.observe(Observed("caller-dict", behaviour))
     if expected.refused_gradient:
-        compare_refused_gradient(run, outcome, before, after)
+        compare_refused_gradient(run, expected.optimizer, outcome, before, after)
         run.over = True
         return findings
     refused = _refused(run, expected, outcome, before, after)

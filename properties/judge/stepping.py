@@ -325,15 +325,35 @@ def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
     return [run.finding("closure", "closure", problem, call.optimizer)] if problem else []
 
 
-def compare_refused_gradient(run: Followed, outcome: Outcome, before: Observation, after: Observation) -> None:
-    """Observe the end of a step with a gradient it need not take."""
+def compare_refused_gradient(
+    run: Followed, optimizer: str, outcome: Outcome, before: Observation, after: Observation
+) -> None:
+    """Observe the end of a step with a gradient it need not take: which of the other parameters it has stepped."""
     if not outcome.raised:
-        behaviour = "accepts a sparse gradient"
-    elif any(not same(before.params[name], after.params[name]) for name in before.params):
-        behaviour = "has stepped some parameters when it raises"
-    else:
-        behaviour = "has stepped no parameter when it raises"
-    run.tally.observe(Observed("failed-step", behaviour))
+        run.tally.observe(Observed("failed-step", "accepts a gradient of a foreign kind"))
+        return
+    bad = {call.param: bool(call.bad) for call in run.program.calls[: run.index] if isinstance(call, SetGrad)}
+    bystanders: dict[str, list[str]] = {}
+    place = next(
+        (
+            (row, column)
+            for row, group in enumerate(run.ledgers[optimizer].groups)
+            for column, name in enumerate(group.params)
+            if bad.get(name)
+        ),
+        (0, 0),
+    )
+    for row, group in enumerate(run.ledgers[optimizer].groups):
+        for column, name in enumerate(group.params):
+            if before.grads.get(name) is None or bad.get(name):
+                continue
+            kind = "parameters" if row == place[0] else "groups"
+            side = "before" if (row, column) < place else "after"
+            bystanders.setdefault(f"the {kind} {side} the one with the refused gradient", []).append(name)
+    for where, names in (bystanders or {"the parameter with the refused gradient": list(bad)}).items():
+        moved = [not same(before.params[name], after.params[name]) for name in names]
+        stepped = "has stepped" if all(moved) else "has stepped some of" if any(moved) else "has not stepped"
+        run.tally.observe(Observed("failed-step", f"{stepped} {where} when it raises"))
 
 
 def _subnormal(array: Array) -> NDArray[np.bool_]:

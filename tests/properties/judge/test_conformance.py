@@ -697,7 +697,17 @@ def test_a_parameter_that_is_stepped_twice_is_found() -> None:
         (
             [create("p"), SetGrad("p", (1.0,), bad="sparse"), Step("A")],
             "failed-step",
-            "has stepped no parameter when it raises",
+            "has not stepped the parameter with the refused gradient when it raises",
+        ),
+        (
+            [create("p", "q"), SetGrad("p", (1.0,)), SetGrad("q", (1.0,), bad="sparse"), Step("A")],
+            "failed-step",
+            "has stepped the parameters before the one with the refused gradient when it raises",
+        ),
+        (
+            [create("p", "q"), SetGrad("q", (1.0,)), SetGrad("p", (1.0,), bad="sparse"), Step("A")],
+            "failed-step",
+            "has not stepped the parameters after the one with the refused gradient when it raises",
         ),
     ],
 )
