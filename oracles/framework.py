@@ -82,13 +82,19 @@ class Habit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceCounter:
-    """The framework's own count of the steps on an execution ``path``.
+    """The framework's own count of the entries of an execution ``path`` in a step.
 
-    ``counts`` names a context manager that yields a function without arguments, which returns the count so far.
+    ``counts`` names a context manager around one step. It yields a function without arguments, which returns the count so
+    far, negative where the step left the path. ``title`` is what it counts, in words. ``always``: also for a subject that need
+    not take the path. ``variants``: each variant of options, formats and shapes costs a compilation, so that a check of the
+    path asks chosen programs alone.
     """
 
     path: str
     counts: str
+    title: str
+    always: bool = False
+    variants: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +127,8 @@ class Framework:
     files that they are saved in. ``script`` names the function of a ``Counterexample`` that returns the imports and the
     statements of a standalone script, empty where there are no scripts. ``blind_spots`` is what rmspec does not check of it.
     ``preloaded`` are the modules that may be imported before a subject's own: a process that has them is forked for each
-    subject. None where what is imported depends on the environment that a subject sets, or starts threads.
+    subject. None where what is imported depends on the environment that a subject sets, or starts threads. ``caches`` are the
+    environment variables for folders of caches that outlast a process: each subject gets an empty one.
     ``habits``, ``counters`` and ``accuracies`` are empty where nothing is stated. ``order`` is its place in listings; equal
     ones stand by name.
     """
@@ -137,6 +144,7 @@ class Framework:
     built_on: tuple[str, ...] = ()
     fallback: bool = False
     preloaded: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
     baseline: str = ""
     dialects: tuple[Dialect, ...] = ()
     layouts: tuple[Layout, ...] = ()

@@ -59,6 +59,7 @@ class Capabilities:
 
     ``formats``: names of number formats; ``options``: the hyperparameters that its factory takes; ``features``: of
     ``FEATURES``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
+    ``paths`` are the execution paths of its steps, as far as they are known before.
     Of the options, ``required`` must be given, ``changeable`` can be changed between steps, and ``carried`` are part of a
     saved state; ``edits``: the edits that its saved states allow.
     """
@@ -68,6 +69,7 @@ class Capabilities:
     features: frozenset[str] = frozenset(FEATURES)
     missing: Mapping[str, str] = field(default_factory=dict)
     roles: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     changeable: frozenset[str] = frozenset(OPTIONS)
     carried: frozenset[str] = frozenset(OPTIONS)
@@ -99,13 +101,20 @@ class ClosureReport:
 class Outcome:
     """The outcome of one call. ``hooks`` counts the pre- and post-hooks of a step, on request.
 
-    ``caller_dict_changed`` tells whether ``add_param_group`` changed the dict that it was given.
+    ``caller_dict_changed`` tells whether ``add_param_group`` changed the dict that it was given. ``paths`` counts, for a step, the
+    entries of execution paths: 0 for one that it should have taken and did not.
     """
 
     raised: Raised | None = None
     closure: ClosureReport | None = None
     hooks: tuple[int, int] | None = None
     caller_dict_changed: bool | None = None
+    paths: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def astray(self) -> bool:
+        """Whether the call came to its end on another path than it should have taken."""
+        return self.raised is None and not all(self.paths.values())
 
 
 @dataclass(frozen=True, slots=True)

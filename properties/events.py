@@ -17,7 +17,9 @@ __all__ = [
     "DeviationPending",
     "DialectFound",
     "Event",
+    "Evidence",
     "OtherDialect",
+    "PathEvidence",
     "Progress",
     "RunFinished",
     "RunStarted",
@@ -122,6 +124,32 @@ class OtherDialect:
 
 
 @dataclass(frozen=True, slots=True)
+class PathEvidence:
+    """The evidence for one execution path: so many ``steps`` took it, with so many ``entries``, in words the ``title``.
+
+    ``required``: a step that does not take it is no check of the subject.
+    """
+
+    steps: int
+    entries: int
+    title: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The execution ``paths`` taken by a subject, by name, as its framework counts them.
+
+    ``astray`` are the steps that came to their end on another path than they should have taken: they are no checks.
+    ``left_out`` are the programs not asked of a path on which each variant costs a compilation.
+    """
+
+    paths: Mapping[str, PathEvidence]
+    astray: int = 0
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectResult:
     """The verdict on one subject and everything behind it.
 
@@ -129,6 +157,7 @@ class SubjectResult:
     ``envelope_use`` is a sample of how much of its envelopes it used, by format; ``trajectory`` what it made of one objective.
     ``speaks`` is the dialect that it speaks instead of ``dialect``, if one explains deviations throughout.
     ``devices`` are those of its arrays, as far as it tells; ``elsewhere`` the known deviations that do not apply here.
+    ``evidence`` are the execution paths that it took, where its framework counts any.
     ``in_place``: it was an object, called in the process that judged it, and not a name with a process of its own.
     """
 
@@ -161,6 +190,7 @@ class SubjectResult:
     in_place: bool = False
     devices: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Profile:
     """How much is searched: ``programs`` from the state machine and ``sweeps`` from seeds, with ``wide`` tensors.
 
     The corpus is replayed in float32 whole, and in every other format one in ``every`` of its programs.
+    Of a path on which each variant is compiled it asks programs with so many ``variants`` in all.
     ``endless`` keeps sweeping until the time budget is spent, when there is one.
     """
 
@@ -55,14 +56,15 @@ class Profile:
     wide: int
     endless: bool = False
     every: int = 1
+    variants: int = 64
 
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("smoke", 30, 16, 512, every=3),
+        Profile("smoke", 30, 16, 512, every=3, variants=10),
         Profile("ci", 400, 400, 4096),
-        Profile("deep", 2000, 4000, 16384, endless=True),
+        Profile("deep", 2000, 4000, 16384, endless=True, variants=96),
     )
 }
 """The profiles of ``--profile`` by name."""

@@ -57,7 +57,8 @@ class ClauseVerdicts:
     """The verdicts of a search on clauses; ``search`` is the place of an early stop, or empty.
 
     ``spoils`` says which cells the deviations from a clause spoil; ``cut`` which clauses, by the clause of what ended programs early,
-    the rest of these programs would have checked. ``plain`` is the dialect before it was amended.
+    the rest of these programs would have checked. ``plain`` is the dialect before it was amended. ``untaken`` says that no step
+    took the path under test: nothing conforms then.
     """
 
     capabilities: Capabilities
@@ -68,6 +69,7 @@ class ClauseVerdicts:
     spoils: Spoils = field(default_factory=dict)
     cut: Mapping[str, Collection[str]] = field(default_factory=dict)
     plain: Dialect | None = None
+    untaken: str = ""
 
     def of(self, id: str, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge one clause; ``deviations`` are those of the subject, from any clause."""
@@ -85,6 +87,8 @@ class ClauseVerdicts:
         )
         if broken:
             return replace(result, checks=max(result.checks, 1), verdict=broken_verdict(broken))
+        if self.untaken:
+            return ClauseResult(id, 0, 0, "not-checked", None, self.untaken)
         if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
             # What a program without the feature happens to touch is no check of it.
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
@@ -284,10 +288,10 @@ def broken_verdict(deviations: Sequence[Deviation]) -> Literal["deviates", "know
     return "inherited" if all(deviation.inherited for deviation in deviations) else "known"
 
 
-def subject_verdict(deviations: Sequence[Deviation], tally: Tally) -> Verdict:
-    """The verdict on a subject with these deviations, hazards left out."""
+def subject_verdict(deviations: Sequence[Deviation], tally: Tally, untaken: str = "") -> Verdict:
+    """The verdict on a subject with these deviations, hazards left out; ``untaken`` as in ``ClauseVerdicts``."""
     if deviations and broken_verdict(deviations) == "deviates":
         return "deviates"
-    if not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
+    if untaken or not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
         return "inconclusive"
     return "known" if deviations else "conforms"

@@ -10,13 +10,14 @@ from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
-from rmspec.properties.events import ClauseResult, Deviation, OtherDialect, SubjectResult
+from rmspec.properties.events import ClauseResult, Deviation, Evidence, OtherDialect, SubjectResult
 
 __all__ = [
     "call_line",
     "clause_note",
     "dialect_lines",
     "element_count",
+    "evidence_lines",
     "explanation_lines",
     "given_words",
     "hexadecimal",
@@ -97,6 +98,21 @@ def dialect_lines(result: SubjectResult) -> list[str]:
     if result.speaks is None:
         return []
     return spoken_lines(result.name, result.speaks)
+
+
+def evidence_lines(evidence: Evidence | None) -> list[str]:
+    """Name the execution paths of a subject, a line each, and the steps and programs outside of them."""
+    if evidence is None:
+        return []
+    lines = [
+        f"path {path}: {counted.steps:,} steps, {counted.entries:,} {counted.title}"
+        for path, counted in evidence.paths.items()
+    ]
+    if evidence.astray:
+        lines.append(f"steps on another path, which are no checks: {evidence.astray:,}")
+    if evidence.left_out:
+        lines.append(f"programs not asked of this path, since each variant is compiled: {evidence.left_out:,}")
+    return lines
 
 
 def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:

@@ -14,6 +14,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung
 from rmspec.oracles.host.crash import ending, last_words
 from rmspec.oracles.host.descent import Descend, Trajectory
+from rmspec.oracles.host.evidence import has_variants
 from rmspec.oracles.host.frames import Frame, Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, decode_fitted, decode_stepped
 from rmspec.oracles.host.perform import Transcript
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from rmspec.oracles.wire.subject import ProcessSubject
 
 _IMPORT_TIMEOUT = 120.0  # seconds: a framework may take long to import on a cold machine
+_COMPILING = 300.0  # seconds: the first compilation builds headers
 _SLICE = 0.25  # seconds between two looks at whether the process still runs
 _LOCATING = 0.3  # seconds in which a process that hangs may write where it is
 _ENDING = 2.0  # seconds in which a process ends that has closed its connection
@@ -84,8 +87,9 @@ class Host:
         check_name(name)
         self.name = name
         self._patience = call_timeout
-        self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), dict(os.environ))
         self._process = _Process(_modules(name, device))
+        variables = {**os.environ, **self._process.caches()}
+        self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), variables)
         reply = self._reply(self._question, "while it was loaded", max(call_timeout, _IMPORT_TIMEOUT))
         with self._process.trusting_nothing():
             description = json.loads(bytes(reply))
@@ -95,6 +99,9 @@ class Host:
             self._capabilities = _capabilities(description["capabilities"])
             self._versions = _texts(description["versions"])
             self._state_names = _texts(description["state_names"])
+        if has_variants(self.framework, self._capabilities.paths):
+            # A compiler takes long for the first graph, on a machine with other work.
+            self._patience = max(call_timeout, _COMPILING)
 
     def capabilities(self) -> Capabilities:
         """The capabilities of the subject."""
@@ -181,7 +188,12 @@ class _Process:
         self._number = 0
         self._waiting = False
         self._silence = self._deadline = 0.0
-        self.end = weakref.finalize(self, _end, self._channel, self._log, self._zygote, self.pid)
+        self._folder = tempfile.mkdtemp(prefix="rmspec-")
+        self.end = weakref.finalize(self, _end, self._channel, self._log, self._zygote, self.pid, self._folder)
+
+    def caches(self) -> dict[str, str]:
+        """The environment variables for caches of frameworks, with empty folders of its own."""
+        return {name: os.path.join(self._folder, name) for framework in frameworks() for name in framework.caches}
 
     @property
     def orphaned(self) -> bool:
@@ -266,12 +278,13 @@ class _Process:
         return (f", at {where}" if where else "") + (f"; it last printed:\n{printed}" if printed else "")
 
 
-def _end(channel: socket.socket, log: IO[bytes], zygote: Zygote, pid: int) -> None:
+def _end(channel: socket.socket, log: IO[bytes], zygote: Zygote, pid: int, folder: str) -> None:
     channel.close()
     log.close()
     if zygote.usable:
         with contextlib.suppress(CannotStart):
             zygote.end(pid)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _capabilities(data: Mapping[str, Any]) -> Capabilities:

@@ -7,12 +7,13 @@ So one transcript can be judged again, against another dialect or with less of i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
 from rmspec.oracles.host.descent import Descend, Trajectory, descend_in_place
+from rmspec.oracles.host.evidence import StepCounters
 from rmspec.oracles.program.program import Call, Create, EditState, Program, Save, SetOption, Step, ZeroGrad
 from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
@@ -92,13 +93,20 @@ def perform(program: Program, subject: Driven) -> Transcript:
     session = subject.session(program.params)
     try:
         capabilities = subject.capabilities()
-        return perform_in(session, program, capabilities.options, capabilities.carried)
+        counters = StepCounters(subject.name, subject.framework)
+        return perform_in(session, program, capabilities.options, capabilities.carried, counters)
     finally:
         session.close()
 
 
-def perform_in(session: Session, program: Program, options: frozenset[str], carried: frozenset[str]) -> Transcript:
-    """Perform the calls of ``program`` in an open session.
+def perform_in(
+    session: Session,
+    program: Program,
+    options: frozenset[str],
+    carried: frozenset[str],
+    counters: StepCounters | None = None,
+) -> Transcript:
+    """Perform the calls of ``program`` in an open session, with the ``counters`` of its steps.
 
     An error of the harness ends the transcript and is kept in it: whether the calls before it deviate already, so that
     nobody would have come so far, is for the judge to say.
@@ -108,7 +116,7 @@ def perform_in(session: Session, program: Program, options: frozenset[str], carr
     failure: Exception | None = None
     for call in program.calls:
         try:
-            outcome = session.perform(call)
+            outcome = _perform(session, call, counters)
             latest = _share(latest, session.observe())
         except Exception as error:
             failure = error
@@ -118,6 +126,14 @@ def perform_in(session: Session, program: Program, options: frozenset[str], carr
             break
     devices = tuple(sorted(session.devices())) if isinstance(session, LocatedSession) else ()
     return Transcript(program, start, tuple(answers), options, carried, failure, devices)
+
+
+def _perform(session: Session, call: Call, counters: StepCounters | None) -> Outcome:
+    if counters is None or not isinstance(call, Step):
+        return session.perform(call)
+    with counters.counting() as counted:
+        outcome = session.perform(call)
+        return replace(outcome, paths=counted())
 
 
 def _ends(call: Call) -> bool:

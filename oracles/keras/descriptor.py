@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.framework import Framework, Layout, RegisteredSubject
+from rmspec.oracles.framework import EvidenceCounter, Framework, Layout, RegisteredSubject
 
 _BUILD = "optimizer.build(model.trainable_variables)"
 _HDF5 = f'import h5py\n{_BUILD}\noptimizer.load_own_variables(h5py.File({{path}})["optimizer/vars"])'
@@ -16,7 +16,9 @@ FRAMEWORK = Framework(
     subjects={
         "keras": RegisteredSubject(title="keras.optimizers.RMSprop on TensorFlow", dialect="keras3"),
         "keras:function": RegisteredSubject(
-            title="keras.optimizers.RMSprop on TensorFlow, inside a tf.function (slow to trace)", dialect="keras3"
+            title="keras.optimizers.RMSprop on TensorFlow, inside a tf.function (slow to trace)",
+            dialect="keras3",
+            paths=("function",),
         ),
         "keras:torch": RegisteredSubject(
             title="keras.optimizers.RMSprop on torch, in a process of its own", dialect="keras3"
@@ -48,6 +50,13 @@ FRAMEWORK = Framework(
                 ".hdf5": _HDF5,
                 ".npz": f"import numpy\n{_BUILD}\noptimizer.load_own_variables(numpy.load({{path}}))",
             },
+        ),
+    ),
+    counters=(
+        EvidenceCounter(
+            path="function",
+            counts="rmspec.oracles.tensorflow.evidence:function",
+            title="calls of a tf.function with a traced graph",
         ),
     ),
     script="rmspec.oracles.keras.script:statements",

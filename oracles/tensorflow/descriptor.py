@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.framework import Framework, RegisteredSubject
+from rmspec.oracles.framework import EvidenceCounter, Framework, RegisteredSubject
 
 _SLOTS = {"square_avg": "ms", "grad_avg": "mg", "momentum_buffer": "mom"}
 
@@ -19,11 +19,14 @@ FRAMEWORK = Framework(
             state_names=_SLOTS,
         ),
         "tensorflow:function": RegisteredSubject(
-            title="the same inside a tf.function (slow to trace)", dialect="tensorflow-op", state_names=_SLOTS
+            title="the same inside a tf.function (slow to trace)",
+            dialect="tensorflow-op",
+            state_names=_SLOTS,
+            paths=("function",),
         ),
         "tensorflow:v1": RegisteredSubject(title="tf.compat.v1.train.RMSPropOptimizer", dialect="tensorflow1"),
         "tensorflow:v1-function": RegisteredSubject(
-            title="the same inside a tf.function (slow to trace)", dialect="tensorflow1"
+            title="the same inside a tf.function (slow to trace)", dialect="tensorflow1", paths=("function",)
         ),
     },
     registered="rmspec.oracles.tensorflow.subject:registered",
@@ -31,6 +34,13 @@ FRAMEWORK = Framework(
     prefixes=("tensorflow",),
     baseline="tensorflow:v1",
     dialects=(DIALECTS["tensorflow-op"], DIALECTS["tensorflow1"]),
+    counters=(
+        EvidenceCounter(
+            path="function",
+            counts="rmspec.oracles.tensorflow.evidence:function",
+            title="calls of a tf.function with a traced graph",
+        ),
+    ),
     script="rmspec.oracles.tensorflow.script:statements",
     blind_spots=("complex variables on TensorFlow, which calculates with complex numbers as such",),
     order=3,

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION
-from rmspec.oracles.framework import Framework, Layout, RegisteredSubject
+from rmspec.oracles.framework import EvidenceCounter, Framework, Layout, RegisteredSubject
+
+
+def _counter(path: str, name: str, title: str) -> EvidenceCounter:
+    return EvidenceCounter(path=path, counts=f"rmspec.oracles.torch.evidence:{name}", title=title)
+
 
 FRAMEWORK = Framework(
     name="torch",
@@ -14,34 +19,45 @@ FRAMEWORK = Framework(
         "torch": RegisteredSubject(
             title="torch.optim.RMSprop, one parameter after the other (foreach=False)",
             fixed={"foreach": False},
+            paths=("single-tensor",),
             devices=("cpu", "cuda"),
         ),
         "torch:foreach": RegisteredSubject(
-            title="torch.optim.RMSprop(foreach=True)", fixed={"foreach": True}, devices=("cpu", "cuda")
+            title="torch.optim.RMSprop(foreach=True)",
+            fixed={"foreach": True},
+            paths=("foreach",),
+            devices=("cpu", "cuda"),
         ),
         "torch:maximize": RegisteredSubject(
             title="torch.optim.RMSprop(maximize=True), against the dialect torch-maximize",
             dialect="torch-maximize",
             fixed={"maximize": True, "foreach": False},
+            paths=("maximize",),
             devices=("cpu", "cuda"),
         ),
         "torch:differentiable": RegisteredSubject(
             title="torch.optim.RMSprop(differentiable=True)",
             fixed={"differentiable": True, "foreach": False},
+            paths=("differentiable",),
             devices=("cpu", "cuda"),
         ),
         "torch:capturable": RegisteredSubject(
             title="torch.optim.RMSprop(capturable=True), on CUDA",
             fixed={"capturable": True, "foreach": False},
+            paths=("capturable",),
             devices=("cuda",),
         ),
         "torch:compiled": RegisteredSubject(
             title="torch.optim.RMSprop with step under torch.compile (slow to start)",
             fixed={"foreach": False},
+            paths=("compiled",),
             devices=("cpu", "cuda"),
         ),
         "torch:tensor-lr": RegisteredSubject(
-            title="torch.optim.RMSprop with lr as a tensor", fixed={"foreach": False}, devices=("cpu", "cuda")
+            title="torch.optim.RMSprop with lr as a tensor",
+            fixed={"foreach": False},
+            paths=("tensor-lr",),
+            devices=("cpu", "cuda"),
         ),
     },
     registered="rmspec.oracles.torch.subject:registered",
@@ -49,6 +65,8 @@ FRAMEWORK = Framework(
     prefixes=("torch",),
     # The first step of an optimizer imports the second.
     preloaded=("rmspec.oracles.torch.subject", "torch._dynamo"),
+    # What another process has compiled would decide what is compiled here.
+    caches=("TORCHINDUCTOR_CACHE_DIR",),
     fallback=True,
     baseline="torch",
     dialects=(SPECIFICATION, DIALECTS["torch-maximize"]),
@@ -67,6 +85,28 @@ FRAMEWORK = Framework(
         ),
     ),
     script="rmspec.oracles.torch.script:statements",
+    counters=(
+        _counter("single-tensor", "single_tensor", "calls of torch.optim.rmsprop._single_tensor_rmsprop"),
+        _counter("foreach", "foreach", "calls of torch.optim.rmsprop._multi_tensor_rmsprop"),
+        _counter("maximize", "maximize", "calls of _single_tensor_rmsprop with maximize=True"),
+        _counter(
+            "differentiable",
+            "differentiable",
+            "calls of _single_tensor_rmsprop that record their operations for autograd",
+        ),
+        _counter("capturable", "capturable", "calls of _single_tensor_rmsprop with capturable=True"),
+        _counter("tensor-lr", "tensor_lr", "calls of _single_tensor_rmsprop with a tensor for lr"),
+        EvidenceCounter(
+            path="compiled",
+            counts="rmspec.oracles.torch.evidence:compiled",
+            title="graphs of torch.compile entered",
+            always=True,
+            variants=True,
+        ),
+        EvidenceCounter(
+            path="graphs", counts="rmspec.oracles.torch.evidence:graphs", title="graphs compiled", always=True
+        ),
+    ),
     blind_spots=(
         "what torch does with the values of sparse gradients (only that they are refused)",
         "a gradient of another format than its parameter (through grad_dtype), or on another device (torch refuses to assign it)",

@@ -99,7 +99,10 @@ class _Writer:
     def _call(self, call: vocabulary.Call) -> list[str]:
         match call:
             case vocabulary.Create():
-                return [f"{call.optimizer} = RMSprop({self._created(call)}{self._keywords(call.options)})"]
+                lines = [f"{call.optimizer} = RMSprop({self._created(call)}{self._keywords(call.options)})"]
+                if self._compiled:
+                    lines.append(f"{call.optimizer}_step = torch.compile({call.optimizer}.step)")
+                return lines
             case vocabulary.SetGrad():
                 return [f"{call.param}.grad = {self._grad(call)}"]
             case vocabulary.Step():
@@ -203,8 +206,13 @@ class _Writer:
                     '    entry[k] = v if k == "step" else torch.cat([torch.as_tensor(v).flatten(), torch.zeros(1)])',
                 ]
 
+    @property
+    def _compiled(self) -> bool:
+        return self.program.subject == "torch:compiled"
+
     def _step(self, call: vocabulary.Step) -> list[str]:
         name = call.optimizer
+        step = f"{name}_step" if self._compiled else f"{name}.step"
         lines: list[str] = []
         if call.hooks and self.deviation.kind == "hooks" and call is self.last:
             lines = ["hooks = [0, 0]"]
@@ -212,9 +220,9 @@ class _Writer:
                 count = f"hooks.__setitem__({index}, hooks[{index}] + 1)"
                 lines.append(f"{name}.register_step_{kind}_hook(lambda *_: {count})")
         if not call.closure:
-            return [*lines, f"{name}.step()"]
+            return [*lines, f"{step}()"]
         if call.closure == "raises":
-            return [*lines, "calls = []", f"{name}.step(lambda: (calls.append(True), 1 / 0))"]
+            return [*lines, "calls = []", f"{step}(lambda: (calls.append(True), 1 / 0))"]
         first = self.program.params[0].name
         sets = "".join(
             f', setattr({param}, "grad", {self._tensor(self.program.param(param), values)})'
@@ -225,7 +233,7 @@ class _Writer:
             *lines,
             f"calls, start = [], {first}.detach().clone()",
             f"closure = lambda: ({record}{sets}, torch.tensor({number(call.loss)}))[-1]",
-            f"loss = {name}.step(closure)",
+            f"loss = {step}(closure)",
         ]
 
     # -- tensors

@@ -138,9 +138,16 @@ class TorchSession:
     def _create(self, call: vocabulary.Create) -> Any:
         options = {name: self._option(name, value) for name, value in call.options.items()}
         if call.form == "groups":
-            return self._factory([self._group(group) for group in call.groups], **options)
+            return self._with_tensor_lr(self._factory([self._group(group) for group in call.groups], **options))
         tensors = [self._params[name] for group in call.groups for name in group.params]
-        return self._factory((tensor for tensor in tensors) if call.form == "generator" else tensors, **options)
+        params = (tensor for tensor in tensors) if call.form == "generator" else tensors
+        return self._with_tensor_lr(self._factory(params, **options))
+
+    def _with_tensor_lr(self, optimizer: Any) -> Any:
+        """Make a tensor of every default lr as well, on the path of tensors."""
+        for group in optimizer.param_groups if self._tensor_lr else ():
+            group["lr"] = self._option("lr", group["lr"]) if isinstance(group["lr"], float) else group["lr"]
+        return optimizer
 
     def _group(self, group: Any, form: str = "list") -> dict[str, Any]:
         tensors: Any = [self._params[name] for name in group.params]
@@ -203,7 +210,9 @@ class TorchSession:
             return loss
 
         returned: list[Any] = []
-        outcome = performed(lambda: returned.append(step(closure)))
+        # What the closure does besides is the harness's, and nothing to compile.
+        apart: Any = torch.compiler.disable(closure) if self._compiled else closure  # type: ignore[no-untyped-call]
+        outcome = performed(lambda: returned.append(step(lambda: apart())))
         result = _number(returned[0]) if returned else None
         report = ClosureReport(len(states), all(e for e, _ in states), any(m for _, m in states), result)
         return Outcome(outcome.raised, closure=report)
@@ -216,7 +225,9 @@ class TorchSession:
     def _add_param_group(self, call: vocabulary.AddParamGroup) -> Outcome:
         group = self._group(call.group, call.form)
         entry = dict(group)
-        outcome = performed(lambda: self._optimizers[call.optimizer].add_param_group(group))
+        optimizer = self._optimizers[call.optimizer]
+        outcome = performed(lambda: optimizer.add_param_group(group))
+        self._with_tensor_lr(optimizer)
         changed = set(group) != set(entry) or any(group[key] is not entry[key] for key in entry)
         return Outcome(outcome.raised, caller_dict_changed=changed)
 

@@ -23,6 +23,7 @@ from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
 from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities
 from rmspec.oracles.torch.descriptor import FRAMEWORK
+from rmspec.oracles.torch.evidence import compiled
 from rmspec.oracles.torch.session import TorchSession
 
 _METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict": "state_dict"}
@@ -58,6 +59,7 @@ class TorchSubject:
         self._path = path
         self._roles: dict[str, str] | None = None
         self._capabilities: Capabilities | None = None
+        self._compiles = False
         if device != "cpu":
             _require(device)
 
@@ -98,6 +100,7 @@ class TorchSubject:
                 features=frozenset(features - missing.keys()),
                 missing=missing,
                 roles=frozenset(self._find_roles(options).values()),
+                paths=self._paths(),
             )
         return self._capabilities
 
@@ -110,14 +113,17 @@ class TorchSubject:
         roles = self._find_roles(_options(self._factory)) if self._roles is None else self._roles
         return self._session(params, roles)
 
-    def _session(self, params: tuple[Param, ...], roles: Mapping[str, str], device: str = "") -> TorchSession:
+    def _session(
+        self, params: tuple[Param, ...], roles: Mapping[str, str], device: str = "", *, through: bool = True
+    ) -> TorchSession:
+        """Open a session; one not ``through`` the compiler steps without it."""
         return TorchSession(
             params,
             self._factory,
             roles,
             device=device or self.device,
             differentiable=self._path == "differentiable",
-            compiled=self._path == "compiled",
+            compiled=through and self._path == "compiled",
             tensor_lr=self._path == "tensor-lr",
         )
 
@@ -133,6 +139,11 @@ class TorchSubject:
         with _Watch() as watch:
             session.perform(Step("probe"))
         return bool(watch.foreach)
+
+    def _paths(self) -> frozenset[str]:
+        """The paths of a registered subject; else the compiler's, once a probe has entered a graph."""
+        known = FRAMEWORK.subjects.get(self.name)
+        return frozenset(known.paths if known is not None else ("compiled",) if self._compiles else ())
 
     def _probe(self, options: set[str]) -> Any:
         keywords = _probe_options(options)
@@ -191,14 +202,16 @@ class TorchSubject:
 
     def _probed(self, options: set[str]) -> dict[str, str]:
         """The roles of the names in the state with these options: by value after two steps, else by name."""
-        session = self._session((Param("p"),), {})
+        session = self._session((Param("p"),), {}, through=False)
         if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
             return {}
         session.perform(SetGrad("p", (2.0,)))
         expected = _expected(options)
         candidates: dict[str, set[str]] = {}
         for turn in range(2):
-            session.perform(Step("probe"))
+            with compiled() as entered:
+                session.perform(Step("probe"))
+                self._compiles = self._compiles or entered() > 0
             optimizer = session._optimizers["probe"]
             state = getattr(optimizer, "state", None)
             tensor = session._params["p"]

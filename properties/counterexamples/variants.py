@@ -8,10 +8,11 @@ from dataclasses import replace
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.changes import Values, change_options, change_values
-from rmspec.oracles.program.program import Call, Param, Program
+from rmspec.oracles.program.program import Call, Param, Program, plain_number
 
 __all__ = [
     "PLAIN_OPTIONS",
+    "after_others",
     "alone_with",
     "drop_dangling",
     "plain_numbers",
@@ -48,6 +49,32 @@ def alone_with(program: Program, optimizer: str) -> Program:
     """The program with the calls on one optimizer alone."""
     calls = drop_dangling(tuple(call for call in program.calls if getattr(call, "optimizer", optimizer) == optimizer))
     return replace(program, calls=calls or program.calls)
+
+
+def after_others(program: Program, optimizer: str) -> Program:
+    """The program after the steps of two more optimizers of its kind, on other parameters and with other options."""
+    created = [call for call in program.calls if isinstance(call, vocabulary.Create) and call.optimizer == optimizer]
+    names = [name for call in created for group in call.groups for name in group.params]
+    if not names:
+        return program
+    declared = program.param(names[0])
+    given = {**created[0].options, **created[0].groups[0].options}
+    calls: list[Call] = []
+    params: list[Param] = []
+    for turn in (1, 2):
+        params.append(replace(declared, name=f"{declared.name}_{turn}"))
+        # The same branches: an option that is off stays off.
+        options: vocabulary.Options = {
+            name: PLAIN_OPTIONS[name] / turn if name in PLAIN_OPTIONS and plain_number(value) else value
+            for name, value in {**dict.fromkeys(("lr", "alpha", "eps"), 1.0), **given}.items()
+        }
+        group = vocabulary.Group((params[-1].name,))
+        calls += [
+            vocabulary.Create(f"{optimizer}{turn}", (group,), options, "list"),
+            vocabulary.SetGrad(params[-1].name, (2.0,)),
+            vocabulary.Step(f"{optimizer}{turn}"),
+        ]
+    return replace(program, params=(*params, *program.params), calls=(*calls, *program.calls))
 
 
 def merge_optimizers(program: Program) -> Program | None:

@@ -9,9 +9,10 @@ from functools import cached_property
 from types import MappingProxyType
 
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.host.evidence import counter_titles, required_paths
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Program
-from rmspec.properties.events import Deviation, OtherDialect, SubjectResult
+from rmspec.properties.events import Deviation, Evidence, OtherDialect, PathEvidence, SubjectResult
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Place
@@ -40,7 +41,8 @@ _NOTHING: Spoils = MappingProxyType({})
 class Books:
     """The books of one examination: its ``tally``, its ``fingerprint``, and in ``search`` why the search ended early.
 
-    ``speaks`` is the other dialect spoken by the subject throughout, if there is one.
+    ``speaks`` is the other dialect spoken by the subject throughout, if there is one; ``left_out`` the number of programs that are
+    not asked of its path.
     """
 
     def __init__(self, examinee: Examinee) -> None:
@@ -48,6 +50,7 @@ class Books:
         self.fingerprint = ""
         self.search = ""
         self.speaks: OtherDialect | None = None
+        self.left_out = 0
         self._cut: dict[str, list[Program]] = {}
         self._examinee = examinee
         self._plain = examinee.dialect
@@ -139,12 +142,14 @@ class Books:
         hazards = tuple(deviation for (_, kind), deviation in stamped.items() if kind == "hazard")
         policy = examinee.settings.policy
         cut = self._left_out() if final and any(not tally.checks.get(id) for id in CLAUSES) else {}
+        untaken = self._untaken() if final else ""
         verdicts = ClauseVerdicts(
-            examinee.capabilities, examinee.dialect, policy, tally, self.search, spoils, cut, self._plain
+            examinee.capabilities, examinee.dialect, policy, tally, self.search, spoils, cut, self._plain, untaken
         )
         return SubjectResult(
             name=examinee.subject.name,
-            verdict=subject_verdict(broken, tally),
+            verdict=subject_verdict(broken, tally, untaken),
+            message=untaken,
             dialect=examinee.dialect.name,
             policy=policy.name,
             framework=examinee.subject.framework,
@@ -168,8 +173,29 @@ class Books:
             speaks=self.speaks,
             devices=tuple(sorted(examinee.devices)),
             elsewhere=elsewhere,
+            evidence=self._evidence(),
         )
+
+    def _evidence(self) -> Evidence | None:
+        subject, tally = self._examinee.subject, self.tally
+        required, titles = required_paths(subject.name), counter_titles(subject.framework)
+        paths = {
+            path: PathEvidence(tally.paths.get(path, 0), tally.entries.get(path, 0), title, path in required)
+            for path, title in titles.items()
+            if path in required or path in tally.paths
+        }
+        return Evidence(paths, tally.astray, self.left_out) if paths or tally.astray else None
+
+    def _untaken(self) -> str:
+        """Say it if no step took the path under test."""
+        tally = self.tally
+        missing = [path for path in required_paths(self._examinee.subject.name) if not tally.paths.get(path)]
+        if missing:
+            return f"no step took the path {' or '.join(missing)}: its framework counted none"
+        return "every step left the path under test" if tally.astray and not tally.steps else ""
 
     @cached_property
     def _trajectory(self) -> Trajectory | None:
+        if self._examinee.compiles:
+            return None  # one more variant, for a figure
         return trajectory(self._examinee.subject, self._examinee.capabilities)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from rmspec.impl.arithmetic.amendments import Amendment, spell_amendment
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.host.host import Host
 from rmspec.oracles.program.program import Program, SetGrad
 from rmspec.properties.counterexamples.attribution import attribute
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
@@ -18,6 +19,7 @@ from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.variants import (
+    after_others,
     alone_with,
     plain_numbers,
     shifted_options,
@@ -29,7 +31,10 @@ from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Finding
 
-__all__ = ["Diagnosis"]
+__all__ = ["COMPILED_ATTEMPTS", "Diagnosis"]
+
+COMPILED_ATTEMPTS = 8
+"""So many programs are tried to make a program shorter where each is compiled."""
 
 _STARTS = {clause.id for clause in CLAUSES.values() if clause.starts}
 """The clauses on initial values."""
@@ -45,6 +50,8 @@ class Diagnosis:
 
     def labels(self, program: Program, finding: Finding, run_findings: tuple[Finding, ...]) -> tuple[str, ...]:
         """List the hypotheses in accord with a finding, with its kin in the run, and with varied numbers."""
+        if self.examinee.compiles:
+            return ()  # what one program left in the compiler decides the next: other programs say nothing of this one
         labels = hypotheses(finding, program, self.examinee.dialect)
         kin = [similar for similar in run_findings if similar.key == finding.key and similar is not finding][:3]
         for similar in kin:
@@ -129,6 +136,10 @@ class Diagnosis:
                 return similar
             return None
 
+        if self.examinee.compiles:
+            reduced, evidence = reduce(program, finding, shows, attempts=COMPILED_ATTEMPTS)
+            reduced, evidence = self._by_itself(reduced, evidence)
+            return reduced, evidence, self.attribute(reduced, evidence, ())
         reduced, evidence = reduce(program, finding, shows, attempts=250 if finding.hazard else 700)
         plain = stored_values(reduced)
         again = shows(plain)
@@ -147,8 +158,22 @@ class Diagnosis:
         )
         return reduced, evidence, clause
 
+    def _by_itself(self, program: Program, finding: Finding) -> tuple[Program, Finding]:
+        """Find the program for a fresh process: this one, or it after the steps of other optimizers."""
+        if not isinstance(self.examinee.subject, Host):
+            return program, finding
+        for candidate in (program, after_others(program, finding.optimizer)):
+            with self.examinee.subject.fresh() as fresh:
+                findings = self.examinee.judge(fresh.perform(candidate)).findings
+            for similar in findings:
+                if similar.key == finding.key:
+                    return candidate, similar
+        return program, finding
+
     def attribute(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> str:
-        """Choose the clause of a finding under these hypotheses."""
+        """Choose the clause of a finding under these hypotheses; of a value in a compiled step the clause of its line."""
+        if self.examinee.compiles:
+            return finding.clause if finding.kind == "value" else attribute(finding, program, self.examinee.dialect)
 
         def still(candidate: Program) -> bool:
             done = self.examinee.run(candidate)

@@ -84,7 +84,8 @@ class Examination:
 
     def _search(self, interim: bool) -> Iterator[Event]:
         name, settings = self.examinee.subject.name, self.examinee.settings
-        plan, count = Plan(self.examinee.capabilities, settings), 0
+        plan, count = Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles), 0
+        self.books.left_out = plan.left_out
         for phase in plan.phases():
             self.books.fingerprint = phase.fingerprint or self.books.fingerprint
             for done, program in enumerate(phase.programs):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
+from rmspec.oracles.host.evidence import has_variants
 from rmspec.oracles.host.perform import Driven, Transcript, perform
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
@@ -34,6 +35,11 @@ class Examinee:
         capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
         dialect = without_options(dialect_named(settings.dialect or subject.dialect), capabilities.options)
         return cls(subject, settings, capabilities, dialect)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether each variant of options, formats and shapes costs a compilation: it is asked chosen programs alone."""
+        return has_variants(self.subject.framework, self.capabilities.paths)
 
     def perform(self, program: Program) -> Transcript:
         """Perform one program on the subject."""

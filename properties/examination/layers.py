@@ -20,7 +20,7 @@ from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.variants import stored_values
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.books import Books
-from rmspec.properties.examination.diagnosis import Diagnosis
+from rmspec.properties.examination.diagnosis import COMPILED_ATTEMPTS, Diagnosis
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.judge.findings import Finding, Tally
@@ -153,13 +153,14 @@ class Layers:
         amendments = [entry.amendment for entry in peeling.adopted]
         remaining = [entry for entry in amendments if entry is not adoption.amendment]
         without = amended(self._examinee.dialect, remaining)
+        attempts = COMPILED_ATTEMPTS if self._examinee.compiles else _ATTEMPTS
         for alone in (True, False) if remaining else (True,):
             isolate = _Isolation(self._examinee, without, peeling.dialect, alone)
             for start in self._starts(without, peeling.dialect):
                 finding = isolate(start)
                 if finding is None:
                     continue
-                program, finding = reduce(start, finding, isolate, attempts=_ATTEMPTS)
+                program, finding = reduce(start, finding, isolate, attempts=attempts)
                 plain = stored_values(program)
                 again = isolate(plain)
                 if again is not None:
@@ -184,7 +185,7 @@ class Layers:
             if any(finding.place not in left for finding in deviating):
                 yield entry.program
                 count += 1
-            if count >= _STARTS:
+            if count >= (COMPILED_ATTEMPTS if self._examinee.compiles else _STARTS):
                 return
 
     def _described(

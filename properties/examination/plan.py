@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.differential import programs as differential
 from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fingerprint import fingerprint
+from rmspec.properties.search.variants import choose_programs
 from rmspec.properties.settings import PROFILES, Settings
 
 __all__ = ["Phase", "Plan", "generated"]
@@ -36,28 +38,52 @@ def generated(settings: Settings) -> tuple[Program, ...]:
     return generate(settings.seed, PROFILES[settings.profile].programs)
 
 
+_MACHINE, _SWEEPS = 200, 40
+"""Programs for a compiled path are chosen from so many of the state machine, and so many sweeps."""
+
+
 class Plan:
     """The phases of one examination.
 
-    No program depends on the subject, apart from the formats that it can be asked in.
-    ``total`` is the number of programs, of the sweeps those of the profile.
+    No program depends on the subject, apart from the formats that it can be asked in; one that ``compiles`` every variant of a
+    step is asked chosen programs alone.
+    ``total`` is the number of programs, of the sweeps those of the profile; ``left_out`` is how many are not asked.
     """
 
-    def __init__(self, capabilities: Capabilities, settings: Settings) -> None:
+    def __init__(self, capabilities: Capabilities, settings: Settings, *, compiles: bool = False) -> None:
         self._settings = settings
         self._profile = PROFILES[settings.profile]
         self._stored = ordered(corpus(), capabilities.formats, every=self._profile.every)
         self._pairs = tuple(differential(capabilities.formats))
+        self._machine = None if settings.programs is None else tuple(settings.programs)
+        self._chosen: list[Program] | None = None
+        self.left_out = 0
         machine = self._profile.programs if settings.programs is None else len(settings.programs)
         self.total = len(self._stored) + len(self._pairs) + machine + self._profile.sweeps
+        if compiles:
+            self._choose()
 
     @property
     def endless(self) -> bool:
         """Whether the sweeps go on until the time budget is used up."""
-        return self._profile.endless and self._settings.time_budget is not None
+        return self._profile.endless and self._settings.time_budget is not None and self._chosen is None
+
+    def _choose(self) -> None:
+        """Choose from all programs but the later ones of the state machine, and the later sweeps."""
+        if self._machine is None:
+            self._machine = generated(self._settings)
+        sweeps = [*islice(self._sweeps(), min(self._profile.sweeps, _SWEEPS))]
+        everything = [*self._stored, *self._pairs, *self._machine[:_MACHINE], *sweeps]
+        self._chosen = choose_programs(everything, self._profile.variants)
+        self.left_out, self.total = self.total - len(self._chosen), len(self._chosen)
 
     def phases(self) -> Iterator[Phase]:
         """The phases in their order; nothing is generated before its phase begins."""
+        if self._chosen is not None:
+            yield Phase(
+                "chosen programs", len(self._chosen), self._chosen, fingerprint(tuple(self._machine or ())[:20])
+            )
+            return
         yield Phase("corpus", len(self._stored), self._stored)
         yield Phase("differential", len(self._pairs), self._pairs)
         machine = generated(self._settings) if self._settings.programs is None else self._settings.programs

@@ -187,9 +187,10 @@ class Triage:
         """Find the place of a finding by the known list alone, if its clause is decided already.
 
         The witness of the list shows it with the shortest program: there is nothing to reduce. A value is decided where
-        it is what is left when subnormal numbers become 0 (``small``).
+        it is what is left when subnormal numbers become 0 (``small``), or where it is named by its line alone.
         """
-        if finding.kind == "raised" or (finding.kind == "value" and not small) or finding.hazard:
+        decided = small or self._examinee.compiles
+        if finding.kind == "raised" or (finding.kind == "value" and not decided) or finding.hazard:
             return None
         clause = "subnormals" if small else finding.clause
         whole = self._diagnosis.describe(program, finding, clause)
@@ -235,6 +236,9 @@ class Triage:
             if entry.witness is None:
                 if not entry.untested and not self.entries.varies(entry) and not matched:
                     stale.append(f"{entry.id}: nothing that was found matches it, and it has no witness")
+                continue
+            if self._examinee.compiles and entry.subject != subject.name:
+                # Each witness is compiled; it is replayed on the other subjects that the entry speaks of.
                 continue
             if entry.amendment is not None and matched:
                 # Its cause is there; among other faults its witness may show theirs first.

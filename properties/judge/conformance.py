@@ -17,6 +17,7 @@ from rmspec.properties.judge.comparison import compare
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.rules import expect
+from rmspec.properties.judge.stepping import follow_astray
 
 __all__ = ["Enough", "Run", "continue_run", "judge_calls"]
 
@@ -50,6 +51,10 @@ def continue_run(run: Followed, transcript: Transcript, enough: Enough | None = 
     for index, (call, answer) in enumerate(zip(transcript.program.calls, transcript.answers, strict=False)):
         run.index = index
         expected = expect(run, call, before)
+        if expected is not None and answer.outcome.astray:
+            follow_astray(run, expected, answer)
+            before = answer.after
+            continue
         new = [] if expected is None else compare(run, expected, answer.outcome, before, answer.after)
         findings += new
         if expected is None or run.over or (enough is not None and enough(index, new)):

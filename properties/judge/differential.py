@@ -69,7 +69,9 @@ def _program(clause: str, param: Param, options: dict[str, Any], calls: tuple[Ca
 def differences(transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally) -> tuple[Finding, ...]:
     """Judge a program made for a differential clause; return nothing if the clause does not apply."""
     program = transcript.program
-    if not any(isinstance(call, Create) for call in program.calls):
+    if not any(isinstance(call, Create) for call in program.calls) or any(
+        answer.outcome.astray for answer in transcript.answers
+    ):
         return ()
     judge = next(judge for clause, judge in _RELATIONS if clause == program.clause)
     found = judge(transcript, dialect, policy, tally)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -109,7 +110,9 @@ class Tally:
     ``blocked`` counts what could not be judged after another fault, and is no check. ``doubts`` counts the inconclusive ones by
     clause and reason, ``groups`` the steps of groups; ``use`` is how much of their envelopes the sampled ones used, by format.
     ``exact`` counts the checks of a clause that compare with one value, all of which tell. ``cells`` counts the checks of each
-    line by cell, and ``samples`` are elements of them.
+    line by cell, and ``samples`` are elements of them. ``paths`` counts the steps on each execution path, and ``entries`` how
+    often they entered it, as far as the framework counts; ``astray`` are the steps on another path than they should have
+    taken, which are no checks.
     """
 
     programs: int = 0
@@ -128,6 +131,16 @@ class Tally:
     cells: dict[tuple[str, Cell], Counts] = field(default_factory=dict)
     samples: Samples = field(default_factory=Samples, compare=False)
     use: dict[str, UseCounts] = field(default_factory=dict)
+    paths: dict[str, int] = field(default_factory=dict)
+    entries: dict[str, int] = field(default_factory=dict)
+    astray: int = 0
+
+    def take(self, paths: Mapping[str, int]) -> None:
+        """Count a step on each of its paths."""
+        for path, count in paths.items():
+            if count:
+                self.paths[path] = self.paths.get(path, 0) + 1
+                self.entries[path] = self.entries.get(path, 0) + count
 
     def check(self, clause: str, count: int = 1, inconclusive: int = 0) -> None:
         """Count checks of a clause against one value."""
@@ -190,5 +203,10 @@ class Tally:
         for place, results in other.cells.items():
             self.cells.setdefault(place, Counts()).add(results)
         self.samples.add(other.samples)
+        self.astray += other.astray
+        for path, count in other.paths.items():
+            self.paths[path] = self.paths.get(path, 0) + count
+        for path, count in other.entries.items():
+            self.entries[path] = self.entries.get(path, 0) + count
         for name, counts in other.use.items():
             self.use.setdefault(name, UseCounts()).add(counts)

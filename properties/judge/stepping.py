@@ -15,6 +15,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.spec.clauses import CLAUSE_OF_START, option_clause
 from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.host.perform import Answer
 from rmspec.oracles.program.program import (
     SetGrad,
     Step,
@@ -30,7 +31,7 @@ from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import check_group
 from rmspec.properties.lines.batch import SteppedParam, stepped_roles
 
-__all__ = ["compare_group_step", "compare_refused_gradient", "compare_step", "expect_step"]
+__all__ = ["compare_group_step", "compare_refused_gradient", "compare_step", "expect_step", "follow_astray"]
 
 Array = NDArray[Any]
 
@@ -100,6 +101,7 @@ def _group_step(
 def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
     """Compare how a step used its closure and its hooks."""
     run.tally.steps += 1
+    run.tally.take(outcome.paths)
     run.tally.check("step")
     findings = _closure(run, call, outcome)
     if call.closure != "raises" and outcome.hooks is not None:
@@ -108,6 +110,20 @@ def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
             counts = f"pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
             findings.append(run.finding("hooks", "hooks", f"step ran its {counts}", call.optimizer))
     return findings
+
+
+def follow_astray(run: Followed, expected: Expected, answer: Answer) -> None:
+    """Take the state after a step for granted: on another path it is no check of the one under test."""
+    run.tally.astray += 1
+    run.tally.take(answer.outcome.paths)
+    for part in expected.parts:
+        if not isinstance(part, GroupStep):
+            continue
+        ledger, state = run.ledgers[part.optimizer], answer.after.state.get(part.optimizer, {})
+        for param in part.params:
+            ledger.steps[param.name] = param.t
+            ledger.state.setdefault(param.name, {}).update(state.get(param.name) or _unknown(param.param))
+        run.skipped.update((part.optimizer, name) for name in part.passed_over)
 
 
 def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> list[Finding]:

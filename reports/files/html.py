@@ -16,6 +16,7 @@ from rmspec.reports.terminal.table import clause_sum, tallies
 from rmspec.reports.text import (
     clause_note,
     dialect_lines,
+    evidence_lines,
     explanation_lines,
     measured_lines,
     number,
@@ -48,6 +49,7 @@ def page_environment(*, autoescape: bool = True) -> Environment:
         count=count,
         clause_sum=clause_sum,
         dialect_lines=dialect_lines,
+        evidence_lines=evidence_lines,
         figures=_figures,
         note=clause_note,
         number=number,

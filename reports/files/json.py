@@ -53,8 +53,9 @@ def result_document(result: SubjectResult) -> dict[str, Any]:
         "envelope_use": _use(result.envelope_use),
         "trajectory": None if result.trajectory is None else _trajectory(result.trajectory),
     }
-    if result.speaks is None:
-        del data["speaks"]
+    for key in ("speaks", "evidence"):
+        if data[key] is None:
+            del data[key]
     return select_keys("report-1", "subject", {**data, **own})
 
 

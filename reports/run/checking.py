@@ -24,6 +24,7 @@ from rmspec.reports.run.parent import Overseer, WorkerLost
 __all__ = ["Checking", "Outcome"]
 
 _COUNTED = (
+    "evidence",
     "programs",
     "steps",
     "element_checks",

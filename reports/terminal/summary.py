@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.terminal.failure_block import wrapped
-from rmspec.reports.text import clause_note, given_words, plain
+from rmspec.reports.text import clause_note, evidence_lines, given_words, plain
 
 __all__ = ["Summaries"]
 
@@ -38,6 +38,9 @@ class Summaries:
             yield from self._list(result.name, heading, entries, whole=self.verbose)
         for heading, entries in _open(result):
             yield from self._list(result.name, heading, entries, whole=True)
+        if self.verbose:
+            for text in evidence_lines(result.evidence):
+                yield from wrapped(plain(text), indent=2, hang=4)
         if result.search:
             yield from wrapped(f"the search {result.search}", indent=2, hang=4)
 

@@ -8,7 +8,7 @@ from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.verdict_table import READING_ORDER, VERDICTS
 from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
-from rmspec.reports.text import dialect_lines, plain
+from rmspec.reports.text import dialect_lines, evidence_lines, plain
 
 __all__ = ["clause_counts", "clause_sum", "tallies", "verdict_lines", "verdict_phrase"]
 
@@ -89,6 +89,9 @@ def _evidence(result: SubjectResult) -> list[str]:
         place = "".join(f", on {device}" for device in result.devices if result.devices != ("cpu",))
         against = f"against the dialect {result.dialect}, policy {result.policy}{place}: " if result.dialect else ""
         lines += wrapped(plain(against + ", ".join(facts)), indent=2, hang=4)
+    if result.evidence is not None and (result.evidence.astray or result.evidence.left_out):
+        for text in evidence_lines(result.evidence):
+            lines += wrapped(plain(text), indent=2, hang=4)
     lines += _inconclusive(result)
     if result.stale:
         ids = ", ".join(entry.split(":")[0] for entry in result.stale)

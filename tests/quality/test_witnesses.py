@@ -17,7 +17,8 @@ from rmspec.properties.known import shipped
 from rmspec.properties.settings import Settings
 
 ENTRIES = shipped()
-OWN = [entry for entry in ENTRIES if entry.id.startswith("torch-")]
+# What the compiler does no class can mend: tests/oracles/torch/test_evidence.py has its entries, which eager steps mend.
+OWN = [entry for entry in ENTRIES if entry.id.startswith("torch-") and entry.subject != "torch:compiled"]
 MENDED = Path(__file__).parent / "mended" / "torch_entries.py"
 
 

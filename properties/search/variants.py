@@ -1,0 +1,169 @@
+"""Chosen programs for a compiled path: every variant of a step costs a compilation, of seconds.
+
+How many variants a program needs is counted from the program alone, and so is what it covers: branches of the pseudocode,
+formats, sizes, options and their changes, calls. The programs that cover most for each variant come first, until the variants
+are used up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rmspec.oracles.program.program import (
+    AddParamGroup,
+    Create,
+    EditState,
+    Freeze,
+    Group,
+    Load,
+    Options,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+    ZeroGrad,
+    plain_number,
+)
+
+__all__ = ["choose_programs", "count_variants"]
+
+_MOST = 6
+"""No program with more variants is chosen: several with less cover more."""
+
+_SMALL = 72
+"""Up to so many elements each size is one of its own, beside the width of a vector or not."""
+
+
+@dataclass(slots=True)
+class _Optimizer:
+    """An optimizer as far as its variants go: the parameters and options of its groups, and how often it was made or loaded."""
+
+    groups: list[tuple[tuple[str, ...], dict[str, object]]] = field(default_factory=list)
+    turn: int = 0
+
+
+class _Walk:
+    """A walk through a program: its ``variants`` and its ``aspects``."""
+
+    def __init__(self, program: Program) -> None:
+        self.variants: set[Hashable] = set()
+        self.aspects: set[Hashable] = {("clause", program.clause)} if program.clause else set()
+        self._program = program
+        self._optimizers: dict[str, _Optimizer] = {}
+        self._grads: dict[str, Hashable] = {}
+        for call in program.calls:
+            self._take(call)
+
+    def _take(self, call: object) -> None:
+        match call:
+            case Create():
+                turn = self._optimizers[call.optimizer].turn + 1 if call.optimizer in self._optimizers else 0
+                self._optimizers[call.optimizer] = _Optimizer(
+                    [_group(group, call.options) for group in call.groups], turn
+                )
+                self._note("create", call.form, len(call.groups) > 1, len(self._optimizers) > 1)
+                for option in call.options:
+                    self._note("given", option)
+            case AddParamGroup():
+                optimizer = self._optimizers.get(call.optimizer)
+                if optimizer is not None:
+                    optimizer.groups.append(_group(call.group, {}))
+                self._note("add", call.form)
+            case SetGrad():
+                self._grads[call.param] = None if call.values is None else (call.layout, call.bad, call.rows)
+                self._note("gradient", call.layout, call.bad, call.values is None, call.rows is not None)
+            case SetOption():
+                optimizer = self._optimizers.get(call.optimizer)
+                if optimizer is not None and call.group < len(optimizer.groups):
+                    optimizer.groups[call.group][1].update(call.options)
+                for option in call.options:
+                    self._note("changed", option)
+            case Load():
+                optimizer = self._optimizers.get(call.optimizer)
+                if optimizer is not None:
+                    optimizer.turn += 1
+                self._note("load", len(self._optimizers) > 1)
+            case Step():
+                self._grads.update(dict.fromkeys(call.grads, "closure"))
+                self._note("step", call.closure, call.hooks)
+                self._step(call)
+            case _:
+                self._pass_by(call)
+
+    def _pass_by(self, call: object) -> None:
+        match call:
+            case Save():
+                self._note("save", call.via)
+            case EditState():
+                self._note("edit", call.edit)
+            case ZeroGrad():
+                self._note("zero", call.set_to_none)
+                if call.set_to_none is not False:
+                    self._grads.clear()
+            case Freeze():
+                self._grads[call.param] = None
+                self._note("freeze", call.frozen)
+
+    def _step(self, call: Step) -> None:
+        optimizer = self._optimizers.get(call.optimizer)
+        if optimizer is None or call.closure == "raises":
+            return
+        stepped = tuple(
+            (
+                tuple((name, self._grads.get(name)) for name in names),
+                tuple(sorted(options.items(), key=lambda item: item[0])),
+            )
+            for names, options in optimizer.groups
+        )
+        self.variants.add((call.optimizer, optimizer.turn, stepped))
+        for names, options in optimizer.groups:
+            self.aspects.update(self._steps_of(names, options))
+        self._note("optimizers", len(self._optimizers) > 1)
+
+    def _steps_of(self, names: Sequence[str], options: dict[str, object]) -> Iterator[Hashable]:
+        branches = tuple(bool(options.get(option)) for option in ("momentum", "centered", "weight_decay"))
+        for option, value in options.items():
+            yield ("value", option, value)
+        for name in names:
+            declared = self._program.param(name)
+            size = math.prod(declared.shape)
+            yield ("branches", declared.dtype, branches)
+            yield ("size", min(size, _SMALL))
+            yield ("size", declared.dtype, min(size, _SMALL) > 8, min(size, _SMALL) % 8 == 0)
+            yield ("layout", declared.layout)
+
+    def _note(self, *aspect: Hashable) -> None:
+        self.aspects.add(aspect)
+
+
+def count_variants(program: Program) -> int:
+    """Count the different steps of a program: other optimizers, parameters, options or states to start from."""
+    return len(_Walk(program).variants)
+
+
+def choose_programs(programs: Sequence[Program], variants: int) -> list[Program]:
+    """Choose programs with at most so many variants in all, in their order; those without any are free."""
+    walks = [_Walk(program) for program in programs]
+    chosen = {index for index, walk in enumerate(walks) if not walk.variants}
+    covered: set[Hashable] = set()
+    left = variants
+    while True:
+        gains = [
+            (len(walk.aspects - covered) / len(walk.variants), -index)
+            for index, walk in enumerate(walks)
+            if index not in chosen and len(walk.variants) <= min(left, _MOST)
+        ]
+        gain, place = max(gains, default=(0.0, 0))
+        if not gains or (not gain and not left):
+            return [programs[index] for index in sorted(chosen)]
+        chosen.add(-place)
+        left -= len(walks[-place].variants)
+        covered |= walks[-place].aspects
+
+
+def _group(group: Group, options: Options) -> tuple[tuple[str, ...], dict[str, object]]:
+    given = {**options, **group.options}
+    return group.params, {name: plain_number(value) for name, value in given.items()}

@@ -1,0 +1,52 @@
+"""Programs for a compiled path: so many variants in all, and what they cover."""
+
+from __future__ import annotations
+
+from programs import create, program, step
+
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.program.program import AddParamGroup, Group, Load, Param, Save, SetGrad, SetOption, Step
+from rmspec.oracles.subject import Capabilities
+from rmspec.properties.examination.plan import Plan
+from rmspec.properties.search.corpus import corpus, ordered
+from rmspec.properties.search.variants import choose_programs, count_variants
+from rmspec.properties.settings import Settings
+
+
+def test_a_variant_is_a_step_with_other_options_parameters_or_state() -> None:
+    """Numbers of gradients make none; a change, another optimizer, a load, a group and a missing gradient make one each."""
+    both = (Param("p"), Param("q"))
+    assert count_variants(program(create(), step(p=2.0), step(p=0.5))) == 1
+    assert count_variants(program(create(), step(p=2.0), SetOption("A", 0, {"lr": 0.5}), step())) == 2
+    assert count_variants(program(create(), create(name="B"), step("A", p=2.0), step("B"))) == 2
+    assert count_variants(program(create(), step(p=2.0), Save("A", "s"), Load("A", "s"), step())) == 2
+    assert count_variants(program(create(), step(p=2.0), SetGrad("p", None), step())) == 2
+    added = AddParamGroup("A", Group(("q",)))
+    assert count_variants(program(create(), step(p=2.0), added, step(q=1.0), params=both)) == 2
+    assert count_variants(program(create())) == 0
+
+
+def test_the_choice_keeps_to_its_variants_and_covers_every_branch_and_format() -> None:
+    """Each branch of the pseudocode, in each format, sizes beside the width of a vector, options changed between steps."""
+    everything = ordered(corpus(), tuple(FORMATS))
+    chosen = choose_programs(everything, 64)
+    assert 60 <= sum(map(count_variants, chosen)) <= 64
+    assert chosen == choose_programs(everything, 64)
+    assert [everything.index(each) for each in chosen] == sorted(everything.index(each) for each in chosen)
+    stepped = [each for each in chosen if any(isinstance(call, Step) for call in each.calls)]
+    assert {param.dtype for each in stepped for param in each.params} == set(FORMATS)
+    assert {7, 17} <= {param.shape[0] for each in stepped for param in each.params if param.shape}
+    changed = {
+        option for each in chosen for call in each.calls if isinstance(call, SetOption) for option in call.options
+    }
+    assert changed == {"lr", "alpha", "eps", "weight_decay", "momentum", "centered"}
+
+
+def test_a_path_that_compiles_is_asked_the_chosen_programs_alone() -> None:
+    """What is left out is counted, and nothing goes on without end."""
+    settings = Settings(profile="deep", time_budget=60.0, programs=())
+    plan = Plan(Capabilities(formats=("float32",)), settings, compiles=True)
+    (phase,) = plan.phases()
+    assert phase.planned == len(list(phase.programs)) == plan.total
+    assert plan.left_out > 1000
+    assert not plan.endless
