@@ -344,7 +344,7 @@ def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
 def compare_refused_gradient(
     run: Followed, optimizer: str, outcome: Outcome, before: Observation, after: Observation
 ) -> None:
-    """Observe the end of a step with a gradient it need not take: which of the other parameters it has stepped."""
+    """Observe the end of a step with a gradient it need not take, and the parameters stepped before."""
     if not outcome.raised:
         run.tally.observe(Observed("failed-step", "accepts a gradient of a foreign kind"))
         return
