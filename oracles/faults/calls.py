@@ -14,7 +14,7 @@ from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, Lo
 from rmspec.oracles.faults.listing import fault
 
 
-@fault("closure", bug_class=19)
+@fault("closure-call", bug_class=19)
 class ClosureTwice(LoopRMSprop):
     """The closure is called twice."""
 
@@ -31,7 +31,7 @@ class ClosureNever(ForeachRMSprop):
         return None
 
 
-@fault("closure", bug_class=19)
+@fault("closure-call", bug_class=19)
 class ClosureWithoutGrad(LoopRMSprop):
     """The closure is called with gradients disabled."""
 
@@ -40,7 +40,7 @@ class ClosureWithoutGrad(LoopRMSprop):
             return None if closure is None else closure()
 
 
-@fault("closure", bug_class=19)
+@fault("closure-call", bug_class=19)
 class ClosureLossDropped(ForeachRMSprop):
     """step(closure) returns None."""
 

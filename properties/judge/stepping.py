@@ -325,26 +325,30 @@ def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
             return [run.finding("closure", "closure-failure", summary, call.optimizer)]
         return []
     run.tally.check("closure")
+    run.tally.check("closure-call")
     if outcome.raised:
         return []
+    if report.calls == 0:
+        return [run.finding("closure", "closure", "step called its closure 0 times", call.optimizer)]
+    if report.moved_before:
+        problem = "step changed a parameter before it called its closure"
+        return [run.finding("closure", "closure", problem, call.optimizer)]
     problem = ""
     if report.calls != 1:
         problem = f"step called its closure {report.calls} times"
     elif not report.grad_enabled:
         problem = "step called its closure with gradients disabled"
-    elif report.moved_before:
-        problem = "step changed a parameter before it called its closure"
     elif report.returned is None:
         problem = "step(closure) returned None instead of the loss"
     elif report.returned != call.loss:
         problem = f"step(closure) returned {report.returned!r} instead of the loss {call.loss!r}"
-    return [run.finding("closure", "closure", problem, call.optimizer)] if problem else []
+    return [run.finding("closure", "closure-call", problem, call.optimizer)] if problem else []
 
 
 def compare_refused_gradient(
     run: Followed, optimizer: str, outcome: Outcome, before: Observation, after: Observation
 ) -> None:
-    """Observe the end of a step with a gradient it need not take, and the parameters stepped before."""
+    """Observe the other parameters after a step with a refused gradient."""
     if not outcome.raised:
         run.tally.observe(Observed("failed-step", "accepts a gradient of a foreign kind"))
         return

@@ -45,6 +45,7 @@ IDS = (
     "params",
     "step",
     "closure",
+    "closure-call",
     "closure-failure",
     "grad-none",
     "grad-zero",
@@ -147,6 +148,18 @@ def test_only_readings_of_a_silent_page_do_not_gate():
     silent = [each for each in CLAUSES.values() if not each.gates]
     assert [each.id for each in silent] == ["refuse-invalid", "caller-dict", "failed-step"]
     assert all(each.kind == "interpretation" for each in silent)
+
+
+def test_only_what_the_page_states_is_a_promise_of_the_api():
+    """What it does not say of closures, gradients, other calls and other optimizers is a reading, and its source says so."""
+    api = {each.id for each in CLAUSES.values() if each.kind == "api"}
+    readings = {"closure-call", "closure-failure", "grad-untouched", "frame", "isolation", "load-mismatch"}
+    assert not api & readings
+    assert "closure" in api
+    assert CLAUSES["isolation"].kind == CLAUSES["load-isolation"].kind
+    for each in CLAUSES.values():
+        if each.kind == "interpretation":
+            assert each.source.startswith("silent"), each.id
 
 
 @pytest.mark.parametrize(("typed", "closest"), [("squareavg", "square-avg"), ("weight_decay", "weight-decay")])

@@ -289,22 +289,23 @@ def test_silence_where_a_refusal_is_due_is_found(calls: list[Call], clause: str)
 
 
 @pytest.mark.parametrize(
-    ("report", "said"),
+    ("report", "said", "clause"),
     [
-        (ClosureReport(0, True, False, 2.5), "called its closure 0 times"),
-        (ClosureReport(2, True, False, 2.5), "called its closure 2 times"),
-        (ClosureReport(1, False, False, 2.5), "with gradients disabled"),
-        (ClosureReport(1, True, True, 2.5), "before it called its closure"),
-        (ClosureReport(1, True, False, None), "returned None instead of the loss"),
-        (ClosureReport(1, True, False, 2.0), "returned 2.0 instead of the loss 2.5"),
-        (ClosureReport(1, True, False, math.nan), "returned nan instead of the loss 2.5"),
+        (ClosureReport(0, True, False, 2.5), "called its closure 0 times", "closure"),
+        (ClosureReport(2, True, False, 2.5), "called its closure 2 times", "closure-call"),
+        (ClosureReport(1, False, False, 2.5), "with gradients disabled", "closure-call"),
+        (ClosureReport(1, True, True, 2.5), "before it called its closure", "closure"),
+        (ClosureReport(2, False, True, None), "before it called its closure", "closure"),
+        (ClosureReport(1, True, False, None), "returned None instead of the loss", "closure-call"),
+        (ClosureReport(1, True, False, 2.0), "returned 2.0 instead of the loss 2.5", "closure-call"),
+        (ClosureReport(1, True, False, math.nan), "returned nan instead of the loss 2.5", "closure-call"),
     ],
 )
-def test_a_closure_that_is_used_wrongly_is_found(report: ClosureReport, said: str) -> None:
-    """Called once, with gradients, before anything moves, and its loss returned: anything else is said in words."""
+def test_a_closure_that_is_used_wrongly_is_found(report: ClosureReport, said: str, clause: str) -> None:
+    """Called before anything moves, as the page says; once, with gradients, and its loss returned, as we read it."""
     given = program(create("p"), Step("A", "returns", {"p": (1.0,)}, 2.5))
     (found,) = findings(given, answered(Step, closure=report))
-    assert (found.kind, found.clause) == ("closure", "closure")
+    assert (found.kind, found.clause) == ("closure", clause)
     assert said in found.summary
 
 
