@@ -55,7 +55,8 @@ class Deviation:
     programs it was met;
     ``state_name`` what the subject calls the role in its own state. ``amendment`` is the difference from the specification that
     explains it, as TOML spells one (empty: none does), and ``given`` are the amendments, in words, under which it was found.
-    ``number`` counts the new deviations of its clause, from 1. ``script_run`` is what became of its script, ``None`` where that
+    ``plain`` is what the page itself allows of a value found so, as far as that is known. ``number`` counts the new
+    deviations of its clause, from 1. ``script_run`` is what became of its script, ``None`` where that
     was not run.
     """
 
@@ -80,6 +81,7 @@ class Deviation:
     state_name: str = ""
     amendment: Mapping[str, object] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    plain: tuple[float, float] | None = None
     number: int = 1
     script_run: ScriptOutcome | None = None
 

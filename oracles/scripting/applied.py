@@ -25,9 +25,10 @@ def applied_statements(deviation: Counterexample, style: Style) -> tuple[list[st
     calls = script.program.calls[: deviation.call + 1]
     saved = _restorable(deviation)
     for call in calls[:-1]:
-        script.lines += _call(script, style, call)
         if saved is not None and call == saved:
+            # Before it is saved: a fault may change what it saves.
             script.lines.append(f"saved = {style.read(script, saved.optimizer, _counterpart(deviation, saved))}")
+        script.lines += _call(script, style, call)
     before, after = _check(script, style)
     script.lines += [*before, *final_call(deviation, _call(script, style, calls[-1]), after)]
     return style.head, script.lines
@@ -99,7 +100,9 @@ def _check(script: Script, style: Style) -> tuple[list[str], list[str]]:
     text = repr(deviation.summary[:100])
     read = style.read(script, deviation.optimizer, deviation.param) if deviation.param else ""
     if deviation.kind in ("value", "base") and deviation.allowed is not None:
-        return [], bounds_check(f"float({read}[{deviation.element}])", deviation.allowed, finite=deviation.hazard)
+        return [], bounds_check(
+            f"float({read}[{deviation.element}])", deviation.allowed, plain=deviation.plain, finite=deviation.hazard
+        )
     if deviation.kind == "frame" and deviation.param:
         place = f"[{deviation.element}]" if CLAUSES.get(deviation.clause, UNNAMED).compares == "element" else ""
         return [f"before = {read}{place}"], [

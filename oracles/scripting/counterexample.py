@@ -55,6 +55,10 @@ class Counterexample(Protocol):
         """The two ends of the allowed interval, or ``None``."""
 
     @property
+    def plain(self) -> tuple[float, float] | None:
+        """The two ends allowed by the page itself, under amendments, or ``None``."""
+
+    @property
     def hazard(self) -> bool:
         """Whether the formula itself admits it."""
 

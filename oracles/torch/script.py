@@ -12,6 +12,7 @@ from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import bounds_check, final_call, number
+from rmspec.oracles.scripting.refusals import PREFIX, refused_calls
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 
 
@@ -53,6 +54,11 @@ class _Writer:
     def last(self) -> vocabulary.Call:
         return self.program.calls[self.deviation.call]
 
+    @property
+    def refused(self) -> frozenset[int]:
+        """The indices of the refused calls before the last one."""
+        return refused_calls(self.program, self.deviation.call)
+
     # -- the head
 
     def imports(self) -> list[str]:
@@ -62,6 +68,8 @@ class _Writer:
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
         if self.deviation.kind == "frame" and not self.deviation.param:
             modules.add("copy")
+        if self.refused:
+            modules.add("contextlib")
         return [f"import {', '.join(sorted(modules))}", *make]
 
     # -- the body
@@ -82,12 +90,15 @@ class _Writer:
     def _calls(self, calls: tuple[vocabulary.Call, ...]) -> list[str]:
         lines: list[str] = []
         index = 0
+        refused = self.refused
         while index < len(calls):
             call = calls[index]
             count = 1
             while index + count < len(calls) and calls[index + count] == call:
                 count += 1
             statements = self._call(call)
+            if index in refused:
+                statements[-1] = PREFIX + statements[-1]
             if count > 2 and len(statements) == 1:
                 lines.append(f"for _ in range({count}): {statements[0]}")
                 index += count
@@ -181,7 +192,8 @@ class _Writer:
             case _:
                 lines = [f"{call.slot} = {state}"]
         if self.deviation.kind == "load" and isinstance(self.last, vocabulary.Load) and self.last.slot == call.slot:
-            lines.append(f"saved = {self._read(call.optimizer, self._saved_param(call))}")
+            # Before it is saved: a fault may change what it saves.
+            lines.insert(0, f"saved = {self._read(call.optimizer, self._saved_param(call))}")
         return lines
 
     def _edit(self, call: vocabulary.EditState) -> list[str]:
@@ -308,7 +320,9 @@ class _Writer:
         text = repr(deviation.summary[:100])
         match deviation.kind:
             case "value" | "base" if deviation.allowed is not None:
-                return [], bounds_check(self._element(), deviation.allowed, finite=deviation.hazard)
+                return [], bounds_check(
+                    self._element(), deviation.allowed, plain=deviation.plain, finite=deviation.hazard
+                )
             case "frame":
                 return self._frame(text)
             case "closure":

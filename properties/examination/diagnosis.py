@@ -18,6 +18,7 @@ from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.counterexamples.reduction import reduce
+from rmspec.properties.counterexamples.unamended import unamended_bounds
 from rmspec.properties.counterexamples.variants import (
     after_others,
     alone_with,
@@ -217,7 +218,10 @@ class Diagnosis:
         if given is None:
             given = tuple(entry.words() for entry in self.examinee.dialect.amendments)
         spelled = {} if amendment is None else spell_amendment(amendment)
-        deviation = replace(deviation, amendment=spelled, given=given)
+        plain = None
+        if given and finding.kind == "value" and not finding.hazard:
+            plain = unamended_bounds(stored, finding, self.examinee.settings.policy)
+        deviation = replace(deviation, amendment=spelled, given=given, plain=plain)
         if inherited:
             return replace(deviation, known=f"inherited:{inherited}", reason="the baseline does the same")
         # What depends on the last bit may show on the baseline in another program than here.

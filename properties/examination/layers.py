@@ -111,6 +111,12 @@ class Layers:
             values = tuple(finding for finding in findings if finding.kind == "value" and not finding.hazard)
             for _ in triage.take_up(entry.program, values):
                 pass
+        for place, deviation in list(triage.deviations.items()):
+            # Only an amendment refuses it, which holds here and there: the page allows what was seen.
+            if deviation.plain is not None and isinstance(deviation.observed, float) and not deviation.amendment:
+                low, high = deviation.plain
+                if low <= deviation.observed <= high:
+                    del triage.deviations[place]
         numbers: Counter[str] = Counter()
         for place, deviation in triage.deviations.items():
             numbers[deviation.clause] += deviation.known is None and not deviation.hazard
