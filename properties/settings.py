@@ -56,7 +56,7 @@ class Profile:
     wide: int
     endless: bool = False
     every: int = 1
-    variants: int = 64
+    variants: int = 76
 
 
 PROFILES: dict[str, Profile] = {

@@ -42,7 +42,7 @@ from rmspec.properties.counterexamples.variants import (
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.peeling.evidence import flushed
 
-__all__ = ["attribute"]
+__all__ = ["attribute", "has_layouts"]
 
 
 def attribute(
@@ -113,7 +113,7 @@ def _structural(finding: Finding, program: Program, deviates: Callable[[Program]
         return "closure"
     if _sparse(program):
         return "sparse-rows"
-    if _layouts(program):
+    if has_layouts(program):
         return "layout"
     size = math.prod(declared.shape)
     if size != 1 or declared.shape != (1,):
@@ -125,7 +125,8 @@ def _sparse(program: Program) -> bool:
     return any(isinstance(call, SetGrad) and call.rows is not None for call in program.calls)
 
 
-def _layouts(program: Program) -> bool:
+def has_layouts(program: Program) -> bool:
+    """Whether a parameter or a gradient has a layout of its own."""
     return any(param.layout != "contiguous" for param in program.params) or any(
         isinstance(call, SetGrad) and call.layout != "contiguous" for call in program.calls
     )
@@ -181,7 +182,7 @@ def _shape(program: Program) -> str:
     """Name the clause about the kind of the parameters, or of the gradients."""
     if _sparse(program):
         return "sparse-rows"
-    if _layouts(program):
+    if has_layouts(program):
         return "layout"
     if any(FORMATS[param.dtype].parts == 2 for param in program.params):
         return "complex-pairs"

@@ -13,7 +13,7 @@ from rmspec.impl.arithmetic.amendments import Amendment, spell_amendment
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.host.host import Host
 from rmspec.oracles.program.program import Program, SetGrad
-from rmspec.properties.counterexamples.attribution import attribute
+from rmspec.properties.counterexamples.attribution import attribute, has_layouts
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.counterexamples.hypotheses import hypotheses
@@ -174,7 +174,8 @@ class Diagnosis:
     def attribute(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> str:
         """Choose the clause of a finding under these hypotheses; of a value in a compiled step the clause of its line."""
         if self.examinee.compiles:
-            return finding.clause if finding.kind == "value" else attribute(finding, program, self.examinee.dialect)
+            clause = finding.clause if finding.kind == "value" else attribute(finding, program, self.examinee.dialect)
+            return "layout" if clause in ("group-options", "isolation") and has_layouts(program) else clause
 
         def still(candidate: Program) -> bool:
             done = self.examinee.run(candidate)

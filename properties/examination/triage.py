@@ -189,10 +189,12 @@ class Triage:
         The witness of the list shows it with the shortest program: there is nothing to reduce. A value is decided where
         it is what is left when subnormal numbers become 0 (``small``), or where it is named by its line alone.
         """
-        decided = small or self._examinee.compiles
-        if finding.kind == "raised" or (finding.kind == "value" and not decided) or finding.hazard:
+        compiles = self._examinee.compiles
+        if finding.hazard or (finding.kind in ("raised", "value") and not small and not compiles):
             return None
         clause = "subnormals" if small else finding.clause
+        if compiles and finding.kind == "raised":
+            clause = self._diagnosis.attribute(program, finding, ())
         whole = self._diagnosis.describe(program, finding, clause)
         entry = next((entry for entry in self.entries.of(self._examinee.subject) if matches(entry, whole)), None)
         if entry is None or entry.witness is None or set(entry.when) & {"options", "formats"}:

