@@ -140,7 +140,7 @@ def test_a_fault_is_caught_and_its_script_shows_it(fault: Fault, folder: Path) -
     assert len(script.splitlines()) <= MAX_LINES == 25
     assert script.count(line) == 1
     assert {name for name in imported(script) if name.startswith("rmspec")} == {fault.module}
-    assert imported(script) - {fault.module} <= {"torch", "copy", "io", "pickle"}
+    assert imported(script) - {fault.module} <= {"torch", "contextlib", "copy", "io", "pickle"}
 
     failure, printed = executed(script)
     assert isinstance(failure, AssertionError | SystemExit) or found["summary"].startswith("it raised"), (

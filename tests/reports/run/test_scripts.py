@@ -10,9 +10,18 @@ from pathlib import Path
 import pytest
 
 from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, Step
-from rmspec.properties.events import Deviation, ScriptOutcome
+from rmspec.properties.events import (
+    Deviation,
+    DeviationFound,
+    DeviationPending,
+    Event,
+    ScriptOutcome,
+    SubjectFinished,
+    SubjectResult,
+)
 from rmspec.properties.settings import Settings
-from rmspec.reports.run import scripts
+from rmspec.reports.run import scripts, worker
+from rmspec.reports.run.checking import Checking, _Current
 from rmspec.reports.run.scripts import ScriptRuns
 from rmspec.reports.text import script_note
 
@@ -166,3 +175,58 @@ def test_what_is_printed_of_a_run() -> None:
     assert script_note(replace(DEVIATION, script_run=ScriptOutcome(True))) == ""
     note = script_note(replace(DEVIATION, script_run=ScriptOutcome(False, "it passes")))
     assert note == " (it was run, and does not show the deviation: it passes)"
+
+
+class TestWhileAScriptRuns:
+    """The worker's events while the scripts of deviations run, and the report of a run that ends before they do."""
+
+    def events(self, monkeypatch: pytest.MonkeyPatch, written: list[str], runs: ScriptRuns | None) -> list[Event]:
+        """The events of a check with four new deviations and a known one, in the order in which they come."""
+        found = [replace(DEVIATION, number=number) for number in range(1, 5)]
+        known = replace(DEVIATION, known="listed")
+        result = SubjectResult("mine.py:Mine", "deviates", deviations=(*found, known))
+        events = [DeviationFound("mine.py:Mine", each) for each in (found[0], known, *found[1:])]
+        monkeypatch.setattr(worker, "examine", lambda *_, **__: [*events, SubjectFinished(result)])
+        monkeypatch.setattr(worker, "_tried_alone", lambda _, deviation, __: deviation)
+        monkeypatch.setattr(worker, "Host", object)
+        monkeypatch.setattr(worker, "_key", lambda deviation: (deviation.number, deviation.known))
+        written.extend(["import time; time.sleep(0.3); assert 0", "pass", "assert 0"])
+        return list(worker._rechecked(None, Settings(call_timeout=20.0), runs))  # type: ignore[arg-type]
+
+    def test_three_are_run_and_all_keep_their_order(
+        self, monkeypatch: pytest.MonkeyPatch, written: list[str], runs: ScriptRuns
+    ) -> None:
+        """Each is pending, with its name, until its script has ended; the result says the same."""
+        events = self.events(monkeypatch, written, runs)
+        published = [event.deviation for event in events if isinstance(event, DeviationFound)]
+        assert [(each.number, each.known) for each in published] == [
+            (1, None),
+            (1, "listed"),
+            (2, None),
+            (3, None),
+            (4, None),
+        ]
+        outcomes = [ScriptOutcome(True), None, ScriptOutcome(False, "it passes"), ScriptOutcome(True), None]
+        assert [each.script_run for each in published] == outcomes
+        assert all(event.named for event in events if isinstance(event, DeviationPending))
+        assert isinstance(events[-1], SubjectFinished)
+        kept = {(each.number, each.known): each.script_run for each in events[-1].result.deviations}
+        assert kept == {(each.number, each.known): each.script_run for each in published}
+
+    def test_without_scripts_nothing_waits(self, monkeypatch: pytest.MonkeyPatch, written: list[str]) -> None:
+        """Under -q none is started, and no deviation is pending."""
+        events = self.events(monkeypatch, written, None)
+        assert not [event for event in events if isinstance(event, DeviationPending)]
+        assert len(written) == 3
+
+    def test_an_interrupted_report_has_what_waited(self) -> None:
+        """A deviation whose script had not ended is there once; one that followed as found is not there twice."""
+        checking = Checking(["mine.py:Mine"], Settings(), [])
+        current = _Current("mine.py:Mine")
+        first, second = (replace(DEVIATION, number=number, observed=float("nan")) for number in (1, 2))
+        for deviation in (first, second):
+            checking._heard(current, DeviationPending("mine.py:Mine", deviation, named=True))
+        done = replace(first, script_run=ScriptOutcome(True))
+        checking._heard(current, DeviationFound("mine.py:Mine", done))
+        checking._settle(current)
+        assert [(each.number, each.script_run) for each in current.deviations] == [(1, ScriptOutcome(True)), (2, None)]
