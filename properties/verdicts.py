@@ -25,7 +25,7 @@ from rmspec.properties.lines.cells import Cell, Sample, Spoilers, is_half
 from rmspec.properties.lines.telling import concerns, lines_of, tells
 from rmspec.properties.peeling.evidence import amended
 
-__all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict"]
+__all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict", "unjudged"]
 
 
 ENOUGH = 16
@@ -288,10 +288,21 @@ def broken_verdict(deviations: Sequence[Deviation]) -> Literal["deviates", "know
     return "inherited" if all(deviation.inherited for deviation in deviations) else "known"
 
 
-def subject_verdict(deviations: Sequence[Deviation], tally: Tally, untaken: str = "") -> Verdict:
-    """The verdict on a subject with these deviations, hazards left out; ``untaken`` as in ``ClauseVerdicts``."""
+def subject_verdict(deviations: Sequence[Deviation], unverified: str) -> Verdict:
+    """The verdict on a subject with these deviations, hazards left out; ``unverified`` says why nothing of it was verified."""
     if deviations and broken_verdict(deviations) == "deviates":
         return "deviates"
-    if untaken or not tally.element_checks or tally.inconclusive_checks == tally.element_checks:
+    if unverified:
         return "inconclusive"
     return "known" if deviations else "conforms"
+
+
+def unjudged(tally: Tally) -> str:
+    """Why no update of a parameter was judged, for all that was seen of its state; empty if one was."""
+    counts = [count for (role, _), count in tally.cells.items() if role == "param"]
+    if any(count.passed or count.failed or count.blocked for count in counts):
+        return ""
+    if not counts:
+        return f"no update of a parameter could be compared, in {tally.steps:,} steps"
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in inconclusive_reasons(tally).items())
+    return f"no update of a parameter could be judged: {reasons}"

@@ -21,7 +21,7 @@ from rmspec.properties.judge.runner import Run
 from rmspec.properties.judge.runner import run as judge_run
 from rmspec.properties.search.fitting import admit
 from rmspec.properties.trajectory import Trajectory, trajectory
-from rmspec.properties.verdicts import ClauseVerdicts, Spoils, inconclusive_reasons, subject_verdict
+from rmspec.properties.verdicts import ClauseVerdicts, Spoils, inconclusive_reasons, subject_verdict, unjudged
 
 __all__ = ["Books"]
 
@@ -146,10 +146,12 @@ class Books:
         verdicts = ClauseVerdicts(
             examinee.capabilities, examinee.dialect, policy, tally, self.search, spoils, cut, self._plain, untaken
         )
+        unverified = untaken or unjudged(tally)
+        verdict = subject_verdict(broken, unverified)
         return SubjectResult(
             name=examinee.subject.name,
-            verdict=subject_verdict(broken, tally, untaken),
-            message=untaken,
+            verdict=verdict,
+            message=unverified if verdict == "inconclusive" else untaken,
             dialect=examinee.dialect.name,
             policy=policy.name,
             framework=examinee.subject.framework,

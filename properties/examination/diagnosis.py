@@ -119,9 +119,17 @@ class Diagnosis:
         )
 
     def reduce(
-        self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str
+        self,
+        program: Program,
+        finding: Finding,
+        labels: tuple[str, ...],
+        inherited: str,
+        excluded: frozenset[str] = frozenset(),
     ) -> tuple[Program, Finding, str]:
-        """Find the shortest program of a finding, the finding in it, and its clause there."""
+        """Find the shortest program of a finding, the finding in it, and its clause there.
+
+        ``excluded`` are the causes of findings that look alike; none of them may explain this one.
+        """
 
         def shows(candidate: Program, *, strict: bool = True) -> Finding | None:
             if not {param.dtype for param in candidate.params} <= set(self.examinee.capabilities.formats):
@@ -132,8 +140,10 @@ class Diagnosis:
                 if not finding.hazard and inherited != CUT and self.baselines.inherits(candidate, similar) != inherited:
                     continue
                 # What explained it before must still explain it.
-                if strict and not _explains(hypotheses(similar, candidate, self.examinee.dialect), labels):
-                    continue
+                if strict or excluded:
+                    now = hypotheses(similar, candidate, self.examinee.dialect)
+                    if not excluded.isdisjoint(now) or (strict and not _explains(now, labels)):
+                        continue
                 return similar
             return None
 

@@ -31,8 +31,14 @@ __all__ = ["Place", "Triage"]
 Place = tuple[str, str]
 """The place of a deviation: its clause, and ``hazard``, the id of what it is known by, or ``own``."""
 
+_Look = tuple[tuple[str, str, str, bool], bool, bool, str, bool]
+"""What findings that look alike have in common; the last is true where they have another cause than the first ones."""
+
 _LOOKS = 8
 """So many findings that look alike are looked into: a subject that is wrong everywhere shows the same in every program."""
+
+_GLANCES = 64
+"""So many findings beyond those are asked whether they have another cause: a rare fault may look like a frequent one."""
 
 _REDUCTIONS = 4
 """So many findings of one family are reduced."""
@@ -48,7 +54,7 @@ class Triage:
         """``plain`` is the examinee by the specification without amendments, if the other one has some."""
         self.deviations: dict[Place, Deviation] = {}
         self.spoils: dict[str, set[tuple[str, Cell]]] = {}
-        self._places_of_look: dict[object, set[Place]] = {}
+        self._places_of_look: dict[_Look, set[Place]] = {}
         self._examinee = examinee
         self._plain = plain or examinee
         self.baselines = baselines
@@ -56,7 +62,9 @@ class Triage:
         self._diagnosis = Diagnosis(examinee, self.entries, baselines)
         self._places: dict[object, Place] = {}
         self._reductions: Counter[object] = Counter()
-        self._looks: Counter[tuple[tuple[str, str, str, bool], bool, bool, str]] = Counter()
+        self._looks: Counter[_Look] = Counter()
+        self._glances: Counter[_Look] = Counter()
+        self._causes: dict[_Look, set[str]] = {}
 
     def under(self, examinee: Examinee) -> Triage:
         """Begin anew with the values, judged by another specification, and keep everything else.
@@ -109,12 +117,13 @@ class Triage:
         if _differential(finding.clause) and self._explained_already(finding.clause):
             return None
         small = flushed(finding, self._examinee.dialect)
-        plain = (finding.key, finding.half, small, "")
-        if self._looks[plain] >= _LOOKS:
+        plain: _Look = (finding.key, finding.half, small, "", False)
+        apart = self._looks[plain] >= _LOOKS
+        if apart and not self._has_another_cause(program, finding, plain):
             self._spoil(plain, finding)
             return None
         inherited = "" if finding.hazard else self.baselines.inherits(program, finding)
-        look = (finding.key, finding.half, small, inherited)
+        look: _Look = (finding.key, finding.half, small, inherited, apart)
         self._looks[look] += 1
         if self._looks[look] > _LOOKS:
             self._spoil(look, finding)
@@ -125,6 +134,7 @@ class Triage:
             self._again(listed)
             return listed if self.deviations[listed].occurrences == 1 else None
         labels = self._diagnosis.labels(program, finding, findings)
+        self._causes.setdefault(look, set()).update(labels[:1] or ("",))
         key = (finding.key, labels[:1], inherited, finding.half, small)
         if key in self._places:
             self._spoil(look, finding, self._places[key])
@@ -134,7 +144,8 @@ class Triage:
         if self._reductions[family] >= _REDUCTIONS:
             return None
         self._reductions[family] += 1
-        deviation = self._diagnosed(program, finding, labels, inherited)
+        excluded = frozenset(self._causes[plain] if apart else ())
+        deviation = self._diagnosed(program, finding, labels, inherited, excluded)
         place = (deviation.clause, "hazard" if finding.hazard else deviation.known or "own")
         self._places[key] = place
         self._spoil(look, finding, place)
@@ -144,7 +155,15 @@ class Triage:
         self.deviations[place] = deviation
         return place
 
-    def _spoil(self, look: object, finding: Finding, place: Place | None = None) -> None:
+    def _has_another_cause(self, program: Program, finding: Finding, look: _Look) -> bool:
+        """Whether a finding is in accord with none of the hypotheses that explain all those looked into."""
+        causes = self._causes.get(look, set())
+        if not causes or "" in causes or self._glances[look] >= _GLANCES:
+            return False
+        self._glances[look] += 1
+        return causes.isdisjoint(hypotheses(finding, program, self._examinee.dialect))
+
+    def _spoil(self, look: _Look, finding: Finding, place: Place | None = None) -> None:
         """Note the cell of a finding under its clause; of one not looked into, under the clauses of its like."""
         places = self._places_of_look.setdefault(look, set())
         if place is not None:
@@ -153,12 +172,14 @@ class Triage:
             for clause, _ in places if place is None else (place,):
                 self.spoils.setdefault(clause, set()).add((finding.role, finding.cell))
 
-    def _diagnosed(self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str) -> Deviation:
+    def _diagnosed(
+        self, program: Program, finding: Finding, labels: tuple[str, ...], inherited: str, excluded: frozenset[str]
+    ) -> Deviation:
         if _differential(finding.clause):
             # Made for this clause, and short: what is taken out of it would leave the clause without its conditions.
             clause = finding.clause
         else:
-            program, finding, clause = self._diagnosis.reduce(program, finding, labels, inherited)
+            program, finding, clause = self._diagnosis.reduce(program, finding, labels, inherited, excluded)
         if inherited == CUT:
             inherited = self.baselines.inherits(program, finding).removeprefix(CUT)
         return self._diagnosis.describe(program, finding, clause, inherited)

@@ -314,7 +314,9 @@ class Peeling:
             explained += all(finding.place != deviating.place for deviating in after)
             if number - explained > (1 - share) * len(tried):
                 return False
-        if explained < min(_PROGRAMS, len(concerned)) or not explained:
+        # What has two limits fits a program or two by chance.
+        limited = any(_changes(amendment)[1] > 1 for amendment in amendments)
+        if explained < (_PROGRAMS if limited else min(_PROGRAMS, max(1, len(concerned)))):
             return False
         conforming = [judged for judged in self._judged if not judged.findings]
         deviating = [judged for judged in self._judged if judged.findings]

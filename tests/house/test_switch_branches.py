@@ -16,6 +16,7 @@ HOME = {"impl/spec/pseudocode.py", "impl/spec/dialect.py", "impl/spec/switches.p
 """The branches, and the properties of ``Dialect`` and the rows that they and everybody else go through."""
 
 EXCEPTIONS = {
+    "impl/arithmetic/bounds.py": "hands the arithmetic the two switches of rounding, as the envelope does",
     "impl/arithmetic/envelope.py": "hands the arithmetic the two switches of rounding, which are none of the pseudocode's",
     "impl/arithmetic/amendments.py": "which branches a step takes, by which an amendment may be limited",
     "impl/reference.py": "the optimizer around the pseudocode: which rows of a row-sparse gradient it hands over",

@@ -158,6 +158,7 @@ def test_a_spent_time_budget_ends_the_search() -> None:
     """Nothing was checked then, which is no pass."""
     verdict = result(ReferenceSubject(), time_budget=1e-9)
     assert (verdict.verdict, verdict.programs) == ("inconclusive", 0)
+    assert verdict.message == "no update of a parameter could be compared, in 0 steps"
     assert verdict.search == "stopped by the time budget in the corpus"
 
 
@@ -259,6 +260,19 @@ def test_an_inconclusive_check_is_counted_and_is_no_pass() -> None:
     assert verdict.inconclusive_checks > 0
     update = next(each for each in verdict.clauses if each.id == "update")
     assert (update.verdict, update.reason) == ("inconclusive", "the step starts from an infinity or a NaN (1)")
+    assert verdict.verdict == "inconclusive"
+    assert verdict.message.startswith("no update of a parameter could be judged: the step starts from an infinity")
+
+
+def test_a_subject_without_a_judged_update_is_inconclusive() -> None:
+    """That its square average passes verifies no optimizer."""
+    params = (replace(corpus()[0].params[0], name="p", shape=(1,), values=(float("inf"),)),)
+    examined = Examination(ReferenceSubject(), Settings(profile="smoke", programs=(), formats=FLOAT32))
+    assert list(examined.examined(program(create(), SetGrad("p", (1.0,)), Step("A"), params=params))) == []
+    result = examined.result(())
+    assert {clause.id for clause in result.clauses if clause.verdict == "conforms"} >= {"square-avg"}
+    assert result.verdict == "inconclusive"
+    assert result.message.startswith("no update of a parameter could be judged: ")
 
 
 def test_a_hazard_of_torchs_formula_is_no_deviation() -> None:

@@ -239,3 +239,13 @@ def test_every_clause_that_is_named_exists() -> None:
         found, given = first(Speaking(eps_place="inside"), create(**GIVEN, **options), step(p=2.0), step(p=-0.5))
         for spoken in (SPECIFICATION, dialect, replace(dialect, maximize=True)):
             assert set(hypotheses(found, given, spoken)) <= set(CLAUSES)
+
+
+def test_an_interval_of_many_magnitudes_supports_no_hypothesis() -> None:
+    """Corrected for their bias, v and g_ave^2 cancel after one step: lr inside the buffer would hold what is seen, as nearly all."""
+    corrected = replace(SPECIFICATION, bias_correction=True)
+    given = program(create(momentum=0.5, centered=True), step(p=2.0), params=(replace(P, values=(2.0,)),))
+    (found, *_) = (each for each in findings(given, ReferenceSubject(), corrected) if each.role == "momentum_buffer")
+    assert found.allowed is not None
+    assert 1e4 * found.allowed[0] < found.allowed[1]
+    assert hypotheses(found, given, corrected) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from programs import Spoilt, create, program, step
@@ -85,3 +86,21 @@ def test_the_same_finding_again_counts_and_is_not_new() -> None:
     assert first
     assert list(folded.take_up(given, findings)) == []
     assert folded.deviations[first[0]].occurrences > 1
+
+
+def test_a_rare_fault_is_told_apart_from_a_frequent_one_that_looks_alike() -> None:
+    """After many ascents of a parameter, one update that is lost has another cause, and is looked into."""
+    kept: dict[str, Any] = {}
+
+    def ascending(session: Any, call: Call) -> None:
+        for name, parameter in session._params.items():
+            if isinstance(call, Step):
+                was, moved = kept[name], parameter.data - kept[name]
+                parameter.data[...] = was if abs(moved) < 1e-5 else was - moved
+            kept[name] = parameter.data.copy()
+
+    subject = Examinee.of(Spoilt(ascending), SETTINGS)
+    ascents = [program(create(lr=2.0**-number, eps=0.25), step(p=2.0)) for number in range(1, 13)]
+    lost = program(create(lr=2.0**-21, eps=0.25), step(p=2.0), params=(replace(ascents[0].params[0], values=(0.0,)),))
+    deviations = fold(subject, [(given, subject.run(given).findings) for given in (*ascents, lost)])
+    assert [clause for clause, _ in deviations] == ["descent", "update"]

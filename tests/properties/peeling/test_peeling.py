@@ -120,6 +120,20 @@ def test_an_amendment_against_conforming_programs_is_refused() -> None:
     assert (("lr", Use("times", 2.0)),) in [adoption.amendment.uses for adoption in alone.adopted]
 
 
+def test_what_fits_one_program_by_two_limits_is_refused() -> None:
+    """Another alpha with decay and without momentum is no rule where one program of these branches has an alpha to tell."""
+
+    def change(hyper: Hyperparameters) -> Hyperparameters:
+        rare = hyper.centered and hyper.weight_decay == 0.25 and not hyper.momentum
+        return replace(hyper, alpha=0.99) if rare else hyper
+
+    assert adopted(misread(change)) == []
+    # With two more programs of the kind it is one.
+    several = [each for each in plain_programs() if each.note == "weight decay and the centered variance"]
+    found = adopted(misread(change), (*plain_programs(), *several, *several))
+    assert [(("alpha", Use("is", 0.99)),)] == [each.amendment.uses for each in found]
+
+
 def test_amendments_that_fit_alike_are_a_tie() -> None:
     """With one learning rate in all programs nothing tells a fixed rate from a factor."""
     programs = tuple(
