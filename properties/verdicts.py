@@ -298,7 +298,7 @@ def subject_verdict(deviations: Sequence[Deviation], unverified: str) -> Verdict
 
 
 def unjudged(tally: Tally) -> str:
-    """Why no update of a parameter was judged, for all that was seen of its state; empty if one was."""
+    """Why no update of a parameter was judged, whatever its state showed; empty if one was."""
     counts = [count for (role, _), count in tally.cells.items() if role == "param"]
     if any(count.passed or count.failed or count.blocked for count in counts):
         return ""

@@ -156,7 +156,7 @@ class Triage:
         return place
 
     def _has_another_cause(self, program: Program, finding: Finding, look: _Look) -> bool:
-        """Whether a finding is in accord with none of the hypotheses that explain all those looked into."""
+        """Whether a finding accords with no cause of the findings looked into, though each of these has one."""
         causes = self._causes.get(look, set())
         if not causes or "" in causes or self._glances[look] >= _GLANCES:
             return False
