@@ -298,7 +298,10 @@ def subject_verdict(deviations: Sequence[Deviation], unverified: str) -> Verdict
 
 
 def unjudged(tally: Tally) -> str:
-    """Why no update of a parameter was judged, whatever its state showed; empty if one was."""
+    """Explain why no update of a parameter was judged; empty if one was.
+
+    Whatever passed of its state verifies no optimizer.
+    """
     counts = [count for (role, _), count in tally.cells.items() if role == "param"]
     if any(count.passed or count.failed or count.blocked for count in counts):
         return ""
