@@ -61,7 +61,7 @@ class Capabilities:
     ``FEATURES``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
     ``paths`` are the execution paths of its steps, as far as they are known before.
     Of the options, ``required`` must be given, ``changeable`` can be changed between steps, and ``carried`` are part of a
-    saved state; ``edits``: the edits that its saved states allow.
+    saved state; ``edits``: the edits that its saved states allow. ``instead``: by option that may not be off, a value that it takes.
     """
 
     formats: tuple[str, ...] = tuple(FORMATS)
@@ -74,6 +74,7 @@ class Capabilities:
     changeable: frozenset[str] = frozenset(OPTIONS)
     carried: frozenset[str] = frozenset(OPTIONS)
     edits: frozenset[str] = frozenset(EDITS)
+    instead: Mapping[str, float | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,8 @@ class ClauseVerdicts:
         if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
             return f"the subject has no {clause.feature.replace('_', ' ')}"
         role, roles = clause.needs_role, self.capabilities.roles
+        if role == "groups":
+            return self.capabilities.missing.get("groups") or self._unexercised()
         if role and (role not in roles if role != "any" else not roles):
             return "its state is hidden" if not roles else f"it shows no {role}"
         if clause.option and getattr(self.dialect.defaults, clause.option) is None:

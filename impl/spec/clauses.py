@@ -74,7 +74,8 @@ class Clause:
     states, ``option`` the option whose default it states. ``option_sources``: where a group's options come from when the
     clause says which value they have (a source of ``properties.judge.ledger``).
 
-    What a check of it needs: ``needs_role`` is the role of the state that the subject must show (``any``: some role);
+    What a check of it needs: ``needs_role`` is the role of the state that the subject must show (``any``: some role;
+    ``groups``: its groups);
     ``switch`` a switch of the dialect that must be on, ``absent`` what is said of a dialect in which it is off.
     Every check of ``counted_by``, another clause, counts for a stored program about this one.
 
@@ -511,6 +512,17 @@ _ALL = (
         "silent; read as: the pseudocode assigns to g_t, not to the gradient of the function",
         lines=("gradient",),
         mend="Work on a copy of the gradient: g = g.add(...) and not g.add_(...).",
+    ),
+    Clause(
+        "lr-untouched",
+        "step leaves the learning rate as it is",
+        "interpretation",
+        "A step reads lr from its group and writes nothing there, also where lr is a tensor that the caller holds.",
+        "silent; read as: gamma is the scheduled learning rate, and a step schedules nothing",
+        "schedule",
+        lines=("loop",),
+        needs_role="groups",
+        mend="Work on a copy of lr: lr = group['lr'] * factor, and neither group['lr'] = ... nor an operation in place on it.",
     ),
     Clause(
         "frame",

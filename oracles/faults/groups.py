@@ -323,3 +323,14 @@ class LastDictDropped(LoopRMSprop):
         if len(dicts) > 1 and isinstance(dicts[-1], dict):
             dicts = dicts[:-1]
         super().__init__(dicts, **options)
+
+
+@fault("lr-untouched", bug_class=22)
+class TensorLrHalved(LoopRMSprop):
+    """Each step halves a learning rate in place, if it is a tensor."""
+
+    def _update(self) -> None:
+        for group in self.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].mul_(0.5)
+        super()._update()

@@ -288,11 +288,12 @@ def _end(channel: socket.socket, log: IO[bytes], zygote: Zygote, pid: int, folde
 
 
 def _capabilities(data: Mapping[str, Any]) -> Capabilities:
-    values = {
-        name: _texts(value) if isinstance(value, dict) else tuple(map(str, value)) for name, value in data.items()
-    }
-    sets = {name: frozenset(value) for name, value in values.items() if name not in ("formats", "missing")}
-    return Capabilities(formats=values["formats"], missing=values["missing"], **sets)  # type: ignore[arg-type]
+    sets = {name: frozenset(map(str, value)) for name, value in data.items() if isinstance(value, list)}
+    sets.pop("formats")
+    instead = {str(name): value if isinstance(value, bool) else float(value) for name, value in data["instead"].items()}
+    return Capabilities(
+        formats=tuple(map(str, data["formats"])), missing=_texts(data["missing"]), instead=instead, **sets
+    )
 
 
 def _texts(data: Mapping[str, Any]) -> dict[str, str]:

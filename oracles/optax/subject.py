@@ -7,6 +7,7 @@ because a tree has no leaf for a gradient that is not there.
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,8 +57,9 @@ class _Parameter:
 class _Place(Place):
     """JAX arrays, and transformations from ``factory``."""
 
-    def __init__(self, factory: Callable[..., Any]) -> None:
+    def __init__(self, factory: Callable[..., Any], signs: Mapping[str, float]) -> None:
         self._factory = factory
+        self._signs = signs
 
     def variable(self, name: str, values: Array) -> Any:
         return _Parameter(values)
@@ -72,16 +74,21 @@ class _Place(Place):
         return device_name(variable.array)
 
     def optimizer(self, variables: Sequence[Any], options: Mapping[str, float | bool]) -> Driven:
-        return _Transformation(self._factory, variables, options)
+        return _Transformation(self._factory, variables, options, self._signs)
 
 
 class _Transformation(Driven):
     """A transformation with a state for each parameter."""
 
     def __init__(
-        self, factory: Callable[..., Any], variables: Sequence[Any], options: Mapping[str, float | bool]
+        self,
+        factory: Callable[..., Any],
+        variables: Sequence[Any],
+        options: Mapping[str, float | bool],
+        signs: Mapping[str, float],
     ) -> None:
         self._factory = factory
+        self._signs = signs
         self._variables = variables
         self._options = dict(options)
         self._made = self._make()
@@ -105,21 +112,49 @@ class _Transformation(Driven):
         self._made = self._make()
 
     def state(self) -> Sequence[Mapping[str, Array]]:
-        return [_roles(state) for state in self._states]
+        roles = (_roles(state) for state in self._states)
+        return [
+            {
+                role: np.asarray(array if self._signs[role] > 0 else -array)
+                for role, array in own.items()
+                if role in self._signs
+            }
+            for own in roles
+        ]
 
 
 def _roles(state: Any) -> dict[str, Array]:
-    """The roles in a state: the fields of a chain's nested named tuples."""
+    """The roles in a state, as they are stored: the fields of a chain's nested named tuples."""
     roles: dict[str, Array] = {}
     if isinstance(state, tuple):
         for role, name in _CONSTRUCTOR.state_names.items():
             value = getattr(state, name, None)
             if isinstance(value, jax.Array):
-                # The trace adds up what is added to the parameter: the buffer of the page with the other sign.
-                roles[role] = np.asarray(-np.array(value) if role in _CONSTRUCTOR.negated else np.array(value))
+                roles[role] = np.array(value)
         for part in state:
             roles = {**_roles(part), **roles}
     return roles
+
+
+def _learned_signs(factory: Callable[..., Any], options: Mapping[str, float | bool]) -> dict[str, float]:
+    """The sign of each role in the state, learned from a first step with the gradient 2.
+
+    A trace may be the buffer, or lr times it, before or after the sign is turned: that shows beside the update. One that is
+    neither is left out, as nobody can say what it holds.
+    """
+    transformation = factory(**{NAMES[name]: value for name, value in options.items()})
+    theta = jax.numpy.ones(1)
+    update, state = transformation.update(jax.numpy.full(1, 2.0), transformation.init(theta), theta)
+    roles = _roles(state)
+    signs = dict.fromkeys(roles, 1.0)
+    if "momentum_buffer" in roles:
+        trace, lr, ahead = float(roles["momentum_buffer"][0]), options.get("lr", 1.0), 1 + options.get("momentum", 0.0)
+        scales = [scale * nesterov for scale in (1.0, lr) for nesterov in (1.0, ahead)]
+        if any(math.isclose(abs(float(update[0])), scale * abs(trace), rel_tol=0.01) for scale in scales):
+            signs["momentum_buffer"] = math.copysign(1.0, trace)
+        else:
+            del signs["momentum_buffer"]
+    return signs
 
 
 class OptaxSubject(AppliedSubject):
@@ -133,21 +168,23 @@ class OptaxSubject(AppliedSubject):
         factory: Callable[..., Any],
         *,
         baselines: tuple[str, ...] = (),
-        roles: frozenset[str] = frozenset(STATE_ROLES),
+        signs: Mapping[str, float] | None = None,
     ) -> None:
+        if signs is None:
+            signs = {role: -1.0 if role in _CONSTRUCTOR.negated else 1.0 for role in STATE_ROLES}
         options = factories.named_options(factory, NAMES)
         lacks = {option: f"it takes no {option}" for option in ("momentum", "centered") if option not in options}
         capabilities = factories.applied_capabilities(
             {**_LACKS, **lacks},
             options=options,
-            roles=roles,
+            roles=frozenset(signs),
             required=factories.required_options(factory, NAMES)
             | ({"lr"} if factories.takes_anything(factory) else set()),
             changeable=options & {"lr", "alpha", "eps"},
         )
         super().__init__(
             name,
-            _Place(factory),
+            _Place(factory, signs),
             capabilities,
             dialect="optax",
             state_names=_CONSTRUCTOR.state_names,
@@ -197,18 +234,12 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
             f"{name} is not an optimizer: what it returns has no init and update",
             hint="name a factory that is called like optax.rmsprop",
         )
-    state_options = {"momentum": 0.5, "centered": True}
-    full = {**options, **{key: value for key, value in state_options.items() if key in subject.capabilities().options}}
-    role_tables: list[Mapping[str, Array]] = []
+    known = subject.capabilities().options
+    full = {"lr": 0.125, **options, "momentum": 0.5, "centered": True}
+    signs: list[Mapping[str, float]] = []
     # An option that it refuses is found out in the check.
     with double_precision():
         performed(
-            lambda: role_tables.append(
-                _roles(factory(**{NAMES[key]: value for key, value in full.items()}).init(jax.numpy.ones(1)))
-            )
+            lambda: signs.append(_learned_signs(factory, {key: value for key, value in full.items() if key in known}))
         )
-    return (
-        OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), roles=frozenset(role_tables[0]))
-        if role_tables
-        else subject
-    )
+    return OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), signs=signs[0]) if signs else subject

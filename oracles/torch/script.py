@@ -273,8 +273,6 @@ class _Writer:
             numbers = [number(value) for value in used]
         device = f', device="{self.program.device}"' if self.program.device else ""
         kind = f"dtype=torch.{param.dtype}{device}"
-        if layout == "expanded" and param.shape:
-            return f"torch.tensor({numbers[0]}, {kind}).expand({param.shape})"
         text = f"torch.tensor([{', '.join(numbers)}], {kind})"
         if len(numbers) != count or count == 0:
             times = -(-count // len(numbers))
@@ -284,6 +282,9 @@ class _Writer:
         if layout == "transposed" and len(param.shape) >= 2:
             order = ", ".join(str(axis) for axis in reversed(range(len(param.shape))))
             text += f".permute({order}).contiguous().permute({order})"
+        if layout == "expanded" and param.shape:
+            # Of the whole tensor, as the session does: a fault may read the memory behind it.
+            text += f"[{', '.join([':1'] * len(param.shape))}].expand({param.shape})"
         if layout == "strided" and param.shape:
             wide = (*param.shape[:-1], 2 * param.shape[-1] + 1)
             text = f'torch.full({wide}, float("nan"), {kind})[..., : {2 * param.shape[-1]} : 2].copy_({text})'

@@ -286,7 +286,7 @@ class TorchSession:
 
     def _groups(self, optimizer: Any) -> tuple[GroupView, ...] | None:
         groups = getattr(optimizer, "param_groups", None)
-        if not isinstance(groups, list):
+        if groups is None or not are_groups(groups):
             return None
         return tuple(
             GroupView(
@@ -294,8 +294,12 @@ class TorchSession:
                 {name: option_value(group[name]) for name in OPTIONS if name in group},
             )
             for group in groups
-            if isinstance(group, Mapping)
         )
+
+
+def are_groups(value: Any) -> bool:
+    """Whether ``param_groups`` can be read: a list of dicts."""
+    return isinstance(value, list) and all(isinstance(group, Mapping) for group in value)
 
 
 def option_value(value: Any) -> float | bool:

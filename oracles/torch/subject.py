@@ -21,15 +21,13 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
-from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities
+from rmspec.oracles.session.options import Acceptance, try_options
+from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities, Raised
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 from rmspec.oracles.torch.evidence import compiled
-from rmspec.oracles.torch.session import TorchSession
+from rmspec.oracles.torch.session import TorchSession, are_groups
 
 _METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict": "state_dict"}
-
-# Dyadic, so that every correct evaluation in every format is nearly the same number, and the three roles differ.
-_PROBE = {"lr": 0.125, "alpha": 0.75, "eps": 0.03125, "momentum": 0.5, "centered": True}
 
 
 class TorchSubject:
@@ -58,6 +56,7 @@ class TorchSubject:
         self._factory = partial(factory, **fixed) if fixed else factory
         self._path = path
         self._roles: dict[str, str] | None = None
+        self._accepted: Acceptance | None = None
         self._capabilities: Capabilities | None = None
         self._compiles = False
         if device != "cpu":
@@ -70,11 +69,12 @@ class TorchSubject:
     def capabilities(self) -> Capabilities:
         """Formats, options and features, found by a signature and a probe. Raises ``CannotStart``."""
         if self._capabilities is None:
-            options = _options(self._factory)
-            self._require_a_step(options)
+            accepted = self._acceptance()
+            self._require_a_step()
             features = set(FEATURES) - ({"tensor_lr"} if self._path in ("compiled", "tensor-lr") else set())
-            missing: dict[str, str] = {}
-            optimizer = self._probe(options)
+            # What a session cannot perform is never judged: it hands out dense gradients.
+            missing: dict[str, str] = {"sparse": "its gradients are tensors, and torch's optimizer takes dense ones"}
+            optimizer = self._probe()
             for feature, method in _METHODS.items():
                 if not callable(getattr(optimizer, method, None)):
                     missing[feature] = f"it has no method {method}"
@@ -82,11 +82,15 @@ class TorchSubject:
                 missing["state_dict"] = "it has no method load_state_dict"
             if not _takes_arguments(optimizer.step):
                 missing["closure"] = "its step takes no closure"
-            if not isinstance(getattr(optimizer, "param_groups", None), list):
+            groups = getattr(optimizer, "param_groups", None)
+            if groups is None:
                 missing["schedule"] = "it has no param_groups"
+            elif not are_groups(groups):
+                missing["schedule"] = "its param_groups are no list of dicts"
+                missing.setdefault("groups", missing["schedule"])
             for option in ("momentum", "centered", "weight_decay"):
-                if option not in options:
-                    missing[option] = f"its constructor takes no {option}"
+                if option not in accepted.options:
+                    missing[option] = accepted.refused.get(option, f"its constructor takes no {option}")
             if not isinstance(optimizer, torch.optim.Optimizer):
                 features -= {"hooks", "tensor_lr"}
                 missing["duplicates"] = "it is not built on torch.optim.Optimizer, and the page promises no refusal"
@@ -96,22 +100,22 @@ class TorchSubject:
                 features -= {"layout"}
             self._capabilities = Capabilities(
                 formats=tuple(FORMATS),
-                options=frozenset(options),
+                options=accepted.options,
                 features=frozenset(features - missing.keys()),
                 missing=missing,
-                roles=frozenset(self._find_roles(options).values()),
+                roles=frozenset(self._find_roles().values()),
                 paths=self._paths(),
+                instead=accepted.instead,
             )
         return self._capabilities
 
     def state_names(self) -> Mapping[str, str]:
         """The keys of ``optimizer.state[param]`` by role."""
-        return {role: key for key, role in self._find_roles(_options(self._factory)).items()}
+        return {role: key for key, role in self._find_roles().items()}
 
     def session(self, params: tuple[Param, ...]) -> TorchSession:
         """Make the parameters of a program."""
-        roles = self._find_roles(_options(self._factory)) if self._roles is None else self._roles
-        return self._session(params, roles)
+        return self._session(params, self._find_roles())
 
     def _session(
         self, params: tuple[Param, ...], roles: Mapping[str, str], device: str = "", *, through: bool = True
@@ -130,8 +134,7 @@ class TorchSubject:
     def uses_foreach(self) -> bool:
         """Whether a step of this optimizer calls torch's foreach operations."""
         session = self._session((Param("p"), Param("q")), {})
-        options = _probe_options(_options(self._factory))
-        outcome = session.perform(Create("probe", (Group(("p", "q")),), options, "list"))
+        outcome = session.perform(Create("probe", (Group(("p", "q")),), self._acceptance().probe, "list"))
         if outcome.raised or not callable(getattr(session._optimizers["probe"], "step", None)):
             return False
         session.perform(SetGrad("p", (2.0,)))
@@ -145,8 +148,35 @@ class TorchSubject:
         known = FRAMEWORK.subjects.get(self.name)
         return frozenset(known.paths if known is not None else ("compiled",) if self._compiles else ())
 
-    def _probe(self, options: set[str]) -> Any:
-        keywords = _probe_options(options)
+    def has_step(self) -> bool:
+        """Whether a product of the factory has a method ``step``, of its own or forwarded."""
+        return callable(getattr(self._instance(), "step", None))
+
+    def wraps_optimizer(self) -> bool:
+        """Whether an attribute of a product of the factory is one of torch's optimizers."""
+        return any(
+            isinstance(value, torch.optim.Optimizer) for value in getattr(self._instance(), "__dict__", {}).values()
+        )
+
+    def _instance(self) -> Any:
+        """A product of the factory; ``None`` if it raises."""
+        session = self._session((Param("p"),), {})
+        session.perform(Create("probe", (Group(("p",)),), self._acceptance().probe, "list"))
+        return session._optimizers.get("probe")
+
+    def _acceptance(self) -> Acceptance:
+        """The options of the constructor, tried once."""
+        if self._accepted is None:
+            self._accepted = try_options(_options(self._factory), self._refusal)
+        return self._accepted
+
+    def _refusal(self, options: Mapping[str, Any]) -> Raised | None:
+        """The exception of the constructor called with these options."""
+        session = self._session((Param("p"),), {})
+        return session.perform(Create("probe", (Group(("p",)),), dict(options), "list")).raised
+
+    def _probe(self) -> Any:
+        keywords = self._acceptance().probe
         session = self._session((Param("p"),), {})
         outcome = session.perform(Create("probe", (Group(("p",)),), keywords, "list"))
         if outcome.raised:
@@ -163,28 +193,28 @@ class TorchSubject:
             )
         return optimizer
 
-    def _require_a_step(self, options: set[str]) -> None:
+    def _require_a_step(self) -> None:
         """Raise ``Unsupported`` if the first step raises on this device, and on the CPU does not."""
         if self.device == "cpu":
             return
-        message = self._first_step(options, self.device)
-        if message and not self._first_step(options, "cpu"):
+        message = self._first_step(self.device)
+        if message and not self._first_step("cpu"):
             raise Unsupported(
                 f"{self.name} does not run on {self.device}: its step raises {message}",
                 "on the CPU it takes the same step",
                 "leave out --device, or keep the tensors on their device",
             )
 
-    def _first_step(self, options: set[str], device: str) -> str:
+    def _first_step(self, device: str) -> str:
         """Format the exception of a first step on a device; empty without one, or without an optimizer."""
         session = self._session((Param("p"),), {}, device)
-        if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
+        if session.perform(Create("probe", (Group(("p",)),), self._acceptance().probe, "list")).raised:
             return ""
         session.perform(SetGrad("p", (2.0,)))
         raised = session.perform(Step("probe")).raised
         return "" if raised is None else f"{raised.type}: {raised.message}"
 
-    def _find_roles(self, options: set[str]) -> dict[str, str]:
+    def _find_roles(self) -> dict[str, str]:
         """The roles of the names in the optimizer's state.
 
         A role that is kept in some branches alone is looked for there.
@@ -193,17 +223,17 @@ class TorchSubject:
             self._roles = {}
             for left_out in ((), ("momentum",), ("centered",)):
                 if set(self._roles.values()) < set(STATE_ROLES):
-                    roles = self._probed(options.difference(left_out))
+                    roles = self._probed({k: v for k, v in self._acceptance().probe.items() if k not in left_out})
                     self._roles = {
                         **{key: role for key, role in roles.items() if role not in self._roles.values()},
                         **self._roles,
                     }
         return self._roles
 
-    def _probed(self, options: set[str]) -> dict[str, str]:
+    def _probed(self, options: dict[str, Any]) -> dict[str, str]:
         """The roles of the names in the state with these options: by value after two steps, else by name."""
         session = self._session((Param("p"),), {}, through=False)
-        if session.perform(Create("probe", (Group(("p",)),), _probe_options(options), "list")).raised:
+        if session.perform(Create("probe", (Group(("p",)),), options, "list")).raised:
             return {}
         session.perform(SetGrad("p", (2.0,)))
         expected = _expected(options)
@@ -255,15 +285,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has n
         return func(*args, **(kwargs or {}))
 
 
-def _probe_options(options: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in _PROBE.items() if name in options}
-
-
-def _expected(options: set[str]) -> dict[str, list[float]]:
+def _expected(options: Mapping[str, Any]) -> dict[str, list[float]]:
     """By role the values of the specification's state after each of two steps with the gradient 2."""
     parameter = Parameter(np.ones(1))
     parameter.grad = np.full(1, 2.0)
-    reference = RMSprop([parameter], **_probe_options(options))
+    reference = RMSprop([parameter], **options)
     expected: dict[str, list[float]] = {}
     for _ in range(2):
         reference.step()
@@ -328,13 +354,14 @@ def registered(name: str, device: str) -> TorchSubject:
 
 def user_subject(name: str, factory: Callable[..., Any], device: str) -> TorchSubject:
     """A user's class or factory. Raises ``NotAnOptimizer`` for a class without ``step``."""
-    if inspect.isclass(factory) and not callable(getattr(factory, "step", None)):
+    derived = inspect.isclass(factory) and issubclass(factory, torch.optim.Optimizer)
+    subject = TorchSubject(name, factory, device=device, baselines=(FRAMEWORK.baseline,))
+    if inspect.isclass(factory) and not callable(getattr(factory, "step", None)) and not subject.has_step():
         raise NotAnOptimizer(
             f"{name} is not an optimizer: the class {factory.__name__} has no method step",
             hint="name a class or a factory that is called like torch.optim.RMSprop",
         )
-    derived = inspect.isclass(factory) and issubclass(factory, torch.optim.Optimizer)
-    subject = TorchSubject(name, factory, device=device, baselines=(FRAMEWORK.baseline,))
+    derived = derived or subject.wraps_optimizer()
     if subject.uses_foreach():
         # It inherits what torch._foreach_* operations do, too.
         subject.baselines = (FRAMEWORK.baseline, "torch:foreach") if derived else ("torch:foreach",)

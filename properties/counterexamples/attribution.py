@@ -11,8 +11,9 @@ A value outside its envelope says which line of the pseudocode is wrong, not why
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
@@ -34,12 +35,15 @@ from rmspec.properties.counterexamples.variants import (
     alone_with,
     options_from_the_start,
     plain_numbers,
+    with_gradients,
     with_option,
     with_reals,
+    with_saved_options,
     without_closures,
+    without_loads,
     without_zero_decay,
 )
-from rmspec.properties.judge.findings import Finding
+from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.peeling.evidence import flushed
 
 __all__ = ["attribute", "has_layouts"]
@@ -61,9 +65,11 @@ def attribute(
     if finding.hazard or CLAUSES[finding.clause].decided:
         return finding.clause
     if finding.kind == "raised":
-        return _history(program, finding) or finding.clause
+        return _raised(program, finding, deviates)
     if finding.kind != "value" or finding.case is None:
         return finding.clause
+    if deviates is not None and _is_complex(program, finding) and not deviates(with_reals(program)):
+        return "complex-pairs"
     if flushed(finding, dialect) and (labels is None or "subnormals" in labels):
         return "subnormals"
     if finding.half and _rounded_early(finding, program, dialect, labels):
@@ -75,6 +81,9 @@ def attribute(
     held = [each for each in hypotheses(finding, program, dialect) if labels is None or each in labels]
     apart = _apart(program, finding, deviates)
     held = [each for each in held if each != "isolation" or not apart]
+    lost = _lost_by_load(program, finding, deviates)
+    if lost:
+        return lost
     if held[:2] == ["grad-zero", "weight-decay"] and deviates is not None:
         # Nothing moved, with a gradient of 0 and with weight decay: which of the two was passed over?
         return held[1] if deviates(plain_numbers(program)) else held[0]
@@ -83,7 +92,7 @@ def attribute(
         return finding.clause
     if held:
         return held[0]
-    history = _history(program, finding, apart=apart)
+    history = _history(program, finding, deviates, apart=apart)
     if (
         history in ("scheduled-lr", "option-change")
         and deviates is not None
@@ -140,11 +149,56 @@ def _apart(program: Program, finding: Finding, deviates: Callable[[Program], boo
     return alone != program and deviates(alone)
 
 
-def _history(program: Program, finding: Finding, *, apart: bool = False) -> str:
+def _is_complex(program: Program, finding: Finding) -> bool:
+    return any(param.name == finding.param and FORMATS[param.dtype].parts == 2 for param in program.params)
+
+
+def _used(case: Case) -> Iterator[str]:
+    """The roles of the state for the branches taken, besides the square average."""
+    if case.hyper.centered:
+        yield "grad_avg"
+    if case.hyper.momentum:
+        yield "momentum_buffer"
+
+
+def _lost_by_load(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> str:
+    """Name the clause of a hidden state lost by a load: with the saved options it deviates as well, and not unloaded."""
+    loads = [call for call in program.calls[: finding.call] if isinstance(call, Load)]
+    case = finding.case
+    hidden = case is not None and not {*STATE_ROLES[:1], *_used(case)} <= set(case.seen)
+    if not loads or not hidden or deviates is None:
+        return ""
+    alike = with_saved_options(program)
+    if not deviates(alike) or deviates(without_loads(alike)):
+        return ""
+    dropped = any(isinstance(call, EditState) and call.edit == "drop" for call in program.calls)
+    return "load-partial" if dropped else "load-state-dict"
+
+
+def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> str:
+    """Name the clause of an exception: first of a circumstance, if it is gone without it."""
+    needed = [
+        clause
+        for clause, changed in (("closure", without_closures(program)), ("grad-none", with_gradients(program)))
+        if deviates is not None and changed != program and not deviates(changed)
+    ]
+    call = program.calls[finding.call]
+    if isinstance(call, Create) and call.form == "groups" and any(group.options for group in call.groups):
+        needed.append("group-options")
+    return needed[0] if needed else _history(program, finding, deviates) or finding.clause
+
+
+def _history(
+    program: Program,
+    finding: Finding,
+    deviates: Callable[[Program], bool] | None = None,
+    *,
+    apart: bool = False,
+) -> str:
     """Name the call needed by the deviation besides plain steps, by the clause about it."""
     calls = program.calls[: finding.call + 1]
     last = calls[-1] if calls else None
-    if isinstance(last, Step) and last.closure:
+    if isinstance(last, Step) and last.closure and (deviates is None or not deviates(without_closures(program))):
         return "closure"
     case = finding.case
     if case is not None and case.skipped:

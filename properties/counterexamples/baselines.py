@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
@@ -14,6 +15,8 @@ from rmspec.oracles.program.program import Create, Program
 from rmspec.properties.counterexamples.variants import plain_numbers, plain_options
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
+from rmspec.properties.known import applies, shipped
+from rmspec.properties.search.fitting import admit
 
 __all__ = ["CUT", "Baselines"]
 
@@ -34,6 +37,7 @@ class Baselines:
         self._roles = roles
         self._dialect = dialect
         self._policy = policy
+        self._witnessed: dict[str, tuple[Finding, ...]] = {}
         self._remembered: dict[tuple[str, int], tuple[tuple[set[object], int], ...]] = {}
 
     def inherits(self, program: Program, finding: Finding) -> str:
@@ -52,7 +56,7 @@ class Baselines:
             for places, calls in self._places(baseline, program):  # noqa: B007 - the last one counts below
                 if (finding.clause, finding.place) in places:
                     return baseline.name
-            if self._habit(baseline, program, finding):
+            if self._habit(baseline, program, finding) or self._shares_habit(baseline, finding):
                 return baseline.name
             if calls <= finding.call:
                 cut = CUT
@@ -114,3 +118,38 @@ class Baselines:
                 findings = run(plain, self._subject, self._dialect, policy=self._policy).findings
                 return any((deviation.clause, deviation.place) == sign for deviation in findings)
         return False
+
+    def _shares_habit(self, baseline: Driven, finding: Finding) -> bool:
+        """Tell whether the subject has a listed habit of a baseline with this finding: its witness shows it here as well.
+
+        The program at hand need not show it on the baseline, which may stop earlier, or keep its state in another order.
+        """
+        if finding.kind not in ("frame", "silent"):
+            return False
+        versions = baseline.versions()
+        return any(
+            entry.clause == finding.clause
+            and applies(entry, baseline.name, versions)
+            and entry.witness is not None
+            and any(_alike(finding, similar) for similar in self._findings(entry.id, entry.witness))
+            for entry in shipped()
+        )
+
+    def _findings(self, id: str, witness: Program) -> tuple[Finding, ...]:
+        """The findings of a witness on the subject; none for a subject without its formats or calls."""
+        if id not in self._witnessed:
+            capabilities = self._subject.capabilities()
+            admitted = admit(witness, capabilities)
+            whole = admitted is not None and admitted.calls == witness.calls
+            if not whole or not {param.dtype for param in witness.params} <= set(capabilities.formats):
+                self._witnessed[id] = ()
+            else:
+                plain = replace(witness, clause="")
+                self._witnessed[id] = run(plain, self._subject, self._dialect, policy=self._policy).findings
+        return self._witnessed[id]
+
+
+def _alike(finding: Finding, similar: Finding) -> bool:
+    """Whether two findings are one habit: of one clause, of one kind, and both about a state or neither."""
+    about_state = finding.role in STATE_ROLES, similar.role in STATE_ROLES
+    return (finding.clause, finding.kind) == (similar.clause, similar.kind) and about_state[0] == about_state[1]

@@ -18,8 +18,11 @@ __all__ = [
     "plain_numbers",
     "plain_options",
     "stored_values",
+    "with_gradients",
     "with_reals",
+    "with_saved_options",
     "without_closures",
+    "without_loads",
     "without_zero_decay",
 ]
 
@@ -122,6 +125,38 @@ def without_closures(program: Program) -> Program:
     return replace(program, calls=tuple(calls))
 
 
+def with_gradients(program: Program) -> Program:
+    """The program with a gradient for every parameter at each step."""
+    calls: list[Call] = []
+    owned: dict[str, list[str]] = {}
+    given: set[str] = set()
+    for call in program.calls:
+        match call:
+            case vocabulary.Create(groups=groups):
+                owned[call.optimizer] = [name for group in groups for name in group.params]
+            case vocabulary.AddParamGroup(group=group):
+                owned.setdefault(call.optimizer, []).extend(group.params)
+            case vocabulary.SetGrad(values=None):
+                given.discard(call.param)
+            case vocabulary.SetGrad():
+                given.add(call.param)
+            case vocabulary.Freeze():
+                given.discard(call.param)
+            case vocabulary.ZeroGrad() if call.set_to_none is not False:
+                given.difference_update(owned.get(call.optimizer, ()))
+            case vocabulary.Step():
+                # A closure sets them anew.
+                lacking = [name for name in dict.fromkeys(owned.get(call.optimizer, ())) if name not in given]
+                if call.closure:
+                    grads = {name: (2.0,) for name in lacking if name not in call.grads}
+                    call = replace(call, grads={**call.grads, **grads})
+                else:
+                    calls += [vocabulary.SetGrad(name, (2.0,)) for name in lacking]
+                given.update(lacking)
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
+
+
 def plain_numbers(program: Program, turn: int = 0) -> Program:
     """The program with plain numbers for every parameter and gradient: other ones each ``turn``, for turns from 1 on."""
     used = 0
@@ -168,6 +203,32 @@ def options_from_the_start(program: Program) -> Program:
         if not isinstance(call, vocabulary.SetOption)
     )
     return replace(program, calls=calls)
+
+
+def with_saved_options(program: Program) -> Program:
+    """Give each optimizer with a loaded state the options of its saver from the start."""
+    created = {call.optimizer: call for call in program.calls if isinstance(call, vocabulary.Create)}
+    savers = {call.slot: call.optimizer for call in program.calls if isinstance(call, vocabulary.Save)}
+    models = {
+        call.optimizer: created[savers[call.slot]]
+        for call in program.calls
+        if isinstance(call, vocabulary.Load) and savers.get(call.slot) in created
+    }
+    calls: list[Call] = []
+    for call in program.calls:
+        model = models.get(call.optimizer) if isinstance(call, vocabulary.Create) else None
+        if isinstance(call, vocabulary.Create) and model is not None:
+            call = replace(call, options=model.options)
+            if len(call.groups) == len(model.groups):
+                pairs = zip(call.groups, model.groups, strict=True)
+                call = replace(call, groups=tuple(replace(group, options=alike.options) for group, alike in pairs))
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
+
+
+def without_loads(program: Program) -> Program:
+    """The program with no state loaded."""
+    return replace(program, calls=tuple(call for call in program.calls if not isinstance(call, vocabulary.Load)))
 
 
 def with_option(program: Program, option: str, value: float | bool) -> Program:

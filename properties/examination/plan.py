@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from rmspec.oracles.program.program import Program
+from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.program.program import Create, Group, Param, Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.differential import programs as differential
 from rmspec.properties.search.corpus import corpus, ordered
@@ -45,7 +46,8 @@ _MACHINE, _SWEEPS = 200, 40
 class Plan:
     """The phases of one examination.
 
-    No program depends on the subject, apart from the formats that it can be asked in; one that ``compiles`` every variant of a
+    No program depends on the subject, apart from the formats that it can be asked in, and the values that it
+    may not take; one that ``compiles`` every variant of a
     step is asked chosen programs alone.
     ``total`` is the number of programs, of the sweeps those of the profile; ``left_out`` is how many are not asked.
     """
@@ -53,7 +55,7 @@ class Plan:
     def __init__(self, capabilities: Capabilities, settings: Settings, *, compiles: bool = False) -> None:
         self._settings = settings
         self._profile = PROFILES[settings.profile]
-        self._stored = ordered(corpus(), capabilities.formats, every=self._profile.every)
+        self._stored = (*_refused(capabilities), *ordered(corpus(), capabilities.formats, every=self._profile.every))
         self._pairs = tuple(differential(capabilities.formats))
         self._machine = None if settings.programs is None else tuple(settings.programs)
         self._chosen: list[Program] | None = None
@@ -97,3 +99,14 @@ class Plan:
         while self.endless or index < self._profile.sweeps:
             yield sweep(self._settings.seed, index, wide=self._profile.wide if index % 2 else 0)
             index += 1
+
+
+def _refused(capabilities: Capabilities) -> tuple[Program, ...]:
+    """The programs to ask for options off, against a subject's refusal: in all others these are on."""
+    return tuple(
+        Program(
+            (Param("p", capabilities.formats[0]),), (Create("A", (Group(("p",)),), {name: page.option(name)}, "list"),)
+        )
+        for page in (Hyperparameters(),)
+        for name in capabilities.instead
+    )

@@ -58,7 +58,7 @@ class Elimination:
         others = [each for each in self.hypotheses if each not in options]
         candidates = [*expand(options, "centered_form", ("option", "never")), *others]
         if not self.questions.takes("centered"):
-            self._open("centered_form", candidates, "it takes no option centered")
+            self._open("centered_form", candidates, self._absence("centered"))
             return
         self._keep(candidates, self.questions.seen(0.5, 0.25, 2.0, given={"centered": True}), ("centered_form",))
 
@@ -66,7 +66,7 @@ class Elimination:
         """Decide the form of ``weight_decay``."""
         candidates = expand(self.hypotheses, "decay")
         if not self.questions.takes("weight_decay"):
-            self._open("decay", candidates, "it takes no option weight_decay")
+            self._open("decay", candidates, self._absence("weight_decay"))
             return
         self._keep(candidates, self.questions.seen(0.5, 0.25, given={"weight_decay": _DECAY}), ("decay",))
 
@@ -78,7 +78,7 @@ class Elimination:
         )
         if not (self.questions.takes("momentum") or fixed):
             for switch in switches:
-                self._open(switch, expand(self.hypotheses, switch), "it takes no option momentum")
+                self._open(switch, expand(self.hypotheses, switch), self._absence("momentum"))
             return
         candidates = self.hypotheses
         for switch in ("momentum_form",) if fixed else ("momentum_form", "nesterov"):
@@ -211,6 +211,11 @@ class Elimination:
             )
         self.hypotheses = candidates
         return False
+
+    def _absence(self, option: str) -> str:
+        """Say why an option cannot be asked about: in the constructor's own words, if it refuses the option."""
+        reason = self.questions.capabilities.missing.get(option, "")
+        return reason if "refuses" in reason else f"it takes no option {option}"
 
     def _open(self, switch: str, candidates: list[Hypothesis], reason: str) -> None:
         self.hypotheses = candidates

@@ -37,6 +37,7 @@ class Questions:
     def options(self, given: Mapping[str, float | bool] = OFF) -> dict[str, float | bool]:
         """Choose the options of a probe, ``given`` included, as far as the subject takes them."""
         every = {**DYADIC, **OFF, **given}
+        every.update({name: value for name, value in self.capabilities.instead.items() if not every[name]})
         return {name: every[name] for name in OPTIONS if self.takes(name)}
 
     def seen(

@@ -7,6 +7,7 @@ and the clauses that it tests. ``rmspec.properties.judge.comparison`` compares.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -18,6 +19,7 @@ from rmspec.impl.arithmetic.tracing import trace
 from rmspec.impl.spec.clauses import CLAUSE_OF_START
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.oracles.program.program import Step
+from rmspec.oracles.subject import Observation
 from rmspec.properties.judge.ledger import Carry, OptimizerLedger, SavedLedger
 from rmspec.properties.lines.batch import line_clause
 
@@ -217,7 +219,8 @@ class GroupStep:
     """The values of one group after a step lie in the envelope of the values before it.
 
     ``hyper`` is ``None`` where an option is not known: then nothing can be said of the values. ``passed_over`` are the
-    parameters without a gradient. ``twice``: a parameter of the optimizer is listed twice.
+    parameters without a gradient. ``twice``: a parameter of the optimizer is listed twice. ``options`` are those that the
+    group shows before the step.
     """
 
     optimizer: str
@@ -226,6 +229,17 @@ class GroupStep:
     params: tuple[SteppedFrom, ...]
     passed_over: tuple[str, ...]
     twice: bool
+    options: Mapping[str, float | bool] = field(default_factory=dict)
+
+    def moved(self, after: Observation) -> dict[str, float | bool]:
+        """The options of the group with other values after the step than before it: the later ones."""
+        groups = after.groups.get(self.optimizer) or ()
+        now = groups[self.group].options if self.group < len(groups) else {}
+        return {
+            option: now[option]
+            for option, value in self.options.items()
+            if option in now and now[option] != value and not math.isnan(now[option])
+        }
 
     def accounts(self, dialect: Dialect) -> Accounts:
         """The stepped parameters and the state set by the step, as the pseudocode computes them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import as_reals
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.oracles.subject import Observation
+from rmspec.oracles.subject import GroupView, Observation
 from rmspec.properties.judge.expected import Quantity, Rest
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed, difference, same
@@ -147,7 +148,16 @@ def _changed_groups(
 ) -> Iterator[Finding]:
     for optimizer, views in before.groups.items():
         now = after.groups.get(optimizer)
-        if Quantity("groups", optimizer) in free or views is None or now is None or views == now:
+        if Quantity("groups", optimizer) in free or views is None or now is None:
+            continue
+        if rest.step and optimizer == rest.actor and len(views) == len(now):
+            yield from _changed_lr(run, optimizer, views, now)
+            # It is asked alone.
+            views, now = (
+                tuple(replace(view, options={**view.options, "lr": 0.0}) for view in group_views)
+                for group_views in (views, now)
+            )
+        if views == now:
             continue
         if repr(views) == repr(now):
             continue
@@ -155,6 +165,21 @@ def _changed_groups(
         if rest.actor and rest.actor != optimizer:
             clause = _state_clause(run, optimizer, rest)
         yield run.finding("frame", clause, f"the groups of optimizer {optimizer} changed", optimizer)
+
+
+def _changed_lr(
+    run: Followed, optimizer: str, views: tuple[GroupView, ...], now: tuple[GroupView, ...]
+) -> Iterator[Finding]:
+    """Find the first group with another learning rate after a step than before it."""
+    rates = [(view.options.get("lr"), later.options.get("lr")) for view, later in zip(views, now, strict=True)]
+    run.tally.check("lr-untouched", sum(lr is not None for lr, _ in rates))
+    for index, (lr, changed) in enumerate(rates):
+        if lr is not None and changed is not None and lr != changed and not (lr != lr and changed != changed):
+            summary = f"step changed lr of group {index} from {lr!r} to {changed!r}"
+            yield run.finding(
+                "frame", "lr-untouched", summary, optimizer, "", "lr", index, float(changed), (float(lr), float(lr))
+            )
+            return
 
 
 def _changed_slots(
@@ -167,7 +192,7 @@ def _changed_slots(
         clause = _slot_clause(run, rest, name)
         run.tally.check(clause)
         for position, roles in entries.items():
-            for role, array in roles.items():
+            for role, array in ((role, roles[role]) for role in STATE_ROLES if role in roles):
                 other = now.get(position, {}).get(role)
                 if other is None or not same(array, other):
                     summary = f"a state dict taken earlier changed: {role} of parameter {position}"

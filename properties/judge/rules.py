@@ -89,7 +89,7 @@ def _create(run: Followed, call: Create) -> Expected:
         ),
         call.optimizer,
         _refusals(across, twice, next((text for text in invalid if text), ""), "init-params", ends=True),
-        "group-options" if grouped and any(group.options for group in call.groups) else "params",
+        "params",
         ledger,
         accepted=("init-params", "params"),
     )

@@ -57,7 +57,7 @@ def expect_step(run: Followed, call: Step, before: Observation) -> Expected | No
             Rest("frame", actor=call.optimizer, step=True, grads=not call.closure),
         ),
         call.optimizer,
-        broken_by_exception="closure" if call.closure else "step",
+        broken_by_exception="step",
         step=call,
         refused_gradient=any(last[name].bad for name in ledger.params() if name in last),
     )
@@ -95,7 +95,9 @@ def _group_step(
         )
     passed_over = tuple(name for name in names if grads.get(name) is None)
     twice = len(set(ledger.params())) != len(ledger.params())
-    return GroupStep(ledger.name, position, group.hyper(), tuple(params), passed_over, twice)
+    views = before.groups.get(ledger.name) or ()
+    options = {} if ledger.unlike or position >= len(views) else views[position].options
+    return GroupStep(ledger.name, position, group.hyper(), tuple(params), passed_over, twice, options)
 
 
 def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
@@ -128,8 +130,10 @@ def follow_astray(run: Followed, expected: Expected, answer: Answer) -> None:
 
 def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> list[Finding]:
     """Compare the values of one group with their envelopes, and bring the ledger up to date."""
-    ledger, hyper = run.ledgers[part.optimizer], part.hyper
+    ledger = run.ledgers[part.optimizer]
     group = ledger.groups[part.group]
+    moved = part.moved(after)
+    hyper = part.hyper
     for name in part.passed_over:
         run.tally.check("grad-none")
         run.skipped.add((part.optimizer, name))
@@ -142,21 +146,24 @@ def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> li
         for each in stepped:
             ledger.state.setdefault(each.name, {}).update(each.after_state or _unknown(each.param))
     if hyper is None or not stepped:
+        group.options.update(moved)
         return findings
-    values, known = check_group(
-        [each for each in stepped if each.param.size or each.name not in sparse],
-        hyper,
-        run.dialect,
-        run.policy,
-        run.tally,
-        call=run.index,
-        optimizer=part.optimizer,
-        sources=dict(group.sources),
-    )
+    judged = partial(check_group, dialect=run.dialect, policy=run.policy, call=run.index, optimizer=part.optimizer)
+    own = [param for param in stepped if param.param.size or param.name not in sparse]
+    if moved:
+        # The change is a finding of its own; whether the step uses the value before it or after it is no second one.
+        numbers: dict[str, Any] = {**group.options, **moved}
+        changed = Hyperparameters(**numbers)
+        fits = {
+            choice: all(finding.hazard for finding in judged(own, choice, tally=Tally(), sources={})[0])
+            for choice in (hyper, changed)
+        }
+        hyper = changed if fits[changed] and not fits[hyper] else hyper
+        group.options.update(moved)
+    values, known = judged(own, hyper, tally=run.tally, sources=dict(group.sources))
     if values and group.odd:
         # The group does not show what it was given. Which of the two it uses, another clause has asked already.
-        given = partial(check_group, dialect=run.dialect, policy=run.policy, tally=Tally(), sources={})
-        others, _ = given(stepped, group.meant(), call=run.index, optimizer=part.optimizer)
+        others, _ = judged(stepped, group.meant(), tally=Tally(), sources={})
         wrong = {each.param for each in others if not each.hazard}
         values = [each for each in values if each.hazard or each.param in wrong]
     values = [sparse[each.param].placed(each) if each.param in sparse else each for each in values]

@@ -31,6 +31,9 @@ def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: froz
 def admit(program: Program, capabilities: Capabilities) -> Program | None:
     """Fit a program to a subject; ``None`` if nothing worth a check is left."""
     features = capabilities.features
+    if all(isinstance(call, vocabulary.Create) for call in program.calls):
+        # It asks the constructor alone, and that whatever the options are.
+        capabilities = replace(capabilities, instead={})
     calls: list[Call] = []
     members: dict[str, list[str]] = {}
     for call in program.calls:
@@ -56,6 +59,8 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
 def _call(call: Call, capabilities: Capabilities) -> Call | None:
     features = capabilities.features
     call = change_options(call, lambda options: _options(options, capabilities))
+    if capabilities.instead:
+        call = change_options(call, lambda options: {**options, **_on(options, capabilities)})
     match call:
         case vocabulary.Create():
             if "groups" not in features:
@@ -64,7 +69,7 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
                 form: vocabulary.CreateForm = "generator" if call.form == "generator" else "list"
                 call = vocabulary.Create(call.optimizer, (vocabulary.Group(names),), options, form)
             missing = {name: _PAGE.option(name) for name in sorted(capabilities.required - set(call.options))}
-            return replace(call, options={**call.options, **missing})
+            return replace(call, options={**call.options, **missing, **_on(call.options, capabilities, absent=True)})
         case vocabulary.AddParamGroup():
             return call if "groups" in features else None
         case vocabulary.SetOption():
@@ -94,6 +99,17 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             return call if "layout" in features or call.layout == "contiguous" else replace(call, layout="contiguous")
         case _:
             return call
+
+
+def _on(
+    options: vocabulary.Options, capabilities: Capabilities, *, absent: bool = False
+) -> dict[str, vocabulary.OptionValue]:
+    """The options to be on against the program, each with its value; of those left out as well, if ``absent``."""
+    return {
+        name: value
+        for name, value in capabilities.instead.items()
+        if (absent or name in options) and not vocabulary.plain_number(options.get(name, 0.0))
+    }
 
 
 def _options(options: vocabulary.Options, capabilities: Capabilities) -> vocabulary.Options:

@@ -76,9 +76,10 @@ class Checking:
         self._started = False
         self._fingerprint = ""
         self._ahead: Ahead | None = None
+        self._refused: list[InputProblem] = []
 
     def run(self) -> Outcome:
-        """Check every subject. Raises ``InputProblem`` before the first, for a bad name."""
+        """Check every subject. Raises ``InputProblem`` before the first, for a bad name, or if every subject is refused."""
         begin = time.monotonic()
         with handlers_restored():
             with contextlib.ExitStack() as stack:
@@ -107,6 +108,9 @@ class Checking:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
         generator.post(Generate(self._settings))
         failures = {name: failure for name in self._subjects if (failure := self._load(lanes[0], name)) is not None}
+        if len(self._refused) == len(self._subjects):
+            # There is nothing to check: that is a wrong command line, and no result.
+            raise self._refused[0]
         if len(failures) < len(self._subjects):
             self._generated(generator)
         generator.close()
@@ -137,8 +141,11 @@ class Checking:
         try:
             overseer.do(Load(name, self._settings))
         except Failed as failure:
+            problem = InputProblem(failure.what, failure.why, failure.hint)
             if failure.kind == "input":
-                raise InputProblem(failure.what, failure.why, failure.hint) from None
+                raise problem from None
+            if failure.kind == "refused":
+                self._refused.append(problem)
             return self._failed(current, failure)
         except WorkerLost as lost:
             return current.result("errored", message=lost.told("while it was loaded"))

@@ -51,11 +51,11 @@ class Done:
 
 
 class Failed(RmspecError):
-    """The job could not be done: bad ``input``, an ``unsupported`` or a ``failed`` subject, or a fault of rmspec."""
+    """The job could not be done: bad ``input``, a ``refused``, ``unsupported`` or ``failed`` subject, or a fault of rmspec."""
 
     def __init__(
         self,
-        kind: Literal["input", "unsupported", "failed", "internal"],
+        kind: Literal["input", "refused", "unsupported", "failed", "internal"],
         what: str,
         why: str = "",
         hint: str = "",

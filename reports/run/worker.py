@@ -20,7 +20,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.errors import HostError, InputProblem, SubjectFailed, Unsupported
+from rmspec.oracles.errors import CannotImport, HostError, InputProblem, NotAnOptimizer, SubjectFailed, Unsupported
 from rmspec.oracles.host.host import Host, Opened, open_subject
 from rmspec.oracles.host.zygote import close_zygotes
 from rmspec.properties.check import examine, generated
@@ -100,6 +100,8 @@ class _Service:
         """Do one job, and tell how it ended."""
         try:
             answer: Done | Failed = Done(self._do(job))
+        except (CannotImport, NotAnOptimizer) as error:
+            answer = Failed("refused", error.what, error.why, error.hint)
         except InputProblem as error:
             answer = Failed("input", error.what, error.why, error.hint)
         except Unsupported as error:

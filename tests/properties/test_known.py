@@ -634,7 +634,7 @@ class StandIn(Spoilt):
 def test_entries_on_kernels_of_the_cpu_are_not_stale_on_a_gpu(name: str) -> None:
     """On the CPU they are, of an optimizer that does nothing of the kind."""
     about_cpu = {"torch-decay-halves-on-cpu", "torch-duplicate-stepped-twice"}
-    about_cpu |= {"torch-foreach-halves-on-cpu"} if name == "torch:foreach" else set()
+    about_cpu |= {"torch-foreach-halves-on-cpu" if name == "torch:foreach" else "torch-lr-halves-on-cpu"}
     settings: dict[str, Any] = {"known": shipped(), "formats": ("float16", "bfloat16", "float32"), "programs": ()}
     here = result(StandIn(name=name), **settings)
     there = result(StandIn(name=name, device="cuda:0"), **settings)

@@ -59,6 +59,7 @@ IDS = (
     "load-options",
     "load-mismatch",
     "grad-untouched",
+    "lr-untouched",
     "frame",
     "isolation",
     "load-isolation",
@@ -242,5 +243,5 @@ def test_every_field_names_something_that_there_is():
         assert row.counted_by in ("", *CLAUSES)
         assert row.switch in ("", *switches)
         assert bool(row.switch) == bool(row.absent)
-        assert row.needs_role in ("", "any", *ROLES)
+        assert row.needs_role in ("", "any", "groups", *ROLES)
         assert row.formula in (None, *typing.get_args(Quantity))

@@ -22,7 +22,12 @@ class CopiesOnLoad:
     """load_state_dict copies what it is given."""
 
     def load_state_dict(self, state_dict):
-        super().load_state_dict(_copied(state_dict))
+        copied = _copied(state_dict)
+        copied["state"] = {
+            key: {name: _like(value, entry[name]) for name, value in copied["state"][key].items()}
+            for key, entry in state_dict["state"].items()
+        }
+        super().load_state_dict(copied)
 
 
 class MakesMissingState:
@@ -99,16 +104,54 @@ class DecaysHalvesInFloat:
                     p.grad = grad
 
 
-class DetachesState:
-    """After a step no tensor of the state has a history."""
+class AppliesLrInFloat:
+    """With momentum, parameters of a half format are moved in float32."""
 
     def step(self, closure=None):
-        loss = super().step(closure)
+        kept = [
+            (group, group["lr"])
+            for group in self.param_groups
+            if group["momentum"] > 0 and any(p.dtype in HALVES for p in group["params"])
+        ]
+        for group, _ in kept:
+            group["lr"] = 0.0
+        try:
+            return super().step(closure)
+        finally:
+            for group, lr in kept:
+                group["lr"] = lr
+                for p in (p for p in group["params"] if p.grad is not None):
+                    p.data = (p.detach().float() - lr * self.state[p]["momentum_buffer"].float()).to(p.dtype)
+
+
+class SavesLeaves:
+    """state_dict returns tensors without a history, which need gradients if those of the state do."""
+
+    def state_dict(self):
+        saved = super().state_dict()
+        return {
+            **saved,
+            "state": {
+                key: {name: _like(value, value) for name, value in entry.items()}
+                for key, entry in saved["state"].items()
+            },
+        }
+
+
+class LoadsWithoutGradients:
+    """After load_state_dict no tensor of the state needs gradients."""
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
         for state in self.state.values():
             for key, value in state.items():
                 if torch.is_tensor(value):
                     state[key] = value.detach()
-        return loss
+
+
+def _like(value, original):
+    """A tensor without a history, which needs gradients if the original does; anything else as it is."""
+    return value.detach().requires_grad_(original.requires_grad) if torch.is_tensor(value) else value
 
 
 def _copied(state_dict):
@@ -126,8 +169,10 @@ MENDS = {
     "torch-load-shape-unchecked": ComparesShapes,
     "torch-duplicate-stepped-twice": RefusesDuplicates,
     "torch-foreach-halves-on-cpu": LoopsOverHalves,
-    "torch-differentiable-state-not-copyable": DetachesState,
+    "torch-differentiable-state-not-copyable": SavesLeaves,
     "torch-decay-halves-on-cpu": DecaysHalvesInFloat,
+    "torch-differentiable-loaded-state-needs-gradients": LoadsWithoutGradients,
+    "torch-lr-halves-on-cpu": AppliesLrInFloat,
 }
 
 for _id, _mend in MENDS.items():

@@ -1,0 +1,71 @@
+"""The options of a constructor: accepted ones, refused ones, and refused values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.subject import Raised
+
+__all__ = ["Acceptance", "try_options"]
+
+PROBE: Mapping[str, float | bool] = {"lr": 0.125, "alpha": 0.75, "eps": 0.03125, "momentum": 0.5, "centered": True}
+"""Dyadic, so that every correct evaluation in every format is nearly the same number, and the three roles differ."""
+
+_BRANCHES: Mapping[str, float | bool] = {"momentum": 0.5, "centered": True, "weight_decay": 0.25}
+"""The options that are off by default, each with a value that turns it on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The ``options`` of a constructor, without those ``refused`` as not implemented, with the reason of each.
+
+    ``probe`` are values that it takes together; ``instead`` maps an option that may not be off to a value that it takes.
+    """
+
+    options: frozenset[str]
+    probe: dict[str, Any]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, float | bool] = field(default_factory=dict)
+
+
+def try_options(names: set[str], refusal: Callable[[Mapping[str, Any]], Raised | None]) -> Acceptance:
+    """Try the options of a signature; ``refusal`` calls the constructor and returns its exception.
+
+    ``NotImplementedError`` for one option alone means that the option is not there. Any other exception is left to be found by
+    a program: the option is only kept out of the probes.
+    """
+    full: dict[str, Any] = {name: value for name, value in PROBE.items() if name in names}
+    probe = full if refusal(full) is None else _workable(full, refusal)
+    if probe is None:
+        return Acceptance(frozenset(names), full)
+    refused: dict[str, str] = {}
+    for name, value in {**full, **{name: value for name, value in _BRANCHES.items() if name in names}}.items():
+        if name in probe:
+            continue
+        raised = refusal({**probe, name: value})
+        if raised is not None and raised.type == "NotImplementedError":
+            refused[name] = f"its constructor refuses {name}: {raised.message or raised.type}"
+    left, off = frozenset(names) - refused.keys(), Hyperparameters()
+    instead = {
+        name: value
+        for name, value in _BRANCHES.items()
+        if name in left and refusal({**probe, name: off.option(name)}) and refusal({**probe, name: value}) is None
+    }
+    return Acceptance(left, probe, refused, instead)
+
+
+def _workable(full: dict[str, Any], refusal: Callable[[Mapping[str, Any]], Raised | None]) -> dict[str, Any] | None:
+    """As many of these options as a constructor takes together; ``None`` if it takes none of them."""
+    plain = {name: value for name, value in full.items() if name not in _BRANCHES}
+    starts = [plain, *({**plain, name: full[name]} for name in full if name in _BRANCHES)]
+    starts += [{name: plain[name] for name in plain if name != absent} for absent in plain]
+    probe = next((options for options in starts if refusal(options) is None), None)
+    if probe is None:
+        return None
+    for name, value in full.items():
+        if name not in probe and refusal({**probe, name: value}) is None:
+            probe = {**probe, name: value}
+    return probe
