@@ -6,10 +6,13 @@ from rmspec.impl.errors import RmspecError
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.numpy.subject import ReferenceSubject
-from rmspec.oracles.program.program import Create, Program
+from rmspec.oracles.program.program import Program
 
 PREFIX = "with contextlib.suppress(Exception): "
 """What a statement begins with that is refused; it needs ``contextlib``."""
+
+OR_REFUSED = "except ValueError as error: raise SystemExit(print('refused:', error))"
+"""The line after the ``try`` of a call that may be refused with all that follows: the script passes."""
 
 
 def refused_calls(program: Program, end: int) -> frozenset[int]:
@@ -19,8 +22,4 @@ def refused_calls(program: Program, end: int) -> frozenset[int]:
         answers = perform(program, subject).answers
     except RmspecError:
         return frozenset()
-    return frozenset(
-        index
-        for index, (call, answer) in enumerate(zip(program.calls[:end], answers, strict=False))
-        if answer.outcome.raised is not None and not isinstance(call, Create)  # nothing goes on without an optimizer
-    )
+    return frozenset(index for index, answer in enumerate(answers[:end]) if answer.outcome.raised is not None)

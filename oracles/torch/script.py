@@ -12,7 +12,7 @@ from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import bounds_check, final_call, number
-from rmspec.oracles.scripting.refusals import PREFIX, refused_calls
+from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 
 
@@ -68,7 +68,7 @@ class _Writer:
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
         if self.deviation.kind == "frame" and not self.deviation.param:
             modules.add("copy")
-        if self.refused:
+        if any(not isinstance(self.program.calls[index], vocabulary.Create) for index in self.refused):
             modules.add("contextlib")
         return [f"import {', '.join(sorted(modules))}", *make]
 
@@ -97,7 +97,9 @@ class _Writer:
             while index + count < len(calls) and calls[index + count] == call:
                 count += 1
             statements = self._call(call)
-            if index in refused:
+            if index in refused and isinstance(call, vocabulary.Create):
+                statements[-1:] = ["try:", f"    {statements[-1]}", OR_REFUSED]
+            elif index in refused:
                 statements[-1] = PREFIX + statements[-1]
             if count > 2 and len(statements) == 1:
                 lines.append(f"for _ in range({count}): {statements[0]}")

@@ -21,5 +21,6 @@ def executed(script: str) -> Ended:
             warnings.simplefilter("ignore")
             exec(compile(script, "script.py", "exec"), {"__name__": "__main__"})
     except (Exception, SystemExit) as error:
-        return Ended(error, printed.getvalue())
+        left = isinstance(error, SystemExit) and not error.code
+        return Ended(None if left else error, printed.getvalue())
     return Ended(None, printed.getvalue())

@@ -1,5 +1,7 @@
 """A script goes on after a call that is refused, as its program does."""
 
+from dataclasses import replace
+
 import pytest
 from scripts import executed
 
@@ -38,6 +40,18 @@ def test_a_refused_call_does_not_end_the_script(refused: str) -> None:
         assert "rmspec" not in script
         failure = executed(script).failure
         assert failure is None if passes else isinstance(failure, AssertionError), (script, failure)
+
+
+def test_an_optimizer_that_refuses_what_it_may_refuse_passes() -> None:
+    """A parameter listed twice is stepped once, or refused: a script passes on a class that refuses it."""
+    calls = (Create("A", (Group(("p", "p")),)), SetGrad("p", (2.0,)), Step("A"))
+    program = Program(PARAMS, calls, subject="rmspec.oracles.faults.base:LoopRMSprop", dialect="torch")
+    deviation = Deviation("duplicate-in-group", "", program, "value", 2, "A", "p", "param", allowed=(1.8, 2.0))
+    script = standalone_script(replace(deviation, framework="torch"))
+    assert script is not None
+    failure, printed = executed(script)
+    assert failure is None, (script, failure)
+    assert printed.startswith("refused:")
 
 
 def test_nothing_else_is_tried() -> None:
