@@ -17,6 +17,15 @@ _GENERAL = (
     "hooks other than the pre- and post-hooks of step",
     "gradients through a differentiable step (its values are checked)",
     "distributed and sharded optimizers, and use from several threads at once",
+    "parameters replaced, resized, or moved to another format or device after the optimizer is created, and parameters of several "
+    "devices in one optimizer",
+    "groups and parameters taken away, and state edited by hand: programs only add groups, set options, save and load",
+    "a copy or a pickle of the optimizer itself, rather than of its state dict",
+    "steps under autocast, with a gradient scaler, or within another framework's transformation (vmap, scan, a distribution strategy)",
+    "closures that step, change options or raise after they have changed a gradient, and closures of the kind that is called again "
+    "in one step",
+    "tensors that are no plain arrays: subclasses, quantized, nested, named and symbolic ones",
+    "memory and speed, warnings, and what is printed",
     "float8 and other formats than float16, bfloat16, float32, float64, complex64 and complex128",
 )
 

@@ -329,6 +329,25 @@ class TestPseudocode:
 class TestTheRest:
     """Interpretations, blind spots, and the strength of the suite."""
 
+    @pytest.mark.parametrize(
+        "topic",
+        [
+            "resized",
+            "taken away",
+            "pickle of the optimizer",
+            "autocast",
+            "closures",
+            "subclasses",
+            "threads",
+            "grad_dtype",
+        ],
+    )
+    def test_what_no_program_can_say_is_named(self, topic: str) -> None:
+        """What the vocabulary of programs has no word for is a blind spot of its own, not silence."""
+        spots = whole()["verification"]["blind_spots"]
+        assert len(spots) == len(set(spots))
+        assert any(topic in spot for spot in spots)
+
     def test_each_interpretation_has_the_behaviour_of_every_subject_and_oracle(self) -> None:
         """Those of this run, and the stored ones that are not in it."""
         found = whole()["verification"]["interpretations"]
