@@ -148,20 +148,20 @@ def test_bad_input_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("names", "expected"),
     [
-        ("broken.py:X", "broken.py does not import"),
-        ("syntax.py:X", "syntax.py does not import: SyntaxError: invalid syntax (line 1)\n"),
-        ("mine.py:goood", "did you mean good?"),
-        ("mine.py:number", "is not an optimizer: it is an int"),
-        ("nothing_of_this_name:X", "there is no module 'nothing_of_this_name'"),
+        (("broken.py:X",), "broken.py does not import"),
+        (("syntax.py:X", "broken.py:X"), "syntax.py does not import: SyntaxError: invalid syntax (line 1)\n"),
+        (("reference", "mine.py:goood"), "did you mean good?"),
+        (("mine.py:number",), "is not an optimizer: it is an int"),
+        (("reference", "nothing_of_this_name:X"), "there is no module 'nothing_of_this_name'"),
     ],
 )
 def test_a_subject_that_does_not_load_is_refused_before_any_is_checked(
-    name: str, expected: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    names: tuple[str, ...], expected: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What only shows when a subject is loaded is refused as well, before the first subject is checked."""
-    message = refused(capsys, "check", "reference", name, "--profile", "smoke", "--json", "report.json")
+    """What only shows when a subject is loaded is refused as well: a wrong name, or every subject of the run."""
+    message = refused(capsys, "check", *names, "--profile", "smoke", "--json", "report.json")
     assert expected in message
     assert not (folder / "report.json").exists()
 
