@@ -56,8 +56,9 @@ class _Writer:
 
     @property
     def refused(self) -> frozenset[int]:
-        """The indices of the refused calls before the last one."""
-        return refused_calls(self.program, self.deviation.call)
+        """The indices of the refused calls, with the last one of a script about a frame."""
+        frame = self.deviation.kind == "frame" and not self.rule.refusal
+        return refused_calls(self.program, self.deviation.call + frame)
 
     # -- the head
 
@@ -80,6 +81,8 @@ class _Writer:
         calls = self.program.calls[: self.deviation.call + 1]
         lines += [*self._calls(calls[:-1]), *before]
         final = self._call(calls[-1])
+        if self.deviation.call in self.refused:
+            final[-1] = PREFIX + final[-1]
         refused = self.deviation.kind == "silent" or (self.deviation.kind == "frame" and self.rule.refusal)
         if isinstance(calls[-1], vocabulary.Step) and calls[-1].closure == "raises" and not refused:
             attempt = ["raised = False", "try:", f"    {final[-1]}", "except ZeroDivisionError:", "    raised = True"]
