@@ -28,10 +28,14 @@ def counter_titles(framework: str) -> dict[str, str]:
 
 
 class StepCounters:
-    """The counters of a subject: those of its required paths, and its framework's constant ones."""
+    """The counters of a subject: those of its required paths, and its framework's constant ones.
 
-    def __init__(self, name: str, framework: str) -> None:
+    ``paths`` are its own, as its capabilities say: a process may have left one that this subject never takes.
+    """
+
+    def __init__(self, name: str, framework: str, paths: frozenset[str]) -> None:
         self._required = required_paths(name)
+        self._paths = paths
         self._counters = [
             counter for counter in _counters(framework) if counter.always or counter.path in self._required
         ]
@@ -44,7 +48,9 @@ class StepCounters:
                 counter.path: stack.enter_context(import_reference(counter.counts)()) for counter in self._counters
             }
             yield lambda: {
-                path: max(number, 0) for path, count in counts.items() if (number := count()) or path in self._required
+                path: max(number, 0)
+                for path, count in counts.items()
+                if (number := count()) > 0 or path in self._required or (number < 0 and path in self._paths)
             }
 
 

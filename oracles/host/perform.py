@@ -93,7 +93,7 @@ def perform(program: Program, subject: Driven) -> Transcript:
     session = subject.session(program.params)
     try:
         capabilities = subject.capabilities()
-        counters = StepCounters(subject.name, subject.framework)
+        counters = StepCounters(subject.name, subject.framework, capabilities.paths)
         return perform_in(session, program, capabilities.options, capabilities.carried, counters)
     finally:
         session.close()

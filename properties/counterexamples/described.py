@@ -11,7 +11,7 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
 
-__all__ = ["described", "recognized"]
+__all__ = ["accepts", "described", "recognized"]
 
 
 def described(
@@ -48,19 +48,31 @@ def described(
     )
 
 
+def accepts(entry: Known, deviation: Deviation, judged: str) -> bool:
+    """Whether an entry names a deviation.
+
+    Lists of 0.1.0 name an exception in a step by the clause that ``judged`` it, whatever causes it, and have a witness of it.
+    """
+    if matches(entry, deviation):
+        return True
+    earlier = deviation.kind == "raised" and entry.witness is not None and judged != ""
+    return earlier and matches(entry, replace(deviation, clause=judged))
+
+
 def recognized(
-    deviation: Deviation, entries: Iterable[Known], inherited: Iterable[tuple[str, Known]] = ()
+    deviation: Deviation, entries: Iterable[Known], inherited: Iterable[tuple[str, Known]] = (), judged: str = ""
 ) -> Deviation:
     """The deviation as a list knows it: by one of the subject's own ``entries``, or by one of a baseline's.
 
-    ``inherited`` pairs names of baselines with their entries. What no entry names, and a hazard, is returned as it is.
+    ``inherited`` pairs names of baselines with their entries, ``judged`` is as in ``accepts``. What no entry names, and a hazard,
+    is returned as it is.
     """
     if deviation.hazard:
         return deviation
     for entry in entries:
-        if matches(entry, deviation):
+        if accepts(entry, deviation, judged):
             return replace(deviation, known=entry.id, reason=entry.reason)
     for name, entry in inherited:
-        if matches(entry, deviation):
+        if accepts(entry, deviation, judged):
             return replace(deviation, known=f"inherited:{name}", reason=entry.reason)
     return deviation

@@ -242,7 +242,7 @@ class Diagnosis:
             for entry in self.entries.of(baseline)
             if entry.inheritable
         )
-        return recognized(deviation, self.entries.of(self.examinee.subject), habits)
+        return recognized(deviation, self.entries.of(self.examinee.subject), habits, finding.clause)
 
 
 def _one_step_more(program: Program, finding: Finding) -> Program:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
+from rmspec.properties.counterexamples.described import accepts
 from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.diagnosis import Diagnosis
@@ -300,13 +301,13 @@ class Triage:
                     continue
                 plain = hypotheses(finding, program, examinee.dialect)
                 deviation = diagnosis.describe(program, finding, diagnosis.attribute(program, finding, plain))
-                if matches(entry, deviation):
+                if accepts(entry, deviation, finding.clause):
                     return deviation
                 # What explains these numbers by chance does not hold for others: so the search named it.
                 labels = diagnosis.labels(program, finding, findings)
                 if labels != plain:
                     deviation = diagnosis.describe(program, finding, diagnosis.attribute(program, finding, labels))
-                    if matches(entry, deviation):
+                    if accepts(entry, deviation, finding.clause):
                         return deviation
         return None
 

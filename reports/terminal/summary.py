@@ -38,8 +38,10 @@ class Summaries:
             yield from self._list(result.name, heading, entries, whole=self.verbose)
         for heading, entries in _open(result):
             yield from self._list(result.name, heading, entries, whole=True)
-        if self.verbose:
-            for text in evidence_lines(result.evidence):
+        # Steps and programs outside of the path stand in the closing block, with it.
+        evidence = result.evidence
+        if self.verbose and evidence is not None and not (evidence.astray or evidence.left_out):
+            for text in evidence_lines(evidence):
                 yield from wrapped(plain(text), indent=2, hang=4)
         if result.search:
             yield from wrapped(f"the search {result.search}", indent=2, hang=4)

@@ -36,6 +36,7 @@ from rmspec.properties.check import replay
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.identify.identification import identify
+from rmspec.properties.known import Known
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit
 from rmspec.properties.settings import Settings
@@ -346,3 +347,13 @@ def test_an_edit_of_a_checkpoint_stays_what_is_blamed() -> None:
     """A parameter without an entry starts anew, also where its state is hidden."""
     calls = (create("p", "q", momentum=0.5), *step(p=2.0, q=2.0), Save("A", "s"), EditState("s", "drop", 0))
     assert blamed("Outside", *calls, Load("A", "s"), *step(p=2.0)) == {"load-partial"}
+
+
+def test_an_entry_of_an_older_list_names_an_exception_by_the_clause_blamed_then() -> None:
+    """Lists of 0.1.0 call every exception in a step `step`; with their witness they go on to count."""
+    (found,) = shown("NoneRaises", create("p"), Step("A"))
+    entry = Known("old", "step", "*", "measured", witness=found.program, when={"kind": "raised"})
+    again = replay(subject("NoneRaises"), found.program, replace(Settings(), known=(entry,)))
+    assert [(each.clause, each.known) for each in again] == [("grad-none", "old")]
+    without = replay(subject("NoneRaises"), found.program, replace(Settings(), known=(replace(entry, witness=None),)))
+    assert [each.known for each in without] == [None]

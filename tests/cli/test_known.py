@@ -367,7 +367,7 @@ class TestList:
         (folder / "pyproject.toml").write_text('[tool.rmspec]\nknown = "later.toml"\n')
         code, out, _ = run(capsys, "list")
         assert (code, out.splitlines()[0]) == (0, "later.toml is not there yet: rmspec known add makes it")
-        assert "torch-decay-halves-on-cpu: scalar-precision of torch*" in out
+        assert "torch-decay-halves-on-cpu: scalar-precision of torch | torch:foreach" in out
         assert "device cpu" in out
         assert run(capsys, "list", "--no-shipped")[1].splitlines() == out.splitlines()[:1]
         assert run(capsys, "list", "--known", "later.toml")[0] == 2

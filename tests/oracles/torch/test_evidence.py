@@ -227,3 +227,14 @@ def test_a_script_of_the_compiled_path_compiles() -> None:
     )
     assert "A_step = torch.compile(A.step)" in lines
     assert lines.count("A_step()") == 3
+
+
+def test_what_failed_to_compile_elsewhere_in_the_process_is_no_matter_of_an_eager_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An optimizer that is handed over shares its process with whatever else its caller compiles there."""
+    compiler = _watched_compiler()
+    monkeypatch.setattr(compiler, "made", compiler.made + 1)
+    monkeypatch.setattr(type(compiler), "_failures", lambda self: 1)
+    tally = tally_of(SHORT, TorchSubject("mine", torch.optim.RMSprop))
+    assert (tally.steps, tally.astray) == (3, 0)
