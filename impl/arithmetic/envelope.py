@@ -35,7 +35,7 @@ from rmspec.impl.arithmetic.namespace import namespace_of
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
-from rmspec.impl.spec.switches import has_filter
+from rmspec.impl.spec.switches import ROUNDINGS, has_filter
 
 __all__ = ["ROLES", "STATE_ROLES", "Before", "See", "accepted", "envelope", "estimate", "misses_by_far"]
 
@@ -148,8 +148,11 @@ def misses_by_far(
 ) -> bool:
     """Whether an observed value is a hundred times ``width`` away from one evaluation of its line, for one element.
 
-    Spares the envelope of a rule that cannot explain it. ``width`` is that of a plain envelope; false where nothing is finite.
+    Spares the envelope of a rule that cannot explain it. ``width`` is that of a plain envelope; false where nothing is finite, and
+    where an option may be held in float32 beside numbers in float64, since one evaluation knows nothing of that.
     """
+    if fmt.part.unit_roundoff == 2.0**-53 and (dialect.single or ROUNDINGS[dialect.scalars].single):
+        return False
     if not (math.isfinite(width) and math.isfinite(observed)) or any(
         isinstance(getattr(before, name), tuple) for name in STATE_ROLES
     ):

@@ -186,7 +186,8 @@ def _before(params: list[SteppedParam], hyper: Hyperparameters, dialect: Dialect
         for param, count in zip(params, counts, strict=True):
             carry = param.before_state.get(name)
             if carry is None:
-                parts.append(np.full(count, dialect.initial(name, hyper)))
+                # State is kept in the format: an eps that it starts at is rounded to it.
+                parts.append(np.full(count, FORMATS[param.format].round(dialect.initial(name, hyper))))
             else:
                 parts.append(carry if isinstance(carry, tuple) else as_reals(carry))
         if any(isinstance(part, tuple) for part in parts):

@@ -144,7 +144,8 @@ def _restarted(case: Case, read: Dialect) -> Case:
     if not case.first:
         return replace(case, hyper=hyper)
     count = len(case.before.param)
-    starts: dict[str, Any] = {role: np.full(count, read.initial(role, hyper)) for role in STATE_ROLES}
+    fmt = FORMATS[case.format]
+    starts: dict[str, Any] = {role: np.full(count, fmt.round(read.initial(role, hyper))) for role in STATE_ROLES}
     before = Before(case.before.param, case.before.grad, **starts)
     return replace(case, before=before, hyper=hyper)
 
