@@ -91,6 +91,7 @@ class Clause:
     compares before and after it (``element``: one element). ``circumstance`` ends
     the summary of a change that the call must not make, ``cause`` that of a value out of its bounds. ``decided`` says that
     the judge names the clause for good: no search for a cause renames the finding. ``mend`` is what usually mends one.
+    ``younger``: reports of 0.1.0 do not have it.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Clause:
     circumstance: str = "in a call that is not for it"
     cause: str = ""
     decided: bool = False
+    younger: bool = False
     mend: str = ""
 
     @property
@@ -384,6 +386,7 @@ _ALL = (
         "closure",
         lines=("gradient",),
         mend="Call the closure once, under enable_grad, and return its loss.",
+        younger=True,
     ),
     Clause(
         "closure-failure",
@@ -523,6 +526,7 @@ _ALL = (
         lines=("loop",),
         needs_role="groups",
         mend="Work on a copy of lr: lr = group['lr'] * factor, and neither group['lr'] = ... nor an operation in place on it.",
+        younger=True,
     ),
     Clause(
         "frame",

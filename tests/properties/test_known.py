@@ -627,7 +627,7 @@ class StandIn(Spoilt):
     """The reference under the name of a subject of torch, as one that rounds no scalar, and steps no parameter twice."""
 
     def versions(self) -> dict[str, str]:
-        return {"torch": "2.11.0"}
+        return {"torch": "2.13.0"}
 
 
 @pytest.mark.parametrize("name", ["torch", "torch:foreach"])
