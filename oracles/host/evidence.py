@@ -36,17 +36,17 @@ class StepCounters:
     def __init__(self, name: str, framework: str, paths: frozenset[str]) -> None:
         self._required = required_paths(name)
         self._paths = paths
-        self._counters = [
-            counter for counter in _counters(framework) if counter.always or counter.path in self._required
-        ]
+        self._counters = {
+            counter.path: import_reference(counter.counts)
+            for counter in _counters(framework)
+            if counter.always or counter.path in self._required
+        }
 
     @contextmanager
     def counting(self) -> Iterator[Callable[[], Mapping[str, int]]]:
         """Count during one step, and yield a function for the entries by path: 0 for a required path left out."""
         with ExitStack() as stack:
-            counts = {
-                counter.path: stack.enter_context(import_reference(counter.counts)()) for counter in self._counters
-            }
+            counts = {path: stack.enter_context(count()) for path, count in self._counters.items()}
             yield lambda: {
                 path: max(number, 0)
                 for path, count in counts.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
@@ -40,7 +40,10 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 
 @dataclass(slots=True)
 class _Writer:
+    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame."""
+
     deviation: Counterexample
+    refused: frozenset[int] = field(init=False)
 
     @property
     def program(self) -> vocabulary.Program:
@@ -54,11 +57,10 @@ class _Writer:
     def last(self) -> vocabulary.Call:
         return self.program.calls[self.deviation.call]
 
-    @property
-    def refused(self) -> frozenset[int]:
-        """The indices of the refused calls, with the last one of a script about a frame."""
+    def __post_init__(self) -> None:
+        # The reference performs the program for it: once.
         frame = self.deviation.kind == "frame" and not self.rule.refusal
-        return refused_calls(self.program, self.deviation.call + frame)
+        self.refused = refused_calls(self.program, self.deviation.call + frame)
 
     # -- the head
 
@@ -93,16 +95,15 @@ class _Writer:
     def _calls(self, calls: tuple[vocabulary.Call, ...]) -> list[str]:
         lines: list[str] = []
         index = 0
-        refused = self.refused
         while index < len(calls):
             call = calls[index]
             count = 1
             while index + count < len(calls) and calls[index + count] == call:
                 count += 1
             statements = self._call(call)
-            if index in refused and isinstance(call, vocabulary.Create):
+            if index in self.refused and isinstance(call, vocabulary.Create):
                 statements[-1:] = ["try:", f"    {statements[-1]}", OR_REFUSED]
-            elif index in refused:
+            elif index in self.refused:
                 statements[-1] = PREFIX + statements[-1]
             if count > 2 and len(statements) == 1:
                 lines.append(f"for _ in range({count}): {statements[0]}")

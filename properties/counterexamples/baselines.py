@@ -16,7 +16,7 @@ from rmspec.properties.counterexamples.variants import plain_numbers, plain_opti
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
 from rmspec.properties.known import applies, shipped
-from rmspec.properties.search.fitting import admit
+from rmspec.properties.search.fitting import admit_whole
 
 __all__ = ["CUT", "Baselines"]
 
@@ -138,14 +138,11 @@ class Baselines:
     def _findings(self, id: str, witness: Program) -> tuple[Finding, ...]:
         """The findings of a witness on the subject; none for a subject without its formats or calls."""
         if id not in self._witnessed:
-            capabilities = self._subject.capabilities()
-            admitted = admit(witness, capabilities)
-            whole = admitted is not None and admitted.calls == witness.calls
-            if not whole or not {param.dtype for param in witness.params} <= set(capabilities.formats):
-                self._witnessed[id] = ()
-            else:
-                plain = replace(witness, clause="")
-                self._witnessed[id] = run(plain, self._subject, self._dialect, policy=self._policy).findings
+            admitted = admit_whole(witness, self._subject.capabilities())
+            plain = replace(witness, clause="")
+            self._witnessed[id] = (
+                () if admitted is None else run(plain, self._subject, self._dialect, policy=self._policy).findings
+            )
         return self._witnessed[id]
 
 

@@ -25,7 +25,7 @@ from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
 from rmspec.properties.lines.cells import Cell
 from rmspec.properties.peeling.evidence import flushed
-from rmspec.properties.search.fitting import admit
+from rmspec.properties.search.fitting import admit_whole
 
 __all__ = ["Place", "Triage"]
 
@@ -275,11 +275,7 @@ class Triage:
 
     def _admitted_witness(self, entry: Known) -> Program | None:
         """The witness of an entry; ``None`` if this subject cannot be asked it as it is."""
-        capabilities = self._examinee.capabilities
-        if entry.witness is None or not {param.dtype for param in entry.witness.params} <= set(capabilities.formats):
-            return None
-        admitted = admit(entry.witness, capabilities)
-        return admitted if admitted is not None and admitted.calls == entry.witness.calls else None
+        return None if entry.witness is None else admit_whole(entry.witness, self._examinee.capabilities)
 
     def _witnessed(self, entry: Known, program: Program) -> bool:
         deviation = self._deviation_of(entry, program)

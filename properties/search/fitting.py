@@ -12,7 +12,7 @@ from rmspec.oracles.program.program import Call, Program
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.judge.runner import retarget
 
-__all__ = ["admit", "restrict"]
+__all__ = ["admit", "admit_whole", "restrict"]
 
 _PAGE = Hyperparameters()
 
@@ -54,6 +54,14 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
     if "layout" not in features:
         params = tuple(replace(param, layout="contiguous") for param in params)
     return retarget(replace(program, params=params, calls=tuple(calls)), capabilities.formats)
+
+
+def admit_whole(program: Program, capabilities: Capabilities) -> Program | None:
+    """Fit a program to a subject in its own formats and with all of its calls; ``None`` if the subject cannot be asked these."""
+    if not {param.dtype for param in program.params} <= set(capabilities.formats):
+        return None
+    admitted = admit(program, capabilities)
+    return admitted if admitted is not None and admitted.calls == program.calls else None
 
 
 def _call(call: Call, capabilities: Capabilities) -> Call | None:
