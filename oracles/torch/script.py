@@ -73,6 +73,10 @@ class _Writer:
             modules.add("copy")
         if any(not isinstance(self.program.calls[index], vocabulary.Create) for index in self.refused):
             modules.add("contextlib")
+        if self._compiled:
+            # What an earlier run of the script compiled would be read back, and pass.
+            modules |= {"os", "tempfile"}
+            make = ['os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp()', *make]
         return [f"import {', '.join(sorted(modules))}", *make]
 
     # -- the body

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -60,31 +61,40 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         interval = bounds.get(finding.role)
         return interval is not None and bool(interval.contains(observed)[0]) and _tells(interval, case, finding.role)
 
+    def fits_rounded() -> bool:
+        bounds = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t, see=case.see)
+        narrow = bounds[finding.role]
+        return bool((narrow.contains(observed) & narrow.bounded())[0])
+
     labels: list[str] = ["subnormals"] if flushed(finding, dialect) else []
     if _never_stepped(case, finding, dialect, fits):
         labels.append("grad-zero" if _only_zeros(program, finding) else "step")
     elif case.still:
         labels += _unmoved(case, fits)
+        if labels[-1:] == ["step"] and _near(finding) and fits_rounded():
+            # A decay rounded early may cancel the gradient.
+            labels.insert(0, "scalar-precision")
     else:
-        replaced = list(_options(case, finding.role, program, dialect, finding.optimizer))
-        for label, changed in replaced:
-            if label in _PLACED and label not in labels and fits(hyper=changed):
+        for label, guess in _guesses(case, finding, program, dialect):
+            if label not in labels and fits(**guess):
                 labels.append(label)
-        for label, guess in _rules(case, finding.role, dialect):
-            if label not in labels and fits(**guess):  # type: ignore[arg-type]
-                labels.append(label)
-        for label, changed in replaced:
-            if label not in labels and fits(hyper=changed):
-                labels.append(label)
-        narrow = envelope(before, FORMATS[case.format], hyper, dialect, scalars="storage", t=case.t, see=case.see)[
-            finding.role
-        ]
-        rounded = bool((narrow.contains(observed) & narrow.bounded())[0])
+        rounded = fits_rounded()
         if rounded and _near(finding):
             labels.insert(0, "scalar-precision")
         elif rounded or any(fits(hyper=rounding) for rounding in _rounded(case)):
             labels.append("scalar-precision")
     return tuple(labels)
+
+
+def _guesses(case: Case, finding: Finding, program: Program, dialect: Dialect) -> Iterator[tuple[str, dict[str, Any]]]:
+    """List other places of an option, other rules and other values of an option, with the clause broken by each."""
+    replaced = [
+        (label, {"hyper": changed})
+        for label, changed in _options(case, finding.role, program, dialect, finding.optimizer)
+    ]
+    yield from (guess for guess in replaced if guess[0] in _PLACED)
+    yield from _rules(case, finding.role, dialect)
+    yield from replaced
 
 
 def _tells(interval: Interval, case: Case, role: str) -> bool:

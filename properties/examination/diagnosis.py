@@ -149,8 +149,11 @@ class Diagnosis:
 
         if self.examinee.compiles:
             reduced, evidence = reduce(program, finding, shows, attempts=COMPILED_ATTEMPTS)
-            reduced, evidence = self._by_itself(reduced, evidence)
-            return reduced, evidence, self.attribute(reduced, evidence, ())
+            alone = self._by_itself(finding, reduced, after_others(reduced, evidence.optimizer), program)
+            if alone is None:
+                # It needs what went before in the process: no circumstance of this program is to blame.
+                return reduced, evidence, evidence.clause
+            return *alone, self.attribute(*alone, ())
         reduced, evidence = reduce(program, finding, shows, attempts=250 if finding.hazard else 700)
         plain = stored_values(reduced)
         again = shows(plain)
@@ -169,22 +172,28 @@ class Diagnosis:
         )
         return reduced, evidence, clause
 
-    def _by_itself(self, program: Program, finding: Finding) -> tuple[Program, Finding]:
-        """Find the program for a fresh process: this one, or it after the steps of other optimizers."""
-        if not isinstance(self.examinee.subject, Host):
-            return program, finding
-        for candidate in (program, after_others(program, finding.optimizer)):
-            with self.examinee.subject.fresh() as fresh:
-                findings = self.examinee.judge(fresh.perform(candidate)).findings
+    def _by_itself(self, finding: Finding, *candidates: Program) -> tuple[Program, Finding] | None:
+        """Find the first of these programs with this finding in a fresh process, and the finding there; ``None`` without one."""
+        for place, candidate in enumerate(candidates):
+            if candidate in candidates[:place]:
+                continue
+            if isinstance(self.examinee.subject, Host):
+                with self.examinee.subject.fresh() as fresh:
+                    findings = self.examinee.judge(fresh.perform(candidate)).findings
+            else:
+                findings = self.examinee.run(candidate).findings
             for similar in findings:
                 if similar.key == finding.key:
                     return candidate, similar
-        return program, finding
+        return None
 
     def attribute(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> str:
         """Choose the clause of a finding under these hypotheses; of a value in a compiled step the clause of its line."""
         if self.examinee.compiles:
-            clause = finding.clause if finding.kind == "value" else attribute(finding, program, self.examinee.dialect)
+            if finding.kind == "value":
+                return finding.clause
+            listed = self._clause_of_message(program, finding)
+            clause = listed or attribute(finding, program, self.examinee.dialect)
             return "layout" if clause in ("group-options", "isolation") and has_layouts(program) else clause
 
         def still(candidate: Program) -> bool:
@@ -192,6 +201,19 @@ class Diagnosis:
             return any(similar.key == finding.key for similar in done.findings)
 
         return attribute(finding, program, self.examinee.dialect, still, labels=labels)
+
+    def _clause_of_message(self, program: Program, finding: Finding) -> str:
+        """Name the clause of an exception listed by its message, for this subject alone; empty if it is not listed.
+
+        The message names the cause. The program need not: earlier ones in the process may have caused it.
+        """
+        subject = self.examinee.subject
+        entries = (
+            entry for entry in self.entries.of(subject) if entry.subject == subject.name and entry.when.get("message")
+        )
+        return next(
+            (entry.clause for entry in entries if self.describe(program, finding, entry.clause).known == entry.id), ""
+        )
 
     def describe(
         self,

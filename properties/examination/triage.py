@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.oracles.host.host import Host
+from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import accepts
@@ -66,6 +68,7 @@ class Triage:
         self._looks: Counter[_Look] = Counter()
         self._glances: Counter[_Look] = Counter()
         self._causes: dict[_Look, set[str]] = {}
+        self._transcripts: dict[str, Transcript] = {}
 
     def under(self, examinee: Examinee) -> Triage:
         """Begin anew with the values, judged by another specification, and keep everything else.
@@ -80,6 +83,7 @@ class Triage:
         }
         again.deviations.update(retained)
         again._places.update((key, place) for key, place in self._places.items() if place in retained)
+        again._transcripts.update(self._transcripts)
         again._looks.update(self._looks)
         for look in self._looks:
             if look[0][0] == "value" and not look[0][3]:
@@ -289,9 +293,10 @@ class Triage:
     def _deviation_of(self, entry: Known, program: Program) -> Deviation | None:
         """Run a program and find its deviation under an entry: without amendments, or else under those in force."""
         again = () if self._examinee is self._plain else (self._examinee,)
+        transcript = self._performed(entry, program)
         for examinee in (self._plain, *again):
             diagnosis = replace(self._diagnosis, examinee=examinee)
-            findings = examinee.run(program).findings
+            findings = examinee.judge(transcript).findings
             for finding in findings:
                 if finding.hazard:
                     continue
@@ -306,6 +311,19 @@ class Triage:
                     if accepts(entry, deviation, finding.clause):
                         return deviation
         return None
+
+    def _performed(self, entry: Known, program: Program) -> Transcript:
+        """Perform the program of an entry; of a compiled path once, in a fresh process.
+
+        Earlier graphs of a process decide what its steps do.
+        """
+        subject = self._examinee.subject
+        if not self._examinee.compiles or not isinstance(subject, Host):
+            return self._examinee.perform(program)
+        if entry.id not in self._transcripts:
+            with subject.fresh() as fresh:
+                self._transcripts[entry.id] = fresh.perform(program)
+        return self._transcripts[entry.id]
 
 
 def _is_value(deviation: Deviation) -> bool:

@@ -207,7 +207,7 @@ def test_the_witnesses_of_the_compiled_path_deviate() -> None:
     entries = [entry for entry in shipped() if entry.subject == "torch:compiled"]
     if torch.__version__ < "2.13":
         pytest.skip("the entries speak of later versions")
-    assert len(entries) == 3
+    assert len(entries) == 4
     subject = load("torch:compiled")
     for entry in entries:
         assert entry.witness is not None
@@ -227,6 +227,14 @@ def test_a_script_of_the_compiled_path_compiles() -> None:
     )
     assert "A_step = torch.compile(A.step)" in lines
     assert lines.count("A_step()") == 3
+
+
+def test_a_script_of_the_compiled_path_reads_no_earlier_graphs() -> None:
+    """A graph of the cache lacks the guard that fails: run again, the script would pass."""
+    witness = next(entry.witness for entry in shipped() if entry.id == "torch-compiled-guards-alpha")
+    assert witness is not None
+    imports, _ = statements(Deviation("step", "", witness, "raised", 5, "A"))
+    assert imports[:2] == ["import os, tempfile, torch", 'os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp()']
 
 
 def test_what_failed_to_compile_elsewhere_in_the_process_is_no_matter_of_an_eager_class(

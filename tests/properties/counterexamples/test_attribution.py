@@ -11,6 +11,7 @@ from programs import P, Spoilt, create, findings, grouped, own, program, step
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
+from rmspec.oracles.loader import load
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import (
     AddParamGroup,
@@ -26,8 +27,10 @@ from rmspec.oracles.program.program import (
     Step,
     ZeroGrad,
 )
+from rmspec.properties.check import replay
 from rmspec.properties.counterexamples.attribution import attribute
 from rmspec.properties.counterexamples.hypotheses import hypotheses
+from rmspec.properties.settings import Settings
 
 GIVEN = {"lr": 0.125, "alpha": 0.75, "eps": 0.25}
 
@@ -249,3 +252,12 @@ def test_an_interval_of_many_magnitudes_supports_no_hypothesis() -> None:
     assert found.allowed is not None
     assert 1e4 * found.allowed[0] < found.allowed[1]
     assert hypotheses(found, given, corrected) == ()
+
+
+def test_a_gradient_cancelled_by_an_early_rounded_decay_is_one_of_precision() -> None:
+    """Nothing moves, though with other numbers it does: torch rounds weight_decay to bfloat16 before it multiplies."""
+    pytest.importorskip("torch")
+    small = Param("p", "bfloat16", values=(-0.0303955078125,))
+    given = program(create(weight_decay=0.01), step(p=0.00030517578125), params=(small,))
+    (found,) = replay(load("torch"), given, Settings(known=()))
+    assert (found.clause, found.observed) == ("scalar-precision", 0.0)
