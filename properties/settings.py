@@ -56,7 +56,7 @@ class Profile:
     wide: int
     endless: bool = False
     every: int = 1
-    variants: int = 76
+    variants: int = 70
 
 
 PROFILES: dict[str, Profile] = {

@@ -1,8 +1,8 @@
 """Chosen programs for a compiled path: every variant of a step costs a compilation, of seconds.
 
 How many variants a program needs is counted from the program alone, and so is what it covers: branches of the pseudocode,
-formats, sizes, options and their changes, calls. The programs that cover most for each variant come first, until the variants
-are used up.
+formats, sizes, options and their changes, calls. The programs that cover most for what they cost come first, until the
+variants are used up.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Create,
@@ -33,6 +34,9 @@ __all__ = ["choose_programs", "count_variants"]
 _MOST = 6
 """No program with more variants is chosen: several with less cover more."""
 
+_VARIANT, _PARAM, _COMPLEX = 6, 1, 8
+"""What a variant costs, and each of its parameters: half seconds, as measured with torch's compiler."""
+
 _SMALL = 72
 """Up to so many elements each size is one of its own, beside the width of a vector or not."""
 
@@ -46,10 +50,11 @@ class _Optimizer:
 
 
 class _Walk:
-    """A walk through a program: its ``variants`` and its ``aspects``."""
+    """A walk through a program: its ``variants``, what these ``cost``, and its ``aspects``."""
 
     def __init__(self, program: Program) -> None:
         self.variants: set[Hashable] = set()
+        self.cost = 0
         self.aspects: set[Hashable] = {("clause", program.clause)} if program.clause else set()
         self._program = program
         self._optimizers: dict[str, _Optimizer] = {}
@@ -118,7 +123,11 @@ class _Walk:
             )
             for names, options in optimizer.groups
         )
-        self.variants.add((call.optimizer, optimizer.turn, stepped))
+        variant = (call.optimizer, optimizer.turn, stepped)
+        if variant not in self.variants:
+            self.variants.add(variant)
+            formats = [FORMATS[self._program.param(name).dtype] for names, _ in optimizer.groups for name in names]
+            self.cost += _VARIANT + sum(_COMPLEX if fmt.parts == 2 else _PARAM for fmt in formats)
         for names, options in optimizer.groups:
             self.aspects.update(self._steps_of(names, options))
         self._note("optimizers", len(self._optimizers) > 1)
@@ -152,11 +161,11 @@ def choose_programs(programs: Sequence[Program], variants: int) -> list[Program]
     left = variants
     while True:
         gains = [
-            (len(walk.aspects - covered) / len(walk.variants), -index)
+            (len(walk.aspects - covered) / walk.cost, -walk.cost, -index)
             for index, walk in enumerate(walks)
             if index not in chosen and len(walk.variants) <= min(left, _MOST)
         ]
-        gain, place = max(gains, default=(0.0, 0))
+        gain, _, place = max(gains, default=(0.0, 0, 0))
         if not gains or (not gain and not left):
             return [programs[index] for index in sorted(chosen)]
         chosen.add(-place)

@@ -50,3 +50,12 @@ def test_a_path_that_compiles_is_asked_the_chosen_programs_alone() -> None:
     assert phase.planned == len(list(phase.programs)) == plan.total
     assert plan.left_out > 1000
     assert not plan.endless
+
+
+def test_what_costs_less_is_chosen_where_it_covers_as_much() -> None:
+    """Complex parameters and many of them take the compiler longest: every size in each complex format is left out."""
+    costly = program(create(*"abcdefgh"), step("A"), params=tuple(Param(name, "complex64") for name in "abcdefgh"))
+    cheap = program(create("a"), step("A"), params=(Param("a", "complex64"),))
+    assert choose_programs((costly, cheap), 1) == [cheap]
+    sizes = [each for each in choose_programs(ordered(corpus(), tuple(FORMATS)), 64) if len(each.params) > 8]
+    assert {param.dtype for each in sizes for param in each.params}.isdisjoint({"complex64", "complex128"})
