@@ -50,7 +50,7 @@ class _Optimizer:
 
 
 class _Walk:
-    """A walk through a program: its ``variants``, what these ``cost``, and its ``aspects``."""
+    """A walk through a program: its ``variants``, their ``cost``, and its ``aspects``."""
 
     def __init__(self, program: Program) -> None:
         self.variants: set[Hashable] = set()
