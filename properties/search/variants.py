@@ -47,6 +47,23 @@ class _Optimizer:
 
     groups: list[tuple[tuple[str, ...], dict[str, object]]] = field(default_factory=list)
     turn: int = 0
+    stepped: set[str] = field(default_factory=set)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of parameters in each group."""
+        return [len(names) for names, _ in self.groups]
+
+
+@dataclass(slots=True)
+class _Saved:
+    """A state saved of its ``owner``: the ``sizes`` of its groups, for each parameter whether it had state, and the edits since."""
+
+    owner: str
+    via: str
+    sizes: list[int]
+    entries: list[bool]
+    edits: tuple[tuple[str, bool], ...] = ()
 
 
 class _Walk:
@@ -55,10 +72,11 @@ class _Walk:
     def __init__(self, program: Program) -> None:
         self.variants: set[Hashable] = set()
         self.cost = 0
-        self.aspects: set[Hashable] = {("clause", program.clause)} if program.clause else set()
+        self.aspects: set[tuple[Hashable, ...]] = {("clause", program.clause)} if program.clause else set()
         self._program = program
         self._optimizers: dict[str, _Optimizer] = {}
         self._grads: dict[str, Hashable] = {}
+        self._slots: dict[str, _Saved] = {}
         for call in program.calls:
             self._take(call)
 
@@ -91,6 +109,12 @@ class _Walk:
                 if optimizer is not None:
                     optimizer.turn += 1
                 self._note("load", len(self._optimizers) > 1)
+                if optimizer is not None and call.slot in self._slots:
+                    saved = self._slots[call.slot]
+                    self._note("taken", saved.via == "state_dict", saved.owner == call.optimizer)
+                    self._note("loaded", saved.sizes == optimizer.sizes, any(saved.entries))
+                    for edit in saved.edits:
+                        self._note("edited", *edit)
             case Step():
                 self._grads.update(dict.fromkeys(call.grads, "closure"))
                 self._note("step", call.closure, call.hooks)
@@ -102,8 +126,14 @@ class _Walk:
         match call:
             case Save():
                 self._note("save", call.via)
+                optimizer = self._optimizers.get(call.optimizer)
+                if optimizer is not None:
+                    entries = [name in optimizer.stepped for names, _ in optimizer.groups for name in names]
+                    self._slots[call.slot] = _Saved(call.optimizer, call.via, optimizer.sizes, entries)
             case EditState():
-                self._note("edit", call.edit)
+                if call.slot in self._slots:
+                    saved = self._slots[call.slot]
+                    saved.edits += ((call.edit, saved.entries[call.index % len(saved.entries)]),)
             case ZeroGrad():
                 self._note("zero", call.set_to_none)
                 if call.set_to_none is not False:
@@ -123,6 +153,7 @@ class _Walk:
             )
             for names, options in optimizer.groups
         )
+        optimizer.stepped.update(name for names, _ in optimizer.groups for name in names if self._grads.get(name))
         variant = (call.optimizer, optimizer.turn, stepped)
         if variant not in self.variants:
             self.variants.add(variant)
@@ -132,7 +163,7 @@ class _Walk:
             self.aspects.update(self._steps_of(names, options))
         self._note("optimizers", len(self._optimizers) > 1)
 
-    def _steps_of(self, names: Sequence[str], options: dict[str, object]) -> Iterator[Hashable]:
+    def _steps_of(self, names: Sequence[str], options: dict[str, object]) -> Iterator[tuple[Hashable, ...]]:
         branches = tuple(bool(options.get(option)) for option in ("momentum", "centered", "weight_decay"))
         for option, value in options.items():
             yield ("value", option, value)
@@ -157,11 +188,11 @@ def choose_programs(programs: Sequence[Program], variants: int) -> list[Program]
     """Choose programs with at most so many variants in all, in their order; those without any are free."""
     walks = [_Walk(program) for program in programs]
     chosen = {index for index, walk in enumerate(walks) if not walk.variants}
-    covered: set[Hashable] = set()
+    covered: set[tuple[Hashable, ...]] = set()
     left = variants
     while True:
         gains = [
-            (len(walk.aspects - covered) / walk.cost, -walk.cost, -index)
+            (_weigh(walk.aspects - covered) / walk.cost, -walk.cost, -index)
             for index, walk in enumerate(walks)
             if index not in chosen and len(walk.variants) <= min(left, _MOST)
         ]
@@ -171,6 +202,11 @@ def choose_programs(programs: Sequence[Program], variants: int) -> list[Program]
         chosen.add(-place)
         left -= len(walks[-place].variants)
         covered |= walks[-place].aspects
+
+
+def _weigh(aspects: set[tuple[Hashable, ...]]) -> int:
+    """Add up the worth of aspects; there is no end of the values of an option, and one more is worth a fourth."""
+    return sum(1 if kind == "value" else 4 for kind, *_ in aspects)
 
 
 def _group(group: Group, options: Options) -> tuple[tuple[str, ...], dict[str, object]]:
