@@ -133,7 +133,8 @@ class _Walk:
             case EditState():
                 if call.slot in self._slots:
                     saved = self._slots[call.slot]
-                    saved.edits += ((call.edit, saved.entries[call.index % len(saved.entries)]),)
+                    present = bool(saved.entries) and saved.entries[call.index % len(saved.entries)]
+                    saved.edits += ((call.edit, present),)
             case ZeroGrad():
                 self._note("zero", call.set_to_none)
                 if call.set_to_none is not False:

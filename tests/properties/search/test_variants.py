@@ -5,7 +5,18 @@ from __future__ import annotations
 from programs import create, program, step
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.oracles.program.program import AddParamGroup, Group, Load, Param, Save, SetGrad, SetOption, Step
+from rmspec.oracles.program.program import (
+    AddParamGroup,
+    EditState,
+    Group,
+    Load,
+    Param,
+    Program,
+    Save,
+    SetGrad,
+    SetOption,
+    Step,
+)
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.search.corpus import corpus, ordered
@@ -50,6 +61,23 @@ def test_a_path_that_compiles_is_asked_the_chosen_programs_alone() -> None:
     assert phase.planned == len(list(phase.programs)) == plan.total
     assert plan.left_out > 1000
     assert not plan.endless
+
+
+def test_a_checkpoint_is_told_from_one_changed_otherwise() -> None:
+    """A changed entry, a missing one and another number of parameters are covered each; a value of an option is worth less."""
+
+    def loaded(edit: EditState | None, **options: float) -> Program:
+        edits = () if edit is None else (edit,)
+        calls = (create("p", "q", **options), step(p=2.0), Save("A", "s"), *edits, Load("A", "s"))
+        return program(*calls, params=(Param("p"), Param("q")))
+
+    reshaped, absent = loaded(EditState("s", "reshape", 0)), loaded(EditState("s", "reshape", 1))
+    plain, valued = loaded(None), loaded(None, lr=0.25)
+    assert choose_programs((plain, valued, reshaped, absent), 3) == [valued, reshaped, absent]
+    grown = program(
+        create("p"), step(p=2.0), Save("A", "s"), create("p", "q"), Load("A", "s"), params=(Param("p"), Param("q"))
+    )
+    assert choose_programs((plain, plain, grown), 2) == [plain, grown]
 
 
 def test_what_costs_less_is_chosen_where_it_covers_as_much() -> None:
