@@ -27,6 +27,7 @@ from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.oracles.scripting.style import Script, Style
 from rmspec.oracles.session.applied import AppliedSubject, Driven, Place
 from rmspec.oracles.subject import (
+    EXCLUDABLE,
     FEATURES,
     OPTIONS,
     Capabilities,
@@ -40,6 +41,7 @@ from rmspec.oracles.subject import (
 )
 
 __all__ = [
+    "EXCLUDABLE",
     "FEATURES",
     "FRAMEWORKS",
     "OPTIONS",

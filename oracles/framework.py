@@ -9,11 +9,12 @@ imported when it is asked for. A distribution of somebody else's adds a framewor
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
 
 __all__ = [
@@ -101,14 +102,40 @@ class EvidenceCounter:
 class OperationAccuracy:
     """The documented accuracy of an operation short of correct rounding: ``ulps`` in these ``formats``.
 
-    ``operation`` is ``division`` or ``sqrt``, ``device`` a kind of device, ``source`` the page that promises it.
+    ``device`` is a kind of device, ``source`` the page that promises it. It holds on these ``paths``, on all but ``apart`` where
+    none are named.
     """
 
-    operation: str
+    operation: Operation
     device: str
     formats: tuple[str, ...]
     ulps: float
     source: str
+    paths: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Primitives:
+    """The means of a framework to perform the elementary operations of a step.
+
+    ``evaluator`` names the function of a subject's name, its paths and its device that returns an evaluator: a function of the
+    names of operations and of three arrays of NumPy, which returns the arrays of the results by operation; ``None`` for a
+    subject that is not driven in this process. In a script: ``imports``; ``array`` is the expression of an array, of its
+    ``{values}`` and ``{format}``; ``call`` the expression of an operation on x, y and z, by path and operation, that of the path ""
+    for any other; ``number`` reads the one element of ``{array}`` as a float.
+    """
+
+    evaluator: str
+    imports: tuple[str, ...]
+    array: str
+    number: str
+    call: Mapping[str, Mapping[Operation, str]]
+
+    def expression(self, paths: Collection[str], operation: Operation) -> str:
+        """The expression of an operation on these paths."""
+        table = next((self.call[path] for path in sorted(paths) if path in self.call), self.call[""])
+        return table[operation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +156,8 @@ class Framework:
     ``preloaded`` are the modules that may be imported before a subject's own: a process that has them is forked for each
     subject. None where what is imported depends on the environment that a subject sets, or starts threads. ``caches`` are the
     environment variables for folders of caches that outlast a process: each subject gets an empty one.
-    ``habits``, ``counters`` and ``accuracies`` are empty where nothing is stated. ``order`` is its place in listings; equal
+    ``habits``, ``counters`` and ``accuracies`` are empty where nothing is stated; without ``primitives`` its operations are
+    not measured. ``order`` is its place in listings; equal
     ones stand by name.
     """
 
@@ -153,6 +181,7 @@ class Framework:
     habits: tuple[Habit, ...] = ()
     counters: tuple[EvidenceCounter, ...] = ()
     accuracies: tuple[OperationAccuracy, ...] = ()
+    primitives: Primitives | None = None
     order: int = 100
 
     @property

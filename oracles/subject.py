@@ -46,8 +46,10 @@ FEATURES = (
     "file",
     "sparse",
 )
-"""What ``--without`` can take out of a run. ``file`` is saving through the framework's own file format, ``sparse`` row-sparse
-gradients."""
+"""What a subject may lack. ``file`` is saving through the framework's own file format, ``sparse`` row-sparse gradients."""
+
+EXCLUDABLE = (*FEATURES, "operations")
+"""What ``--without`` can take out of a run: features, and the measurement of elementary operations."""
 
 EDITS = ("relabel", "drop", "shorten", "reshape")
 """The edits of a saved state that the vocabulary has."""
@@ -62,6 +64,7 @@ class Capabilities:
     ``paths`` are the execution paths of its steps, as far as they are known before.
     Of the options, ``required`` must be given, ``changeable`` can be changed between steps, and ``carried`` are part of a
     saved state; ``edits``: the edits that its saved states allow. ``instead``: by option that may not be off, a value that it takes.
+    ``operations`` are the elementary operations that its path can be asked for.
     """
 
     formats: tuple[str, ...] = tuple(FORMATS)
@@ -75,6 +78,7 @@ class Capabilities:
     carried: frozenset[str] = frozenset(OPTIONS)
     edits: frozenset[str] = frozenset(EDITS)
     instead: Mapping[str, float | bool] = field(default_factory=dict)
+    operations: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,21 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Literal
 
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import STRICT, Policy
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED
-from rmspec.oracles.host.perform import Driven
+from rmspec.oracles.host.evidence import has_variants
+from rmspec.oracles.host.perform import Driven, Performer
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import CALL_TIMEOUT, Subject
-from rmspec.properties.events import Deviation, Event, SubjectFinished, SubjectResult
+from rmspec.properties.events import Deviation, Event, Evidence, SubjectFinished, SubjectResult
+from rmspec.properties.examination.accuracies import fitted_policy, measure_operations, operation_evidence
 from rmspec.properties.examination.examination import Examination
+from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.plan import generated
 from rmspec.properties.settings import KnownLists, Settings, check_subject, make_settings, opened
 
-__all__ = ["check", "examine", "generated", "replay", "trial"]
+__all__ = ["check", "examine", "generated", "operation_accuracies", "replay", "trial"]
 
 
 def check(
@@ -80,6 +84,19 @@ def check(
     raise AssertionError("examine ends with SubjectFinished")
 
 
+def operation_accuracies(name: str) -> Evidence:
+    """Measure the elementary operations of a registered subject, and judge them by the strict policy.
+
+    Raises ``SubjectFailed`` and the errors of loading.
+    """
+    settings = Settings()
+    with opened(name, settings) as driven:
+        examinee = Examinee.of(driven, settings)
+        accuracies = measure_operations(examinee).accuracies
+        policy = fitted_policy(settings.policy, accuracies, examinee)
+        return Evidence({}, operations=operation_evidence(policy, accuracies, examinee))
+
+
 def replay(subject: Driven, program: Program, settings: Settings) -> tuple[Deviation, ...]:
     """Find the deviations and hazards of one program on a subject, reduced further if the subject allows it."""
     return trial(subject, program, settings)[0]
@@ -87,7 +104,10 @@ def replay(subject: Driven, program: Program, settings: Settings) -> tuple[Devia
 
 def trial(subject: Driven, program: Program, settings: Settings) -> tuple[tuple[Deviation, ...], bool]:
     """Replay a program, and tell whether it makes any check of its own clause on this subject."""
-    with closing(Examination(subject, settings)) as examination:
+    # As in the check, where it is not dear: in the process of a subject, and not compiled.
+    measured = isinstance(subject, Performer) and not has_variants(subject.framework, subject.capabilities().paths)
+    formats = {FORMATS[param.dtype].part.name for param in program.params} if measured else ()
+    with closing(Examination(subject, settings, formats=formats)) as examination:
         deviations = tuple(examination.examined(program))
     checks = examination.books.tally.checks
     clause = CLAUSES.get(program.clause, UNNAMED).counted_by or program.clause

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rmspec.impl.arithmetic.accuracy import Accuracy, Operation
 from rmspec.oracles.program.program import Program
-from rmspec.properties.judge.usage import UseCounts, UsedElement
+from rmspec.properties.lines.usage import UseCounts, UsedElement
 from rmspec.properties.trajectory import Trajectory
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DialectFound",
     "Event",
     "Evidence",
+    "OperationEvidence",
     "OtherDialect",
     "PathEvidence",
     "Progress",
@@ -139,16 +141,32 @@ class PathEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationEvidence:
+    """The measured ``accuracy`` of an elementary operation in a format, and the ulps ``allowed`` it in the judgement.
+
+    ``promise`` is the source that documents less than correct rounding; empty if none does.
+    """
+
+    operation: Operation
+    format: str
+    accuracy: Accuracy
+    allowed: float
+    promise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The execution ``paths`` taken by a subject, by name, as its framework counts them.
 
     ``astray`` are the steps that came to their end on another path than they should have taken: they are no checks.
-    ``left_out`` are the programs not asked of a path on which each variant costs a compilation.
+    ``left_out`` are the programs not asked of a path on which each variant costs a compilation. ``operations`` is how exact the
+    elementary operations of the path were.
     """
 
     paths: Mapping[str, PathEvidence]
     astray: int = 0
     left_out: int = 0
+    operations: tuple[OperationEvidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

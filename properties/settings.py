@@ -20,7 +20,7 @@ from rmspec.oracles.host.perform import Driven, Performer
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.registry import frameworks, registered_names
-from rmspec.oracles.subject import CALL_TIMEOUT, FEATURES, Subject
+from rmspec.oracles.subject import CALL_TIMEOUT, EXCLUDABLE, Subject
 from rmspec.properties.known import Known, read_known, shipped
 
 __all__ = [
@@ -196,7 +196,7 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
     for name in values["formats"]:
         choose("format", name, FORMATS, where=spelling.option("formats"))
     for name in values["without"]:
-        choose("feature", name, FEATURES, where=spelling.option("without"))
+        choose("feature", name, EXCLUDABLE, where=spelling.option("without"))
     _whole("seed", values["seed"], spelling)
     _positive("time_budget", values["time_budget"], spelling)
     _positive("call_timeout", values["call_timeout"], spelling)

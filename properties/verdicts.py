@@ -19,10 +19,10 @@ from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.subject import FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
-from rmspec.properties.judge.usage import exact_usage, used_element
 from rmspec.properties.known import shipped
 from rmspec.properties.lines.cells import Cell, Sample, Spoilers, is_half
 from rmspec.properties.lines.telling import concerns, lines_of, tells
+from rmspec.properties.lines.usage import exact_usage, used_element
 from rmspec.properties.peeling.evidence import amended
 
 __all__ = ["ClauseVerdicts", "Spoils", "broken_verdict", "inconclusive_reasons", "subject_verdict", "unjudged"]

@@ -10,7 +10,7 @@ from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
-from rmspec.properties.events import ClauseResult, Deviation, Evidence, OtherDialect, SubjectResult
+from rmspec.properties.events import ClauseResult, Deviation, Evidence, OperationEvidence, OtherDialect, SubjectResult
 
 __all__ = [
     "call_line",
@@ -112,7 +112,33 @@ def evidence_lines(evidence: Evidence | None) -> list[str]:
         lines.append(f"steps on another path, which are no checks: {evidence.astray:,}")
     if evidence.left_out:
         lines.append(f"programs not asked of this path, since each variant is compiled: {evidence.left_out:,}")
-    return lines
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(measured.format for measured in evidence.operations):
+        text = _operation_accuracy([measured for measured in evidence.operations if measured.format == name])
+        alike.setdefault(text, []).append(name)
+    return lines + [f"operations in {', '.join(names)}: {text}" for text, names in alike.items()]
+
+
+def _operation_accuracy(operations: Sequence[OperationEvidence]) -> str:
+    """Format the accuracy of the operations in one format."""
+    exact = [measured.operation for measured in operations if not measured.accuracy.off | measured.accuracy.distinct]
+    parts = [f"{', '.join(exact)} correctly rounded"] if exact else []
+    for measured in operations:
+        accuracy = measured.accuracy
+        if accuracy.off:
+            source = f": {measured.promise}" if measured.promise else ""
+            parts.append(
+                f"{measured.operation} off by up to {accuracy.worst:.3g} units in the last place, {accuracy.off:,} results not "
+                f"the nearest (judged within {measured.allowed:g}{source})"
+            )
+        if accuracy.distinct:
+            percent = round(100 * accuracy.fused / accuracy.distinct)
+            often = {0: "twice", 100: "once"}.get(percent, f"once in {percent} %")
+            parts.append(f"x*y + z rounded {often}")
+    lost = sum(measured.accuracy.lost for measured in operations)
+    parts.append(f"{lost:,} results lost to subnormal numbers" if lost else "subnormal numbers kept")
+    inputs = min(measured.accuracy.inputs + measured.accuracy.subnormal for measured in operations)
+    return f"{'; '.join(parts)} ({inputs:,} inputs each)"
 
 
 def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:
@@ -213,6 +239,12 @@ def call_line(call: Call, program: Program | None = None) -> str:
             return f"{call.optimizer}.load_state_dict({call.slot})"
         case vocabulary.Freeze():
             return f"{call.param}.requires_grad_({not call.frozen})"
+        case vocabulary.Operate():
+            x, y, z = call.operands
+            words = {"add": f"{x} + {y}", "multiply": f"{x} * {y}", "divide": f"{x} / {y}", "sqrt": f"sqrt({x})"}
+            return "; ".join(
+                f"{result} = {words.get(operation, f'{x} * {y} + {z}')}" for operation, result in call.results.items()
+            )
 
 
 def _created(call: vocabulary.Create) -> str:

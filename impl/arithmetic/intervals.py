@@ -67,6 +67,8 @@ class Arithmetic:
             (self.fmt.smallest_normal if policy.flush_subnormals else self.fmt.smallest_subnormal / 2) * _SLACK
         )
         self._relative: dict[float, Array] = {}
+        self._division_ulps = policy.ulps("divide", self.fmt.name)
+        self._sqrt_ulps = policy.ulps("sqrt", self.fmt.name)
 
     def _constant(self, number: float) -> Array:
         """A number as an array: operations with one cost less than with a number of Python."""
@@ -181,14 +183,14 @@ class Arithmetic:
         lo, hi = self._extremes(corners)
         lost = self._lost(lo, hi, corners, [(one,) for one, _ in ends])
         divisor = Interval(self, y_lo, y_hi, None)
-        ordinary = self._ordinary(lo, hi, nan, lost, ulps=self.policy.division_ulps) if y.nan is None else None
+        ordinary = self._ordinary(lo, hi, nan, lost, ulps=self._division_ulps) if y.nan is None else None
         if ordinary is not None:
             return ordinary if lost is None else self._signed(ordinary, x, divisor)
         if not self._finite(lo, hi):
             zero = (y_lo == 0) & (x.lo <= 0) & (x.hi >= 0)
             nan = _either(nan, zero | (self._endless(x) & (y_hi == math.inf)))
             lo, hi = self._extremes([xp.where(xp.isnan(corner), 0.0, corner) for corner in corners])
-        quotient = self._widened(lo, hi, nan, lost, ulps=self.policy.division_ulps)
+        quotient = self._widened(lo, hi, nan, lost, ulps=self._division_ulps)
         if lost is not None:
             quotient = self._signed(quotient, x, divisor)
         if y.nan is not None:
@@ -210,9 +212,9 @@ class Arithmetic:
             lo = xp.sqrt(xp.where(below, 0.0, x.lo))
             hi = xp.sqrt(xp.where(hopeless, 0.0, x.hi))
             lo, hi = xp.where(hopeless, -math.inf, lo), xp.where(hopeless, math.inf, hi)
-            return self._widened(lo, hi, nan, ulps=self.policy.sqrt_ulps)
+            return self._widened(lo, hi, nan, ulps=self._sqrt_ulps)
         lo = xp.sqrt(x.lo)
-        return self._widened(lo, lo if x.hi is x.lo else xp.sqrt(x.hi), nan, ulps=self.policy.sqrt_ulps)
+        return self._widened(lo, lo if x.hi is x.lo else xp.sqrt(x.hi), nan, ulps=self._sqrt_ulps)
 
     def hull(self, first: Interval, *remaining: Interval) -> Interval:
         """The smallest interval around all of these."""

@@ -569,6 +569,16 @@ _ALL = (
         mend="Return copies of the state's tensors from state_dict, not the tensors themselves.",
     ),
     Clause(
+        "state-dict-copy",
+        "what state_dict() returned can be copied and written",
+        "interpretation",
+        "copy.deepcopy, pickle and the framework's own file format take what state_dict() returned.",
+        "silent; read as: a state dict is there to be saved",
+        "state_dict",
+        mend="Detach the tensors of the state from their history, and keep nothing in it that cannot be pickled.",
+        younger=True,
+    ),
+    Clause(
         "load-shape",
         "a checkpoint of other shapes is refused when it is loaded",
         "interpretation",
@@ -621,6 +631,16 @@ _ALL = (
         counted_by="step",
         usual=(("numbers", "flushed"),),
         mend="Do not set flush-to-zero, in the process or in a kernel's compiler flags.",
+    ),
+    Clause(
+        "operation-rounding",
+        "elementary operations are rounded as the policy says",
+        "interpretation",
+        "Sums, products, quotients and roots of a step's path are the nearest numbers of the format, or as near as the policy says.",
+        "silent; read as: the page's operations are those of real numbers, rounded once",
+        "operations",
+        mend="Use a correctly rounded division and root, or choose the policy that the hardware documents.",
+        younger=True,
     ),
     Clause(
         "elementwise",

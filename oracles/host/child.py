@@ -26,6 +26,7 @@ from rmspec.oracles.host.descent import Descend, descend_in_place
 from rmspec.oracles.host.frames import Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, encode_fitted, encode_stepped
 from rmspec.oracles.host.perform import perform
+from rmspec.oracles.host.primitives import with_operations
 from rmspec.oracles.host.requests import Load, Request
 from rmspec.oracles.host.transcripts import encode_error, encode_transcript
 from rmspec.oracles.host.watched import WatchedSubject
@@ -140,7 +141,7 @@ class _Service:
             "framework": subject.framework,
             "dialect": subject.dialect,
             "baselines": list(subject.baselines),
-            "capabilities": _capabilities(subject.capabilities()),
+            "capabilities": _capabilities(with_operations(subject)),
             "versions": dict(subject.versions()),
             "state_names": dict(subject.state_names()),
         }

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from rmspec.oracles.host.descent import Descend, Trajectory, descend_in_place
 from rmspec.oracles.host.evidence import StepCounters
-from rmspec.oracles.program.program import Call, Create, EditState, Program, Save, SetOption, Step, ZeroGrad
+from rmspec.oracles.host.primitives import Evaluator, Workbench, make_evaluator
+from rmspec.oracles.program.program import Call, Create, EditState, Operate, Program, Save, SetOption, Step, ZeroGrad
+from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
 Array = NDArray[Any]
@@ -94,7 +96,9 @@ def perform(program: Program, subject: Driven) -> Transcript:
     try:
         capabilities = subject.capabilities()
         counters = StepCounters(subject.name, subject.framework, capabilities.paths)
-        return perform_in(session, program, capabilities.options, capabilities.carried, counters)
+        asks = any(isinstance(call, Operate) for call in program.calls)
+        evaluator = make_evaluator(subject) if asks else None
+        return perform_in(session, program, capabilities.options, capabilities.carried, counters, evaluator)
     finally:
         session.close()
 
@@ -105,8 +109,9 @@ def perform_in(
     options: frozenset[str],
     carried: frozenset[str],
     counters: StepCounters | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Transcript:
-    """Perform the calls of ``program`` in an open session, with the ``counters`` of its steps.
+    """Perform the calls of ``program`` in an open session, with the ``counters`` of its steps and the ``evaluator`` of operations.
 
     An error of the harness ends the transcript and is kept in it: whether the calls before it deviate already, so that
     nobody would have come so far, is for the judge to say.
@@ -114,10 +119,14 @@ def perform_in(
     start = latest = session.observe()
     answers: list[Answer] = []
     failure: Exception | None = None
+    workbench = Workbench(evaluator)
     for call in program.calls:
         try:
-            outcome = _perform(session, call, counters)
-            latest = _share(latest, session.observe())
+            if isinstance(call, Operate):
+                outcome = performed(lambda call=call, before=latest: workbench.operate(call, before))  # type: ignore[misc]
+            else:
+                outcome = _perform(session, call, counters)
+            latest = _share(latest, workbench.overlay(session.observe()))
         except Exception as error:
             failure = error
             break

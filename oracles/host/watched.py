@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.host.primitives import is_foreign
 from rmspec.oracles.program.program import Call, Param, op
 from rmspec.oracles.session.surroundings import PlacedSubject
 from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
@@ -20,7 +21,10 @@ _INTERVAL = 0.25  # seconds between two signs of life: often enough to be timely
 
 
 class WatchedSubject:
-    """``subject``, called ``name``, with ``beat`` called before its calls, at most every quarter of a second."""
+    """``subject``, called ``name``, with ``beat`` called before its calls, at most every quarter of a second.
+
+    ``whole`` is the subject itself.
+    """
 
     def __init__(self, name: str, subject: Subject, beat: Callable[[], None]) -> None:
         self.name = name
@@ -30,8 +34,8 @@ class WatchedSubject:
         self._subject = subject
         self._beat = beat
         self._last = 0.0
-        whole = subject.whole if isinstance(subject, PlacedSubject) else subject
-        self._foreign = not type(whole).__module__.startswith("rmspec.")
+        self.whole: Subject = subject.whole if isinstance(subject, PlacedSubject) else subject
+        self._foreign = is_foreign(self.whole)
 
     def capabilities(self) -> Capabilities:
         """See ``Subject``."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.spec.dialect import DIALECTS
-from rmspec.oracles.framework import EvidenceCounter, Framework, Layout, RegisteredSubject
+from rmspec.oracles.framework import EvidenceCounter, Framework, Layout, Primitives, RegisteredSubject
 
 _BUILD = "optimizer.build(model.trainable_variables)"
 _HDF5 = f'import h5py\n{_BUILD}\noptimizer.load_own_variables(h5py.File({{path}})["optimizer/vars"])'
+
+_PLAIN: Mapping[Operation, str] = {
+    "add": "keras.ops.add(x, y)",
+    "multiply": "keras.ops.multiply(x, y)",
+    "divide": "keras.ops.divide(x, y)",
+    "sqrt": "keras.ops.sqrt(x)",
+    "multiply-add": "keras.ops.add(keras.ops.multiply(x, y), z)",
+}
 
 FRAMEWORK = Framework(
     name="keras",
@@ -59,7 +70,23 @@ FRAMEWORK = Framework(
             title="calls of a tf.function with a traced graph",
         ),
     ),
+    primitives=Primitives(
+        evaluator="rmspec.oracles.keras.operations:evaluator",
+        imports=("import keras", "import tensorflow as tf"),
+        array='keras.ops.convert_to_tensor({values}, dtype="{format}")',
+        number="float({array}[0])",
+        call={
+            "": _PLAIN,
+            "function": {
+                operation: f"tf.function(lambda x, y, z: {expression})(x, y, z)"
+                for operation, expression in _PLAIN.items()
+            },
+        },
+    ),
     script="rmspec.oracles.keras.script:statements",
-    blind_spots=("complex variables on Keras, which calculates with complex numbers as such",),
+    blind_spots=(
+        "complex variables on Keras, which calculates with complex numbers as such",
+        "the elementary operations of Keras on torch, on JAX, and of tf_keras (only the whole step)",
+    ),
     order=2,
 )

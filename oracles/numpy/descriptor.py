@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION
-from rmspec.oracles.framework import Framework, RegisteredSubject
+from rmspec.oracles.framework import Framework, Primitives, RegisteredSubject
 
 FRAMEWORK = Framework(
     name="numpy",
@@ -19,5 +19,20 @@ FRAMEWORK = Framework(
         },
     },
     registered="rmspec.oracles.numpy.subject:registered",
+    primitives=Primitives(
+        evaluator="rmspec.oracles.numpy.operations:evaluator",
+        imports=("import ml_dtypes", "import numpy"),
+        array='numpy.array({values}, dtype="{format}")',
+        number="float({array}[0])",
+        call={
+            "": {
+                "add": "x + y",
+                "multiply": "x * y",
+                "divide": "x / y",
+                "sqrt": "numpy.sqrt(x)",
+                "multiply-add": "x * y + z",
+            }
+        },
+    ),
     order=0,
 )

@@ -25,6 +25,7 @@ import numpy as np
 from cattrs.strategies import configure_tagged_union
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
 
@@ -164,7 +165,19 @@ class Freeze:
     frozen: bool = True
 
 
-Call = Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze
+@dataclass(frozen=True, slots=True)
+class Operate:
+    """Have elementary operations performed by the means of the execution path, on no optimizer.
+
+    ``operands`` are the parameters x, y and z; ``results`` names the parameter for the result of each operation: a sum, product
+    or quotient of x and y, the root of x (``sqrt``), x*y + z (``multiply-add``).
+    """
+
+    operands: tuple[str, str, str]
+    results: dict[Operation, str]
+
+
+Call = Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze | Operate
 
 _OPS: dict[str, type[Any]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in get_args(Call)
@@ -229,7 +242,9 @@ def elements(values: tuple[float, ...], dtype: str, shape: tuple[int, ...]) -> N
     """The values as an array of this format and shape: they repeat to fill it, and are rounded to nearest."""
     fmt = FORMATS[dtype]
     count = math.prod(shape) * fmt.parts
-    flat = np.resize(np.asarray(values, dtype=np.float64), count)
+    numbers = np.asarray(values, dtype=np.float64)
+    # To repeat one number NumPy would put together as many arrays.
+    flat = np.full(count, numbers[0]) if len(values) == 1 else np.resize(numbers, count)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         parts = (_odd(flat) if fmt.name == "bfloat16" else flat).astype(fmt.part.dtype)
     return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
@@ -384,6 +399,8 @@ def _params_of(call: Call) -> Iterable[str]:
             return (call.param,)
         case Step():
             return call.grads
+        case Operate():
+            return (*call.operands, *call.results.values())
         case _:
             return ()
 

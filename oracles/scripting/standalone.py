@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from rmspec.oracles.dialects import statement
 from rmspec.oracles.framework import import_reference
+from rmspec.oracles.program.program import Operate
 from rmspec.oracles.registry import framework_named
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import MAX_LINES, packed
+from rmspec.oracles.scripting.operation import write_operation
 
 
 def standalone_script(counterexample: Counterexample) -> str | None:
@@ -20,7 +22,13 @@ def standalone_script(counterexample: Counterexample) -> str | None:
     framework = framework_named(counterexample.framework)
     if framework is None or not framework.script:
         return None
-    write: Callable[[Counterexample], tuple[list[str], list[str]]] = import_reference(framework.script)
-    imports, statements = write(counterexample)
+    if isinstance(counterexample.program.calls[counterexample.call], Operate):
+        parts = write_operation(counterexample, framework)
+        if parts is None:
+            return None
+        imports, statements = parts
+    else:
+        write: Callable[[Counterexample], tuple[list[str], list[str]]] = import_reference(framework.script)
+        imports, statements = write(counterexample)
     title = f'"""{counterexample.clause}: {statement(counterexample.clause, counterexample.program.dialect)}."""'
     return "\n".join([title, *imports, *packed(statements, MAX_LINES - len(imports) - 1)]) + "\n"

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION
-from rmspec.oracles.framework import EvidenceCounter, Framework, Layout, RegisteredSubject
+from rmspec.oracles.framework import (
+    EvidenceCounter,
+    Framework,
+    Layout,
+    OperationAccuracy,
+    Primitives,
+    RegisteredSubject,
+)
 
 
 def _counter(path: str, name: str, title: str) -> EvidenceCounter:
     return EvidenceCounter(path=path, counts=f"rmspec.oracles.torch.evidence:{name}", title=title)
 
+
+_SINGLE: Mapping[Operation, str] = {
+    "add": "torch.add(x, y)",
+    "multiply": "torch.mul(x, y)",
+    "divide": "torch.div(x, y)",
+    "sqrt": "torch.sqrt(x)",
+    "multiply-add": "torch.addcmul(z, x, y)",
+}
 
 FRAMEWORK = Framework(
     name="torch",
@@ -106,6 +124,44 @@ FRAMEWORK = Framework(
         EvidenceCounter(
             path="graphs", counts="rmspec.oracles.torch.evidence:graphs", title="graphs compiled", always=True
         ),
+    ),
+    accuracies=(
+        OperationAccuracy(
+            operation="sqrt",
+            device="cpu",
+            formats=("float32", "float64"),
+            ulps=1.0,
+            source="Intel oneMKL, Vector Mathematics, high accuracy: below 1 ulp",
+            apart=("compiled",),
+        ),
+        OperationAccuracy(
+            operation="divide",
+            device="cuda",
+            formats=("float32",),
+            ulps=2.0,
+            source="PTX ISA, div.full.f32, which Triton's / becomes: within 2 ulps",
+            paths=("compiled",),
+        ),
+    ),
+    primitives=Primitives(
+        evaluator="rmspec.oracles.torch.operations:evaluator",
+        imports=("import torch",),
+        array="torch.tensor({values}, dtype=torch.{format})",
+        number="{array}.item()",
+        call={
+            "": _SINGLE,
+            "foreach": {
+                "add": "torch._foreach_add([x], [y])[0]",
+                "multiply": "torch._foreach_mul([x], [y])[0]",
+                "divide": "torch._foreach_div([x], [y])[0]",
+                "sqrt": "torch._foreach_sqrt([x])[0]",
+                "multiply-add": "torch._foreach_addcmul([z], [x], [y])[0]",
+            },
+            "compiled": {
+                operation: f"torch.compile(lambda x, y, z: {expression})(x, y, z)"
+                for operation, expression in _SINGLE.items()
+            },
+        },
     ),
     blind_spots=(
         "what torch does with the values of sparse gradients (only that they are refused)",

@@ -143,6 +143,8 @@ class _Writer:
                 return [f"{call.optimizer}.load_state_dict({call.slot})"]
             case vocabulary.Freeze():
                 return [f"{call.param}.requires_grad_({not call.frozen}).grad = None"]
+            case vocabulary.Operate():
+                return []  # a script of its own: see rmspec.oracles.scripting.operation
 
     def _created(self, call: vocabulary.Create) -> str:
         if call.form == "groups":

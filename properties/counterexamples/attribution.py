@@ -25,6 +25,7 @@ from rmspec.oracles.program.program import (
     Freeze,
     Load,
     Program,
+    Save,
     SetGrad,
     SetOption,
     Step,
@@ -40,6 +41,7 @@ from rmspec.properties.counterexamples.variants import (
     with_reals,
     with_saved_options,
     without_closures,
+    without_copies,
     without_loads,
     without_zero_decay,
 )
@@ -179,10 +181,15 @@ def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bo
     """Name the clause of an exception: first of a circumstance, if it is gone without it."""
     needed = [
         clause
-        for clause, changed in (("closure", without_closures(program)), ("grad-none", with_gradients(program)))
+        for clause, changed in (
+            ("closure", without_closures(program)),
+            ("grad-none", with_gradients(program)),
+        )
         if deviates is not None and changed != program and not deviates(changed)
     ]
     call = program.calls[finding.call]
+    if isinstance(call, Save) and deviates is not None and not deviates(without_copies(program)):
+        return "state-dict-copy"
     if isinstance(call, Create) and call.form == "groups" and any(group.options for group in call.groups):
         needed.append("group-options")
     return needed[0] if needed else _history(program, finding, deviates) or finding.clause

@@ -22,6 +22,7 @@ __all__ = [
     "with_reals",
     "with_saved_options",
     "without_closures",
+    "without_copies",
     "without_loads",
     "without_zero_decay",
 ]
@@ -109,7 +110,7 @@ def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
     if isinstance(call, vocabulary.Step):
         grads = {names.get(name, name): values for name, values in call.grads.items()}
         return replace(call, optimizer=optimizer, grads=grads)
-    if isinstance(call, vocabulary.EditState):
+    if isinstance(call, vocabulary.EditState | vocabulary.Operate):
         return call
     return replace(call, optimizer=optimizer)
 
@@ -122,6 +123,12 @@ def without_closures(program: Program) -> Program:
             calls += [vocabulary.SetGrad(name, values) for name, values in call.grads.items()]
             call = replace(call, closure="", grads={}, loss=0.0)
         calls.append(call)
+    return replace(program, calls=tuple(calls))
+
+
+def without_copies(program: Program) -> Program:
+    """The program with each saved state taken as ``state_dict`` returns it."""
+    calls = (replace(call, via="state_dict") if isinstance(call, vocabulary.Save) else call for call in program.calls)
     return replace(program, calls=tuple(calls))
 
 

@@ -13,6 +13,7 @@ from rmspec.oracles.host.evidence import counter_titles, required_paths
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Program
 from rmspec.properties.events import Deviation, Evidence, OtherDialect, PathEvidence, SubjectResult
+from rmspec.properties.examination.accuracies import Accuracies, operation_evidence
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Place
@@ -42,10 +43,10 @@ class Books:
     """The books of one examination: its ``tally``, its ``fingerprint``, and in ``search`` why the search ended early.
 
     ``speaks`` is the other dialect spoken by the subject throughout, if there is one; ``left_out`` the number of programs that are
-    not asked of its path.
+    not asked of its path. ``accuracies`` are the measured ones of its elementary operations.
     """
 
-    def __init__(self, examinee: Examinee) -> None:
+    def __init__(self, examinee: Examinee, accuracies: Accuracies | None = None) -> None:
         self.tally = Tally()
         self.fingerprint = ""
         self.search = ""
@@ -53,6 +54,7 @@ class Books:
         self.left_out = 0
         self._cut: dict[str, list[Program]] = {}
         self._examinee = examinee
+        self._accuracies = accuracies or {}
         self._plain = examinee.dialect
         self._start = time.monotonic()
         self._seconds: dict[Place, float] = {}
@@ -186,7 +188,10 @@ class Books:
             for path, title in titles.items()
             if path in required or path in tally.paths
         }
-        return Evidence(paths, tally.astray, self.left_out) if paths or tally.astray else None
+        operations = operation_evidence(self._examinee.settings.policy, self._accuracies, self._examinee)
+        if not paths and not tally.astray and not operations:
+            return None
+        return Evidence(paths, tally.astray, self.left_out, operations)
 
     def _untaken(self) -> str:
         """Say it if no step took the path under test."""

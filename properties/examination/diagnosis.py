@@ -31,6 +31,7 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Finding
+from rmspec.properties.search.operations import operation_alone
 
 __all__ = ["COMPILED_ATTEMPTS", "Diagnosis"]
 
@@ -147,6 +148,10 @@ class Diagnosis:
                 return similar
             return None
 
+        if finding.kind == "operation":
+            alone = operation_alone(program, finding.call, finding.param, finding.operands)
+            same = shows(alone, strict=False)
+            return (program, finding, finding.clause) if same is None else (alone, same, same.clause)
         if self.examinee.compiles:
             reduced, evidence = reduce(program, finding, shows, attempts=COMPILED_ATTEMPTS)
             alone = self._by_itself(finding, reduced, after_others(reduced, evidence.optimizer), program)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from rmspec.impl.arithmetic.amendments import general_switches
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.host import open_subject
-from rmspec.oracles.host.perform import Driven
+from rmspec.oracles.host.perform import Driven, Transcript
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.baselines import Baselines
 from rmspec.properties.events import (
@@ -23,6 +24,7 @@ from rmspec.properties.events import (
     SubjectResult,
     SubjectStarted,
 )
+from rmspec.properties.examination.accuracies import fitted_policy, measure_operations
 from rmspec.properties.examination.books import Books
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.layers import Examined, Layers
@@ -38,10 +40,14 @@ __all__ = ["Examination"]
 class Examination:
     """The examination of one subject."""
 
-    def __init__(self, subject: Driven, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, subject: Driven, settings: Settings, *, formats: Collection[str] | None = None) -> None:
+        """Measure the subject's elementary operations, in all formats or in these."""
         self.examinee = Examinee.of(subject, settings)
-        self.books = Books(self.examinee)
+        self._measurement = measure_operations(self.examinee, formats)
+        accuracies = self._measurement.accuracies
+        settings = replace(settings, policy=fitted_policy(settings.policy, accuracies, self.examinee))
+        self.settings, self.examinee = settings, replace(self.examinee, settings=settings)
+        self.books = Books(self.examinee, accuracies)
         names = (settings.baseline,) if settings.baseline is not None else subject.baselines
         self._baselines = [
             open_subject(name, device=settings.device, call_timeout=settings.call_timeout)
@@ -69,7 +75,13 @@ class Examination:
             subject.versions(),
             "",
         )
-        if capabilities.formats:
+        if "operations" not in capabilities.missing:
+            for transcript in self._measurement.transcripts:
+                for deviation in self._judged(transcript):
+                    yield DeviationFound(subject.name, deviation)
+                    if self.settings.fail_fast and deviation.known is None:
+                        self.books.search = "stopped at the first deviation in the operations"
+        if capabilities.formats and not self.books.search:
             yield from self._search(interim)
         if not self.settings.fail_fast:
             deviations = list(self._peeled())
@@ -115,7 +127,10 @@ class Examination:
         admitted = admit(program, self.examinee.capabilities)
         if admitted is None:
             return
-        transcript = self.examinee.perform(admitted)
+        yield from self._judged(self.examinee.perform(admitted), keep=keep)
+
+    def _judged(self, transcript: Transcript, *, keep: bool = True) -> Iterator[Deviation]:
+        admitted = transcript.program
         run = self.examinee.judge(transcript, self.books.tally)
         findings = run.findings
         self.books.note_end(admitted, run)

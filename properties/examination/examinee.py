@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.host.evidence import has_variants
-from rmspec.oracles.host.perform import Driven, Transcript, perform
+from rmspec.oracles.host.perform import Driven, Performer, Transcript, perform
+from rmspec.oracles.host.primitives import with_operations
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.findings import Tally
@@ -32,7 +33,8 @@ class Examinee:
     @classmethod
     def of(cls, subject: Driven, settings: Settings) -> Examinee:
         """The subject as these settings ask for it."""
-        capabilities = restrict(subject.capabilities(), settings.formats, settings.without)
+        own = subject.capabilities() if isinstance(subject, Performer) else with_operations(subject)
+        capabilities = restrict(own, settings.formats, settings.without)
         dialect = without_options(dialect_named(settings.dialect or subject.dialect), capabilities.options)
         return cls(subject, settings, capabilities, dialect)
 

@@ -12,6 +12,7 @@ from rmspec.properties.judge.expected import (
     Expected,
     GroupStep,
     InitialState,
+    OperationResult,
     OtherGroups,
     Part,
     Refusal,
@@ -25,6 +26,7 @@ from rmspec.properties.judge.findings import Finding, Observed
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.frames import compare_rest
 from rmspec.properties.judge.groups import compare_groups, compare_initial_state, compare_other_groups
+from rmspec.properties.judge.operations import compare_operation
 from rmspec.properties.judge.saving import compare_restored_state, compare_saved_state
 from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient, compare_step
 
@@ -118,6 +120,8 @@ def _compare_part(
             return compare_saved_state(run, part, before, after)
         case RestoredState():
             return compare_restored_state(run, part, after)
+        case OperationResult():
+            return compare_operation(run, part, after)
 
 
 def _compare_zeroed(run: Followed, part: ZeroedGrads, before: Observation, after: Observation) -> Iterator[Finding]:

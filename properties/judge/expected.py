@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.tracing import trace
 from rmspec.impl.spec.clauses import CLAUSE_OF_START
@@ -29,6 +30,7 @@ __all__ = [
     "Expected",
     "GroupStep",
     "InitialState",
+    "OperationResult",
     "OtherGroups",
     "Part",
     "Quantity",
@@ -257,7 +259,30 @@ class GroupStep:
         return accounts
 
 
-Part = Rest | ShownGroups | OtherGroups | InitialState | ZeroedGrads | SavedState | RestoredState | GroupStep
+@dataclass(frozen=True, slots=True)
+class OperationResult:
+    """The parameter ``name`` holds the result of an elementary operation on these operands (x, y and z)."""
+
+    operation: Operation
+    operands: tuple[Array, Array, Array]
+    name: str
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The parameter of the result."""
+        return {Quantity("param", "", self.name): Account(frozenset(), ("operation-rounding",))}
+
+
+Part = (
+    Rest
+    | ShownGroups
+    | OtherGroups
+    | InitialState
+    | ZeroedGrads
+    | SavedState
+    | RestoredState
+    | GroupStep
+    | OperationResult
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from rmspec.impl.arithmetic.accuracy import Accuracy, Operation
 from rmspec.properties.lines.batch import Case
 from rmspec.properties.lines.cells import Cell, Counts, Samples
+from rmspec.properties.lines.usage import Usage, UseCounts
 
-__all__ = ["EDGES", "Case", "Finding", "Kind", "Observed", "Tally", "Usage", "UseCounts"]
+__all__ = ["Case", "Finding", "Kind", "Observed", "Tally"]
 
-Kind = Literal["value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load"]
+Kind = Literal["value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load", "operation"]
 """How a finding was made: a value outside its envelope; a wrong initial value; something changed that must not; an
-exception; no exception where one is due; a closure or hook used wrongly; a group's options; zero_grad; a load."""
+exception; no exception where one is due; a closure or hook used wrongly; a group's options; zero_grad; a load; an elementary
+operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Finding:
     ``clause`` is the first attribution; ``call`` the index of the call; ``element`` the index among the parameter's
     reals (two per complex element); ``observed`` and ``allowed`` are numbers where there are any. ``hazard`` marks a NaN
     or an infinity that the formula itself admits; ``by_line`` a line that is wrong by itself and given what was seen of earlier
-    lines, which are wrong as well.
+    lines, which are wrong as well. ``operands`` are those of an elementary operation.
     """
 
     kind: Kind
@@ -42,6 +44,7 @@ class Finding:
     by_line: bool = False
     case: Case | None = field(default=None, compare=False, repr=False)
     cell: Cell | None = field(default=None, compare=False, repr=False)
+    operands: tuple[float, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, bool]:
@@ -50,6 +53,10 @@ class Finding:
         if self.kind == "raised" and isinstance(self.observed, str):
             role = " ".join(word for word in self.observed.split()[:4] if word.strip(":.,").isalpha())
         return (self.kind, self.clause, role, self.hazard)
+
+    def of_operands(self, operands: tuple[float, ...]) -> Finding:
+        """The finding with the operands of its elementary operation."""
+        return replace(self, operands=operands)
 
     @property
     def half(self) -> bool:
@@ -70,39 +77,6 @@ class Observed:
     behaviour: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How much of its envelope one element used, estimated; ``exact`` once the intervals themselves were asked."""
-
-    fraction: float
-    exact: bool
-    role: str
-    observed: float
-    case: Case
-
-
-EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, math.inf)
-"""The bins of the histograms in ulp: from one edge up to the next, which is not in it."""
-
-
-@dataclass(slots=True)
-class UseCounts:
-    """Of one format, how many results lay so many ulp from the middle of their envelope, and how far its ends are from it.
-
-    ``used`` and ``allowed`` count by the bins of ``EDGES``; each sums up to ``results``.
-    """
-
-    results: int = 0
-    used: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
-    allowed: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
-
-    def add(self, addend: UseCounts) -> None:
-        """Add the counts of a second histogram."""
-        self.results += addend.results
-        self.used = [one + two for one, two in zip(self.used, addend.used, strict=True)]
-        self.allowed = [one + two for one, two in zip(self.allowed, addend.allowed, strict=True)]
-
-
 @dataclass(slots=True)
 class Tally:
     """Counts of one or many runs: programs, steps, element checks, and per clause checks, failed ones and inconclusive ones.
@@ -112,7 +86,7 @@ class Tally:
     ``exact`` counts the checks of a clause that compare with one value, all of which tell. ``cells`` counts the checks of each
     line by cell, and ``samples`` are elements of them. ``paths`` counts the steps on each execution path, and ``entries`` how
     often they entered it, as far as the framework counts; ``astray`` are the steps on another path than they should have
-    taken, which are no checks.
+    taken, which are no checks. ``operations`` are the measured accuracies of elementary operations, by operation and format.
     """
 
     programs: int = 0
@@ -134,6 +108,7 @@ class Tally:
     paths: dict[str, int] = field(default_factory=dict)
     entries: dict[str, int] = field(default_factory=dict)
     astray: int = 0
+    operations: dict[tuple[Operation, str], Accuracy] = field(default_factory=dict)
 
     def take(self, paths: Mapping[str, int]) -> None:
         """Count a step on each of its paths."""
@@ -208,5 +183,7 @@ class Tally:
             self.paths[path] = self.paths.get(path, 0) + count
         for path, count in other.entries.items():
             self.entries[path] = self.entries.get(path, 0) + count
+        for operation, accuracy in other.operations.items():
+            self.operations[operation] = self.operations.get(operation, Accuracy()) + accuracy
         for name, counts in other.use.items():
             self.use.setdefault(name, UseCounts()).add(counts)

@@ -17,6 +17,7 @@ from rmspec.oracles.program.program import (
     Freeze,
     Group,
     Load,
+    Operate,
     Save,
     SetGrad,
     SetOption,
@@ -35,6 +36,7 @@ from rmspec.properties.judge.expected import (
 )
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger, number
+from rmspec.properties.judge.operations import expect_operations
 from rmspec.properties.judge.saving import expect_edit, expect_load, expect_save
 from rmspec.properties.judge.stepping import expect_step
 
@@ -60,6 +62,8 @@ def expect(run: Followed, call: Call, before: Observation) -> Expected | None:
             return expect_load(run, call, before)
         case EditState():
             return expect_edit(run, call, before)
+        case Operate():
+            return expect_operations(call, before)
         case SetGrad() | Freeze():
             # These are the program's own doing, not the optimizer's.
             return Expected((Rest("frame", grads=False),), broken_by_exception=None)

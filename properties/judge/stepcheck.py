@@ -18,13 +18,13 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, accepted
 from rmspec.impl.arithmetic.intervals import Interval
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
-from rmspec.properties.judge.findings import Finding, Tally, Usage
+from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.ledger import Carry
-from rmspec.properties.judge.usage import EVERY, sample
 from rmspec.properties.lines.batch import Batch, SteppedParam, join_params
 from rmspec.properties.lines.by_line import Ends, judge_lines, pick
 from rmspec.properties.lines.cells import Counts, cell_of
 from rmspec.properties.lines.standing import Standing, sample_param, sample_topics
+from rmspec.properties.lines.usage import EVERY, Usage, sample
 
 __all__ = ["check_group"]
 

@@ -25,7 +25,10 @@ def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: froz
         chosen = tuple(name for name in chosen if FORMATS[name].parts == 1)
     missing = {**capabilities.missing, **dict.fromkeys(sorted(without), "left out with --without")}
     options = capabilities.options - without
-    return replace(capabilities, formats=chosen, features=features, missing=missing, options=options)
+    operations = frozenset[str]() if "operations" in without else capabilities.operations
+    return replace(
+        capabilities, formats=chosen, features=features, missing=missing, options=options, operations=operations
+    )
 
 
 def admit(program: Program, capabilities: Capabilities) -> Program | None:
@@ -48,7 +51,7 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
             if "duplicates" not in features and len(set(names)) != len(names):
                 return None
         calls.append(fitted)
-    if not any(isinstance(call, vocabulary.Create) for call in calls):
+    if not any(isinstance(call, vocabulary.Create | vocabulary.Operate) for call in calls):
         return None
     params = program.params
     if "layout" not in features:
@@ -85,13 +88,9 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             options = {name: value for name, value in call.options.items() if name not in fixed}
             return replace(call, options=options) if options and "schedule" in features else None
         case vocabulary.Save() | vocabulary.Load() | vocabulary.EditState():
-            if "state_dict" not in features:
-                return None
-            if isinstance(call, vocabulary.EditState) and call.edit not in capabilities.edits:
-                return None
-            if isinstance(call, vocabulary.Save) and call.via == "file" and "file" not in features:
-                return replace(call, via="deepcopy")
-            return call
+            return _of_state(call, capabilities)
+        case vocabulary.Operate():
+            return call if set(call.results) <= capabilities.operations else None
         case vocabulary.ZeroGrad():
             return call if "zero_grad" in features else None
         case vocabulary.Step():
@@ -107,6 +106,18 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             return call if "layout" in features or call.layout == "contiguous" else replace(call, layout="contiguous")
         case _:
             return call
+
+
+def _of_state(
+    call: vocabulary.Save | vocabulary.Load | vocabulary.EditState, capabilities: Capabilities
+) -> Call | None:
+    if "state_dict" not in capabilities.features:
+        return None
+    if isinstance(call, vocabulary.EditState) and call.edit not in capabilities.edits:
+        return None
+    if isinstance(call, vocabulary.Save) and call.via == "file" and "file" not in capabilities.features:
+        return replace(call, via="deepcopy")
+    return call
 
 
 def _on(

@@ -311,12 +311,19 @@ def _translate(**values: Any) -> int:
 
 
 @_group.command("subjects")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Measure how exact the elementary operations of each path are here."
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def _subjects(as_json: bool) -> int:
-    """List the registered subjects, and whether they can run here."""
+def _subjects(names: tuple[str, ...], verbose: bool, as_json: bool) -> int:
+    """List the registered subjects, and whether they can run here.
+
+    With -v the paths of these, or of all that are installed, are measured, which takes seconds for each.
+    """
     from rmspec.reports.cli.listings import subjects
 
-    print(subjects(as_json=as_json))
+    print(subjects(as_json=as_json, names=names, measure=verbose))
     return ExitCode.CONFORMS
 
 

@@ -12,7 +12,7 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.registry import frameworks
-from rmspec.oracles.subject import FEATURES
+from rmspec.oracles.subject import EXCLUDABLE
 from rmspec.properties.settings import PROFILES
 from rmspec.reports.config.keys import KEYS, Key
 
@@ -76,6 +76,6 @@ def _names() -> dict[str, list[str]]:
         "dtype": list(FORMATS),
         "policy": list(POLICIES),
         "framework": [framework.name for framework in frameworks() if framework.users],
-        "without": list(FEATURES),
+        "without": list(EXCLUDABLE),
         "fail-on": ["hazards"],
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation, SubjectResult
-from rmspec.properties.judge.usage import EDGES, EVERY, UseCounts
+from rmspec.properties.lines.usage import EDGES, EVERY, UseCounts
 from rmspec.properties.trajectory import FORMAT, HYPER, OBJECTIVE, Trajectory
 from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.record import Record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.verdict_table import READING_ORDER, VERDICTS
 from rmspec.reports.gate import Gate
@@ -87,7 +88,7 @@ def _evidence(result: SubjectResult) -> list[str]:
             facts += [count(result.steps, "step"), count(result.element_checks, "element check")]
         facts += [count(len(result.hazards), "hazard"), f"{result.seconds:.1f} s"]
         place = "".join(f", on {device}" for device in result.devices if result.devices != ("cpu",))
-        against = f"against the dialect {result.dialect}, policy {result.policy}{place}: " if result.dialect else ""
+        against = f"against the dialect {result.dialect}, policy {_policy(result)}{place}: " if result.dialect else ""
         lines += wrapped(plain(against + ", ".join(facts)), indent=2, hang=4)
     if result.evidence is not None and (result.evidence.astray or result.evidence.left_out):
         for text in evidence_lines(result.evidence):
@@ -97,6 +98,18 @@ def _evidence(result: SubjectResult) -> list[str]:
         ids = ", ".join(entry.split(":")[0] for entry in result.stale)
         lines += wrapped(plain(f"stale known deviations: {ids}"), indent=2, hang=4)
     return lines
+
+
+def _policy(result: SubjectResult) -> str:
+    """The policy, with the measured accuracies allowed besides."""
+    operations = () if result.evidence is None else result.evidence.operations
+    policy = POLICIES.get(result.policy)
+    beyond: dict[str, list[str]] = {}
+    for measured in operations:
+        if policy is not None and measured.allowed > policy.stated(measured.operation):
+            beyond.setdefault(f"{measured.operation} within {measured.allowed:g} ulp", []).append(measured.format)
+    words = [f"{accuracy} in {', '.join(formats)}" for accuracy, formats in beyond.items()]
+    return f"{result.policy} ({'; '.join(words)})" if words else result.policy
 
 
 def _inconclusive(result: SubjectResult) -> list[str]:

@@ -10,7 +10,7 @@ from option_names import PLUGIN, options
 from pages import PAGES, README, ROOT, section
 
 from rmspec.impl import CLAUSES, DIALECTS, POLICIES
-from rmspec.oracles import FEATURES, registered_names
+from rmspec.oracles import EXCLUDABLE, registered_names
 from rmspec.properties import PROFILES, shipped
 from rmspec.properties.known import _HOLDS, _KEYS
 from rmspec.properties.verdict_table import VERDICTS
@@ -64,7 +64,7 @@ def test_features_options_and_subjects_that_a_page_names_exist(name: str) -> Non
     """An option is one of some command, a feature and a subject one that there is."""
     text = PAGES[name]
     for features in re.findall(r"--without[ =]([\w,]+)", text):
-        assert set(features.split(",")) <= set(FEATURES)
+        assert set(features.split(",")) <= set(EXCLUDABLE)
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text)) - PLUGIN - FOREIGN <= options()
     assert set(re.findall(r"`((?:torch|keras|tensorflow|reference):[\w-]+)`", text)) <= set(registered_names())
 
@@ -118,7 +118,7 @@ def test_features_dialects_policies_and_keys_are_all_named() -> None:
     """A reader need not guess a name, and none is out of date."""
     page = PAGES["how-to/own-optimizer.md"]
     [features] = re.findall(r"--without ([\w,]+_[\w,]+)", page)
-    assert features.split(",") == list(FEATURES)
+    assert features.split(",") == list(EXCLUDABLE)
     assert {name for name in (*DIALECTS, *POLICIES) if f"`{name}`" not in page} == set()
     known = section("how-to/known-deviation.md", "The file by hand")
     assert {name for name in {*_KEYS, *_HOLDS} if f"`{name}`" not in known} == set()

@@ -155,9 +155,9 @@ def test_failing_fast_does_not_end_with_a_hazard_or_a_known_one(programs: tuple[
 
 
 def test_a_spent_time_budget_ends_the_search() -> None:
-    """Nothing was checked then, which is no pass."""
+    """No step was checked then, which is no pass."""
     verdict = result(ReferenceSubject(), time_budget=1e-9)
-    assert (verdict.verdict, verdict.programs) == ("inconclusive", 0)
+    assert (verdict.verdict, verdict.steps) == ("inconclusive", 0)
     assert verdict.message == "no update of a parameter could be compared, in 0 steps"
     assert verdict.search == "stopped by the time budget in the corpus"
 

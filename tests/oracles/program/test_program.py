@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rmspec.impl.arithmetic.accuracy import OPERATIONS
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program import program as vocabulary
@@ -26,6 +27,7 @@ from rmspec.oracles.program.program import (
     Group,
     Layout,
     Load,
+    Operate,
     Param,
     Program,
     Save,
@@ -92,6 +94,9 @@ calls = st.one_of(
     st.builds(EditState, st.just("s"), st.sampled_from(("relabel", "drop", "shorten", "reshape")), st.integers(0, 3)),
     st.builds(Load, st.just("A"), st.just("s")),
     st.builds(Freeze, names, st.booleans()),
+    st.builds(
+        Operate, st.tuples(names, names, names), st.dictionaries(st.sampled_from(list(OPERATIONS)), names, min_size=1)
+    ),
 )
 declared = st.tuples(
     *(

@@ -16,8 +16,8 @@ from rmspec.oracles.program.program import elements
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.ledger import Carry
 from rmspec.properties.judge.stepcheck import check_group
-from rmspec.properties.judge.usage import exact_usage
 from rmspec.properties.lines.batch import SteppedParam, line_clause
+from rmspec.properties.lines.usage import exact_usage
 
 PLAIN = Hyperparameters(lr=0.125, alpha=0.75, eps=0.25)
 FULL = Hyperparameters(lr=0.125, alpha=0.75, eps=0.25, weight_decay=0.5, momentum=0.5, centered=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
 from rmspec.impl.arithmetic.formats import FORMATS, Format
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
-from rmspec.properties.judge.findings import EDGES, Usage, UseCounts
+from rmspec.properties.lines.batch import Case
 
-__all__ = ["EDGES", "ELEMENTS", "EVERY", "UseCounts", "UsedElement", "exact_usage", "sample", "used_element"]
+__all__ = ["EDGES", "ELEMENTS", "EVERY", "Usage", "UseCounts", "UsedElement", "exact_usage", "sample", "used_element"]
 
 EVERY = 32
 """Of so many steps of a group one is sampled, the last."""
@@ -30,6 +30,39 @@ ELEMENTS = 256
 """The most elements of a step that are sampled, evenly spread."""
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of its envelope one element used, estimated; ``exact`` once the intervals themselves were asked."""
+
+    fraction: float
+    exact: bool
+    role: str
+    observed: float
+    case: Case
+
+
+EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, math.inf)
+"""The bins of the histograms in ulp: from one edge up to the next, which is not in it."""
+
+
+@dataclass(slots=True)
+class UseCounts:
+    """Of one format, how many results lay so many ulp from the middle of their envelope, and how far its ends are from it.
+
+    ``used`` and ``allowed`` count by the bins of ``EDGES``; each sums up to ``results``.
+    """
+
+    results: int = 0
+    used: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
+    allowed: list[int] = field(default_factory=lambda: [0] * (len(EDGES) - 1))
+
+    def add(self, addend: UseCounts) -> None:
+        """Add the counts of a second histogram."""
+        self.results += addend.results
+        self.used = [one + two for one, two in zip(self.used, addend.used, strict=True)]
+        self.allowed = [one + two for one, two in zip(self.allowed, addend.allowed, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from rmspec.oracles.program.program import Step
 from rmspec.oracles.subject import Outcome, Raised
 from rmspec.properties import check
 from rmspec.properties.judge.findings import Tally
-from rmspec.properties.judge.usage import EDGES, ELEMENTS, EVERY, UseCounts, sample, ulp
+from rmspec.properties.lines.usage import EDGES, ELEMENTS, EVERY, UseCounts, sample, ulp
 from rmspec.properties.trajectory import STEPS, band, trajectory
 
 
