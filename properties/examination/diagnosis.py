@@ -149,9 +149,9 @@ class Diagnosis:
             return None
 
         if finding.kind == "operation":
-            alone = operation_alone(program, finding.call, finding.param, finding.operands)
-            same = shows(alone, strict=False)
-            return (program, finding, finding.clause) if same is None else (alone, same, same.clause)
+            single = operation_alone(program, finding.call, finding.param, finding.operands)
+            same = shows(single, strict=False)
+            return (program, finding, finding.clause) if same is None else (single, same, same.clause)
         if self.examinee.compiles:
             reduced, evidence = reduce(program, finding, shows, attempts=COMPILED_ATTEMPTS)
             alone = self._by_itself(finding, reduced, after_others(reduced, evidence.optimizer), program)
