@@ -38,6 +38,17 @@ class StateDictClearsGradients(LoopRMSprop):
         return super().state_dict()
 
 
+@fault("state-dict-copy", bug_class=18)
+class StateDictHoldsGenerator(LoopRMSprop):
+    """state_dict returns a generator besides, which nothing can copy or write."""
+
+    def state_dict(self) -> StateDict:
+        return {**super().state_dict(), "history": (group for group in self.param_groups)}
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        super().load_state_dict({name: part for name, part in state_dict.items() if name != "history"})
+
+
 @fault("state-dict-snapshot", bug_class=3, inherited=True)
 class StateDictLive(ForeachRMSprop):
     """state_dict returns the live tensors of the state; later steps change them."""
