@@ -40,7 +40,7 @@ class StateDictClearsGradients(LoopRMSprop):
 
 @fault("state-dict-copy", bug_class=18)
 class StateDictHoldsGenerator(LoopRMSprop):
-    """state_dict returns a generator besides, which nothing can copy or write."""
+    """state_dict returns a generator besides: nothing can copy or write one."""
 
     def state_dict(self) -> StateDict:
         return {**super().state_dict(), "history": (group for group in self.param_groups)}
