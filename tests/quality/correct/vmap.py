@@ -41,5 +41,5 @@ class MappedRMSprop(torch.optim.Optimizer):
         parts = [torch.view_as_real(x.resolve_conj()) if x.is_complex() else x for x in tensors]
         mapped = torch.func.vmap(lambda *xs: one_element(*xs, numbers, centered))
         theta, _, *slots = parts
-        for x, new in zip((theta, *slots), mapped(*(x.detach().reshape(-1) for x in parts)), strict=True):
+        for x, new in zip((theta, *slots), mapped(*(x.detach().flatten().clone() for x in parts)), strict=True):
             x.copy_(new.view(x.shape))
