@@ -1,4 +1,4 @@
-"""The state is a WeakTensorKeyDictionary beside torch's own, which stays empty; a step computes everything before it writes anything."""
+"""The state is a WeakTensorKeyDictionary beside torch's own, which stays empty; a step computes all before it writes any."""
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
