@@ -63,7 +63,7 @@ def test_the_operations_of_a_path_are_evidence(name: str) -> None:
     assert {entry.accuracy.off for key, entry in measured.items() if key[0] in ("add", "multiply", "divide")} == {0}
     root = measured["sqrt", "float32"]
     assert root.accuracy.worst < 1
-    assert root.allowed == (1.0 if root.accuracy.off else 0.5)
+    assert root.allowed == 1.0
     assert "oneMKL" in root.promise
     assert {deviation.known for deviation in result.deviations if deviation.clause == CLAUSE} <= {ENTRY.id}
 
