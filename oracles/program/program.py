@@ -242,9 +242,9 @@ def elements(values: tuple[float, ...], dtype: str, shape: tuple[int, ...]) -> N
     """The values as an array of this format and shape: they repeat to fill it, and are rounded to nearest."""
     fmt = FORMATS[dtype]
     count = math.prod(shape) * fmt.parts
-    numbers = np.asarray(values, dtype=np.float64)
-    # To repeat one number NumPy would put together as many arrays.
-    flat = np.full(count, numbers[0]) if len(values) == 1 else np.resize(numbers, count)
+    # To repeat one number resize would put together as many arrays.
+    single = len(values) == 1
+    flat = np.full(count, values[0], np.float64) if single else np.resize(np.asarray(values, np.float64), count)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         parts = (_odd(flat) if fmt.name == "bfloat16" else flat).astype(fmt.part.dtype)
     return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)

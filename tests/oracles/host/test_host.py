@@ -21,6 +21,7 @@ from rmspec.oracles.errors import (
 )
 from rmspec.oracles.host.host import Host, _modules, open_subject
 from rmspec.oracles.host.perform import perform
+from rmspec.oracles.host.primitives import with_operations
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Param, Program, Save, SetGrad, Step
 from rmspec.properties.search.corpus import corpus
@@ -57,11 +58,11 @@ def test_a_host_performs_what_the_subject_does_in_place(neighbour: Host) -> None
 
 
 def test_a_host_says_what_the_subject_says_of_itself(neighbour: Host) -> None:
-    """Name, framework, dialect, baselines, capabilities, versions and names of state."""
+    """Name, framework, dialect, baselines, capabilities, with its operations, versions and names of state."""
     subject = ReferenceSubject()
     for attribute in ("name", "framework", "dialect", "baselines"):
         assert getattr(neighbour, attribute) == getattr(subject, attribute)
-    assert neighbour.capabilities() == subject.capabilities()
+    assert neighbour.capabilities() == with_operations(subject)
     assert neighbour.versions() == subject.versions()
     assert neighbour.state_names() == subject.state_names()
 
