@@ -122,8 +122,8 @@ class Primitives:
     ``evaluator`` names the function of a subject's name, its paths and its device that returns an evaluator: a function of the
     names of operations and of three arrays of NumPy, which returns the arrays of the results by operation; ``None`` for a
     subject that is not driven in this process. In a script: ``imports``; ``array`` is the expression of an array, of its
-    ``{values}`` and ``{format}``; ``call`` the expression of an operation on x, y and z, by path and operation, that of the path ""
-    for any other; ``number`` reads the one element of ``{array}`` as a float.
+    ``{values}``, ``{format}`` and ``{device}`` (``, device="cuda"``, or empty); ``call`` the expression of an operation on x, y
+    and z, by path and operation, that of the path "" for any other; ``number`` reads the one element of ``{array}`` as a float.
     """
 
     evaluator: str

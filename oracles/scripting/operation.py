@@ -24,12 +24,13 @@ def write_operation(counterexample: Counterexample, framework: Framework) -> tup
     known = framework.subjects.get(program.subject)
     expression = primitives.expression(() if known is None else known.paths, operation)
     statements = []
+    device = f', device="{program.device}"' if program.device else ""
     for name, operand in zip("xyz", call.operands, strict=True):
         if not re.search(rf"\b{name}\b", expression.partition(":")[2] or expression):
             continue
         declared = program.param(operand)
         value = declared.values[counterexample.element % len(declared.values)]
-        array = primitives.array.format(values=[value], format=declared.dtype)
+        array = primitives.array.format(values=[value], format=declared.dtype, device=device)
         statements.append(f"{name} = {array}")
     low, high = counterexample.allowed
     statements += [

@@ -146,7 +146,7 @@ FRAMEWORK = Framework(
     primitives=Primitives(
         evaluator="rmspec.oracles.torch.operations:evaluator",
         imports=("import torch",),
-        array="torch.tensor({values}, dtype=torch.{format})",
+        array="torch.tensor({values}, dtype=torch.{format}{device})",
         number="{array}.item()",
         call={
             "": _SINGLE,

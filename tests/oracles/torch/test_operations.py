@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def test_the_witness_deviates_by_its_clause_and_its_script_shows_it() -> None:
     script = standalone_script(deviation)
     assert script is not None
     assert "rmspec" not in script
+    on_a_gpu = standalone_script(replace(deviation, program=replace(deviation.program, device="cuda")))
+    assert 'dtype=torch.float32, device="cuda")' in str(on_a_gpu)
     with pytest.raises(AssertionError, match="is not the nearest number"):
         exec(compile(script, "script.py", "exec"), {})
 
