@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rmspec.impl.arithmetic.formats import Format
+from rmspec.impl.arithmetic.formats import Format, ulp
 
-__all__ = ["OPERATIONS", "Accuracy", "Errors", "Operation", "measure_errors"]
+__all__ = ["OPERATIONS", "SLACK", "Accuracy", "Errors", "Operation", "measure_errors"]
 
 Operation = Literal["add", "multiply", "divide", "sqrt", "multiply-add"]
 
@@ -32,8 +32,8 @@ OPERATIONS: Mapping[Operation, Callable[..., Floats]] = {
 }
 """Each operation on the operands x, y and z. Of a multiply-add both the fused and the separate form are legal."""
 
-_NEAREST = 0.5 + 2.0**-9
-"""The most ulps of a result counted as nearest; above a half for the rounding of ``longdouble``, with 64 bits for 53."""
+SLACK = 2.0**-9
+"""The most that a measured error in ulps may be off itself: ``longdouble`` has 64 bits for 53."""
 
 _HOPELESS = 1e6
 
@@ -104,7 +104,7 @@ def measure_errors(
             distinct = (separate != nearest) & ~small & (np.abs(exact) > np.abs(z) / 2)
             fused = distinct & (observed == nearest)
             errors = np.zeros(observed.shape)
-        wrong = ~(errors <= _NEAREST)
+        wrong = ~(errors <= 0.5 + SLACK)
     normal = ~small
     accuracy = Accuracy(
         int(normal.sum()),
@@ -120,7 +120,7 @@ def measure_errors(
 
 def _ulps(observed: Floats, exact: Floats, fmt: Format) -> NDArray[np.float64]:
     """The distance of each result from the exact one, in its ulps; a million for a NaN."""
-    errors = np.asarray(np.abs(observed - exact) / _spacing(exact, fmt), dtype=np.float64)
+    errors = np.asarray(np.abs(observed - exact) / ulp(exact, fmt), dtype=np.float64)
     return np.where(errors < _HOPELESS, errors, _HOPELESS)
 
 
@@ -128,12 +128,6 @@ def _rounded(exact: Floats, fmt: Format) -> NDArray[np.float64]:
     """The nearest numbers of the format, as float64."""
     if exact.dtype != np.float64:
         return exact.astype(np.float64)
-    spacing = _spacing(exact, fmt)
+    spacing = ulp(exact, fmt)
     # Not NumPy's cast: to bfloat16 it goes by way of float32, and rounds twice.
     return np.asarray(np.rint(exact / spacing) * spacing, dtype=np.float64)
-
-
-def _spacing(exact: Floats, fmt: Format) -> NDArray[np.float64]:
-    """The unit in the last place of each number: the distance of its neighbours in the format."""
-    _, exponent = np.frexp(np.maximum(np.abs(exact), fmt.smallest_normal).astype(np.float64))
-    return np.asarray(np.ldexp(2 * fmt.unit_roundoff, exponent - 1), dtype=np.float64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rmspec.impl.errors import RmspecError, closest, nearest
 
-__all__ = ["FORMATS", "Format", "UnknownFormat", "as_reals", "format_named"]
+__all__ = ["FORMATS", "Format", "UnknownFormat", "as_reals", "format_named", "ulp"]
 
 
 class UnknownFormat(RmspecError, ValueError):
@@ -108,3 +108,10 @@ def as_reals(values: NDArray[np.generic]) -> NDArray[np.float64]:
     if flat.dtype.kind == "c":
         flat = flat.view(flat.real.dtype)
     return flat.astype(np.float64)
+
+
+def ulp(values: NDArray[np.floating], fmt: Format) -> NDArray[np.float64]:
+    """The distance from each value to the next number of (one part of) a format."""
+    mantissas, exponents = np.frexp(values)
+    spacing = np.where(mantissas == 0, 0.0, np.ldexp(2 * fmt.unit_roundoff, exponents - 1))
+    return np.asarray(np.maximum(spacing, fmt.smallest_subnormal), dtype=np.float64)

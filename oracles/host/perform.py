@@ -122,10 +122,9 @@ def perform_in(
     workbench = Workbench(evaluator)
     for call in program.calls:
         try:
-            if isinstance(call, Operate):
-                outcome = performed(lambda call=call, before=latest: workbench.operate(call, before))  # type: ignore[misc]
-            else:
-                outcome = _perform(session, call, counters)
+            outcome = (
+                _operate(workbench, call, latest) if isinstance(call, Operate) else _perform(session, call, counters)
+            )
             latest = _share(latest, workbench.overlay(session.observe()))
         except Exception as error:
             failure = error
@@ -135,6 +134,10 @@ def perform_in(
             break
     devices = tuple(sorted(session.devices())) if isinstance(session, LocatedSession) else ()
     return Transcript(program, start, tuple(answers), options, carried, failure, devices)
+
+
+def _operate(workbench: Workbench, call: Operate, before: Observation) -> Outcome:
+    return performed(lambda: workbench.operate(call, before))
 
 
 def _perform(session: Session, call: Call, counters: StepCounters | None) -> Outcome:

@@ -43,12 +43,12 @@ def make_evaluator(subject: Subject) -> Evaluator | None:
     if described is None or described.primitives is None or is_foreign(whole):
         return None
     make: Callable[..., Evaluator | None] = import_reference(described.primitives.evaluator)
-    return make(subject.name, taken_paths(subject), str(getattr(whole, "device", "cpu")))
+    return make(subject.name, taken_paths(subject.name, subject.capabilities()), str(getattr(whole, "device", "cpu")))
 
 
-def taken_paths(subject: Subject) -> frozenset[str]:
+def taken_paths(name: str, capabilities: Capabilities) -> frozenset[str]:
     """The execution paths of a subject's steps: those required of it, and its own."""
-    return subject.capabilities().paths | set(required_paths(subject.name))
+    return capabilities.paths | set(required_paths(name))
 
 
 def with_operations(subject: Subject) -> Capabilities:

@@ -9,16 +9,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from rmspec.impl.arithmetic.accuracy import Operation
+from rmspec.impl.arithmetic.accuracy import OPERATIONS, Operation
 from rmspec.oracles.host.primitives import Evaluator
 from rmspec.oracles.optax.subject import double_precision
 
 _TABLE: Mapping[Operation, Callable[[Any, Any, Any], Any]] = {
-    "add": lambda x, y, z: x + y,
-    "multiply": lambda x, y, z: x * y,
-    "divide": lambda x, y, z: x / y,
+    **OPERATIONS,
     "sqrt": lambda x, y, z: jax.numpy.sqrt(x),
-    "multiply-add": lambda x, y, z: x * y + z,
 }
 
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from rmspec.impl.arithmetic.accuracy import Accuracy, Operation
+from rmspec.impl.arithmetic.accuracy import SLACK, Accuracy, Operation
 from rmspec.impl.arithmetic.policy import Allowance, Policy
-from rmspec.oracles.host.evidence import required_paths
+from rmspec.oracles.framework import OperationAccuracy
 from rmspec.oracles.host.perform import Transcript
-from rmspec.oracles.host.primitives import promised_accuracy
+from rmspec.oracles.host.primitives import promised_accuracy, taken_paths
 from rmspec.properties.events import OperationEvidence
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Tally
@@ -63,9 +63,9 @@ def _allowances(policy: Policy, accuracies: Accuracies, examinee: Examinee) -> I
         if operation not in _AMENDABLE:
             continue
         stated, promise = policy.stated(operation), _promise(examinee, operation, name)
-        beyond = stated + 2.0**-9 < accuracy.worst <= _LARGEST
+        beyond = stated + SLACK < accuracy.worst <= _LARGEST
         # A promise holds for all inputs, and a measurement for some: so the same is allowed on every machine.
-        ulps = max(math.ceil(accuracy.worst * 4) / 4 if beyond else 0.0, promise[0] if promise is not None else 0.0)
+        ulps = max(math.ceil(accuracy.worst * 4) / 4 if beyond else 0.0, promise.ulps if promise is not None else 0.0)
         if ulps > stated:
             yield Allowance(operation, name, ulps)
 
@@ -78,14 +78,13 @@ def operation_evidence(policy: Policy, accuracies: Accuracies, examinee: Examine
             name,
             accuracy,
             policy.ulps(operation, name),
-            "" if (promise := _promise(examinee, operation, name)) is None else promise[1],
+            "" if (promise := _promise(examinee, operation, name)) is None else promise.source,
         )
         for (operation, name), accuracy in sorted(accuracies.items(), key=lambda entry: (entry[0][1], entry[0][0]))
     )
 
 
-def _promise(examinee: Examinee, operation: Operation, format: str) -> tuple[float, str] | None:
+def _promise(examinee: Examinee, operation: Operation, format: str) -> OperationAccuracy | None:
     subject = examinee.subject
-    paths = examinee.capabilities.paths | set(required_paths(subject.name))
-    promise = promised_accuracy(subject.framework, paths, examinee.locality().device, operation, format)
-    return None if promise is None else (promise.ulps, promise.source)
+    paths = taken_paths(subject.name, examinee.capabilities)
+    return promised_accuracy(subject.framework, paths, examinee.locality().device, operation, format)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rmspec.impl.arithmetic.accuracy import Accuracy, Operation
@@ -53,10 +53,6 @@ class Finding:
         if self.kind == "raised" and isinstance(self.observed, str):
             role = " ".join(word for word in self.observed.split()[:4] if word.strip(":.,").isalpha())
         return (self.kind, self.clause, role, self.hazard)
-
-    def of_operands(self, operands: tuple[float, ...]) -> Finding:
-        """The finding with the operands of its elementary operation."""
-        return replace(self, operands=operands)
 
     @property
     def half(self) -> bool:

@@ -7,9 +7,11 @@ the clause ``subnormals``, for steps to decide: here they are counted. Source: D
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from rmspec.impl.arithmetic.accuracy import Accuracy, measure_errors
+from rmspec.impl.arithmetic.accuracy import SLACK, Accuracy, measure_errors
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.oracles.program.program import Operate
 from rmspec.oracles.subject import Observation
@@ -20,9 +22,6 @@ from rmspec.properties.judge.followed import Followed
 __all__ = ["compare_operation", "expect_operations"]
 
 _CLAUSE = "operation-rounding"
-
-_SLACK = 2.0**-9
-"""What the measurement of an error in ulps may be off itself."""
 
 _WORDS = {"add": "x + y", "multiply": "x * y", "divide": "x / y", "sqrt": "sqrt(x)"}
 
@@ -48,7 +47,7 @@ def compare_operation(run: Followed, part: OperationResult, after: Observation) 
     if part.operation == "multiply-add":
         return []
     allowed = run.policy.stated(part.operation)
-    wrong = errors.normal & ~(errors.ulps <= allowed + _SLACK)
+    wrong = errors.normal & ~(errors.ulps <= allowed + SLACK)
     tally.check(_CLAUSE, int(errors.normal.sum()))
     if not wrong.any():
         return []
@@ -66,4 +65,4 @@ def compare_operation(run: Followed, part: OperationResult, after: Observation) 
         observed=float(observed[worst]),
         allowed=(nearest, nearest),
     )
-    return [finding.of_operands((float(x[worst]), float(y[worst]), float(z[worst])))]
+    return [replace(finding, operands=(float(x[worst]), float(y[worst]), float(z[worst])))]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, envelope
-from rmspec.impl.arithmetic.formats import FORMATS, Format
+from rmspec.impl.arithmetic.formats import FORMATS, ulp
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.properties.lines.batch import Case
@@ -107,13 +107,6 @@ def sample(
             middle = lo + half
             unit = ulp(np.maximum(np.abs(found), np.abs(middle)), fmt)
             held.add(UseCounts(len(found), _binned(np.abs(found - middle) / unit), _binned(half / unit)))
-
-
-def ulp(values: Floats, fmt: Format) -> Floats:
-    """The distance from each value to the next number of (one part of) a format."""
-    mantissas, exponents = np.frexp(values)
-    spacing = np.where(mantissas == 0, 0.0, np.ldexp(2 * fmt.unit_roundoff, exponents - 1))
-    return np.asarray(np.maximum(spacing, fmt.smallest_subnormal))
 
 
 def used_element(usage: Usage, dialect: Dialect, policy: Policy) -> UsedElement:
