@@ -272,7 +272,8 @@ def _mixed(batch: Batch, bounds: Mapping[str, Interval], rest: NDArray[np.intp])
     lost = np.zeros(len(rest), dtype=bool)
     for role in (*batch.visible, "param"):
         values = batch.after[role][rest]
-        lost |= ~np.isfinite(values) & bounds[role].contains(values)
+        # NaN in both parts is what mixing makes of two infinities, so that the bounds need not contain it.
+        lost |= ~np.isfinite(values) & (bounds[role].contains(values) | ~bounds[role].bounded())
     for role in batch.hidden:
         lost |= ~bounds[role].bounded()
     became = np.zeros(len(finite), dtype=bool)

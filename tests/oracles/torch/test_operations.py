@@ -56,6 +56,19 @@ def test_a_correctly_rounded_root_mends_the_witness(monkeypatch: pytest.MonkeyPa
         exec(compile(str(standalone_script(deviation)), "script.py", "exec"), {})
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch.cuda.is_available() is False")
+def test_a_compiled_division_on_cuda_is_listed() -> None:
+    """Of torch's own division, which eager steps do rightly."""
+    entry = next(entry for entry in shipped() if entry.id == "torch-compiled-divides-on-cuda")
+    settings = Settings(device="cuda")
+    assert replay(load("torch", device="cuda"), entry.witness, settings) == ()
+    for deviation in replay(load("torch:compiled", device="cuda"), entry.witness, settings):
+        assert (deviation.clause, deviation.known, deviation.role) == (CLAUSE, entry.id, "divide")
+        with pytest.raises(AssertionError, match="is not the nearest number"):
+            exec(compile(str(standalone_script(deviation)), "script.py", "exec"), {})
+
+
 @pytest.mark.parametrize("name", ["torch", "torch:foreach"])
 def test_the_operations_of_a_path_are_evidence(name: str) -> None:
     """Each operation in each real format, judged within what is documented."""

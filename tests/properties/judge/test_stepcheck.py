@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,18 @@ def test_a_complex_number_whose_other_part_overflows_promises_nothing(fmt: str) 
     assert [found for found in checked(each)[0] if not found.hazard] == []
     each.after[1] = complex(math.nan, each.after[1].imag)
     assert [(found.element, found.hazard) for found in checked(each)[0] if not found.hazard] != []
+
+
+def test_two_parts_that_may_both_be_infinite_may_both_be_nan() -> None:
+    """A product with a real number mixes two infinities to NaN; it excuses no NaN where the bounds are finite."""
+    divides_by_zero = replace(PLAIN, alpha=1.0, eps=0.0)
+    each = stepped(divides_by_zero, fmt="complex128", values=(2.0, 2.0, 1.0, 1.0), grads=(2.0, 2.0, 0.0, 2.0))
+    assert np.isinf(each.after[0].real)
+    each.after[0] = complex(math.nan, math.nan)
+    assert [found for found in checked(each, hyper=divides_by_zero)[0] if not found.hazard] == []
+    finite = stepped(fmt="complex128", values=(2.0, 2.0), grads=(2.0, 2.0))
+    finite.after[0] = complex(math.nan, math.nan)
+    assert [found.hazard for found in checked(finite)[0]] == [False]
 
 
 def test_a_nan_without_an_overflow_beside_it_is_found_in_both_parts() -> None:

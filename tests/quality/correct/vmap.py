@@ -1,4 +1,7 @@
-"""The rule is written for one element, and ``torch.func.vmap`` makes a tensor's of it."""
+"""The rule is written for one element, and ``torch.func.vmap`` makes a tensor's of it.
+
+Mapped, torch rounds a number of Python to a half format before it multiplies: halves are computed in float32 here.
+"""
 
 import torch
 
@@ -41,5 +44,6 @@ class MappedRMSprop(torch.optim.Optimizer):
         parts = [torch.view_as_real(x.resolve_conj()) if x.is_complex() else x for x in tensors]
         mapped = torch.func.vmap(lambda *xs: one_element(*xs, numbers, centered))
         theta, _, *slots = parts
-        for x, new in zip((theta, *slots), mapped(*(x.detach().flatten().clone() for x in parts)), strict=True):
+        wide = torch.float32 if theta.dtype in (torch.float16, torch.bfloat16) else theta.dtype
+        for x, new in zip((theta, *slots), mapped(*(x.detach().flatten().to(wide, copy=True) for x in parts)), strict=True):
             x.copy_(new.view(x.shape))
