@@ -229,13 +229,19 @@ _HOLDS: dict[str, Callable[[list[Any], Deviation], bool]] = {
     "kind": lambda values, deviation: deviation.kind in values,
     "role": lambda values, deviation: deviation.role in values,
     "message": lambda values, deviation: any(str(value) in deviation.summary for value in values),
-    "formats": lambda values, deviation: {param.dtype for param in deviation.program.params} <= set(values),
+    "formats": lambda values, deviation: _formats(deviation) <= set(values),
     "options": lambda values, deviation: all(
         _options(deviation.program).intersection(_alternatives(value)) for value in values
     ),
     "call": lambda values, deviation: op(deviation.program.calls[deviation.call]) in values,
 }
 """The conditions of ``when``, each with its test of a list of values."""
+
+
+def _formats(deviation: Deviation) -> set[str]:
+    """The format of the deviating parameter; without one, those of all parameters."""
+    formats = {param.name: param.dtype for param in deviation.program.params}
+    return {formats[deviation.param]} if deviation.param in formats else set(formats.values())
 
 
 def _options(program: Program) -> set[str]:

@@ -90,7 +90,8 @@ class Clause:
     must be there after the call (``none``: no gradient; ``initial``: the initial value), and ``compares`` what a script
     compares before and after it (``element``: one element). ``circumstance`` ends
     the summary of a change that the call must not make, ``cause`` that of a value out of its bounds. ``decided`` says that
-    the judge names the clause for good: no search for a cause renames the finding. ``mend`` is what usually mends one.
+    the judge names the clause for good: no search for a cause renames the finding. ``lives``: in what was saved, the state
+    then moves on. ``mend`` is what usually mends one.
     ``younger``: reports of 0.1.0 do not have it.
     """
 
@@ -121,6 +122,7 @@ class Clause:
     circumstance: str = "in a call that is not for it"
     cause: str = ""
     decided: bool = False
+    lives: bool = False
     younger: bool = False
     mend: str = ""
 
@@ -566,6 +568,7 @@ _ALL = (
         "silent; read as: the state at the time of the call",
         "state_dict",
         needs_role="any",
+        lives=True,
         mend="Return copies of the state's tensors from state_dict, not the tensors themselves.",
     ),
     Clause(

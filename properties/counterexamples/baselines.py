@@ -59,6 +59,8 @@ class Baselines:
             if self._habit(baseline, program, finding) or self._shares_habit(baseline, finding):
                 return baseline.name
             if calls <= finding.call:
+                if self._shares_live_state(baseline, program, finding):
+                    return baseline.name
                 cut = CUT
         return cut
 
@@ -134,6 +136,17 @@ class Baselines:
             and any(_alike(finding, similar) for similar in self._findings(entry.id, entry.witness))
             for entry in shipped()
         )
+
+    def _shares_live_state(self, baseline: Driven, program: Program, finding: Finding) -> bool:
+        """Tell whether a value follows from a live state dict, a listed habit of the baseline."""
+        versions = baseline.versions()
+        if finding.kind != "value" or not any(
+            CLAUSES[entry.clause].lives and applies(entry, baseline.name, versions) for entry in shipped()
+        ):
+            return False
+        transcript = perform(program, self._subject)
+        findings = judge(transcript, self._dialect, policy=self._policy, live=True).findings
+        return not any(similar.place == finding.place for similar in findings if not similar.hazard)
 
     def _findings(self, id: str, witness: Program) -> tuple[Finding, ...]:
         """The findings of a witness on the subject; none for a subject without its formats or calls."""

@@ -35,13 +35,20 @@ Enough = Callable[[int, Sequence[Finding]], bool]
 
 
 def judge_calls(
-    transcript: Transcript, dialect: Dialect, policy: Policy, tally: Tally, enough: Enough | None = None
+    transcript: Transcript,
+    dialect: Dialect,
+    policy: Policy,
+    tally: Tally,
+    enough: Enough | None = None,
+    *,
+    live: bool = False,
 ) -> Run:
     """Judge call by call until the run is over, or this is ``enough``. Raises the failure of the transcript if it comes first.
 
     A run is over after an unexpected exception, or the lack of an expected one: nobody says what is to follow.
     """
-    return continue_run(Followed(transcript.program, dialect, policy, tally, transcript.carried), transcript, enough)
+    run = Followed(transcript.program, dialect, policy, tally, transcript.carried, live=live)
+    return continue_run(run, transcript, enough)
 
 
 def continue_run(run: Followed, transcript: Transcript, enough: Enough | None = None) -> Run:

@@ -28,7 +28,8 @@ class Followed:
     """One run of a program against a dialect.
 
     ``ledgers`` and ``slots`` are what optimizers and saved states must hold, by name; ``skipped`` the pairs of optimizer and
-    parameter that a step has passed over. ``index`` is the call at hand; ``over``: the run can no longer be followed.
+    parameter that a step has passed over. ``index`` is the call at hand; ``over``: the run can no longer be followed; ``live``:
+    state dicts hold the tensors of the state, and ``load_state_dict`` keeps those that it is given.
     """
 
     program: Program
@@ -41,6 +42,7 @@ class Followed:
     skipped: set[tuple[str, str]] = field(default_factory=set)
     index: int = 0
     over: bool = False
+    live: bool = False
 
     def finding(
         self,

@@ -20,7 +20,7 @@ from rmspec.oracles.program.program import Group, OptionValue, TensorNumber
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.lines.batch import Carry
 
-__all__ = ["Carry", "LedgerGroup", "OptimizerLedger", "SavedLedger", "number"]
+__all__ = ["Carry", "LedgerGroup", "OptimizerLedger", "SavedLedger", "forget_hidden", "number", "unknown_state"]
 
 Array = NDArray[Any]
 
@@ -69,7 +69,7 @@ class SavedLedger:
     """The expected content of a slot: groups, and state by the position of the parameter.
 
     ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped; ``loaded_by`` are the optimizers
-    that were given it.
+    that were given it. ``live``: it moves on with the state.
     """
 
     groups: list[LedgerGroup]
@@ -79,6 +79,7 @@ class SavedLedger:
     edits: list[str] = field(default_factory=list)
     reshaped: set[int] = field(default_factory=set)
     loaded_by: set[str] = field(default_factory=set)
+    live: bool = False
 
     def copy(self) -> SavedLedger:
         """An independent copy."""
@@ -90,6 +91,7 @@ class SavedLedger:
             list(self.edits),
             set(self.reshaped),
             set(self.loaded_by),
+            self.live,
         )
 
     def entry(self, index: int) -> list[int]:
@@ -183,6 +185,21 @@ class OptimizerLedger:
             self.state[param] = dict(saved.state.get(position, {}))
             self.steps[param] = saved.steps.get(position, 0)
         self.loaded_from.add(saved.optimizer)
+
+
+def unknown_state(param: Array) -> dict[str, Carry]:
+    """Give the state of a parameter no bounds."""
+    return dict.fromkeys(STATE_ROLES, _unknown(count_reals(param)))
+
+
+def forget_hidden(roles: Mapping[str, Carry]) -> dict[str, Carry]:
+    """Give no bounds to hidden roles of a parameter's state, and leave the visible ones."""
+    return {role: _unknown(carry[0].size) if isinstance(carry, tuple) else carry for role, carry in roles.items()}
+
+
+def _unknown(reals: int) -> Carry:
+    anything = np.full(reals, np.inf)
+    return -anything, anything, anything > 0
 
 
 def number(value: OptionValue) -> float | bool:

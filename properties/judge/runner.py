@@ -34,17 +34,19 @@ def judge(
     policy: Policy = STRICT,
     tally: Tally | None = None,
     enough: Enough | None = None,
+    live: bool = False,
 ) -> Run:
     """Compare a transcript with the specification in ``dialect``, and count the checks in ``tally``.
 
     A function of its arguments alone: one transcript can be judged under many dialects. Findings are in the order of the
-    calls. ``enough`` is asked after each call whether to stop there, and nothing is said of the program as a whole then. Raises
-    the transcript's failure where nothing ended the run before it.
+    calls. ``enough`` is asked after each call whether to stop there, and nothing is said of the program as a whole then.
+    ``live`` amends the specification by a habit: hidden state moves on in a state dict, and in what has loaded it. Raises the
+    transcript's failure where nothing ended the run before it.
     """
     tally = Tally() if tally is None else tally
     tally.programs += 1
     dialect = without_options(dialect, transcript.options)
-    judged = judge_calls(transcript, dialect, policy, tally, enough)
+    judged = judge_calls(transcript, dialect, policy, tally, enough, live=live)
     clause = CLAUSES.get(transcript.program.clause)
     if clause is None or clause.kind != "differential" or enough is not None:
         return judged

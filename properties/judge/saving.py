@@ -20,7 +20,7 @@ from rmspec.oracles.subject import Observation
 from rmspec.properties.judge.expected import Expected, Refusal, Rest, RestoredState, SavedState, ShownGroups
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed
-from rmspec.properties.judge.ledger import SavedLedger, format_of
+from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger, forget_hidden, format_of
 
 __all__ = ["compare_restored_state", "compare_saved_state", "expect_edit", "expect_load", "expect_save"]
 
@@ -32,12 +32,14 @@ def expect_save(run: Followed, call: Save) -> Expected | None:
     ledger = run.ledgers.get(call.optimizer)
     if ledger is None:
         return None
+    saved = ledger.save()
+    saved.live = run.live and call.via == "state_dict"
     return Expected(
         (Rest("state-dict"), SavedState(call.optimizer, call.slot, tuple(ledger.params()))),
         call.optimizer,
         broken_by_exception="state-dict",
         slot=call.slot,
-        saved=ledger.save(),
+        saved=saved,
         tests={"state-dict": 1},
         accepted=() if call.via == "state_dict" else ("state-dict-copy",),
     )
@@ -104,6 +106,8 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
     if run.carried:
         tests["load-options"] = 1
     saved, ledger = _refreshed(saved, before.slots.get(call.slot)), ledger.copy()
+    if saved.live:
+        _move_on(saved, run.ledgers[saved.optimizer])
     ledger.load(saved, run.carried)
     saved.loaded_by.add(call.optimizer)
     return Expected(
@@ -132,6 +136,17 @@ def _refreshed(saved: SavedLedger, arrays: Mapping[int, Mapping[str, Array]] | N
         for position, roles in arrays.items():
             saved.state.setdefault(position, {}).update(roles)
     return saved
+
+
+def _move_on(saved: SavedLedger, owner: OptimizerLedger) -> None:
+    """Give hidden state in a live state dict the values of its owner by now; no bounds once it was loaded."""
+    for position, param in enumerate(owner.params()):
+        roles = saved.state.get(position, {})
+        if any(isinstance(carry, tuple) for carry in roles.values()):
+            visible = {role: carry for role, carry in roles.items() if not isinstance(carry, tuple)}
+            now = {**owner.state.get(param, {}), **visible}
+            saved.state[position] = forget_hidden(now) if saved.loaded_by else now
+            saved.steps[position] = owner.steps.get(param, 0)
 
 
 def compare_restored_state(run: Followed, part: RestoredState, after: Observation) -> list[Finding]:

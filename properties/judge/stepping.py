@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.amendments import line_readings
-from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.impl.spec.clauses import CLAUSE_OF_START, option_clause
 from rmspec.impl.spec.dialect import Hyperparameters
@@ -26,7 +25,7 @@ from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import Expected, GroupStep, Rest, SteppedFrom
 from rmspec.properties.judge.findings import Finding, Observed, Tally
 from rmspec.properties.judge.followed import Followed, same
-from rmspec.properties.judge.ledger import Carry, LedgerGroup, OptimizerLedger, count_reals, format_of
+from rmspec.properties.judge.ledger import LedgerGroup, OptimizerLedger, forget_hidden, format_of, unknown_state
 from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import check_group
 from rmspec.properties.lines.batch import SteppedParam, stepped_roles
@@ -114,6 +113,16 @@ def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
     return findings
 
 
+def _move_partners(run: Followed, ledger: OptimizerLedger, stepped: set[str]) -> None:
+    """Forget the hidden state of the partners of an optimizer, after its step: they may share it."""
+    for other in run.ledgers.values():
+        if other is ledger or not (other.name in ledger.loaded_from or ledger.name in other.loaded_from):
+            continue
+        for theirs, own in zip(other.params(), ledger.params(), strict=False):
+            if own in stepped:
+                other.state[theirs] = forget_hidden(other.state.get(theirs, {}))
+
+
 def follow_astray(run: Followed, expected: Expected, answer: Answer) -> None:
     """Take the state after a step for granted: on another path it is no check of the one under test."""
     run.tally.astray += 1
@@ -124,7 +133,7 @@ def follow_astray(run: Followed, expected: Expected, answer: Answer) -> None:
         ledger, state = run.ledgers[part.optimizer], answer.after.state.get(part.optimizer, {})
         for param in part.params:
             ledger.steps[param.name] = param.t
-            ledger.state.setdefault(param.name, {}).update(state.get(param.name) or _unknown(param.param))
+            ledger.state.setdefault(param.name, {}).update(state.get(param.name) or unknown_state(param.param))
         run.skipped.update((part.optimizer, name) for name in part.passed_over)
 
 
@@ -139,12 +148,14 @@ def compare_group_step(run: Followed, part: GroupStep, after: Observation) -> li
         run.skipped.add((part.optimizer, name))
     for param in part.params:
         ledger.steps[param.name] = param.t
+    if run.live:
+        _move_partners(run, ledger, {param.name for param in part.params})
     initial = partial(run.dialect.initial, hyper=hyper or Hyperparameters())
     stepped, sparse, findings = _stepped(run, part, after, initial, _circumstances(run, part, group))
     if hyper is None:
         # Nothing can be said of this step: what it leaves is what the next one starts from.
         for each in stepped:
-            ledger.state.setdefault(each.name, {}).update(each.after_state or _unknown(each.param))
+            ledger.state.setdefault(each.name, {}).update(each.after_state or unknown_state(each.param))
     if hyper is None or not stepped:
         group.options.update(moved)
         return findings
@@ -387,9 +398,3 @@ def _subnormal(array: Array) -> NDArray[np.bool_]:
     """Mark the subnormal reals of an array."""
     sizes, fmt = np.abs(as_reals(array)), FORMATS.get(array.dtype.name)
     return np.zeros(sizes.shape, dtype=bool) if fmt is None else (sizes > 0) & (sizes < fmt.smallest_normal)
-
-
-def _unknown(param: Array) -> dict[str, Carry]:
-    """Give hidden state no bounds, after a step without a judgement."""
-    anything = np.full(count_reals(param), np.inf)
-    return dict.fromkeys(STATE_ROLES, (-anything, anything, anything > 0))

@@ -15,7 +15,7 @@ from programs import Spoilt, create, program, result, step
 from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
-from rmspec.oracles.program.program import Call, Program, SetOption, Step, to_json
+from rmspec.oracles.program.program import Call, Param, Program, SetOption, Step, to_json
 from rmspec.oracles.registry import registered_names
 from rmspec.properties.events import Deviation
 from rmspec.properties.known import (
@@ -122,6 +122,15 @@ def test_a_local_or_early_version_is_compared_as_one(version: str, within: bool)
 def test_a_deviation_is_named_where_every_condition_holds(when: dict[str, Any], named: bool) -> None:
     """Kind, role, message, formats, call and options: all that are given count."""
     assert matches(entry(when=when), deviation()) is named
+
+
+def test_the_formats_of_an_entry_are_those_of_the_parameter_that_deviates() -> None:
+    """Another parameter of the program says nothing; where none deviates, all count."""
+    both = replace(deviation().program, params=(Param("p", "float32"), Param("q", "float64")))
+    named = entry(when={"formats": "float32"})
+    assert matches(named, replace(deviation(), program=both, param="p"))
+    assert not matches(named, replace(deviation(), program=both, param="q"))
+    assert not matches(named, replace(deviation(), program=both, param=""))
 
 
 def test_a_deviation_of_another_clause_is_not_named() -> None:

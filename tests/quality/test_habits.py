@@ -188,6 +188,32 @@ def test_a_habit_of_torch_is_inherited_where_the_state_is_hidden() -> None:
         assert {each.known for each in shown(packed, given, baseline="none")} == {None}
 
 
+LOST = """
+import runpy
+packed = runpy.run_path({path!r})["RMSprop"]
+
+
+class Lost(packed):
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            state["packed"].zero_()
+"""
+
+
+def test_a_live_state_dict_is_inherited_where_torch_stops_earlier(tmp_path: Path) -> None:
+    """With momentum switched on torch raises before it loads; hidden state that moved on is told from one that is lost."""
+    switched = SetOption("A", 0, {"momentum": 0.5})
+    other = (create("q", name="B"), Load("B", "s"), step("B", q=2.0), Step("A"), step("B", q=1.0))
+    path = CORRECT / "packed_state.py"
+    (tmp_path / "lost.py").write_text(LOST.format(path=str(path)), encoding="utf-8")
+    for rest in ((Load("A", "s"), Step("A")), other, (Load("A", "s"), Step("A"), Load("A", "s"), Step("A"))):
+        given = program(create(), step(p=2.0), switched, Save("A", "s", "state_dict"), Step("A"), *rest, params=(P, Q))
+        assert {each.known for each in shown(f"{path}:RMSprop", given)} == {"inherited:torch"}
+        assert None in {each.known for each in shown(f"{path}:RMSprop", given, baseline="none")}
+        assert None in {each.known for each in shown(f"{tmp_path / 'lost.py'}:Lost", given)}
+
+
 def test_a_live_state_dict_is_inherited_whatever_the_numbers_leave_to_change() -> None:
     """With ``alpha=1`` torch's own writes the same number; another legal form has NaN where an infinity was."""
     fused = f"{CORRECT / 'fused_halves.py'}:RMSprop"

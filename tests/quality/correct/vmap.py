@@ -45,5 +45,7 @@ class MappedRMSprop(torch.optim.Optimizer):
         mapped = torch.func.vmap(lambda *xs: one_element(*xs, numbers, centered))
         theta, _, *slots = parts
         wide = torch.float32 if theta.dtype in (torch.float16, torch.bfloat16) else theta.dtype
-        for x, new in zip((theta, *slots), mapped(*(x.detach().flatten().to(wide, copy=True) for x in parts)), strict=True):
+        for x, new in zip(
+            (theta, *slots), mapped(*(x.detach().flatten().to(wide, copy=True) for x in parts)), strict=True
+        ):
             x.copy_(new.view(x.shape))
