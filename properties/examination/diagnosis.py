@@ -257,7 +257,8 @@ class Diagnosis:
             given = tuple(entry.words() for entry in self.examinee.dialect.amendments)
         spelled = {} if amendment is None else spell_amendment(amendment)
         plain = None
-        if given and finding.kind == "value" and not finding.hazard:
+        # Bounds given what was seen of wrong lines, or under amendments, are no bounds of a correct optimizer.
+        if (given or finding.by_line) and finding.kind == "value" and not finding.hazard:
             plain = unamended_bounds(stored, finding, self.examinee.settings.policy)
         deviation = replace(deviation, amendment=spelled, given=given, plain=plain)
         if inherited:
