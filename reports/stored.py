@@ -15,10 +15,22 @@ from pathlib import Path
 
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse, to_json
+from rmspec.oracles.registry import registered_names
 from rmspec.properties.events import Deviation, RunStarted
 from rmspec.reports.documents import read_text
 
-__all__ = ["FOLDERS", "PROGRAMS", "file_commands", "program_file", "program_text", "read_program", "repro_commands"]
+__all__ = [
+    "FOLDERS",
+    "PROGRAMS",
+    "file_commands",
+    "program_file",
+    "program_text",
+    "read_program",
+    "replay_command",
+    "repro_commands",
+    "script_command",
+    "would_run",
+]
 
 PROGRAMS = "repro"
 """The folder of stored programs, where nobody names another."""
@@ -60,7 +72,7 @@ def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list
     """
     file = program_file(started.repro_dir or PROGRAMS, started.subjects, name, deviation)
     store = [] if started.repro_dir else [_check_again(name, started.environment)]
-    return [*store, *file_commands(file)]
+    return [*store, *file_commands(file, name)]
 
 
 def _check_again(name: str, environment: Mapping[str, str]) -> str:
@@ -87,9 +99,29 @@ _OPTIONS = {
 """The settings in the environment of a run, with the defaults of the command line."""
 
 
-def file_commands(file: str) -> list[str]:
-    """List the commands to replay a stored program, and to print its script."""
-    return [f"rmspec repro {shlex.quote(file)}", f"rmspec script {shlex.quote(file)}"]
+def would_run(subject: str) -> str:
+    """Say in a phrase how a subject named in a file would be started; empty for a registered one, or none."""
+    if not subject or subject in registered_names():
+        return ""
+    if subject.startswith("process:"):
+        return f"run the command {subject.removeprefix('process:')}"
+    file = subject.rpartition(":")[0]
+    return f"import {'the file' if file.endswith('.py') else 'the module'} {file or subject}"
+
+
+def file_commands(file: str, subject: str) -> list[str]:
+    """List the commands of a stored program: the replay, and the script. They name the subject to be started."""
+    return [replay_command(file, subject), script_command(file, subject)]
+
+
+def replay_command(file: str, subject: str) -> str:
+    """Make the command of a replay."""
+    return f"rmspec repro {shlex.quote(file)} --subject {shlex.quote(subject)}"
+
+
+def script_command(file: str, subject: str) -> str:
+    """Make the command of a script."""
+    return f"rmspec script {shlex.quote(file)} --subject {shlex.quote(subject)}"
 
 
 def _slug(subjects: Sequence[str], name: str) -> str:

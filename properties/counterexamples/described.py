@@ -11,7 +11,7 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
 
-__all__ = ["accepts", "described", "recognized"]
+__all__ = ["accepts", "allowed_by_page", "described", "recognized"]
 
 
 def described(
@@ -57,6 +57,14 @@ def accepts(entry: Known, deviation: Deviation, judged: str) -> bool:
         return True
     earlier = deviation.kind == "raised" and entry.witness is not None and judged != ""
     return earlier and matches(entry, replace(deviation, clause=judged))
+
+
+def allowed_by_page(deviation: Deviation) -> bool:
+    """Whether the page allows the value of a deviation: only an amendment, or the wrong value of an earlier line, refuses it."""
+    if deviation.plain is None or not isinstance(deviation.observed, float) or deviation.amendment:
+        return False
+    low, high = deviation.plain
+    return low <= deviation.observed <= high
 
 
 def recognized(

@@ -16,6 +16,7 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Program
+from rmspec.properties.counterexamples.described import allowed_by_page
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.variants import stored_values
 from rmspec.properties.events import Deviation
@@ -112,11 +113,8 @@ class Layers:
             for _ in triage.take_up(entry.program, values):
                 pass
         for place, deviation in list(triage.deviations.items()):
-            # Only an amendment refuses it, which holds here and there: the page allows what was seen.
-            if deviation.plain is not None and isinstance(deviation.observed, float) and not deviation.amendment:
-                low, high = deviation.plain
-                if low <= deviation.observed <= high:
-                    del triage.deviations[place]
+            if allowed_by_page(deviation):
+                del triage.deviations[place]
         numbers: Counter[str] = Counter()
         for place, deviation in triage.deviations.items():
             numbers[deviation.clause] += deviation.known is None and not deviation.hazard

@@ -17,7 +17,7 @@ from rmspec.oracles.host.host import Host
 from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
-from rmspec.properties.counterexamples.described import accepts
+from rmspec.properties.counterexamples.described import accepts, allowed_by_page
 from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.diagnosis import Diagnosis
@@ -151,6 +151,9 @@ class Triage:
         self._reductions[family] += 1
         excluded = frozenset(self._causes[plain] if apart else ())
         deviation = self._diagnosed(program, finding, labels, inherited, excluded)
+        if allowed_by_page(deviation):
+            self._spoil(look, finding)
+            return None
         place = (deviation.clause, "hazard" if finding.hazard else deviation.known or "own")
         self._places[key] = place
         self._spoil(look, finding, place)

@@ -105,6 +105,8 @@ def _changed_state(
                 first = False
                 if role in now:
                     ledger.state.setdefault(name, {})[role] = now[role]
+                else:
+                    ledger.state.get(name, {}).pop(role, None)
 
 
 def _state_changed(

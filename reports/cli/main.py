@@ -120,7 +120,7 @@ def _group(ctx: click.Context) -> int:
     rmspec check torch                    an optimizer that rmspec knows
     rmspec check path/to/mine.py:Mine     your own class or factory
     rmspec report torch --out report      what was verified, clause by clause
-    rmspec repro repro/mine-theta.json    does it still fail?
+    rmspec repro FILE --subject NAME      does it still fail?
     rmspec identify path/to/mine.py:Mine  which RMSprop is it?
     rmspec translate --from torch --to keras3 saved.pt --out saved.npz
 

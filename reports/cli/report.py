@@ -65,7 +65,7 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
     programs = str(Path(place) / PROGRAMS)
     lines = verdict_lines(
         results,
-        lambda name, new: file_commands(program_file(programs, names, name, new)),
+        lambda name, new: file_commands(program_file(programs, names, name, new), name),
         fail_on_hazards=gate.fail_on_hazards,
     )
     print("\n".join(line for line, _ in lines))

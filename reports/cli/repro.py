@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rmspec.impl.arithmetic.policy import POLICIES
@@ -21,7 +21,7 @@ from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.one_job import Stopped, open_for_job
-from rmspec.reports.stored import file_commands, read_program
+from rmspec.reports.stored import file_commands, read_program, replay_command, script_command, would_run
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
 
@@ -52,7 +52,7 @@ def repro(options: ReproOptions) -> ExitCode:
         raise BadOption(
             "--json is for recordings", "a stored program has no report", "rmspec check SUBJECT --json FILE"
         )
-    program, settings = _resolved(options)
+    program, settings = _resolved(options, replay_command)
     try:
         deviations, exercised = _replayed(program, settings)
     except Stopped as stopped:
@@ -75,7 +75,7 @@ def repro(options: ReproOptions) -> ExitCode:
         if deviation.known is not None:
             print("\n".join(wrapped(f"{deviation.clause}: {_excuse(deviation)}", indent=2, hang=4)))
         else:
-            print("\n".join(block(deviation, file_commands(options.file))))
+            print("\n".join(block(deviation, file_commands(options.file, program.subject))))
     return code
 
 
@@ -120,7 +120,7 @@ def _settings(options: ReproOptions, stored: Program | None = None, *, dialect: 
 
 def script(options: ReproOptions) -> ExitCode:
     """Print the standalone script of a stored program. Raises ``InputProblem`` for one without."""
-    program, settings = _resolved(options)
+    program, settings = _resolved(options, script_command)
     try:
         deviations, _ = _replayed(program, settings)
     except Stopped as stopped:
@@ -130,20 +130,20 @@ def script(options: ReproOptions) -> ExitCode:
         raise InputProblem(
             f"{options.file} shows no deviation of {program.subject} any more",
             "a script would have nothing to show",
-            f"rmspec repro {shlex.quote(options.file)} replays it",
+            f"{replay_command(options.file, program.subject)} replays it",
         )
     text = standalone_script(deviations[0])
     if text is None:
         raise InputProblem(
             f"there is no standalone script for {program.subject}",
             "a script uses the subject's framework alone, and this one is part of rmspec or not Python",
-            f"rmspec repro {shlex.quote(options.file)} replays the program",
+            f"{replay_command(options.file, program.subject)} replays the program",
         )
     print(text.rstrip("\n"))
     return ExitCode.CONFORMS
 
 
-def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
+def _resolved(options: ReproOptions, typed: Callable[[str, str], str]) -> tuple[Program, Settings]:
     program = read_program(options.file)
     if not program.calls:
         raise MalformedProgram(
@@ -156,15 +156,15 @@ def _resolved(options: ReproOptions) -> tuple[Program, Settings]:
         raise BadOption(
             f"{options.file} names no subject",
             "a program of the corpus belongs to none",
-            f"rmspec repro {shlex.quote(options.file)} --subject torch",
+            typed(options.file, "torch"),
         )
-    try:
-        check_name(name)
-    except InputProblem as error:
-        if options.subject is not None:
-            raise
-        why = "; ".join(part for part in (f"{options.file} was found on {name}", error.why) if part)
-        raise InputProblem(error.what, why, "go to where that is, or say --subject NAME") from None
+    if options.subject is None and (run := would_run(name)):
+        raise BadOption(
+            f"{options.file} was found on {name}, which is not registered",
+            f"what is read starts nothing, and this would {run}",
+            f"if you trust it, name it yourself: {typed(options.file, name)}",
+        )
+    check_name(name)
     if program.clause and program.clause not in CLAUSES:
         raise MalformedProgram(
             f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"

@@ -23,6 +23,7 @@ from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import InternalError, choose
+from rmspec.reports.stored import replay_command, would_run
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import hexadecimal, measured_lines, plain
 
@@ -61,10 +62,16 @@ def repro_recording(
     verified = verify(open_recording(path), dialect=dialect, policy=chosen, known=known)
     first = verified.first or (verified.hazards[0] if fail_on_hazards and verified.hazards else None)
     name = subject if subject is not None else verified.recording.source.subject
-    reduced = _reduced(verified, first, name, call_timeout) if first is not None else _Reduced()
+    command = replay_command(path, name) if name else f"rmspec repro {shlex.quote(path)}"
+    reduced = _Reduced()
+    if first is not None and subject is None and (run := would_run(name)):
+        why = f"{name} is not registered; what is read starts nothing, and this would {run}. {command} makes one"
+        reduced = _Reduced(why=why)
+    elif first is not None:
+        reduced = _reduced(verified, first, name, call_timeout)
     code = _code(verified, first)
     out = partial(print, file=sys.stderr if to_json == "-" else sys.stdout)
-    out("\n".join(_lines(path, verified, first, reduced)))
+    out("\n".join(_lines(path, command, verified, first, reduced)))
     if to_json is not None:
         data = document(verified, first, reduced.script, reduced.why)
         write(to_json, json_text(data))
@@ -111,11 +118,13 @@ def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: 
 # -- in words
 
 
-def _lines(path: str, verified: Verified, first: RecordedDeviation | None, reduced: _Reduced) -> list[str]:
+def _lines(
+    path: str, command: str, verified: Verified, first: RecordedDeviation | None, reduced: _Reduced
+) -> list[str]:
     lines = wrapped(f"{plain(path)}: {_outcome(verified, first)}", hang=2)
     lines += _facts(verified, first)
     if first is not None:
-        lines += ["", *_block(path, first, reduced)]
+        lines += ["", *_block(command, first, reduced)]
     rest = [recorded for recorded in (*verified.deviations, *verified.hazards) if recorded is not first]
     if rest:
         lines += ["", "also seen:"]
@@ -198,14 +207,14 @@ def _lost(lost: Lost, recording: Recording) -> str:
     return f"{steps} {', or '.join(why)}"
 
 
-def _block(path: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
+def _block(command: str, first: RecordedDeviation, reduced: _Reduced) -> list[str]:
     deviation, step = first.deviation, first.step
     lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, deviation.program.dialect)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2)]
     lines += wrapped(f"(step {step.number}, {plain(deviation.param)}, element {first.position})", indent=2)
     lines += ["", *(f"  {line}" for line in measured_lines(deviation))]
     lines += ["", "  before the step:", *_before(first)]
-    lines += ["", "  reproduce it with:", f"    rmspec repro {shlex.quote(path)}", ""]
+    lines += ["", "  reproduce it with:", f"    {command}", ""]
     if reduced.script:
         return [
             *lines,

@@ -78,7 +78,8 @@ def report_parts(document: Mapping[str, Any]) -> Data:
     names = [each["name"] for each in document["subjects"]]
 
     def commands(subject: Data, deviation: Deviation) -> str:
-        return "\n".join(file_commands(program_file(PROGRAMS, names, subject["data"]["name"], deviation)))
+        name = subject["data"]["name"]
+        return "\n".join(file_commands(program_file(PROGRAMS, names, name, deviation), name))
 
     return {
         "document": document,

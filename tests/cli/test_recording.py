@@ -46,7 +46,7 @@ def test_a_fault_at_step_700_is_pinned_to_it(tmp_path: Path, classes: dict[str, 
     """The step, the parameter and the element are named, and the printed script fails by its assertion, without rmspec."""
     model = network(torch)
     record_run(classes["Late"](model.parameters(), lr=0.003, start=700), model, 720)
-    ran = rmspec(tmp_path, "repro", "run", "--json", "report.json")
+    ran = rmspec(tmp_path, "repro", "run", "--subject", "late.py:Late", "--json", "report.json")
     assert ran.code == 1, ran.err
     assert ran.out.startswith("run: DEVIATES at step 700: eps-placement\n")
     first = document(tmp_path / "report.json")["deviations"][0]
@@ -65,7 +65,7 @@ def test_a_fault_that_counts_out_of_sight_is_reproduced_by_counting(tmp_path: Pa
     """As many steps as the run had made go before the one that shows it."""
     model = network(torch)
     record_run(classes["Unseen"](model.parameters(), lr=0.003), model, 50)
-    ran = rmspec(tmp_path, "repro", "run")
+    ran = rmspec(tmp_path, "repro", "run", "--subject", "late.py:Unseen")
     assert ran.out.startswith("run: DEVIATES at step 40: eps-placement\n")
     script = script_of(ran.out)
     assert "for _ in range(39): A.step()" in script
@@ -93,15 +93,31 @@ def test_another_dialect_is_compared_with(tmp_path: Path, classes: dict[str, Any
 
 
 def test_a_class_that_is_gone_leaves_the_evidence(tmp_path: Path, classes: dict[str, Any]) -> None:
-    """The deviation is told without a script, and --subject says where the class is now."""
+    """A name without a class is refused, and --subject says where the class is now."""
     model = network(torch)
     record_run(classes["Late"](model.parameters()), model, 3)
     (tmp_path / "late.py").rename(tmp_path / "moved.py")
-    ran = rmspec(tmp_path, "repro", "run")
-    assert ran.code == 1
-    assert "no script: there is no file late.py" in ran.out
+    ran = rmspec(tmp_path, "repro", "run", "--subject", "late.py:Late")
+    assert ran.code == 2
+    assert "there is no file late.py" in ran.err
     ran = rmspec(tmp_path, "repro", "run/recording.json", "--subject", "moved.py:Late")
     assert "runpy.run_path('moved.py')['Late']" in ran.out
+
+
+def test_a_recording_starts_nothing(tmp_path: Path, classes: dict[str, Any]) -> None:
+    """The deviation is told without a script, and with the line to type for one."""
+    model = network(torch)
+    record_run(classes["Late"](model.parameters()), model, 3)
+    (tmp_path / "late.py").write_text("open('started', 'w').close()\n")
+    ran = rmspec(tmp_path, "repro", "run")
+    assert ran.code == 1
+    words = " ".join(ran.out.split())
+    assert (
+        "no script: late.py:Late is not registered; what is read starts nothing, and this would import the file"
+        in words
+    )
+    assert "rmspec repro run --subject late.py:Late" in words
+    assert not (tmp_path / "started").exists()
 
 
 def test_what_was_switched_on_elsewhere_has_no_script(tmp_path: Path, classes: dict[str, Any]) -> None:
@@ -110,7 +126,7 @@ def test_what_was_switched_on_elsewhere_has_no_script(tmp_path: Path, classes: d
     optimizer = classes["Late"](model.parameters(), start=10_000)
     optimizer.register_step_post_hook(lambda *_: optimizer.state[model[0].bias]["square_avg"].mul_(2))
     record_run(optimizer, model, 3)
-    ran = rmspec(tmp_path, "repro", "run")
+    ran = rmspec(tmp_path, "repro", "run", "--subject", "late.py:Late")
     assert (ran.code, ran.out.splitlines()[0]) == (1, "run: DEVIATES at step 1: square-avg")
     assert "something outside of its state" in " ".join(ran.out.split())
 

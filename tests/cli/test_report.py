@@ -43,7 +43,8 @@ def test_a_report_of_a_run_holds_what_check_finds(desk: Path) -> None:
     assert subject(found, "mine.py:wrong")["verdict"] == "deviates"
     programs = sorted(each.name for each in (desk / "run" / "repro").iterdir())
     assert programs
-    again = rmspec(desk, "repro", next(f"run/repro/{each}" for each in programs if each.startswith("mine.py-wrong")))
+    file = next(f"run/repro/{each}" for each in programs if each.startswith("mine.py-wrong"))
+    again = rmspec(desk, "repro", file, "--subject", "mine.py:wrong")
     assert again.code == 1, again.out + again.err
     assert sorted(each.name for each in (desk / "run").iterdir()) == [
         "report.html",

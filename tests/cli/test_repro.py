@@ -1,6 +1,7 @@
 """``rmspec repro`` and ``rmspec script``: a stored program is replayed, and the answer is in words and an exit code."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -63,11 +64,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_program_that_still_fails_is_exit_code_1(folder: Path) -> None:
     """The replay says that it still fails, and prints the deviation in full."""
-    ran = rmspec(folder, "repro", "stored.json")
+    ran = rmspec(folder, "repro", "stored.json", "--subject", "mine.py:wrong")
     assert ran.code == 1, ran.err
     assert ran.out.startswith("mine.py:wrong: STILL FAILS: eps-placement\n")
     assert "A.step()    # <- here" in ran.out
-    assert "    rmspec repro stored.json\n" in ran.out
+    assert "    rmspec repro stored.json --subject mine.py:wrong\n" in ran.out
 
 
 def test_a_program_that_fails_no_more_is_fixed(folder: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_program_that_fails_no_more_is_fixed(folder: Path) -> None:
 
 def test_a_program_that_fails_by_another_clause_says_so(folder: Path) -> None:
     """Where the stored clause holds but another breaks, the replay names both, exit code 1."""
-    ran = rmspec(folder, "repro", "other.json")
+    ran = rmspec(folder, "repro", "other.json", "--subject", "mine.py:wrong")
     assert ran.code == 1
     words = " ".join(ran.out.split())
     assert "mine.py:wrong: hooks" in words
@@ -90,7 +91,7 @@ def test_a_program_that_makes_no_check_of_its_clause_is_exit_code_5(folder: Path
     """It shows neither that the clause holds nor that it is broken: never FIXED."""
     for number, calls in enumerate((STORED["calls"][:1], STORED["calls"][:2])):
         (folder / f"nothing{number}.json").write_text(json.dumps({**STORED, "calls": calls}))
-        ran = rmspec(folder, "repro", f"nothing{number}.json")
+        ran = rmspec(folder, "repro", f"nothing{number}.json", "--subject", "mine.py:wrong")
         assert ran.code == 5, ran.out + ran.err
         assert "mine.py:wrong: nothing of eps-placement was exercised" in ran.out
         assert "FIXED" not in ran.out
@@ -101,11 +102,11 @@ def test_a_known_deviation_is_exit_code_0_unless_told_otherwise(folder: Path) ->
     (folder / "known.toml").write_text(
         '[[known]]\nid = "as-tensorflow"\nclause = "eps-placement"\nsubject = "mine.py:wrong"\nreason = "on purpose"\n'
     )
-    ran = rmspec(folder, "repro", "stored.json", "--known", "known.toml")
+    ran = rmspec(folder, "repro", "stored.json", "--subject", "mine.py:wrong", "--known", "known.toml")
     assert ran.code == 0
     assert "still fails, and that is known" in ran.out
     assert "as-tensorflow: on purpose" in ran.out
-    assert rmspec(folder, "repro", "stored.json", "--no-known").code == 1
+    assert rmspec(folder, "repro", "stored.json", "--subject", "mine.py:wrong", "--no-known").code == 1
 
 
 def test_a_subject_that_crashes_in_the_replay_is_exit_code_4(folder: Path) -> None:
@@ -127,9 +128,41 @@ def test_a_script_that_cannot_be_is_refused(folder: Path) -> None:
 def test_a_printed_script_fails_on_the_subject(folder: Path) -> None:
     """The script of a torch class needs no rmspec, has at most 25 lines, and fails by its assertion."""
     pytest.importorskip("torch")
-    ran = rmspec(folder, "script", "torch.json")
+    ran = rmspec(folder, "script", "torch.json", "--subject", "inside.py:Inside")
     assert ran.code == 0, ran.err
     assert len(ran.out.splitlines()) <= 25
     assert "rmspec" not in ran.out
     done = subprocess.run([sys.executable, "-c", ran.out], cwd=folder, capture_output=True, text=True, check=False)
     assert "AssertionError" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["repro", "script"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("process:touch started", "run the command touch started"),
+        ("evil.py:RMSprop", "import the file evil.py"),
+        ("evil:RMSprop", "import the module evil"),
+        ("{folder}/evil.py:RMSprop", "import the file {folder}/evil.py"),
+    ],
+)
+def test_a_stored_program_starts_nothing(tmp_path: Path, command: str, name: str, words: str) -> None:
+    """People attach these files to reports: what one names is run once the command line names it, and the refusal says how."""
+    name, words = name.format(folder=tmp_path), words.format(folder=tmp_path)
+    (tmp_path / "evil.py").write_text("open('started', 'w').close()\nRMSprop = None\n")
+    (tmp_path / "given.json").write_text(json.dumps({**STORED, "subject": name}))
+    ran = rmspec(tmp_path, command, "given.json")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"this would {words}" in ran.err
+    assert f"rmspec {command} given.json --subject {shlex.quote(name)}" in ran.err
+    assert not (tmp_path / "started").exists()
+    rmspec(tmp_path, command, "given.json", "--subject", name)
+    assert (tmp_path / "started").exists()
+
+
+def test_a_registered_subject_is_started_by_a_file(tmp_path: Path) -> None:
+    """It is code that is installed: the file chooses among it, and no more."""
+    (tmp_path / "given.json").write_text(json.dumps({**STORED, "subject": "reference:tensorflow"}))
+    ran = rmspec(tmp_path, "repro", "given.json")
+    assert ran.code == 1, ran.err
+    assert "rmspec repro given.json --subject reference:tensorflow" in ran.out

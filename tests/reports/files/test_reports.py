@@ -165,7 +165,7 @@ class TestTerminal:
             "    then (5)",
             "  stale known deviations: old-one",
             "  new deviations, the shortest program first:",
-            "    eps-placement  rmspec repro out/torch-eps-placement.json",
+            "    eps-placement  rmspec repro out/torch-eps-placement.json --subject torch",
         ]
 
     def test_text_from_outside_cannot_garble_the_terminal(self) -> None:
@@ -177,7 +177,7 @@ class TestTerminal:
 
     def test_the_way_to_replay_fits_the_run(self) -> None:
         """With a folder for programs the replay is one command; without, storing them comes first."""
-        assert "    rmspec repro out/torch-eps-placement.json\n" in printed(RESULT, repro_dir="out")
+        assert "    rmspec repro out/torch-eps-placement.json --subject torch\n" in printed(RESULT, repro_dir="out")
         assert "    rmspec check torch --repro-dir repro\n    rmspec repro repro/" in printed(RESULT)
 
     def test_a_long_name_keeps_the_verdict_within_the_page(self) -> None:

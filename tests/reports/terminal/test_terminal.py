@@ -182,8 +182,8 @@ mine.py:Mine: deviates from 2 clauses (4 of 4 clauses checked, 1 inherited
   against the dialect torch, policy strict: 7 programs, 20 steps, 2,000 element
     checks, 0 hazards, 1.2 s
   new deviations, the shortest program first:
-    eps-placement  rmspec repro repro/mine.py-Mine-eps-placement.json
-    momentum-lr    rmspec repro repro/mine.py-Mine-momentum-lr.json
+    eps-placement  rmspec repro repro/mine.py-Mine-eps-placement.json --subject mine.py:Mine
+    momentum-lr    rmspec repro repro/mine.py-Mine-momentum-lr.json --subject mine.py:Mine
     (first store the programs: rmspec check mine.py:Mine --repro-dir repro)
 """
     )
@@ -192,7 +192,7 @@ mine.py:Mine: deviates from 2 clauses (4 of 4 clauses checked, 1 inherited
 
 def test_a_hazard_that_fails_the_run_is_named_at_the_end() -> None:
     """With ``--fail-on hazards`` it stands after the deviations, and says what it is."""
-    line = "    centered-variance (hazard)  rmspec repro out/hazards/torch-centered-variance.json\n"
+    line = "    centered-variance (hazard)  rmspec repro out/hazards/torch-centered-variance.json --subject torch\n"
     assert line in printed(GOOD, repro_dir="out", hazards=True)
     assert line not in printed(GOOD, repro_dir="out")
 
