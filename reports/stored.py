@@ -16,15 +16,18 @@ from pathlib import Path
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse, to_json
 from rmspec.oracles.registry import registered_names
+from rmspec.oracles.scripting.counterexample import StoredCounterexample, shows, stored_counterexample
 from rmspec.properties.events import Deviation, RunStarted
 from rmspec.reports.documents import read_text
 
 __all__ = [
     "FOLDERS",
     "PROGRAMS",
+    "counterexample_text",
     "file_commands",
     "program_file",
     "program_text",
+    "read_counterexample",
     "read_program",
     "replay_command",
     "repro_commands",
@@ -58,6 +61,22 @@ def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Dev
 def program_text(program: Program) -> str:
     """The text of the file of a program."""
     return json.dumps(to_json(program), indent=1) + "\n"
+
+
+def counterexample_text(deviation: Deviation) -> str:
+    """Write the text of the file of a deviation: its program, and the facts of its script."""
+    return json.dumps({**to_json(deviation.program), "shows": shows(deviation)}, indent=1) + "\n"
+
+
+def read_counterexample(path: str) -> StoredCounterexample | None:
+    """Read the counterexample in a file; ``None`` for a program alone. Raises ``MalformedProgram`` for a bad file."""
+    text = read_text(path, MalformedProgram, "give a file that rmspec check --repro-dir wrote")
+    program = parse(text, where=path)
+    data = json.loads(text).get("shows")
+    try:
+        return None if data is None else stored_counterexample(program, data)
+    except ValueError as error:
+        raise MalformedProgram(f"{path} is not a program: {error}", hint="compare it with a stored one") from None
 
 
 def read_program(path: str) -> Program:
@@ -111,7 +130,7 @@ def would_run(subject: str) -> str:
 
 def file_commands(file: str, subject: str) -> list[str]:
     """List the commands of a stored program: the replay, and the script. They name the subject to be started."""
-    return [replay_command(file, subject), script_command(file, subject)]
+    return [replay_command(file, subject), f"rmspec script {shlex.quote(file)}"]
 
 
 def replay_command(file: str, subject: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from rmspec.oracles.program.program import Program
+from rmspec.oracles.program.program import Program, hexadecimal, real
 
 
 class Counterexample(Protocol):
@@ -69,3 +71,49 @@ class Counterexample(Protocol):
     @property
     def state_name(self) -> str:
         """The subject's own name for the role."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCounterexample:
+    """A counterexample from the file of a program: ``shows`` of the schema ``rmspec.program/1``."""
+
+    program: Program
+    kind: str
+    call: int
+    summary: str = ""
+    optimizer: str = ""
+    param: str = ""
+    role: str = ""
+    element: int = 0
+    allowed: tuple[float, float] | None = None
+    plain: tuple[float, float] | None = None
+    hazard: bool = False
+    framework: str = ""
+    state_name: str = ""
+
+    @property
+    def clause(self) -> str:
+        """The clause of the program."""
+        return self.program.clause
+
+
+_WORDS = ("kind", "call", "summary", "optimizer", "param", "role", "element", "hazard", "framework", "state_name")
+_ENDS = ("allowed", "plain")
+
+
+def shows(counterexample: Counterexample) -> dict[str, Any]:
+    """Write the facts of a counterexample as JSON data, for the file of its program."""
+    ends = {name: getattr(counterexample, name) for name in _ENDS}
+    return {
+        **{name: getattr(counterexample, name) for name in _WORDS},
+        **{name: [hexadecimal(end) for end in pair] for name, pair in ends.items() if pair is not None},
+    }
+
+
+def stored_counterexample(program: Program, data: Mapping[str, Any]) -> StoredCounterexample:
+    """Read the data of ``shows``, after the schema. Raises ``ValueError`` for a call beyond the last."""
+    if data["call"] >= len(program.calls):
+        raise ValueError(f"shows/call: {data['call']} is beyond the last call")
+    given: dict[str, Any] = {name: data[name] for name in _WORDS if name in data}
+    given |= {name: (real(data[name][0]), real(data[name][1])) for name in _ENDS if name in data}
+    return StoredCounterexample(program, **given)

@@ -18,7 +18,7 @@ from rmspec.reports.gate import decide
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import deviation_of, merged, read, result_of
 from rmspec.reports.record import Document
-from rmspec.reports.stored import PROGRAMS, file_commands, program_file, program_text
+from rmspec.reports.stored import PROGRAMS, counterexample_text, file_commands, program_file
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.table import verdict_lines
 from rmspec.reports.text import plain
@@ -93,7 +93,7 @@ def files(document: Mapping[str, Any]) -> dict[str, str]:
             for each in subject[kind]:
                 deviation = deviation_of(each, hazard=kind == "hazards")
                 name = program_file(PROGRAMS, names, subject["name"], deviation)
-                texts[Path(name).as_posix()] = program_text(deviation.program)
+                texts[Path(name).as_posix()] = counterexample_text(deviation)
     return texts
 
 

@@ -13,6 +13,7 @@ from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.reader import is_recording
+from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.check import trial
 from rmspec.properties.events import Deviation
@@ -21,7 +22,14 @@ from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.one_job import Stopped, open_for_job
-from rmspec.reports.stored import file_commands, read_program, replay_command, script_command, would_run
+from rmspec.reports.stored import (
+    file_commands,
+    read_counterexample,
+    read_program,
+    replay_command,
+    script_command,
+    would_run,
+)
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
 
@@ -119,7 +127,21 @@ def _settings(options: ReproOptions, stored: Program | None = None, *, dialect: 
 
 
 def script(options: ReproOptions) -> ExitCode:
-    """Print the standalone script of a stored program. Raises ``InputProblem`` for one without."""
+    """Print the standalone script of a stored program. Raises ``InputProblem`` for one without.
+
+    A file that says what it shows starts nothing. One of 0.1.0 does not: its program is replayed, as ``repro`` does it, and so is
+    one on another subject.
+    """
+    stored = read_counterexample(options.file)
+    if stored is not None and options.subject in (None, stored.program.subject):
+        try:
+            return _printed(options, stored)
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError):
+            raise MalformedProgram(
+                f"{options.file} says that it shows what its calls cannot show",
+                "no script can be made of it",
+                f"{replay_command(options.file, stored.program.subject or 'torch')} finds out what it shows",
+            ) from None
     program, settings = _resolved(options, script_command)
     try:
         deviations, _ = _replayed(program, settings)
@@ -132,7 +154,11 @@ def script(options: ReproOptions) -> ExitCode:
             "a script would have nothing to show",
             f"{replay_command(options.file, program.subject)} replays it",
         )
-    text = standalone_script(deviations[0])
+    return _printed(options, deviations[0])
+
+
+def _printed(options: ReproOptions, deviation: Counterexample) -> ExitCode:
+    text, program = standalone_script(deviation), deviation.program
     if text is None:
         raise InputProblem(
             f"there is no standalone script for {program.subject}",

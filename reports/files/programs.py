@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rmspec.properties.events import Event, RunStarted, SubjectFinished
 from rmspec.reports.outputs import make_folder, write
-from rmspec.reports.stored import program_file, program_text
+from rmspec.reports.stored import counterexample_text, program_file
 
 __all__ = ["Programs", "reporter"]
 
@@ -28,7 +28,7 @@ class Programs:
                 for deviation in (*result.deviations, *result.hazards):
                     file = Path(program_file(self._folder, self._subjects, result.name, deviation))
                     make_folder(str(file.parent))
-                    write(str(file), program_text(deviation.program))
+                    write(str(file), counterexample_text(deviation))
 
 
 reporter = Programs

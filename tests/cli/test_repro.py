@@ -125,6 +125,55 @@ def test_a_script_that_cannot_be_is_refused(folder: Path) -> None:
         assert reason in ran.err
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stored program of a check of ``inside.py``."""
+    place = tmp_path_factory.mktemp("made")
+    (place / "inside.py").write_text(TORCH_CLASS)
+    rmspec(place, "check", "inside.py:Inside", "--profile", "smoke", "--dtype", "float32", "--repro-dir", "repro", "-q")
+    return place
+
+
+FILE = "repro/inside.py-Inside-eps-placement.json"
+
+
+def test_a_script_is_printed_without_starting_anything(made: Path, tmp_path: Path) -> None:
+    """The file says what it shows: the script of the check, whether the class is there or not."""
+    pytest.importorskip("torch")
+    (tmp_path / "given.json").write_bytes((made / FILE).read_bytes())
+    (tmp_path / "inside.py").write_text("open('started', 'w').close()\n")
+    ran = rmspec(tmp_path, "script", "given.json")
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "started").exists()
+    assert ran.out == rmspec(made, "script", FILE).out
+    failed = subprocess.run([sys.executable, "-c", ran.out], cwd=made, capture_output=True, text=True, check=False)
+    assert "AssertionError" in failed.stderr
+    replayed = rmspec(made, "repro", FILE, "--subject", "inside.py:Inside").out
+    assert all(line.strip() in replayed for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"call": 99}, "beyond the last call"),
+        ({"param": "nobody"}, "what its calls cannot show"),
+        ({"role": "x'); import os"}, "shows/role"),
+        ({"state_name": "a\n"}, "shows/state_name"),
+        ({"kind": 3}, "shows/kind"),
+        ({"allowed": ["0x1p+0"]}, "shows/allowed"),
+        ({"more": 1}, "shows"),
+    ],
+)
+def test_what_a_file_cannot_show_is_refused(made: Path, tmp_path: Path, change: dict[str, object], words: str) -> None:
+    """In words, exit code 2, and nothing of it reaches a script."""
+    data = json.loads((made / FILE).read_text())
+    data["shows"] |= change
+    (tmp_path / "odd.json").write_text(json.dumps(data))
+    ran = rmspec(tmp_path, "script", "odd.json")
+    assert (ran.code, ran.out) == (2, ""), ran.out
+    assert words in ran.err, ran.err
+
+
 def test_a_printed_script_fails_on_the_subject(folder: Path) -> None:
     """The script of a torch class needs no rmspec, has at most 25 lines, and fails by its assertion."""
     pytest.importorskip("torch")

@@ -80,7 +80,7 @@ def test_a_stored_program_still_fails_where_it_did(folder, monkeypatch, capsys):
     """The replay says so, by the same clause."""
     pytest.importorskip("torch")
     monkeypatch.chdir(folder)
-    assert main(["repro", "program.json"]) == 1
+    assert main(["repro", "program.json", "--subject", "mine.py:RMSprop"]) == 1
     assert "eps-placement" in capsys.readouterr().out
 
 
@@ -146,7 +146,7 @@ def test_a_known_list_still_accepts_what_it_accepted(folder, monkeypatch, capsys
     """The replay of the deviation that it names passes with it."""
     pytest.importorskip("torch")
     monkeypatch.chdir(folder)
-    assert main(["repro", "program.json", "--known", "known.toml"]) == 0
+    assert main(["repro", "program.json", "--subject", "mine.py:RMSprop", "--known", "known.toml"]) == 0
     assert "mine-rmsprop-eps-placement" in capsys.readouterr().out
 
 

@@ -43,6 +43,7 @@ from rmspec.oracles.program.program import (
     real,
     to_json,
 )
+from rmspec.oracles.scripting.counterexample import StoredCounterexample
 
 SCHEMA = json.loads((files("rmspec.oracles") / "schemas" / "program-1.json").read_text("utf-8"))
 
@@ -215,9 +216,14 @@ def test_the_schema_names_every_format_and_layout() -> None:
 
 
 def test_the_schema_names_every_entry_of_a_program() -> None:
-    """The entries of a program, a parameter and a group are the fields of their classes."""
-    for schema, kind in ((SCHEMA, Program), (SCHEMA["$defs"]["param"], Param), (SCHEMA["$defs"]["group"], Group)):
+    """The entries of a program, a parameter and a group are the fields of their classes, and what it shows stands beside."""
+    beside = {"shows"}
+    whole = {**SCHEMA, "properties": {key: row for key, row in SCHEMA["properties"].items() if key not in beside}}
+    assert beside < set(SCHEMA["properties"])
+    for schema, kind in ((whole, Program), (SCHEMA["$defs"]["param"], Param), (SCHEMA["$defs"]["group"], Group)):
         assert set(schema["properties"]) == {field.name for field in fields(kind)}
+    names = {field.name for field in fields(StoredCounterexample)} - {"program"}
+    assert set(SCHEMA["properties"]["shows"]["properties"]) == names
 
 
 # -- what is no program
