@@ -160,6 +160,8 @@ def test_every_report_is_written(folder: Path, deviating: tuple[Ran, dict[str, A
     assert "</testsuites>" in (folder / "d.xml").read_text()
     assert "eps-placement" in (folder / "d.md").read_text()
     stored = json.loads((folder / "repro" / "mine.py-wrong-eps-placement.json").read_text())
+    shows = stored.pop("shows")
+    assert (shows["kind"], shows["call"]) == ("value", len(stored["calls"]) - 1)
     assert stored in [each["program"] for each in subject(deviating[1], "mine.py:wrong")["deviations"]]
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
