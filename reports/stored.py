@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.program.program import Program, parse, to_json
@@ -24,14 +25,13 @@ __all__ = [
     "FOLDERS",
     "PROGRAMS",
     "counterexample_text",
+    "file_command",
     "file_commands",
     "program_file",
     "program_text",
     "read_counterexample",
     "read_program",
-    "replay_command",
     "repro_commands",
-    "script_command",
     "would_run",
 ]
 
@@ -70,7 +70,7 @@ def counterexample_text(deviation: Deviation) -> str:
 
 def read_counterexample(path: str) -> StoredCounterexample | None:
     """Read the counterexample in a file; ``None`` for a program alone. Raises ``MalformedProgram`` for a bad file."""
-    text = read_text(path, MalformedProgram, "give a file that rmspec check --repro-dir wrote")
+    text = _text(path)
     program = parse(text, where=path)
     data = json.loads(text).get("shows")
     try:
@@ -81,7 +81,11 @@ def read_counterexample(path: str) -> StoredCounterexample | None:
 
 def read_program(path: str) -> Program:
     """Read the program in a file. Raises ``MalformedProgram`` for a bad file or text."""
-    return parse(read_text(path, MalformedProgram, "give a file that rmspec check --repro-dir wrote"), where=path)
+    return parse(_text(path), where=path)
+
+
+def _text(path: str) -> str:
+    return read_text(path, MalformedProgram, "give a file that rmspec check --repro-dir wrote")
 
 
 def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list[str]:
@@ -130,17 +134,13 @@ def would_run(subject: str) -> str:
 
 def file_commands(file: str, subject: str) -> list[str]:
     """List the commands of a stored program: the replay, and the script. They name the subject to be started."""
-    return [replay_command(file, subject), f"rmspec script {shlex.quote(file)}"]
+    return [file_command("repro", file, subject), file_command("script", file)]
 
 
-def replay_command(file: str, subject: str) -> str:
-    """Make the command of a replay."""
-    return f"rmspec repro {shlex.quote(file)} --subject {shlex.quote(subject)}"
-
-
-def script_command(file: str, subject: str) -> str:
-    """Make the command of a script."""
-    return f"rmspec script {shlex.quote(file)} --subject {shlex.quote(subject)}"
+def file_command(command: Literal["repro", "script"], file: str, subject: str = "") -> str:
+    """Make the line to type for a command on a stored program or a recording, on this subject if one is named."""
+    named = f" --subject {shlex.quote(subject)}" if subject else ""
+    return f"rmspec {command} {shlex.quote(file)}{named}"
 
 
 def _slug(subjects: Sequence[str], name: str) -> str:

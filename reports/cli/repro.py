@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
@@ -22,14 +22,7 @@ from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.one_job import Stopped, open_for_job
-from rmspec.reports.stored import (
-    file_commands,
-    read_counterexample,
-    read_program,
-    replay_command,
-    script_command,
-    would_run,
-)
+from rmspec.reports.stored import file_command, file_commands, read_counterexample, read_program, would_run
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
 
@@ -60,7 +53,7 @@ def repro(options: ReproOptions) -> ExitCode:
         raise BadOption(
             "--json is for recordings", "a stored program has no report", "rmspec check SUBJECT --json FILE"
         )
-    program, settings = _resolved(options, replay_command)
+    program, settings = _resolved(options, "repro")
     try:
         deviations, exercised = _replayed(program, settings)
     except Stopped as stopped:
@@ -140,9 +133,9 @@ def script(options: ReproOptions) -> ExitCode:
             raise MalformedProgram(
                 f"{options.file} says that it shows what its calls cannot show",
                 "no script can be made of it",
-                f"{replay_command(options.file, stored.program.subject or 'torch')} finds out what it shows",
+                f"{file_command('repro', options.file, stored.program.subject or 'torch')} finds out what it shows",
             ) from None
-    program, settings = _resolved(options, script_command)
+    program, settings = _resolved(options, "script")
     try:
         deviations, _ = _replayed(program, settings)
     except Stopped as stopped:
@@ -152,7 +145,7 @@ def script(options: ReproOptions) -> ExitCode:
         raise InputProblem(
             f"{options.file} shows no deviation of {program.subject} any more",
             "a script would have nothing to show",
-            f"{replay_command(options.file, program.subject)} replays it",
+            f"{file_command('repro', options.file, program.subject)} replays it",
         )
     return _printed(options, deviations[0])
 
@@ -163,13 +156,13 @@ def _printed(options: ReproOptions, deviation: Counterexample) -> ExitCode:
         raise InputProblem(
             f"there is no standalone script for {program.subject}",
             "a script uses the subject's framework alone, and this one is part of rmspec or not Python",
-            f"{replay_command(options.file, program.subject)} replays the program",
+            f"{file_command('repro', options.file, program.subject)} replays the program",
         )
     print(text.rstrip("\n"))
     return ExitCode.CONFORMS
 
 
-def _resolved(options: ReproOptions, typed: Callable[[str, str], str]) -> tuple[Program, Settings]:
+def _resolved(options: ReproOptions, command: Literal["repro", "script"]) -> tuple[Program, Settings]:
     program = read_program(options.file)
     if not program.calls:
         raise MalformedProgram(
@@ -182,13 +175,13 @@ def _resolved(options: ReproOptions, typed: Callable[[str, str], str]) -> tuple[
         raise BadOption(
             f"{options.file} names no subject",
             "a program of the corpus belongs to none",
-            typed(options.file, "torch"),
+            file_command(command, options.file, "torch"),
         )
     if options.subject is None and (run := would_run(name)):
         raise BadOption(
             f"{options.file} was found on {name}, which is not registered",
             f"what is read starts nothing, and this would {run}",
-            f"if you trust it, name it yourself: {typed(options.file, name)}",
+            f"if you trust it, name it yourself: {file_command(command, options.file, name)}",
         )
     check_name(name)
     if program.clause and program.clause not in CLAUSES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write
 from rmspec.reports.problems import InternalError, choose
-from rmspec.reports.stored import replay_command, would_run
+from rmspec.reports.stored import file_command, would_run
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import hexadecimal, measured_lines, plain
 
@@ -62,7 +61,7 @@ def repro_recording(
     verified = verify(open_recording(path), dialect=dialect, policy=chosen, known=known)
     first = verified.first or (verified.hazards[0] if fail_on_hazards and verified.hazards else None)
     name = subject if subject is not None else verified.recording.source.subject
-    command = replay_command(path, name) if name else f"rmspec repro {shlex.quote(path)}"
+    command = file_command("repro", path, name)
     reduced = _Reduced()
     if first is not None and subject is None and (run := would_run(name)):
         why = f"{name} is not registered; what is read starts nothing, and this would {run}. {command} makes one"

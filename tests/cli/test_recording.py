@@ -92,7 +92,7 @@ def test_another_dialect_is_compared_with(tmp_path: Path, classes: dict[str, Any
     assert (ran.code, "dialect tensorflow" in ran.out) == (0, True), ran.err
 
 
-def test_a_class_that_is_gone_leaves_the_evidence(tmp_path: Path, classes: dict[str, Any]) -> None:
+def test_a_class_that_is_gone_is_refused_and_named_where_it_is(tmp_path: Path, classes: dict[str, Any]) -> None:
     """A name without a class is refused, and --subject says where the class is now."""
     model = network(torch)
     record_run(classes["Late"](model.parameters()), model, 3)
