@@ -40,6 +40,7 @@ from rmspec.properties.counterexamples.variants import (
     with_option,
     with_reals,
     with_saved_options,
+    with_whole_state,
     without_closures,
     without_copies,
     without_loads,
@@ -178,16 +179,21 @@ def _lost_by_load(program: Program, finding: Finding, deviates: Callable[[Progra
 
 
 def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> str:
-    """Name the clause of an exception: first of a circumstance, if it is gone without it."""
+    """Name the clause of an exception: first of a circumstance, if it is gone without it.
+
+    A step passes over what has no gradient; that there is no state for it then is for the other calls to stand.
+    """
+    call = program.calls[finding.call]
+    circumstances = [("closure", without_closures(program))]
+    if isinstance(call, Step):
+        circumstances.append(("grad-none", with_gradients(program)))
     needed = [
         clause
-        for clause, changed in (
-            ("closure", without_closures(program)),
-            ("grad-none", with_gradients(program)),
-        )
+        for clause, changed in circumstances
         if deviates is not None and changed != program and not deviates(changed)
     ]
-    call = program.calls[finding.call]
+    if isinstance(call, Load) and not needed and finding.clause == "load-partial" and deviates is not None:
+        return "load-state-dict" if deviates(with_whole_state(program)) else "load-partial"
     if isinstance(call, Save) and deviates is not None and not deviates(without_copies(program)):
         return "state-dict-copy"
     if isinstance(call, Create) and call.form == "groups" and any(group.options for group in call.groups):

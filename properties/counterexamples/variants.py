@@ -21,6 +21,7 @@ __all__ = [
     "with_gradients",
     "with_reals",
     "with_saved_options",
+    "with_whole_state",
     "without_closures",
     "without_copies",
     "without_loads",
@@ -162,6 +163,18 @@ def with_gradients(program: Program) -> Program:
                 given.update(lacking)
         calls.append(call)
     return replace(program, calls=tuple(calls))
+
+
+def with_whole_state(program: Program) -> Program:
+    """The program with a step of every parameter before each save, and no entry taken out of what was saved."""
+    calls: list[Call] = []
+    for call in program.calls:
+        if isinstance(call, vocabulary.EditState) and call.edit == "drop":
+            continue
+        if isinstance(call, vocabulary.Save):
+            calls.append(vocabulary.Step(call.optimizer))
+        calls.append(call)
+    return with_gradients(replace(program, calls=tuple(calls)))
 
 
 def plain_numbers(program: Program, turn: int = 0) -> Program:

@@ -136,7 +136,7 @@ class Diagnosis:
             if not {param.dtype for param in candidate.params} <= set(self.examinee.capabilities.formats):
                 return None
             for similar in self.examinee.run(candidate).findings:
-                if similar.key != finding.key:
+                if similar.key != finding.key and (strict or not _same_exception(program, finding, candidate, similar)):
                     continue
                 if not finding.hazard and inherited != CUT and self.baselines.inherits(candidate, similar) != inherited:
                     continue
@@ -203,7 +203,10 @@ class Diagnosis:
 
         def still(candidate: Program) -> bool:
             done = self.examinee.run(candidate)
-            return any(similar.key == finding.key for similar in done.findings)
+            return any(
+                similar.key == finding.key or _same_exception(program, finding, candidate, similar)
+                for similar in done.findings
+            )
 
         return attribute(finding, program, self.examinee.dialect, still, labels=labels)
 
@@ -276,6 +279,15 @@ class Diagnosis:
 def _one_step_more(program: Program, finding: Finding) -> Program:
     """The program up to a finding, with its step once more."""
     return replace(program, calls=(*program.calls[: finding.call + 1], program.calls[finding.call]))
+
+
+def _same_exception(program: Program, finding: Finding, candidate: Program, similar: Finding) -> bool:
+    """Whether two findings are one exception of one kind of call: which clause it breaks depends on the circumstances."""
+    return (
+        (finding.kind, finding.hazard) == (similar.kind, similar.hazard) == ("raised", finding.hazard)
+        and finding.key[2] == similar.key[2]
+        and type(program.calls[finding.call]) is type(candidate.calls[similar.call])
+    )
 
 
 def _first_square(program: Program, param: str) -> float:

@@ -49,14 +49,16 @@ def compare(
     refused = _refused(run, expected, outcome, before, after)
     if refused is not None:
         return [*findings, *refused]
-    for clause, count in expected.tests.items():
-        tally.check(clause, count)
-    if outcome.raised and expected.broken_by_exception is not None:
+    clause = expected.broken_by_exception
+    raised = bool(outcome.raised) and clause is not None
+    for tested, count in expected.tests.items():
+        # What raised has done nothing of what it was called for.
+        (tally.block if raised else tally.check)(tested, count)
+    if clause is not None and raised:
         run.over = True
-        clause = expected.broken_by_exception
         return [*findings, run.raised(clause, outcome, expected.optimizer)] if clause else findings
-    for clause in expected.accepted:
-        tally.check(clause)
+    for accepted in expected.accepted:
+        tally.check(accepted)
     if expected.ledger is not None:
         run.ledgers[expected.optimizer] = expected.ledger
     if expected.saved is not None:

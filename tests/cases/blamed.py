@@ -49,6 +49,46 @@ class NoneInGroupRaises(Sound):
         return super().step(closure)
 
 
+class LoadNeedsCounter(Sound):
+    """load_state_dict reads a counter that step never writes."""
+
+    def load_state_dict(self, state_dict):
+        for state in state_dict["state"].values():
+            state["step"]
+        super().load_state_dict(state_dict)
+
+
+class LoadNeedsEntries(Sound):
+    """load_state_dict raises where a parameter has no saved state."""
+
+    def load_state_dict(self, state_dict):
+        for group in state_dict["param_groups"]:
+            for key in group["params"]:
+                state_dict["state"][key]
+        super().load_state_dict(state_dict)
+
+
+class SaveNeedsEntries(Sound):
+    """state_dict raises where a parameter has no state."""
+
+    def state_dict(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p not in self.state:
+                    raise KeyError("no state")
+        return super().state_dict()
+
+
+class ZeroNeedsGradients(Sound):
+    """zero_grad raises where a parameter has no gradient."""
+
+    def zero_grad(self, set_to_none=True):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad.zero_()
+        super().zero_grad(set_to_none)
+
+
 class Outside(Sound):
     """Some buffers are kept on the optimizer; no checkpoint has them."""
 

@@ -13,6 +13,7 @@ from commandline import rmspec
 from programs import P, create, grouped, program, step
 from scripts import executed
 
+from rmspec.impl.spec.dialect import SPECIFICATION
 from rmspec.oracles.errors import NotAnOptimizer
 from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import (
@@ -36,6 +37,8 @@ from rmspec.properties.check import replay
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.identify.identification import identify
+from rmspec.properties.judge.findings import Tally
+from rmspec.properties.judge.runner import run
 from rmspec.properties.known import Known
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit
@@ -61,6 +64,41 @@ def shown(name: str, *calls: Call | tuple[Call, ...], params: tuple[Param, ...] 
 def blamed(name: str, *calls: Call | tuple[Call, ...], params: tuple[Param, ...] = (P, Q)) -> set[str]:
     """The clauses that a program shows to be broken, and that torch's own keeps."""
     return {deviation.clause for deviation in shown(name, *calls, params=params) if deviation.known is None}
+
+
+def tallied(name: str, *calls: Call | tuple[Call, ...]) -> Tally:
+    """The counts of a program on one of the optimizers."""
+    tally = Tally()
+    run(program(*calls, params=(P, Q)), subject(name), SPECIFICATION, policy=Settings().policy, tally=tally)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "clauses"),
+    [
+        ("LoadNeedsCounter", Load("A", "s"), {"load-state-dict"}),
+        ("LoadNeedsEntries", Load("A", "s"), {"load-partial"}),
+        ("SaveNeedsEntries", Save("A", "s"), {"state-dict"}),
+        ("ZeroNeedsGradients", ZeroGrad("A"), {"zero-grad-none"}),
+    ],
+)
+def test_a_call_that_raises_beside_a_parameter_without_a_gradient_is_no_step_that_takes_it(
+    name: str, call: Call, clauses: set[str]
+) -> None:
+    """The step passed over it rightly; what lacks state or a gradient then is for the other calls to stand."""
+    calls = (create("p", "q"), *step(p=2.0), Save("A", "s"), call)
+    assert blamed(name, *calls) == clauses
+    assert blamed("Sound", *calls) == set()
+
+
+def test_a_load_that_raises_is_no_check_of_what_it_should_have_loaded() -> None:
+    """Only the loads that return something to compare count."""
+    calls = (create("p", "q"), *step(p=2.0), Save("A", "s"), Load("A", "s"))
+    counted = [tallied(name, *calls) for name in ("Sound", "LoadNeedsCounter")]
+    promised = ("load-state-dict", "load-partial")
+    assert all(counted[0].exact.get(clause, 0) > 0 for clause in promised)
+    assert not any(counted[1].exact.get(clause, 0) for clause in promised)
+    assert all(counted[1].blocked.get(clause, 0) > 0 for clause in promised)
 
 
 @pytest.mark.parametrize(
