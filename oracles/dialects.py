@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
 from rmspec.impl.spec import wording
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, UnknownDialect
+from rmspec.impl.spec.switches import UnknownPosition, set_switches
+from rmspec.oracles.errors import BadOption
 from rmspec.oracles.registry import frameworks
 
 
@@ -19,15 +23,46 @@ def dialects() -> Mapping[str, Dialect]:
 
 
 def dialect_named(name: str) -> Dialect:
-    """The dialect of this name (``specification`` is another name of ``torch``). Raises ``UnknownDialect``."""
-    if name == "specification":
-        return SPECIFICATION
+    """The dialect of this name (``specification`` is another name of ``torch``), with the switches named after it.
+
+    ``optax,nesterov=true`` is the dialect optax with one switch in another position. Raises ``UnknownDialect``.
+    """
+    first, *settings = name.split(",")
+    known = SPECIFICATION if first == "specification" else dialects().get(first)
+    if known is None:
+        raise UnknownDialect(first, dialects())
+    if not settings:
+        return known
     try:
-        return dialects()[name]
-    except KeyError:
+        table = dict(_setting(text) for text in settings)
+        return replace(set_switches(known, table), name=name)
+    except (UnknownPosition, ValueError):
         raise UnknownDialect(name, dialects()) from None
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """Read ``switch=value``. Raises ``ValueError``."""
+    switch, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(text)
+    try:
+        return switch.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return switch.strip(), value.strip()
+
+
+def check_dialect(name: object) -> None:
+    """Raise ``BadOption`` for an unknown name of a dialect, with the closest one."""
+    try:
+        dialect_named(str(name))
+    except UnknownDialect as error:
+        raise BadOption(error.what, error.why, error.hint) from None
 
 
 def statement(id: str, dialect: str = "") -> str:
     """State a clause in the dialect of this name; an unknown name counts as the page's."""
-    return wording.statement(id, dialects().get(dialect, SPECIFICATION))
+    try:
+        spoken = dialect_named(dialect) if dialect else SPECIFICATION
+    except UnknownDialect:
+        spoken = SPECIFICATION
+    return wording.statement(id, spoken)

@@ -19,6 +19,7 @@ from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
 
 __all__ = [
     "EvidenceCounter",
+    "ExecutionSwitch",
     "Framework",
     "Habit",
     "Layout",
@@ -43,6 +44,19 @@ class RegisteredSubject:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSwitch:
+    """A keyword argument of the constructor for an execution path; it changes nothing in the formula.
+
+    ``devices`` are the kinds of device that the path exists on, none for any; on ``automatic`` ones a default of ``None`` takes it
+    already. ``refusable``: a constructor or a step may raise ``RuntimeError`` or ``AssertionError`` where the device has no such path.
+    """
+
+    devices: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
+    refusable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +160,9 @@ class Framework:
     ``known_deviations``. ``subjects`` maps registered names to what they are.
 
     ``registered`` names the function of a name and a device that returns a registered subject; ``user_subject`` the one of
-    a name, a factory and a device for a class of the user's, empty where there are none. A user's class is of the framework
+    a name, a factory and a device for a class of the user's, empty where there are none; for a name with an execution path it
+    is given the keyword arguments ``fixed`` as well. ``switches`` are those that select a path.
+    A user's class is of the framework
     whose ``prefixes`` hold the top-level module of a base of it; one that is ``built_on`` others is asked before them;
     ``fallback`` takes what no framework claims. ``baseline`` is the registered subject whose habits a user's class inherits.
 
@@ -168,6 +184,7 @@ class Framework:
     subjects: Mapping[str, RegisteredSubject]
     registered: str
     user_subject: str = ""
+    switches: Mapping[str, ExecutionSwitch] = field(default_factory=dict)
     prefixes: tuple[str, ...] = ()
     built_on: tuple[str, ...] = ()
     fallback: bool = False

@@ -1,7 +1,8 @@
 """From the name of a subject to the subject.
 
 ``torch``, ``torch:foreach``: registered. ``package.module:Attr`` and ``path/to/file.py:Attr``: a class or factory that is
-called like ``torch.optim.RMSprop``, or an object with the ``Subject`` protocol. ``process:COMMAND ...``: a program in any
+called like ``torch.optim.RMSprop``, or an object with the ``Subject`` protocol; with an execution path after another colon,
+``file.py:Attr:foreach``, one that is called with ``foreach=True`` besides. ``process:COMMAND ...``: a program in any
 language that speaks the wire protocol.
 """
 
@@ -16,6 +17,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +25,9 @@ from typing import Any
 from rmspec.impl.errors import nearest
 from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose
 from rmspec.oracles.framework import Framework, import_reference
+from rmspec.oracles.names import parse_name, path_keywords
 from rmspec.oracles.registry import frameworks, left_out, registered_names
+from rmspec.oracles.session.paths import fixed_by
 from rmspec.oracles.session.surroundings import PlacedSubject, search_path
 from rmspec.oracles.subject import CALL_TIMEOUT, Subject
 
@@ -47,7 +51,10 @@ def check_name(name: str) -> None:
                 "process: names no command", hint="write process:COMMAND, as in 'process:python3 mine.py'"
             )
         return
-    place, separator, attribute = name.rpartition(":")
+    parts = parse_name(name)
+    place, separator, attribute = parts.place, ":" if ":" in name else "", parts.attribute
+    if ":" in place:
+        _check_path(place, attribute)
     if place.endswith(".py"):
         if not Path(place).is_file():
             raise UnknownSubject(
@@ -74,6 +81,17 @@ def check_name(name: str) -> None:
             "; ".join(str(framework) for framework in left_out() if framework.name == family),
             "rmspec subjects lists the registered ones; your own is path/to/file.py:Class or package.module:Class",
         )
+
+
+def _check_path(base: str, path: str) -> None:
+    """Raise ``UnknownSubject`` for an unknown execution path."""
+    words = f"{path!r} is no execution path{nearest(path, path_keywords())}" if path else f"{base}: names no path"
+    raise UnknownSubject(
+        words,
+        "the part after the second colon is an argument of the class, to be set to True",
+        f"write {base}, or {base}:foreach; the arguments are {', '.join(path_keywords())}, "
+        "and with no_ before them they are set to False",
+    )
 
 
 def load(
@@ -108,10 +126,12 @@ def find(
             return subject
 
         return make
-    folders = _folders(name)
+    folders, path = _folders(name), parse_name(name).path
     with search_path(folders):
         attribute = _attribute(name)
         user = _user_subject(name, attribute, framework)
+    if path:
+        user = partial(user, fixed=fixed_by(path, attribute, name))
 
     def place() -> Subject:
         with search_path(folders):
@@ -122,15 +142,15 @@ def find(
 
 def _folders(name: str) -> tuple[str, ...]:
     """List the folders to search for the modules of a user's subject: its file's own, and the current one."""
-    place = name.rpartition(":")[0]
-    beside = (str(Path(place).resolve().parent),) if place.endswith(".py") else ()
+    parts = parse_name(name)
+    beside = (str(Path(parts.place).resolve().parent),) if parts.file else ()
     return (*beside, os.getcwd())
 
 
-def _user_subject(name: str, attribute: Any, framework: str | None) -> Callable[[str, Any, str], Subject]:
+def _user_subject(name: str, attribute: Any, framework: str | None) -> Callable[..., Subject]:
     """The maker of a subject from a class, a factory or an object of the user's."""
     if isinstance(attribute, Subject) and not inspect.isclass(attribute):
-        return lambda name, subject, device: subject
+        return lambda name, subject, device, fixed=None: subject
     if not callable(attribute):
         raise NotAnOptimizer(
             f"{name} is not an optimizer: it is {_with_article(type(attribute).__name__)}",
@@ -138,7 +158,7 @@ def _user_subject(name: str, attribute: Any, framework: str | None) -> Callable[
             "name a class or a factory that is called like torch.optim.RMSprop",
         )
     chosen = _framework(name, attribute, framework)
-    subject: Callable[[str, Any, str], Subject] = _function(chosen, chosen.user_subject, name)
+    subject: Callable[..., Subject] = _function(chosen, chosen.user_subject, name)
     return subject
 
 
@@ -184,15 +204,14 @@ def _function(framework: Framework, reference: str, name: str) -> Any:
 
 
 def _attribute(name: str) -> Any:
-    place, _, path = name.rpartition(":")
-    module = _file(place) if place.endswith(".py") else _import(place)
-    value: Any = module
-    for part in path.split("."):
+    parts = parse_name(name)
+    value: Any = _file(parts.place) if parts.file else _import(parts.place)
+    for part in parts.attribute.split("."):
         if not hasattr(value, part):
             names = [entry for entry in dir(value) if not entry.startswith("_")]
             near = difflib.get_close_matches(part, names, n=1)
             raise UnknownSubject(
-                f"{place} has no {path!r}" + (f"; did you mean {near[0]}?" if near else ""),
+                f"{parts.place} has no {parts.attribute!r}" + (f"; did you mean {near[0]}?" if near else ""),
                 hint="name a class or a factory that the file defines",
             )
         value = getattr(value, part)

@@ -65,6 +65,8 @@ class Capabilities:
     Of the options, ``required`` must be given, ``changeable`` can be changed between steps, and ``carried`` are part of a
     saved state; ``edits``: the edits that its saved states allow. ``instead``: by option that may not be off, a value that it takes.
     ``operations`` are the elementary operations that its path can be asked for.
+    ``switches`` are the other execution paths that its constructor offers, each with the reason why it cannot be asked here,
+    empty where it can.
     """
 
     formats: tuple[str, ...] = tuple(FORMATS)
@@ -79,6 +81,7 @@ class Capabilities:
     edits: frozenset[str] = frozenset(EDITS)
     instead: Mapping[str, float | bool] = field(default_factory=dict)
     operations: frozenset[str] = frozenset()
+    switches: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,7 @@ class SubjectResult:
     ``speaks`` is the dialect that it speaks instead of ``dialect``, if one explains deviations throughout.
     ``devices`` are those of its arrays, as far as it tells; ``elsewhere`` the known deviations that do not apply here.
     ``evidence`` are the execution paths that it took, where its framework counts any.
+    ``other_paths`` are the execution paths that it offers and that were not checked beside it, each with the reason.
     ``in_place``: it was an object, called in the process that judged it, and not a name with a process of its own.
     """
 
@@ -211,6 +212,7 @@ class SubjectResult:
     devices: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     evidence: Evidence | None = None
+    other_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from rmspec.impl.spec.clauses import UnknownClause, clause
 from rmspec.impl.spec.switches import UnknownPosition
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.framework import Framework
+from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.changes import option_tables
 from rmspec.oracles.program.program import Program, op, parse
 from rmspec.oracles.registry import frameworks
@@ -164,8 +165,9 @@ def read_known(path: Path) -> tuple[Known, ...]:
 
 
 def speaks_of(entry: Known, subject: str) -> bool:
-    """Whether an entry speaks of this subject, at some version."""
-    return any(fnmatch.fnmatchcase(subject, pattern) for pattern in _alternatives(entry.subject))
+    """Whether an entry speaks of this subject, at some version; one without an execution path speaks of every path."""
+    names = (subject, parse_name(subject).base)
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in _alternatives(entry.subject))
 
 
 def absence(entry: Known, versions: Mapping[str, str], locality: Locality) -> str:

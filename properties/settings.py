@@ -13,11 +13,12 @@ from typing import Any
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
-from rmspec.oracles.dialects import dialects
+from rmspec.oracles.dialects import check_dialect
 from rmspec.oracles.errors import BadOption, choose
 from rmspec.oracles.host.host import open_subject
 from rmspec.oracles.host.perform import Driven, Performer
 from rmspec.oracles.loader import check_name
+from rmspec.oracles.names import parse_name, path_keywords, path_setting
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import CALL_TIMEOUT, EXCLUDABLE, Subject
@@ -35,6 +36,8 @@ __all__ = [
     "check_subject",
     "make_settings",
     "opened",
+    "paths_asked",
+    "paths_left_out",
 ]
 
 KnownLists = str | os.PathLike[str] | Known | Iterable[str | os.PathLike[str] | Known]
@@ -46,7 +49,8 @@ class Profile:
     """How much is searched: ``programs`` from the state machine and ``sweeps`` from seeds, with ``wide`` tensors.
 
     The corpus is replayed in float32 whole, and in every other format one in ``every`` of its programs.
-    Of a path on which each variant is compiled it asks programs with so many ``variants`` in all.
+    Of a path on which each variant is compiled it asks programs with so many ``variants`` in all. ``paths``: which execution
+    paths of a class are checked where nothing says which.
     ``endless`` keeps sweeping until the time budget is spent, when there is one.
     """
 
@@ -57,12 +61,13 @@ class Profile:
     endless: bool = False
     every: int = 1
     variants: int = 70
+    paths: str = "all"
 
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("smoke", 30, 16, 512, every=3, variants=10),
+        Profile("smoke", 30, 16, 512, every=3, variants=10, paths="default"),
         Profile("ci", 400, 400, 4096),
         Profile("deep", 2000, 4000, 16384, endless=True, variants=96),
     )
@@ -92,6 +97,9 @@ class Spelling:
         return f"{self.option(name)}=({value!r},)"
 
 
+DEFAULT_PATH, ALL_PATHS = "default", "all"
+"""Of the execution paths of a class the one that its defaults take, and every one."""
+
 DEVICES = ("cpu", "cuda", "hpu", "mps", "mtia", "npu", "tpu", "xla", "xpu")
 """The kinds of device; a number may follow, as in ``cuda:1``."""
 
@@ -104,7 +112,8 @@ class Settings:
     """How subjects are checked; the fields are the options of ``rmspec check``. Raises ``BadOption``.
 
     ``formats`` and ``programs`` that are left empty are every format and the generated programs; ``known`` ``None`` is the
-    shipped list. ``call_timeout`` is how many seconds a subject may take for one call.
+    shipped list. ``paths`` are the execution paths to check of a class that offers several: ``default``, ``all``, or their names;
+    those of the profile where none are given. ``call_timeout`` is how many seconds a subject may take for one call.
     """
 
     profile: str = "ci"
@@ -121,6 +130,7 @@ class Settings:
     framework: str | None = None
     programs: tuple[Program, ...] | None = None
     call_timeout: float = CALL_TIMEOUT
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _validate({option.name: getattr(self, option.name) for option in fields(self)}, PYTHON)
@@ -144,6 +154,7 @@ def make_settings(
     framework: str | None = None,
     call_timeout: float = CALL_TIMEOUT,
     programs: Collection[Program] | None = None,
+    paths: Iterable[str] = (),
     spelling: Spelling = PYTHON,
 ) -> Settings:
     """The settings of a check of ``subjects``, each option validated, in the words of ``spelling``.
@@ -165,6 +176,7 @@ def make_settings(
         "framework": framework,
         "call_timeout": call_timeout,
         "programs": programs,
+        "paths": _collected("paths", paths, spelling),
     }
     _validate(values, spelling)
     check_framework(framework, subjects, spelling)
@@ -187,8 +199,8 @@ def make_settings(
 
 def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
     choose("profile", values["profile"], PROFILES)
-    if values["dialect"] not in (None, "specification"):
-        choose("dialect", values["dialect"], dialects())
+    if values["dialect"] is not None:
+        check_dialect(values["dialect"])
     if not isinstance(values["policy"], Policy):
         choose("policy", values["policy"], POLICIES)
     if values["framework"] is not None:
@@ -197,6 +209,10 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
         choose("format", name, FORMATS, where=spelling.option("formats"))
     for name in values["without"]:
         choose("feature", name, EXCLUDABLE, where=spelling.option("without"))
+    for name in values["paths"]:
+        setting = path_setting(name)
+        names = (DEFAULT_PATH, ALL_PATHS, *path_keywords())
+        choose("path", name if setting is None else setting[0], names, where=spelling.option("paths"))
     _whole("seed", values["seed"], spelling)
     _positive("time_budget", values["time_budget"], spelling)
     _positive("call_timeout", values["call_timeout"], spelling)
@@ -216,6 +232,38 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
             f"{spelling.option('programs')} is no collection of programs",
             hint="rmspec.oracles.parse makes a Program of the JSON of a stored one",
         )
+
+
+def paths_asked(name: str, switches: Mapping[str, str], settings: Settings) -> list[str]:
+    """List the names to check for a subject with these ``switches``, each with the reason against it.
+
+    A name with a path is that path. Raises ``BadOption`` for a path of the settings that a class does not offer.
+    """
+    chosen = settings.paths or (PROFILES[settings.profile].paths,)
+    named = [path for path in chosen if path not in (DEFAULT_PATH, ALL_PATHS)]
+    if parse_name(name).path or name in registered_names():
+        return [name]
+    for path in named:
+        if path not in switches:
+            raise BadOption(
+                f"{name} has no execution path {path!r}",
+                f"its paths are {', '.join((DEFAULT_PATH, *switches))}",
+                "leave it out, or write all for those that there are",
+            )
+    everything = ALL_PATHS in chosen
+    own = [name] if everything or DEFAULT_PATH in chosen else []
+    names = [path for path, reason in switches.items() if path in named or (everything and not reason)]
+    return [*own, *(f"{name}:{path}" for path in names)]
+
+
+def paths_left_out(name: str, switches: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """The unchecked paths of a subject, each with the reason."""
+    checked = paths_asked(name, switches, settings)
+    return {
+        path: reason or "not asked: --paths all asks it, and so does --profile ci"
+        for path, reason in switches.items()
+        if f"{name}:{path}" not in checked
+    }
 
 
 def check_subject(subject: object, *, call: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from rmspec.oracles.errors import MalformedProgram
+from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Program, parse, to_json
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.scripting.counterexample import StoredCounterexample, shows, stored_counterexample
@@ -128,8 +129,8 @@ def would_run(subject: str) -> str:
         return ""
     if subject.startswith("process:"):
         return f"run the command {subject.removeprefix('process:')}"
-    file = subject.rpartition(":")[0]
-    return f"import {'the file' if file.endswith('.py') else 'the module'} {file or subject}"
+    parts = parse_name(subject)
+    return f"import {'the file' if parts.file else 'the module'} {parts.place or subject}"
 
 
 def file_commands(file: str, subject: str) -> list[str]:

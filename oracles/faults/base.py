@@ -335,3 +335,29 @@ class ForeachRMSprop(RMSpropBase):
 
     def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
         torch._foreach_add_(theta, direction, alpha=-h.lr)
+
+
+class SwitchedRMSprop(ForeachRMSprop):
+    """RMSprop with switches: a loop over the parameters unless ``foreach``, and a step up the gradient with ``maximize``."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 0.01,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        **options: Any,
+    ) -> None:
+        self.together, self.upward = bool(foreach), maximize
+        super().__init__(params, lr, **options)
+
+    def _step_params(self, params: list[Tensor], h: Hyper) -> None:
+        if self.together:
+            super()._step_params(params, h)
+        else:
+            for p in params:
+                super()._step_params([p], h)
+
+    def _gradient(self, p: Tensor) -> Tensor:
+        return -super()._gradient(p) if self.upward else super()._gradient(p)

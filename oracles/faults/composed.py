@@ -30,6 +30,8 @@ def compose(*faults: Fault) -> type[RMSpropBase]:
     """
     if len({fault.dialect for fault in faults}) != 1:
         raise Clash("faults of different dialects, or none, make no one optimizer; choose faults of one dialect")
+    if any(fault.switch for fault in faults):
+        raise Clash("a fault of one execution path makes no optimizer with another; choose faults without a switch")
     classes = {fault: fault.optimizer() for fault in faults}
     path = next((fault.path for fault in faults if _is_bound(fault, classes[fault])), faults[0].path)
     for fault in faults:

@@ -1,10 +1,12 @@
-"""Faults of the default values of the constructor."""
+"""Faults of the constructor: its default values; and its switches, on one execution path alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, Params
+from torch import Tensor
+
+from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Params, SwitchedRMSprop, Tensors
 from rmspec.oracles.faults.listing import fault
 
 
@@ -54,3 +56,59 @@ class DefaultCentered(ForeachRMSprop):
 
     def __init__(self, params: Params, centered: bool = True, **options: Any) -> None:
         super().__init__(params, centered=centered, **options)
+
+
+@fault("eps-placement", switch="foreach")
+class ForeachWithoutEps(SwitchedRMSprop):
+    """With foreach=True, eps is left out."""
+
+    def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
+        return [x.sqrt() for x in v] if self.together else super()._denominator(v, h)
+
+
+@fault("elementwise", "update", switch="foreach", elementwise=False)
+class ForeachOddTail(SwitchedRMSprop):
+    """With foreach=True, the last of an odd number of elements does not move."""
+
+    def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
+        tails = [x.reshape(-1)[-1].clone() if x.numel() % 2 and x.numel() > 1 else None for x in theta]
+        super()._apply(theta, direction, h)
+        for x, last in zip(theta, tails, strict=True):
+            if self.together and last is not None:
+                x[tuple(size - 1 for size in x.shape)] = last
+
+
+@fault("grad-avg", switch="foreach")
+class ForeachGradAverageWithSquareRate(SwitchedRMSprop):
+    """With foreach=True, the average of the gradients takes alpha squared."""
+
+    def _grad_average(self, g_ave: Tensors, g: Tensors, h: Hyper) -> None:
+        alpha = h.alpha**2 if self.together else h.alpha
+        for average, x in zip(g_ave, g, strict=True):
+            average.mul_(alpha).add_(x, alpha=1 - alpha)
+
+
+@fault("maximize", switch="maximize")
+class MaximizeTakenForNothing(SwitchedRMSprop):
+    """maximize is accepted, and the step goes down the gradient."""
+
+    def _gradient(self, p: Tensor) -> Tensor:
+        return ForeachRMSprop._gradient(self, p)
+
+
+@fault("maximize", switch="maximize")
+class MaximizeNegatesDecay(SwitchedRMSprop):
+    """With maximize=True, weight decay is negated with the gradient."""
+
+    def _decayed(self, g: Tensors, theta: Tensors, h: Hyper) -> Tensors:
+        if not self.upward:
+            return super()._decayed(g, theta, h)
+        return [x - h.weight_decay * p for x, p in zip(g, theta, strict=True)]
+
+
+@fault("momentum-update", switch="maximize")
+class MaximizeNegatesTheBuffer(SwitchedRMSprop):
+    """With maximize=True, the step along the buffer goes down."""
+
+    def _apply_buffer(self, theta: Tensors, b: Tensors, n: Tensors, h: Hyper) -> None:
+        super()._apply_buffer(theta, [-x for x in b] if self.upward else b, n, h)

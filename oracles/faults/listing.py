@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from typing import Any, Literal, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, Literal, TypeVar
 Path = Literal["for-loop", "foreach"]
 Class = TypeVar("Class", bound=type)
 
-_PATHS: dict[str, Path] = {"LoopRMSprop": "for-loop", "ForeachRMSprop": "foreach"}
+_PATHS: dict[str, Path] = {"LoopRMSprop": "for-loop", "ForeachRMSprop": "foreach", "SwitchedRMSprop": "foreach"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +35,38 @@ class Fault:
     elementwise: bool = True
     inherited: bool = False
     dialect: str = "torch"
+    switch: str = ""
 
     @property
     def subject(self) -> str:
-        """The name of the optimizer for ``load`` and ``rmspec check``."""
-        return f"{self.module}:{self.attr}"
+        """The name of the optimizer for ``load`` and ``rmspec check``, on the faulty path."""
+        return f"{self.module}:{self.attr}" + (f":{self.switch}" if self.switch else "")
 
     def optimizer(self) -> type:
         """Import the class; this imports torch."""
         optimizer: type = getattr(import_module(self.module), self.attr)
         return optimizer
 
+    def factory(self) -> Callable[..., Any]:
+        """Import the class, to be called on the faulty path; this imports torch."""
+        return partial(self.optimizer(), **{self.switch: True}) if self.switch else self.optimizer()
+
 
 def fault(
-    *clauses: str, bug_class: int = 0, elementwise: bool = True, inherited: bool = False, dialect: str = "torch"
+    *clauses: str,
+    bug_class: int = 0,
+    elementwise: bool = True,
+    inherited: bool = False,
+    dialect: str = "torch",
+    switch: str = "",
 ) -> Callable[[Class], Class]:
     """Mark a class as a fault. ``FAULTS`` reads the arguments from the source, so they must be literals.
 
     ``clauses`` are the clauses that a correct attribution may name, the expected one first. ``bug_class`` is the number of
     the class of faults that it stands for, or 0 where it is a plain slip in the pseudocode. ``elementwise`` says that one
     parameter of one element shows the fault; ``inherited`` that torch's own optimizer does the same, so that it counts with
-    ``--baseline none`` alone; ``dialect`` is the one that the class claims to speak.
+    ``--baseline none`` alone; ``dialect`` is the one that the class claims to speak; ``switch`` is the
+    argument without which there is no fault: it selects the path.
     """
     return lambda optimizer: optimizer
 

@@ -37,6 +37,7 @@ from rmspec.oracles.host.requests import Load, Request
 from rmspec.oracles.host.transcripts import decode_error, decode_transcript
 from rmspec.oracles.host.zygote import Zygote, zygote
 from rmspec.oracles.loader import check_name
+from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.onestep import OneStep, Stepped
 from rmspec.oracles.registry import frameworks, registered_names
@@ -292,7 +293,11 @@ def _capabilities(data: Mapping[str, Any]) -> Capabilities:
     sets.pop("formats")
     instead = {str(name): value if isinstance(value, bool) else float(value) for name, value in data["instead"].items()}
     return Capabilities(
-        formats=tuple(map(str, data["formats"])), missing=_texts(data["missing"]), instead=instead, **sets
+        formats=tuple(map(str, data["formats"])),
+        missing=_texts(data["missing"]),
+        instead=instead,
+        switches=_texts(data["switches"]),
+        **sets,
     )
 
 
@@ -310,7 +315,7 @@ def _modules(name: str, device: str) -> tuple[str, ...]:
         return ()  # what an import may find out of a GPU does not survive a fork
     if registered is not None:
         return registered.preloaded
-    source = _source(name.rpartition(":")[0])
+    source = _source(parse_name(name).place)
     if "environ" in source:
         return ()  # what a framework reads when it is imported may be set there
     return tuple(

@@ -146,7 +146,8 @@ def registered(name: str, device: str) -> KerasSubject | KerasProcess:
         return KerasProcess(name, backend)
     import keras
 
-    return _keras3(name, keras.optimizers.RMSprop, function=path == "function")
+    kind = keras.optimizers.RMSprop
+    return _keras3(name, kind, _options(kind), function=path == "function")
 
 
 def _backend_is(backend: str) -> bool:
@@ -172,6 +173,7 @@ def _backend_is(backend: str) -> bool:
 def _keras3(
     name: str,
     factory: Callable[..., Any],
+    options: frozenset[str],
     *,
     function: bool = False,
     baselines: tuple[str, ...] = (),
@@ -183,7 +185,6 @@ def _keras3(
     names = {role: attribute for role, (attribute, _) in VARIABLES.items()} if names is None else names
 
     backend = keras.backend.backend()
-    options = _options(factory)
     lacks = {
         option: f"its constructor takes no {option}"
         for option in ("momentum", "centered", "weight_decay")
@@ -235,7 +236,9 @@ def _legacy(name: str) -> KerasSubject:
     )
 
 
-def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSubject:
+def user_subject(
+    name: str, factory: Callable[..., Any], device: str, fixed: Mapping[str, bool] | None = None
+) -> KerasSubject:
     """A user's class or factory, called like a Keras optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
     factories.check_device(name, device)
     factories.check_method(name, factory, "keras.optimizers.RMSprop")
@@ -243,7 +246,9 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
 
     of_backend = f"{FRAMEWORK.baseline}:{keras.backend.backend()}"
     baseline = of_backend if of_backend in FRAMEWORK.subjects else FRAMEWORK.baseline
+    baselines = (baseline,) if inspect.isclass(factory) else ()
     options = _options(factory)
+    factory = partial(factory, **fixed) if fixed else factory
     probe: dict[str, float | bool] = {"lr": 0.125} if "lr" in options else {}
     with names_counted_in(defaultdict(int)):
         outcome = performed(lambda: Keras3(factory, [keras.Variable(np.ones(1, np.float32))], probe))
@@ -257,8 +262,10 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> KerasSu
     # An option that it refuses is found out in the check.
     with names_counted_in(defaultdict(int)):
         performed(lambda: holders.append(Keras3(factory, [keras.Variable(np.ones(1, np.float32))], full).names))
-    baselines = (baseline,) if inspect.isclass(factory) else ()
-    return _keras3(name, factory, baselines=baselines, names=holders[0] if holders else None)
+    subject = _keras3(name, factory, options, baselines=baselines, names=holders[0] if holders else None)
+    if not fixed:
+        subject.offer_paths(FRAMEWORK, factory, arguments)
+    return subject
 
 
 def _options(factory: Callable[..., Any]) -> frozenset[str]:

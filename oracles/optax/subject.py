@@ -11,6 +11,7 @@ import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -219,9 +220,15 @@ def registered(name: str, device: str) -> OptaxSubject:
     return OptaxSubject(name, optax.rmsprop)
 
 
-def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSubject:
-    """A user's factory. Raises ``NotAnOptimizer`` if it returns no transformation, ``CannotStart`` if it raises."""
+def user_subject(
+    name: str, factory: Callable[..., Any], device: str, fixed: Mapping[str, bool] | None = None
+) -> OptaxSubject:
+    """A user's factory, on the path of ``fixed``.
+
+    Raises ``NotAnOptimizer`` if it returns no transformation, ``CannotStart`` if it raises.
+    """
     factories.check_device(name, device)
+    factory = partial(factory, **fixed) if fixed else factory
     subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,))
     options: dict[str, float | bool] = dict.fromkeys(subject.capabilities().required, 0.125)
     products: list[Any] = []
@@ -242,4 +249,8 @@ def user_subject(name: str, factory: Callable[..., Any], device: str) -> OptaxSu
         performed(
             lambda: signs.append(_learned_signs(factory, {key: value for key, value in full.items() if key in known}))
         )
-    return OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), signs=signs[0]) if signs else subject
+    if signs:
+        subject = OptaxSubject(name, factory, baselines=(FRAMEWORK.baseline,), signs=signs[0])
+    if not fixed:
+        subject.offer_paths(FRAMEWORK, factory, arguments)
+    return subject

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rmspec.oracles.names import parse_name, path_setting
 from rmspec.oracles.program import program as vocabulary
-from rmspec.oracles.registry import registered_names
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import number
 
@@ -64,18 +64,23 @@ def subject_of(program: vocabulary.Program, registered: str) -> tuple[list[str],
 
     A registered name needs no import, and ``registered`` is its expression.
     """
-    place, _, attribute = program.subject.rpartition(":")
-    if not place or program.subject in registered_names():
+    parts = parse_name(program.subject)
+    if not parts.place:
         return [], registered
-    name = attribute.split(".")[0]
-    if place.endswith(".py"):
-        folder = os.path.dirname(place) or "."
-        return [
+    name = parts.attribute.split(".")[0]
+    lines = [f"from {parts.place} import {name}"]
+    if parts.file:
+        folder = os.path.dirname(parts.place) or "."
+        lines = [
             "import runpy, sys",
             f"sys.path.append({folder!r})",
-            f"{name} = runpy.run_path({place!r})[{name!r}]",
-        ], attribute
-    return [f"from {place} import {name}"], attribute
+            f"{name} = runpy.run_path({parts.place!r})[{name!r}]",
+        ]
+    setting = path_setting(parts.path)
+    if setting is None:
+        return lines, parts.attribute
+    keyword, value = setting
+    return [*lines, f"RMSprop = lambda **options: {parts.attribute}({keyword}={value}, **options)"], "RMSprop"
 
 
 def keywords(options: dict[str, vocabulary.OptionValue], names: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ a program is to them is the same for all, and is here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
@@ -15,11 +15,13 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.framework import Framework
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.devices import device_name
+from rmspec.oracles.session.paths import offered_paths
 from rmspec.oracles.session.surroundings import Surroundings, surrounded
-from rmspec.oracles.subject import Capabilities, Observation, Outcome
+from rmspec.oracles.subject import Capabilities, Observation, Outcome, Raised
 
 Array = NDArray[Any]
 
@@ -213,6 +215,15 @@ class AppliedSubject:
     def capabilities(self) -> Capabilities:
         """The capabilities of the subject."""
         return self._capabilities
+
+    def offer_paths(self, framework: Framework, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        """Add the other paths in the signature of a factory to the capabilities; it takes these ``arguments``."""
+
+        def attempt(keywords: Mapping[str, bool]) -> Raised | None:
+            with self.surroundings()():
+                return performed(lambda: factory(**arguments, **keywords)).raised
+
+        self._capabilities = replace(self._capabilities, switches=offered_paths(factory, framework, "cpu", attempt))
 
     def state_names(self) -> Mapping[str, str]:
         """The subject's own names for the roles of its state."""

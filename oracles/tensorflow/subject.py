@@ -285,16 +285,22 @@ def _v1_subject(
     )
 
 
-def user_subject(name: str, factory: Callable[..., Any], device: str) -> TensorFlowSubject:
+def user_subject(
+    name: str, factory: Callable[..., Any], device: str, fixed: Mapping[str, bool] | None = None
+) -> TensorFlowSubject:
     """A user's class or factory, called like the v1 optimizer. Raises ``NotAnOptimizer`` and ``CannotStart``."""
     factories.check_device(name, device)
     factories.check_method(name, factory, "tf.compat.v1.train.RMSPropOptimizer")
     baselines = (FRAMEWORK.baseline,) if inspect.isclass(factory) else ()
+    factory = partial(factory, **fixed) if fixed else factory
     subject = _v1_subject(name, factory, baselines=baselines)
     options = {"lr": 0.125} if "lr" in subject.capabilities().options else {}
     outcome = performed(lambda: _V1(factory, [tf.Variable([1.0])], options, function=False).state())
     model = "tf.compat.v1.train.RMSPropOptimizer(learning_rate=..., decay=..., epsilon=...)"
-    factories.check_created(name, outcome, {V1_NAMES[key]: value for key, value in options.items()}, model)
+    arguments = {V1_NAMES[key]: value for key, value in options.items()}
+    factories.check_created(name, outcome, arguments, model)
+    if not fixed:
+        subject.offer_paths(FRAMEWORK, factory, arguments)
     return subject
 
 

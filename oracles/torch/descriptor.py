@@ -8,6 +8,7 @@ from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION
 from rmspec.oracles.framework import (
     EvidenceCounter,
+    ExecutionSwitch,
     Framework,
     Layout,
     OperationAccuracy,
@@ -80,6 +81,12 @@ FRAMEWORK = Framework(
     },
     registered="rmspec.oracles.torch.subject:registered",
     user_subject="rmspec.oracles.torch.subject:user_subject",
+    switches={
+        "foreach": ExecutionSwitch(automatic=("cuda",)),
+        "differentiable": ExecutionSwitch(),
+        "capturable": ExecutionSwitch(devices=("cuda",), refusable=True),
+        "fused": ExecutionSwitch(refusable=True),
+    },
     prefixes=("torch",),
     # The first step of an optimizer imports the second.
     preloaded=("rmspec.oracles.torch.subject", "torch._dynamo"),

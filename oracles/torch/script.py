@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
+from rmspec.oracles.names import parse_name, path_setting
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import bounds_check, final_call, number
@@ -24,18 +25,25 @@ def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
 
 def factory_lines(subject: str) -> tuple[set[str], list[str]]:
     """The modules and the lines to make ``RMSprop`` the optimizer of this name."""
-    place, _, attribute = subject.rpartition(":")
+    parts = parse_name(subject)
+    place, attribute = parts.place, parts.attribute
     name = attribute.split(".")[0]
-    if subject in FRAMEWORK.subjects or not place.strip() or place == "torch":
+    if not place.strip() or place == "torch":
         known = FRAMEWORK.subjects.get(subject, FRAMEWORK.subjects["torch"])
         fixed = ", ".join(f"{option}={value}" for option, value in known.fixed.items())
         return {"torch"}, [f"RMSprop = lambda params, **options: torch.optim.RMSprop(params, {fixed}, **options)"]
-    if place.endswith(".py"):
+    setting = path_setting(parts.path)
+    switched = []
+    if setting is not None:
+        keyword, value = setting
+        switched = [f"RMSprop = lambda params, make=RMSprop, **options: make(params, {keyword}={value}, **options)"]
+    if parts.file:
         return {"torch", "runpy", "sys"}, [
             f"sys.path.append({os.path.dirname(place) or '.'!r})",
             f"RMSprop = runpy.run_path({place!r})[{name!r}]" + attribute[len(name) :],
+            *switched,
         ]
-    return {"torch"}, [f"from {place} import {name}", f"RMSprop = {attribute}"]
+    return {"torch"}, [f"from {place} import {name}", f"RMSprop = {attribute}", *switched]
 
 
 @dataclass(slots=True)
@@ -264,7 +272,7 @@ class _Writer:
 
     def _param(self, param: vocabulary.Param) -> str:
         text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"
-        if self.program.subject == "torch:differentiable":
+        if "differentiable" in (parse_name(self.program.subject).path, self.program.subject.partition(":")[2]):
             text += f".clone(); {param.name}.retain_grad()"
         return text
 

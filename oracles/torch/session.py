@@ -83,7 +83,9 @@ class TorchSession:
             values = vocabulary.elements(param.values, param.dtype, param.shape)
             tensor = to_tensor(values, param.layout, self._device).requires_grad_()
             if differentiable:
-                tensor = tensor.clone()
+                # Whatever the subject's module has set for its process.
+                with torch.enable_grad():
+                    tensor = tensor.clone()
                 tensor.retain_grad()
             self._params[param.name] = tensor
 

@@ -22,6 +22,7 @@ from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
 from rmspec.oracles.session.options import Acceptance, try_options
+from rmspec.oracles.session.paths import offered_paths
 from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities, Raised
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 from rmspec.oracles.torch.evidence import compiled
@@ -33,8 +34,8 @@ _METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict":
 class TorchSubject:
     """A torch optimizer as a subject.
 
-    ``factory`` is called like ``torch.optim.RMSprop``; ``fixed`` are keyword arguments that select its execution path.
-    Raises ``Unsupported`` where the device is missing.
+    ``factory`` is called like ``torch.optim.RMSprop``; ``fixed`` are keyword arguments that select its execution path. One that
+    ``offers`` other paths has them in its capabilities. Raises ``Unsupported`` where the device is missing.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TorchSubject:
         baselines: tuple[str, ...] = (),
         path: str = "",
         fixed: Mapping[str, Any] | None = None,
+        offers: bool = False,
     ) -> None:
         self.name = name
         self.framework = "torch"
@@ -54,6 +56,7 @@ class TorchSubject:
         self.baselines = baselines
         self.device = device
         self._factory = partial(factory, **fixed) if fixed else factory
+        self._offers = offers
         self._path = path
         self._roles: dict[str, str] | None = None
         self._accepted: Acceptance | None = None
@@ -106,8 +109,19 @@ class TorchSubject:
                 roles=frozenset(self._find_roles().values()),
                 paths=self._paths(),
                 instead=accepted.instead,
+                switches=self._other_paths() if self._offers else {},
             )
         return self._capabilities
+
+    def _other_paths(self) -> dict[str, str]:
+        """The paths in the signature, each with the reason against it here."""
+
+        def attempt(keywords: Mapping[str, bool]) -> Raised | None:
+            (path,) = keywords
+            switched = TorchSubject(self.name, self._factory, device=self.device, path=path, fixed=keywords)
+            return next(filter(None, switched.first_exceptions(self.device)), None)
+
+        return offered_paths(self._factory, FRAMEWORK, self.device, attempt)
 
     def state_names(self) -> Mapping[str, str]:
         """The keys of ``optimizer.state[param]`` by role."""
@@ -197,22 +211,22 @@ class TorchSubject:
         """Raise ``Unsupported`` if the first step raises on this device, and on the CPU does not."""
         if self.device == "cpu":
             return
-        message = self._first_step(self.device)
-        if message and not self._first_step("cpu"):
+        raised = self.first_exceptions(self.device)[1]
+        if raised is not None and self.first_exceptions("cpu")[1] is None:
             raise Unsupported(
-                f"{self.name} does not run on {self.device}: its step raises {message}",
+                f"{self.name} does not run on {self.device}: its step raises {raised.type}: {raised.message}",
                 "on the CPU it takes the same step",
                 "leave out --device, or keep the tensors on their device",
             )
 
-    def _first_step(self, device: str) -> str:
-        """Format the exception of a first step on a device; empty without one, or without an optimizer."""
+    def first_exceptions(self, device: str) -> tuple[Raised | None, Raised | None]:
+        """The exceptions of the constructor and of a first step on a device; there is no step without an optimizer."""
         session = self._session((Param("p"),), {}, device)
-        if session.perform(Create("probe", (Group(("p",)),), self._acceptance().probe, "list")).raised:
-            return ""
-        session.perform(SetGrad("p", (2.0,)))
-        raised = session.perform(Step("probe")).raised
-        return "" if raised is None else f"{raised.type}: {raised.message}"
+        created = session.perform(Create("probe", (Group(("p",)),), self._acceptance().probe, "list")).raised
+        if created is None:
+            session.perform(SetGrad("p", (2.0,)))
+            return None, session.perform(Step("probe")).raised
+        return created, None
 
     def _find_roles(self) -> dict[str, str]:
         """The roles of the names in the optimizer's state.
@@ -352,17 +366,26 @@ def registered(name: str, device: str) -> TorchSubject:
     )
 
 
-def user_subject(name: str, factory: Callable[..., Any], device: str) -> TorchSubject:
-    """A user's class or factory. Raises ``NotAnOptimizer`` for a class without ``step``."""
+def user_subject(
+    name: str, factory: Callable[..., Any], device: str, fixed: Mapping[str, bool] | None = None
+) -> TorchSubject:
+    """A user's class or factory, on the path of ``fixed``. Raises ``NotAnOptimizer`` for a class without ``step``."""
     derived = inspect.isclass(factory) and issubclass(factory, torch.optim.Optimizer)
-    subject = TorchSubject(name, factory, device=device, baselines=(FRAMEWORK.baseline,))
+    path = next((keyword for keyword, value in (fixed or {}).items() if value), "")
+    subject = TorchSubject(
+        name, factory, device=device, baselines=(FRAMEWORK.baseline,), path=path, fixed=fixed, offers=not fixed
+    )
     if inspect.isclass(factory) and not callable(getattr(factory, "step", None)) and not subject.has_step():
         raise NotAnOptimizer(
             f"{name} is not an optimizer: the class {factory.__name__} has no method step",
             hint="name a class or a factory that is called like torch.optim.RMSprop",
         )
     derived = derived or subject.wraps_optimizer()
-    if subject.uses_foreach():
+    same = f"torch:{path}"
+    if path and derived and same in FRAMEWORK.subjects:
+        # What torch's own does on the same path.
+        subject.baselines = tuple(dict.fromkeys((same, FRAMEWORK.baseline)))
+    elif subject.uses_foreach():
         # It inherits what torch._foreach_* operations do, too.
         subject.baselines = (FRAMEWORK.baseline, "torch:foreach") if derived else ("torch:foreach",)
     elif not derived and inspect.isclass(factory):

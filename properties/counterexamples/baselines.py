@@ -9,6 +9,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.host.hiding import show_only
 from rmspec.oracles.host.perform import Driven, perform
 from rmspec.oracles.program.program import Create, Program
@@ -47,13 +48,17 @@ class Baselines:
         """
         cut = ""
         program = self._spell_defaults(program, finding)
-        spoken = finding.kind in ("value", "base", "group") and not CLAUSES[finding.clause].decided
+        spoken = finding.kind in ("value", "base", "group")
         for baseline in self.all:
+            judged_by = self._dialect
             if spoken and baseline.dialect != self._dialect.name:
                 # It computes something else on purpose: that it deviates from this dialect excuses no one.
-                continue
+                if not CLAUSES[finding.clause].decided:
+                    continue
+                # What it does besides shows against its own.
+                judged_by = dialect_named(baseline.dialect)
             calls = 0
-            for places, calls in self._places(baseline, program):  # noqa: B007 - the last one counts below
+            for places, calls in self._places(baseline, program, judged_by):  # noqa: B007 - the last one counts below
                 if (finding.clause, finding.place) in places:
                     return baseline.name
             if self._habit(baseline, program, finding) or self._shares_habit(baseline, finding):
@@ -84,20 +89,20 @@ class Baselines:
         )
         return replace(program, calls=tuple(calls))
 
-    def _places(self, baseline: Driven, program: Program) -> tuple[tuple[set[object], int], ...]:
+    def _places(self, baseline: Driven, program: Program, dialect: Dialect) -> tuple[tuple[set[object], int], ...]:
         """Find the deviations of a baseline in a program, and count the judged calls.
 
         A baseline that shows more of its state than the subject is judged twice: with no more of it in sight than the
         subject shows, and as it is.
         """
-        key = (baseline.name, hash(repr(program)))
+        key = (baseline.name, hash((repr(program), dialect.name)))
         if key not in self._remembered:
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.clear()
             whole = perform(program, baseline)
             less = not baseline.capabilities().roles <= self._roles
             judged = [
-                judge(transcript, self._dialect, policy=self._policy)
+                judge(transcript, dialect, policy=self._policy)
                 for transcript in ((show_only(whole, self._roles), whole) if less else (whole,))
             ]
             self._remembered[key] = tuple(
@@ -116,7 +121,7 @@ class Baselines:
             return False
         sign = (finding.clause, finding.place)
         for plain in (plain_numbers(program), plain_numbers(plain_options(program))):
-            if any(sign in places for places, _ in self._places(baseline, plain)):
+            if any(sign in places for places, _ in self._places(baseline, plain, self._dialect)):
                 findings = run(plain, self._subject, self._dialect, policy=self._policy).findings
                 return any((deviation.clause, deviation.place) == sign for deviation in findings)
         return False

@@ -166,7 +166,7 @@ def with_gradients(program: Program) -> Program:
 
 
 def with_whole_state(program: Program) -> Program:
-    """The program with a step of every parameter before each save, and no entry taken out of what was saved."""
+    """The program with a step of every parameter before each save, and with no entry dropped from a saved state."""
     calls: list[Call] = []
     for call in program.calls:
         if isinstance(call, vocabulary.EditState) and call.edit == "drop":

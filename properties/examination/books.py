@@ -21,6 +21,7 @@ from rmspec.properties.judge.findings import Tally
 from rmspec.properties.judge.runner import Run
 from rmspec.properties.judge.runner import run as judge_run
 from rmspec.properties.search.fitting import admit
+from rmspec.properties.settings import paths_left_out
 from rmspec.properties.trajectory import Trajectory, trajectory
 from rmspec.properties.verdicts import ClauseVerdicts, Spoils, inconclusive_reasons, subject_verdict, unjudged
 
@@ -178,6 +179,7 @@ class Books:
             devices=tuple(sorted(examinee.devices)),
             elsewhere=elsewhere,
             evidence=self._evidence(),
+            other_paths=paths_left_out(examinee.subject.name, examinee.capabilities.switches, examinee.settings),
         )
 
     def _evidence(self) -> Evidence | None:

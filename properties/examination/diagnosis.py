@@ -282,7 +282,7 @@ def _one_step_more(program: Program, finding: Finding) -> Program:
 
 
 def _same_exception(program: Program, finding: Finding, candidate: Program, similar: Finding) -> bool:
-    """Whether two findings are one exception of one kind of call: which clause it breaks depends on the circumstances."""
+    """Whether two findings are one exception of one kind of call, under any clause."""
     return (
         (finding.kind, finding.hazard) == (similar.kind, similar.hazard) == ("raised", finding.hazard)
         and finding.key[2] == similar.key[2]

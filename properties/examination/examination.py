@@ -9,6 +9,7 @@ from rmspec.impl.arithmetic.amendments import general_switches
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.host import open_subject
 from rmspec.oracles.host.perform import Driven, Transcript
+from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.baselines import Baselines
 from rmspec.properties.events import (
@@ -94,9 +95,13 @@ class Examination:
         stale = self.triage.stale()
         yield SubjectFinished(self.result(stale))
 
+    def _plan(self, settings: Settings) -> Plan:
+        partly = bool(parse_name(self.examinee.subject.name).path)
+        return Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly)
+
     def _search(self, interim: bool) -> Iterator[Event]:
         name, settings = self.examinee.subject.name, self.examinee.settings
-        plan, count = Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles), 0
+        plan, count = self._plan(settings), 0
         self.books.left_out = plan.left_out
         for phase in plan.phases():
             self.books.fingerprint = phase.fingerprint or self.books.fingerprint

@@ -9,6 +9,7 @@ from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.host.evidence import has_variants
 from rmspec.oracles.host.perform import Driven, Performer, Transcript, perform
 from rmspec.oracles.host.primitives import with_operations
+from rmspec.oracles.names import dialect_of_path, parse_name
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.findings import Tally
@@ -35,8 +36,8 @@ class Examinee:
         """The subject as these settings ask for it."""
         own = subject.capabilities() if isinstance(subject, Performer) else with_operations(subject)
         capabilities = restrict(own, settings.formats, settings.without)
-        dialect = without_options(dialect_named(settings.dialect or subject.dialect), capabilities.options)
-        return cls(subject, settings, capabilities, dialect)
+        spoken = dialect_of_path(dialect_named(settings.dialect or subject.dialect), parse_name(subject.name).path)
+        return cls(subject, settings, capabilities, without_options(spoken, capabilities.options))
 
     @property
     def compiles(self) -> bool:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Create, Group, Param, Program
 from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.differential import programs as differential
 from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fingerprint import fingerprint
 from rmspec.properties.search.variants import choose_programs
-from rmspec.properties.settings import PROFILES, Settings
+from rmspec.properties.settings import PROFILES, Profile, Settings
 
-__all__ = ["Phase", "Plan", "generated"]
+__all__ = ["Phase", "Plan", "generated", "part_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,23 @@ def generated(settings: Settings) -> tuple[Program, ...]:
     return generate(settings.seed, PROFILES[settings.profile].programs)
 
 
+def part_for(name: str, settings: Settings) -> Settings:
+    """The settings of a subject, with as many of the generated programs as are asked of its execution path."""
+    if settings.programs is None or not parse_name(name).path:
+        return settings
+    return replace(settings, programs=settings.programs[:: _share(PROFILES[settings.profile])])
+
+
+def _share(profile: Profile) -> int:
+    return 1 if profile.endless else _SHARE
+
+
 _MACHINE, _SWEEPS = 200, 40
 """Programs for a compiled path are chosen from so many of the state machine, and so many sweeps."""
+
+
+_SHARE = 5
+"""Of the state machine's programs and of the sweeps one in so many is asked of another path than the one of the defaults."""
 
 
 class Plan:
@@ -48,19 +64,23 @@ class Plan:
 
     No program depends on the subject, apart from the formats that it can be asked in, and the values that it
     may not take; one that ``compiles`` every variant of a
-    step is asked chosen programs alone.
+    step is asked chosen programs alone. Of another path than that of the defaults, asked ``partly``, the later phases are shorter.
     ``total`` is the number of programs, of the sweeps those of the profile; ``left_out`` is how many are not asked.
     """
 
-    def __init__(self, capabilities: Capabilities, settings: Settings, *, compiles: bool = False) -> None:
+    def __init__(
+        self, capabilities: Capabilities, settings: Settings, *, compiles: bool = False, partly: bool = False
+    ) -> None:
         self._settings = settings
-        self._profile = PROFILES[settings.profile]
+        profile = PROFILES[settings.profile]
+        self._share = _share(profile) if partly else 1
+        self._profile = replace(profile, sweeps=-(-profile.sweeps // self._share))
         self._stored = (*_refused(capabilities), *ordered(corpus(), capabilities.formats, every=self._profile.every))
         self._pairs = tuple(differential(capabilities.formats))
         self._machine = None if settings.programs is None else tuple(settings.programs)
         self._chosen: list[Program] | None = None
         self.left_out = 0
-        machine = self._profile.programs if settings.programs is None else len(settings.programs)
+        machine = -(-profile.programs // self._share) if self._machine is None else len(self._machine)
         self.total = len(self._stored) + len(self._pairs) + machine + self._profile.sweeps
         if compiles:
             self._choose()
@@ -73,7 +93,7 @@ class Plan:
     def _choose(self) -> None:
         """Choose from all programs but the later ones of the state machine, and the later sweeps."""
         if self._machine is None:
-            self._machine = generated(self._settings)
+            self._machine = generated(self._settings)[:: self._share]
         sweeps = [*islice(self._sweeps(), min(self._profile.sweeps, _SWEEPS))]
         everything = [*self._stored, *self._pairs, *self._machine[:_MACHINE], *sweeps]
         self._chosen = choose_programs(everything, self._profile.variants)
@@ -88,7 +108,7 @@ class Plan:
             return
         yield Phase("corpus", len(self._stored), self._stored)
         yield Phase("differential", len(self._pairs), self._pairs)
-        machine = generated(self._settings) if self._settings.programs is None else self._settings.programs
+        machine = generated(self._settings)[:: self._share] if self._machine is None else self._machine
         yield Phase("state machine", len(machine), machine, fingerprint(machine[:20]))
         yield Phase("sweep", None if self.endless else self._profile.sweeps, self._sweeps())
 

@@ -137,7 +137,8 @@ def _order_within_bound(transcript: Transcript, dialect: Dialect, policy: Policy
     program = transcript.program
     eps = _option(program, "eps", dialect)
     seen = _first_step(transcript)
-    plain = not _option(program, "momentum", dialect) and dialect.centered_form != "always"
+    # The inequality is one of the averages as they are.
+    plain = not (_option(program, "momentum", dialect) or dialect.bias_correction) and dialect.centered_form != "always"
     if seen is None or dialect.eps_place == "none" or not eps or not plain or np.any(seen[0].params["p0"]):
         return ()
     before, after = seen

@@ -6,7 +6,7 @@ reported as it is, never explained by a formula made up for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmspec.impl.arithmetic.amendments import LINES, Amendment, Use
@@ -15,7 +15,7 @@ from rmspec.impl.spec.clauses import CLAUSE_OF_DEFAULT
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.spec.switches import SWITCHES, Value
 
-__all__ = ["USUAL", "Setting", "candidates", "reached_lines"]
+__all__ = ["USUAL", "Setting", "candidates", "pairs_by_simplicity", "reached_lines"]
 
 USUAL: Mapping[str, tuple[float | bool, ...]] = {
     "lr": (1e-2, 1e-3, 1e-4, 0.1, 1.0, 5e-4, 2e-4, 1e-5),
@@ -74,10 +74,24 @@ def reached_lines(amendment: Amendment) -> tuple[str, ...]:
     """The lines with another formula under an amendment; of the others the inputs may change."""
     if amendment.lines:
         return amendment.lines
-    names = {name for name, _ in (*amendment.switches, *amendment.uses, *amendment.defaults)}
+    names = _touched(amendment)
     if names == {"initial_square_avg"}:
         return ("square_avg",)
     return ("square_avg", "grad_avg") if names == {"alpha"} else LINES
+
+
+def pairs_by_simplicity(every: Sequence[Amendment]) -> Iterator[tuple[Amendment, Amendment]]:
+    """The pairs of a list ordered by simplicity, those with the first ones first; none with one change twice."""
+    for total in range(1, 2 * len(every)):
+        for first in range(max(0, total - len(every) + 1), (total + 1) // 2):
+            pair = every[first], every[total - first]
+            if not _touched(pair[0]) & _touched(pair[1]):
+                yield pair
+
+
+def _touched(amendment: Amendment) -> set[str]:
+    """The switches and options changed by an amendment."""
+    return {name for name, _ in (*amendment.switches, *amendment.uses, *amendment.defaults)}
 
 
 def _all(setting: Setting, dialect: Dialect) -> Iterator[Amendment]:
@@ -146,7 +160,8 @@ def _switches_read(setting: Setting, dialect: Dialect) -> Iterator[tuple[str, tu
     if setting.decay:
         yield "decay", ()
         yield from (("decay", lines) for lines in (_LINES_OF[role], (role,)))
-    if role != "square_avg":
+    if role != "square_avg" or setting.decay:
+        # The square of a gradient has no sign, but for the decay added to it.
         yield "maximize", ()
     if _divides(setting, dialect):
         yield "eps_place", ()

@@ -19,7 +19,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Finding
-from rmspec.properties.peeling.candidates import Setting, candidates, reached_lines
+from rmspec.properties.peeling.candidates import Setting, candidates, pairs_by_simplicity, reached_lines
 from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, branch_at, carried, fits
 
 __all__ = ["Adoption", "Peeling", "spread"]
@@ -254,7 +254,12 @@ class Peeling:
             return standing
         # What explains more, in whatever line and branch, is nearer the truth.
         counts = [self._explained(candidate) for candidate in standing]
-        return [candidate for candidate, count in zip(standing, counts, strict=True) if count == max(counts)]
+        standing = [candidate for candidate, count in zip(standing, counts, strict=True) if count == max(counts)]
+        if len({entry.switches for entry in standing}) < 2:
+            return standing
+        # First findings may not part two switches: what is left of the later steps does.
+        counts = [self._left(candidate) for candidate in standing]
+        return [candidate for candidate, count in zip(standing, counts, strict=True) if count == min(counts)]
 
     def _explained(self, amendment: Amendment) -> int:
         """Count the first findings of transcripts, in all lines, explained by an amendment."""
@@ -265,6 +270,12 @@ class Peeling:
             for transcript, first in spread(deviating, 2 * _TRIALS)
         )
 
+    def _left(self, amendment: Amendment) -> int:
+        """Count the findings of whole transcripts, in all lines, left unexplained by an amendment."""
+        dialect = self._under((amendment,))
+        deviating = [judged.transcript for judged in self._judged if judged.first is not None]
+        return sum(len(self.judge(transcript, dialect, None)) for transcript in spread(deviating, 2 * _TRIALS))
+
     # -- two at once
 
     def _two(self, line: str, failing: list[tuple[Witnessed, Finding]]) -> list[Adoption]:
@@ -274,11 +285,9 @@ class Peeling:
             return []
         every = list(self._candidates(line, probes))
         branches = frozenset(branch_at(finding, self.dialect) for _, finding in failing)
-        for pair in _by_simplicity(every):
+        for pair in pairs_by_simplicity(every):
             if self.effort.spent:
                 return []
-            if _touched(pair[0]) & _touched(pair[1]):
-                continue
             if self._fits(telling, pair) and self._stands(pair, branches, failing, 1.0):
                 return [Adoption(amendment) for amendment in pair]
         return []
@@ -364,18 +373,6 @@ def _changes(amendment: Amendment) -> tuple[int, int]:
     """How much an amendment changes: the numbers of its changes, and of its limits."""
     changes = len(amendment.switches) + len(amendment.uses) + len(amendment.defaults)
     return changes, len(amendment.branch) + bool(amendment.lines)
-
-
-def _touched(amendment: Amendment) -> set[str]:
-    """The switches and options changed by an amendment."""
-    return {name for name, _ in (*amendment.switches, *amendment.uses, *amendment.defaults)}
-
-
-def _by_simplicity(every: Sequence[Amendment]) -> Iterator[tuple[Amendment, Amendment]]:
-    """The pairs of a list ordered by simplicity, those with the first ones first."""
-    for total in range(1, 2 * len(every)):
-        for first in range(max(0, total - len(every) + 1), (total + 1) // 2):
-            yield every[first], every[total - first]
 
 
 def _limited(candidate: Amendment, fitting: frozenset[Branch], failing: set[Branch]) -> Iterator[Amendment]:

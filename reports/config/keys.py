@@ -52,6 +52,7 @@ KEYS: dict[str, Key] = {
         Key("policy", "text", "Permitted hardware inaccuracy.", default="strict"),
         Key("framework", "text", "Framework of your class, if it is not detected.", metavar="NAME"),
         Key("without", "names", "Skip programs that use these features.", metavar="FEATURE,...", plugin=True),
+        Key("paths", "names", "Execution paths of your class: default, all or names.", metavar="PATH,..."),
         Key("fail-fast", "switch", "Stop a subject at its first new deviation.", off=True),
         Key("known", "path", "List of known deviations (TOML), besides rmspec's own.", metavar="FILE", plugin=True),
         Key("no-known", "switch", "Ignore all lists of known deviations."),

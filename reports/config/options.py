@@ -33,6 +33,7 @@ class CheckOptions:
     policy: str = "strict"
     framework: str | None = None
     without: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     fail_fast: bool = False
     known: str | None = None
     no_known: bool = False
@@ -95,6 +96,7 @@ def resolve(options: CheckOptions) -> Settings:
         policy=options.policy,
         framework=options.framework,
         call_timeout=options.call_timeout,
+        paths=listed(options.paths),
         spelling=COMMAND_LINE,
     )
     if options.quiet and options.verbose:

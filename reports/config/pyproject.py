@@ -6,6 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from rmspec.oracles.names import parse_name
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.problems import BadOption, nearest
 
@@ -102,5 +103,5 @@ def _located(name: str, value: ConfigValue, folder: Path, start: Path) -> Config
 
 
 def _subject(name: str, folder: Path, start: Path) -> str:
-    place, separator, attribute = name.rpartition(":")
-    return f"{os.path.relpath(folder / place, start)}{separator}{attribute}" if place.endswith(".py") else name
+    parts = parse_name(name)
+    return parts.placed(os.path.relpath(folder / parts.place, start)) if parts.file else name

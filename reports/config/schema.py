@@ -11,9 +11,10 @@ from typing import Any
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.oracles.dialects import dialects
+from rmspec.oracles.names import path_keywords
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import EXCLUDABLE
-from rmspec.properties.settings import PROFILES
+from rmspec.properties.settings import ALL_PATHS, DEFAULT_PATH, PROFILES
 from rmspec.reports.config.keys import KEYS, Key
 
 __all__ = ["config_schema", "rendered"]
@@ -60,6 +61,9 @@ def _type(key: Key) -> dict[str, Any]:
         listed = {"anyOf": [{"enum": names}, item]} if names else item
         return {"anyOf": [item, {"type": "array", "items": listed}]}
     schema = dict(_TYPES[key.kind])
+    if key.name == "dialect":
+        # One with switches in other positions is no list to choose from.
+        return {"anyOf": [{"enum": names}, {**schema, "pattern": ","}]}
     if names:
         schema["enum"] = names
     if key.name == "seed":
@@ -77,5 +81,6 @@ def _names() -> dict[str, list[str]]:
         "policy": list(POLICIES),
         "framework": [framework.name for framework in frameworks() if framework.users],
         "without": list(EXCLUDABLE),
+        "paths": [DEFAULT_PATH, ALL_PATHS, *path_keywords()],
         "fail-on": ["hazards"],
     }

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from rmspec.oracles.names import parse_name
 from rmspec.properties.events import Deviation, SubjectResult
 
 __all__ = ["NAME", "fingerprints", "portable"]
@@ -44,8 +45,8 @@ def portable(name: str, subjects: Sequence[str]) -> str:
 
 
 def _parts(name: str) -> list[str]:
-    place, separator, attribute = name.rpartition(":")
-    if not place.endswith(".py") or name.startswith("process:"):
+    parts = parse_name(name)
+    if not parts.file:
         return [name]
-    *folders, file = place.replace("\\", "/").split("/")
-    return [*folders, f"{file}{separator}{attribute}"]
+    *folders, file = parts.place.replace("\\", "/").split("/")
+    return [*folders, parts.placed(file)]

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmspec.oracles.names import parse_name
+
 __all__ = ["Place", "place", "project_root"]
 
 FALLBACK = "pyproject.toml"
@@ -36,7 +38,8 @@ def project_root(folder: Path) -> Path:
 
 def place(name: str, folder: Path) -> Place:
     """The place of the subject ``name`` of a run in ``folder``."""
-    module, _, attribute = name.rpartition(":")
+    parts = parse_name(name)
+    module, attribute = parts.place or name.rpartition(":")[0], parts.attribute
     root = project_root(folder)
     for file in _files(module, folder):
         resolved = file.resolve()

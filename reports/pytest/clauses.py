@@ -15,7 +15,9 @@ from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.atomic import write_file
 from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.names import parse_name
 from rmspec.properties.events import ClauseResult, Deviation, RunStarted, SubjectResult
+from rmspec.properties.settings import DEFAULT_PATH
 from rmspec.properties.verdict_table import VERDICTS, Case
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.config.options import CheckOptions, resolve
@@ -44,9 +46,9 @@ _NUMBERS: dict[Kind, Callable[[Any], int | float]] = {"integer": int, "number": 
 _OPTIONS = {
     key.option: key.kind
     for key in KEYS.values()
-    if key.name not in FORMATS and key.name not in ("subjects", "reports", "quiet", "verbose", "fail-fast")
+    if key.name not in FORMATS and key.name not in ("subjects", "paths", "reports", "quiet", "verbose", "fail-fast")
 }
-"""What a test may ask a check for, by name: all but what is written where, and when to stop."""
+"""What a test may ask a check for, by name: all but what is written where, and when to stop; a path is part of the subject."""
 
 
 class CannotCheck(RmspecError):
@@ -77,7 +79,7 @@ def checked(subject: str, options_given: Mapping[str, Any], *folders: Path) -> C
             raise CannotCheck(f"{name}={value!r} is not a number") from None
         if kind == "names":
             values[name] = (value,) if isinstance(value, str) else tuple(value)
-    options = CheckOptions(subjects=(_locate_subject(subject, folders),), **values)
+    options = CheckOptions(subjects=(_locate_subject(subject, folders),), paths=(DEFAULT_PATH,), **values)
     try:
         resolve(options)
     except RmspecError as error:
@@ -86,11 +88,11 @@ def checked(subject: str, options_given: Mapping[str, Any], *folders: Path) -> C
 
 
 def _locate_subject(subject: str, folders: tuple[Path, ...]) -> str:
-    place, _, name = subject.rpartition(":")
-    if place.endswith(".py") and not place.startswith("process:"):
+    parts = parse_name(subject)
+    if parts.file:
         for folder in folders:
-            if (folder / place).is_file():
-                return f"{os.path.relpath(folder / place)}:{name}"
+            if (folder / parts.place).is_file():
+                return parts.placed(os.path.relpath(folder / parts.place))
     return subject
 
 

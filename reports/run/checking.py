@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
 from rmspec.properties import events
-from rmspec.properties.settings import Settings
+from rmspec.properties.settings import Settings, paths_asked
 from rmspec.properties.verdicts import broken_verdict
 from rmspec.reports.environment import environment
 from rmspec.reports.problems import InternalError
@@ -83,9 +83,12 @@ class Checking:
         begin = time.monotonic()
         with handlers_restored():
             with contextlib.ExitStack() as stack:
-                generator, *lanes = (stack.enter_context(Overseer(forks=self._forks)) for _ in range(1 + self._lanes()))
+
+                def overseer() -> Overseer:
+                    return stack.enter_context(Overseer(forks=self._forks))
+
                 try:
-                    self._run(generator, lanes)
+                    self._run(overseer(), overseer)
                 except KeyboardInterrupt:
                     # From here to the written reports a second Ctrl-C has nothing left to interrupt.
                     ignore_interrupts()
@@ -104,11 +107,17 @@ class Checking:
         cores = os.cpu_count() or 1
         return min(len(self._subjects), cores + 1, _MOST) if cores > 1 and self._settings.device == "cpu" else 1
 
-    def _run(self, generator: Overseer, lanes: Sequence[Overseer]) -> None:
+    def _run(self, generator: Overseer, overseer: Callable[[], Overseer]) -> None:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.
         generator.post(Generate(self._settings))
-        failures = {name: failure for name in self._subjects if (failure := self._load(lanes[0], name)) is not None}
-        if len(self._refused) == len(self._subjects):
+        first, named = overseer(), self._subjects
+        failures: dict[str, events.SubjectResult] = {}
+        paths: list[str] = []
+        for name in named:
+            switches = self._load(first, name, failures)
+            paths += [name] if switches is None else self._paths(first, name, switches, failures)
+        self._subjects = tuple(dict.fromkeys(paths))
+        if len(self._refused) == len(named):
             # There is nothing to check: that is a wrong command line, and no result.
             raise self._refused[0]
         if len(failures) < len(self._subjects):
@@ -116,6 +125,7 @@ class Checking:
         generator.close()
         self._start()
         names = [name for name in self._subjects if name not in failures]
+        lanes = [first, *(overseer() for _ in range(self._lanes() - 1))]
         self._ahead = Ahead(names, self._settings, lanes, run_scripts=self._run_scripts)
         for name in self._subjects:
             self._current = _Current(name)
@@ -134,21 +144,38 @@ class Checking:
             raise InternalError(f"the process that generates programs was lost: {lost.told('at work')}") from None
         self._settings = replace(self._settings, programs=programs)
 
-    def _load(self, overseer: Overseer, name: str) -> events.SubjectResult | None:
-        """Load one subject; a result of a failure. Raises ``InputProblem`` for a bad name."""
+    def _paths(
+        self,
+        overseer: Overseer,
+        name: str,
+        switches: Mapping[str, str],
+        failures: dict[str, events.SubjectResult],
+    ) -> list[str]:
+        """List the paths of a subject to be checked, as subjects of their own, and load them. Raises ``BadOption``."""
+        chosen = paths_asked(name, switches, self._settings)
+        for path in chosen:
+            if path != name:
+                self._load(overseer, path, failures)
+        return chosen
+
+    def _load(
+        self, overseer: Overseer, name: str, failures: dict[str, events.SubjectResult]
+    ) -> Mapping[str, str] | None:
+        """Load one subject and return its other paths; note a result of a failure. Raises ``InputProblem`` for a bad name."""
         self._publish(events.Progress(name, "loading", 0, None))
         current = _Current(name)
         try:
-            overseer.do(Load(name, self._settings))
+            switches: Mapping[str, str] = overseer.do(Load(name, self._settings))
+            return switches
         except Failed as failure:
             problem = InputProblem(failure.what, failure.why, failure.hint)
             if failure.kind == "input":
                 raise problem from None
             if failure.kind == "refused":
                 self._refused.append(problem)
-            return self._failed(current, failure)
+            failures[name] = self._failed(current, failure)
         except WorkerLost as lost:
-            return current.result("errored", message=lost.told("while it was loaded"))
+            failures[name] = current.result("errored", message=lost.told("while it was loaded"))
         return None
 
     def _check(self, answers: Iterator[Answer]) -> None:

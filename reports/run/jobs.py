@@ -30,7 +30,7 @@ class _SubjectJob:
 
 
 class Load(_SubjectJob):
-    """Load a subject and ask for its capabilities, and keep it."""
+    """Load a subject and keep it; the result is its other execution paths, with the reasons against them."""
 
 
 @dataclass(frozen=True)

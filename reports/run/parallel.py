@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rmspec.properties.events import Progress
+from rmspec.properties.examination.plan import part_for
 from rmspec.properties.settings import Settings
 from rmspec.reports.run.jobs import Answer, Check
 from rmspec.reports.run.parent import Overseer, WorkerLost
@@ -60,7 +61,7 @@ class Ahead:
             self._answers[name].put(_Ended(error))
 
     def _follow(self, overseer: Overseer, name: str) -> None:
-        for answer in overseer.ask(Check(name, self._settings, self._run_scripts)):
+        for answer in overseer.ask(Check(name, part_for(name, self._settings), self._run_scripts)):
             if isinstance(answer, Progress):
                 self._shares[name] = answer.of_subject
             self._answers[name].put(answer)

@@ -126,11 +126,12 @@ class _Service:
                 return programs, fingerprint(programs[:20])
             case Load():
                 subject = _open(job)
-                subject.capabilities()
+                switches = dict(subject.capabilities().switches)
                 if len(self._loaded) < _WAITING:
                     self._loaded[job.name] = subject
                 else:
                     subject.close()
+                return switches
             case Check():
                 with closing(self._take(job)) as subject:
                     for event in _rechecked(subject, job.settings, self._scripts if job.run_scripts else None):

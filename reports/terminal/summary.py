@@ -90,6 +90,13 @@ def _open(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
     if result.complete:
         yield "not checked", _by_reason(result, "not-checked")
     yield "inconclusive", _by_reason(result, "inconclusive")
+    reasons: dict[str, list[str]] = {}
+    for path, reason in result.other_paths.items():
+        reasons.setdefault(reason, []).append(path)
+    yield (
+        "execution paths not checked",
+        [_Entry(", ".join(paths), f"{', '.join(paths)}: {why}", len(paths)) for why, paths in reasons.items()],
+    )
     yield "known deviations that hold elsewhere", [_Entry(text.partition(":")[0], text) for text in result.elsewhere]
     yield "stale known deviations", [_Entry(text.partition(":")[0], text) for text in result.stale]
 

@@ -24,7 +24,7 @@ from rmspec.oracles.program.program import Create, Group, Load, Param, Program, 
 from rmspec.oracles.registry import registered_names
 from rmspec.oracles.scripting.lines import MAX_LINES
 from rmspec.oracles.scripting.standalone import standalone_script
-from rmspec.properties.check import examine, generated, replay
+from rmspec.properties.check import check, examine, generated, replay
 from rmspec.properties.events import Deviation, DeviationFound, SubjectFinished, SubjectResult
 from rmspec.properties.judge.runner import run
 from rmspec.properties.known import applies, shipped
@@ -282,6 +282,30 @@ def test_a_class_that_is_written_differently_passes(name: str) -> None:
     _, found = checked(f"{SUBJECTS / name}", formats=("float32", "bfloat16"), without=frozenset({"sparse"}))
     own = [each for each in found if each.known is None and not each.hazard and each.clause != "subnormals"]
     assert [(each.clause, each.summary, each.program) for each in own] == []
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("optax") is None, reason="optax is not installed; pip install 'rmspec[jax]'"
+)
+def test_each_switch_of_a_factory_is_a_path_of_its_own() -> None:
+    """It is judged by the dialect with the switch set; the factory that takes it and ignores it deviates there alone."""
+    sound, faulty = (f"{SUBJECTS / 'optax_faults.py'}:{name}" for name in ("switched", "switched_wrongly"))
+    assert dict(load(sound).capabilities().switches) == {"no_eps_in_sqrt": "", "nesterov": "", "bias_correction": ""}
+    broken: dict[str, set[str]] = {}
+    for name in (
+        sound,
+        *(f"{sound}:{path}" for path in ("no_eps_in_sqrt", "nesterov", "bias_correction")),
+        faulty,
+        f"{faulty}:no_eps_in_sqrt",
+        f"{faulty}:nesterov",
+    ):
+        result = check(name, profile="smoke", formats=("float32",))
+        assert result.element_checks > 10_000
+        broken[name.rpartition(".py:")[2]] = {each.clause for each in result.deviations if each.known is None}
+    assert {name: clauses for name, clauses in broken.items() if clauses} == {
+        "switched_wrongly:no_eps_in_sqrt": {"eps-placement"},
+        "switched_wrongly:nesterov": {"momentum-update"},
+    }
 
 
 # -- the subjects themselves

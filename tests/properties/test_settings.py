@@ -108,8 +108,8 @@ def test_an_argument_that_is_for_names_is_refused_beside_an_object(given):
 
 
 def test_check_takes_all_that_the_command_line_takes():
-    """But for what only the command line has: where reports go, what fails the gate, and how much is printed."""
-    outputs = {"reports", "files"}
+    """But for what only the command line has: where reports go, what fails the gate, how much is printed, and several paths."""
+    outputs = {"reports", "files", "paths"}
     options = {each.name for each in fields(CheckOptions)} - outputs - {"subjects", "quiet", "verbose", "fail_on"}
     parameters = inspect.signature(check).parameters
     assert {"dtype" if name == "formats" else name for name in parameters} == options | {"subject", "programs"}

@@ -41,7 +41,13 @@ class Shown:
 
 def mended(script: str, fault: Fault) -> str:
     """The script with the correct optimizer in the place of the fault."""
-    base = "LoopRMSprop" if fault.dialect == "torch-maximize" or fault.path == "for-loop" else "ForeachRMSprop"
+    base = (
+        "SwitchedRMSprop"
+        if fault.switch
+        else "LoopRMSprop"
+        if fault.dialect == "torch-maximize" or fault.path == "for-loop"
+        else "ForeachRMSprop"
+    )
     line = f"from rmspec.oracles.faults.base import {base} as {fault.attr}"
     if fault.dialect == "torch-maximize":
         line += f"\nclass {fault.attr}({fault.attr}):\n    def _gradient(self, p): return -super()._gradient(p)"

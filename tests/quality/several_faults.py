@@ -35,8 +35,8 @@ from rmspec.properties.check import check
 from rmspec.properties.events import ClauseResult, Deviation, SubjectResult
 from rmspec.properties.known import Known, matches
 
-CHOICES = [fault for fault in FAULTS if not fault.inherited]
-"""The faults to draw from; those that torch itself has are left out."""
+CHOICES = [fault for fault in FAULTS if not fault.inherited and not fault.switch]
+"""The faults to draw from; those that torch itself has are left out, and those of one execution path."""
 
 NAMED, HIDDEN, CONFORMS, UNCHECKED, UNFOUNDED = (
     "named",

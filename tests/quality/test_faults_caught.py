@@ -33,7 +33,7 @@ from rmspec.properties.settings import Settings
 
 torch = pytest.importorskip("torch")
 
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop  # noqa: E402 - needs torch
+from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, SwitchedRMSprop  # noqa: E402 - needs torch
 
 Record = dict[str, Any]
 
@@ -47,6 +47,8 @@ class Maximizing(LoopRMSprop):
 
 def mended(fault: Fault) -> type:
     """The correct optimizer that a fault derives from."""
+    if fault.switch:
+        return SwitchedRMSprop
     if fault.dialect == "torch-maximize":
         return Maximizing
     return LoopRMSprop if fault.path == "for-loop" else ForeachRMSprop

@@ -11,7 +11,7 @@ from directed import PROGRAMS, Factory, Observations, first_difference, maximize
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.faults import FAULTS, Fault
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop
+from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, SwitchedRMSprop
 
 CORRECT: dict[str, Factory] = {"for-loop": LoopRMSprop, "foreach": ForeachRMSprop}
 
@@ -43,7 +43,7 @@ def test_a_fault_names_clauses_and_its_base(fault: Fault) -> None:
 def test_a_fault_constructs_and_steps(fault: Fault) -> None:
     """Ordinary use does not crash."""
     p = torch.ones(3, requires_grad=True)
-    optimizer = fault.optimizer()([p], lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, momentum=0.9, centered=True)
+    optimizer = fault.factory()([p], lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, momentum=0.9, centered=True)
     for _ in range(5):
         p.grad = torch.tensor([1.0, -2.0, 0.5])
         optimizer.step()
@@ -54,7 +54,11 @@ def test_a_fault_constructs_and_steps(fault: Fault) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 def test_a_fault_differs_from_its_base(fault: Fault) -> None:
     """Some directed program shows the fault."""
-    factory = fault.optimizer()
+    factory = fault.factory()
+    if fault.switch:
+        sound = functools.partial(SwitchedRMSprop, **{fault.switch: True})
+        assert any(first_difference(observed(each, sound), observed(each, factory)) for each in PROGRAMS)
+        return
     if "maximize" in fault.clauses:
         assert first_difference(maximize(torch.optim.RMSprop), maximize(factory), ulps=1000)
         return

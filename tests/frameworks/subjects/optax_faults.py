@@ -10,6 +10,24 @@ def correct(learning_rate, decay=0.9, eps=1e-8):
     )
 
 
+def switched(
+    learning_rate, decay=0.9, eps=1e-8, momentum=None, eps_in_sqrt=True, nesterov=False, bias_correction=False
+):
+    return optax.rmsprop(
+        learning_rate,
+        decay,
+        eps,
+        momentum=momentum,
+        eps_in_sqrt=eps_in_sqrt,
+        nesterov=nesterov,
+        bias_correction=bias_correction,
+    )
+
+
+def switched_wrongly(learning_rate, decay=0.9, eps=1e-8, momentum=None, eps_in_sqrt=True, nesterov=False):
+    return optax.rmsprop(learning_rate, decay, eps if eps_in_sqrt else 0.0, momentum=momentum)
+
+
 def eps_outside(learning_rate, decay=0.9, eps=1e-8):
     return optax.chain(
         optax.scale_by_rms(decay=decay, eps=eps, eps_in_sqrt=False), optax.scale_by_learning_rate(learning_rate)

@@ -22,15 +22,15 @@ def test_a_worker_that_is_killed_is_lost_while_others_go_on(forks: bool) -> None
     load = Load("reference", make_settings(("reference",)))
     with Overseer(forks=forks) as first, Overseer(forks=forks) as second:
         for overseer in (first, second):
-            assert overseer.do(load) is None
+            assert overseer.do(load) == {}
         assert first._process is not None
         assert first._process.pid is not None
         first.post(load)
         os.kill(first._process.pid, signal.SIGKILL)
         with pytest.raises(WorkerLost, match=r"it crashed: its interpreter was ended by SIGKILL"):
             first.result()
-        assert second.do(load) is None
-        assert first.do(load) is None  # in a worker of its own again
+        assert second.do(load) == {}
+        assert first.do(load) == {}  # in a worker of its own again
 
 
 PARENT = """
