@@ -219,7 +219,7 @@ class AppliedSubject:
     def offer_paths(self, framework: Framework, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
         """Add the other paths in the signature of a factory to the capabilities; it takes these ``arguments``."""
 
-        def attempt(keywords: Mapping[str, bool]) -> Raised | None:
+        def attempt(keywords: Mapping[str, bool], step: bool) -> Raised | None:
             with self.surroundings()():
                 return performed(lambda: factory(**arguments, **keywords)).raised
 

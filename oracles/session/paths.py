@@ -18,12 +18,13 @@ def offered_paths(
     factory: Callable[..., Any],
     framework: Framework,
     device: str,
-    attempt: Callable[[Mapping[str, bool]], Raised | None],
+    attempt: Callable[[Mapping[str, bool], bool], Raised | None],
 ) -> dict[str, str]:
     """The paths besides the default one, each with the reason against it on this device.
 
     A path sets a switch of the signature to what it is not by default. ``attempt`` creates an optimizer with these keyword
-    arguments, takes a step, and returns the exception.
+    arguments, on request takes a step, and returns the exception. A step is asked for only where the device may have no such path:
+    what a step does otherwise, a crash included, is the business of a check of the path.
     """
     kind = device.partition(":")[0]
     offered: dict[str, str] = {}
@@ -36,8 +37,8 @@ def offered_paths(
         if switch is not None and switch.devices and kind not in switch.devices:
             offered[path] = f"it exists on {' and '.join(switch.devices)} alone"
             continue
-        raised = attempt({keyword: not on})
         refusable = switch is not None and switch.refusable
+        raised = attempt({keyword: not on}, refusable)
         offered[path] = "" if raised is None else _refusal(raised, keyword, refusable=refusable)
     return offered
 

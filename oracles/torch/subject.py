@@ -116,10 +116,10 @@ class TorchSubject:
     def _other_paths(self) -> dict[str, str]:
         """The paths in the signature, each with the reason against it here."""
 
-        def attempt(keywords: Mapping[str, bool]) -> Raised | None:
+        def attempt(keywords: Mapping[str, bool], step: bool) -> Raised | None:
             (path,) = keywords
             switched = TorchSubject(self.name, self._factory, device=self.device, path=path, fixed=keywords)
-            return next(filter(None, switched.first_exceptions(self.device)), None)
+            return next(filter(None, switched.first_exceptions(self.device, step=step)), None)
 
         return offered_paths(self._factory, FRAMEWORK, self.device, attempt)
 
@@ -219,11 +219,11 @@ class TorchSubject:
                 "leave out --device, or keep the tensors on their device",
             )
 
-    def first_exceptions(self, device: str) -> tuple[Raised | None, Raised | None]:
-        """The exceptions of the constructor and of a first step on a device; there is no step without an optimizer."""
+    def first_exceptions(self, device: str, *, step: bool = True) -> tuple[Raised | None, Raised | None]:
+        """The exceptions of the constructor and of a first ``step`` on a device; there is none without an optimizer."""
         session = self._session((Param("p"),), {}, device)
         created = session.perform(Create("probe", (Group(("p",)),), self._acceptance().probe, "list")).raised
-        if created is None:
+        if created is None and step:
             session.perform(SetGrad("p", (2.0,)))
             return None, session.perform(Step("probe")).raised
         return created, None

@@ -1,5 +1,7 @@
 """Optimizers with execution paths, and faults that live on one of them alone."""
 
+import os
+
 import torch
 from optimizers import Sound
 
@@ -61,3 +63,12 @@ class NoForeachYet(Switched):
         if foreach:
             raise NotImplementedError("foreach comes with the next version")
         super().__init__(params, lr, **options)
+
+
+class CrashesWithForeach(Switched):
+    """Without a fault, but for foreach: there the process ends in a step."""
+
+    def update(self, p, g, group):
+        if self.foreach:
+            os.abort()
+        super().update(p, g, group)

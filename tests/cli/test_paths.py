@@ -111,3 +111,12 @@ def test_a_deviation_of_a_path_is_stored_replayed_scripted_and_known(folder: Pat
     )
     known = rmspec(folder, "check", name, *QUICK, "--known", "known.toml")
     assert known.code == 0
+
+
+def test_a_path_that_crashes_leaves_the_others_alone(folder: Path) -> None:
+    """It is lost, and they are judged."""
+    ran = rmspec(
+        folder, "check", "switched.py:CrashesWithForeach", "--paths", "default,foreach", *QUICK, "--json", "r.json"
+    )
+    verdicts = [subject["verdict"] for subject in json.loads((folder / "r.json").read_text())["subjects"]]
+    assert (ran.code, verdicts) == (4, ["known", "errored"])

@@ -17,7 +17,7 @@ def offered(
 ) -> dict[str, str]:
     known = framework_named(framework)
     assert known is not None
-    return offered_paths(factory, known, device, lambda keywords: raised)
+    return offered_paths(factory, known, device, lambda keywords, step: raised)
 
 
 class Base:
@@ -94,3 +94,19 @@ def test_a_switch_of_another_framework_is_no_path() -> None:
         pass
 
     assert offered(make, framework="optax") == {"nesterov": ""}
+
+
+def test_only_a_path_that_the_device_may_lack_takes_a_step() -> None:
+    """A step that crashes on one path must not take the others with it."""
+    stepped: dict[str, bool] = {}
+
+    def attempt(keywords: Mapping[str, bool], step: bool) -> None:
+        stepped.update(dict.fromkeys(keywords, step))
+
+    def make(params, foreach=False, fused=False, maximize=False):
+        pass
+
+    torch = framework_named("torch")
+    assert torch is not None
+    offered_paths(make, torch, "cpu", attempt)
+    assert stepped == {"foreach": False, "fused": True, "maximize": False}
