@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
@@ -23,6 +23,7 @@ __all__ = [
     "hexadecimal",
     "measured_lines",
     "number",
+    "other_path_lines",
     "plain",
     "program_lines",
     "script_note",
@@ -117,6 +118,14 @@ def evidence_lines(evidence: Evidence | None) -> list[str]:
         text = _operation_accuracy([measured for measured in evidence.operations if measured.format == name])
         alike.setdefault(text, []).append(name)
     return lines + [f"operations in {', '.join(names)}: {text}" for text, names in alike.items()]
+
+
+def other_path_lines(other_paths: Mapping[str, str]) -> list[str]:
+    """Name the unchecked execution paths of a subject, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for path, reason in other_paths.items():
+        reasons.setdefault(reason, []).append(path)
+    return [f"execution path not checked: {', '.join(paths)}: {reason}" for reason, paths in reasons.items()]
 
 
 def _operation_accuracy(operations: Sequence[OperationEvidence]) -> str:

@@ -25,7 +25,7 @@ from rmspec.reports.files.html import page_environment
 from rmspec.reports.readers.json_reader import deviation_of, result_of
 from rmspec.reports.stored import PROGRAMS, file_commands, program_file
 from rmspec.reports.terminal.table import clause_sum, tallies
-from rmspec.reports.text import clause_note, evidence_lines, hexadecimal, number
+from rmspec.reports.text import clause_note, evidence_lines, hexadecimal, number, other_path_lines
 from rmspec.reports.verification.captions import PLOTS
 from rmspec.reports.verification.pseudocode_lines import LINES, mathml
 from rmspec.reports.verification.svg import draw
@@ -111,6 +111,7 @@ def _subject(index: int, data: Mapping[str, Any]) -> Data:
     places = {each["id"]: place for place, each in enumerate(data["clauses"])}
     result = result_of(data)
     notes = [data[key] for key in ("message", "hint", "search") if data[key]]
+    evidence = [*evidence_lines(result.evidence), *other_path_lines(result.other_paths)]
     return {
         "data": data,
         "deviations": [
@@ -118,8 +119,8 @@ def _subject(index: int, data: Mapping[str, Any]) -> Data:
             for kind in ("deviations", "hazards")
             for place, each in enumerate(data[kind])
         ],
-        "evidence": evidence_lines(result.evidence),
-        "notes": [*notes, *evidence_lines(result.evidence), *(f"stale: {each}" for each in data["stale"])],
+        "evidence": evidence,
+        "notes": [*notes, *evidence, *(f"stale: {each}" for each in data["stale"])],
         "places": {id: places.get(id) for id in CLAUSES},
         "tallies": tallies(result),
         "clause_sum": clause_sum(result) if result.clauses else "",

@@ -71,6 +71,19 @@ def test_a_quick_check_says_which_paths_it_left_out(folder: Path) -> None:
     assert "foreach, maximize: not asked: --paths all asks it" in ran.out
 
 
+def test_every_report_says_which_paths_were_left_out(folder: Path) -> None:
+    """The pages as well, also where they are made of a stored report."""
+    pages = ("--json", "r.json", "--html", "r.html", "--markdown", "r.md")
+    assert rmspec(folder, "check", "switched.py:NoForeachYet", *QUICK, *pages).code == 0
+    assert rmspec(folder, "report", "--from", "r.json", "--out", "verified", "--force").code == 0
+    for page in ("r.html", "r.md", "verified/report.html", "verified/report.md"):
+        text = (folder / page).read_text()
+        assert "execution path not checked: foreach: foreach is refused: foreach comes with the next version" in text, (
+            page
+        )
+        assert "execution path not checked: maximize: not asked" in text, page
+
+
 def test_paths_are_chosen_by_name(folder: Path) -> None:
     """A path in the name of the subject is that path; a registered subject is a path itself."""
     subjects = checked(folder, "switched.py:IgnoresMaximize", "torch", "--paths", "maximize")
