@@ -54,7 +54,7 @@ def check_name(name: str) -> None:
     parts = parse_name(name)
     place, separator, attribute = parts.place, ":" if ":" in name else "", parts.attribute
     if ":" in place:
-        _check_path(place, attribute)
+        _check_path(place, attribute, several=bool(parts.path))
     if place.endswith(".py"):
         if not Path(place).is_file():
             raise UnknownSubject(
@@ -83,9 +83,14 @@ def check_name(name: str) -> None:
         )
 
 
-def _check_path(base: str, path: str) -> None:
+def _check_path(base: str, path: str, *, several: bool) -> None:
     """Raise ``UnknownSubject`` for an unknown execution path."""
-    words = f"{path!r} is no execution path{nearest(path, path_keywords())}" if path else f"{base}: names no path"
+    near = nearest(path.lower(), [*path_keywords(), *(f"no_{keyword}" for keyword in path_keywords())])
+    words = f"{path!r} is no execution path{near}" if path else f"{base}: names no path"
+    if several:
+        words = f"a name has one execution path, and {base}:{path} has {path!r} already"
+    elif path == "default":
+        words = f"the path of the defaults is {base} itself"
     raise UnknownSubject(
         words,
         "the part after the second colon is an argument of the class, to be set to True",

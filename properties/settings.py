@@ -241,7 +241,14 @@ def paths_asked(name: str, switches: Mapping[str, str], settings: Settings) -> l
     """
     chosen = settings.paths or (PROFILES[settings.profile].paths,)
     named = [path for path in chosen if path not in (DEFAULT_PATH, ALL_PATHS)]
-    if parse_name(name).path or name in registered_names():
+    own_path = parse_name(name).path
+    if own_path and named and own_path not in named:
+        raise BadOption(
+            f"{name} is one execution path, and not {' or '.join(named)}",
+            "it would be checked whatever paths are chosen",
+            f"name the class alone, as {parse_name(name).base}",
+        )
+    if own_path or name in registered_names():
         return [name]
     for path in named:
         if path not in switches:

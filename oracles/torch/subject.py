@@ -56,6 +56,7 @@ class TorchSubject:
         self.baselines = baselines
         self.device = device
         self._factory = partial(factory, **fixed) if fixed else factory
+        self._fixed = dict(fixed or {})
         self._offers = offers
         self._path = path
         self._roles: dict[str, str] | None = None
@@ -194,9 +195,15 @@ class TorchSubject:
         session = self._session((Param("p"),), {})
         outcome = session.perform(Create("probe", (Group(("p",)),), keywords, "list"))
         if outcome.raised:
+            given = [*(f"{name}={value}" for name, value in self._fixed.items()), *keywords]
+            if self._fixed and outcome.raised.type == "NotImplementedError":
+                raise Unsupported(
+                    f"{self.name} is refused by its constructor: {outcome.raised.message or outcome.raised.type}",
+                    hint="check another path, or the class without one",
+                )
             raise CannotStart(
                 f"{self.name} cannot be created: {outcome.raised.type}: {outcome.raised.message}",
-                f"it was called with a list of one parameter and {', '.join(keywords) or 'no options'}",
+                f"it was called with a list of one parameter and {', '.join(given) or 'no options'}",
                 "it must be callable like torch.optim.RMSprop(params, lr=..., alpha=..., eps=...)",
             )
         optimizer = session._optimizers["probe"]
@@ -250,7 +257,7 @@ class TorchSubject:
         if session.perform(Create("probe", (Group(("p",)),), options, "list")).raised:
             return {}
         session.perform(SetGrad("p", (2.0,)))
-        expected = _expected(options)
+        expected = _expected(options, -2.0 if self._path == "maximize" else 2.0)
         candidates: dict[str, set[str]] = {}
         for turn in range(2):
             with compiled() as entered:
@@ -299,10 +306,10 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has n
         return func(*args, **(kwargs or {}))
 
 
-def _expected(options: Mapping[str, Any]) -> dict[str, list[float]]:
-    """By role the values of the specification's state after each of two steps with the gradient 2."""
+def _expected(options: Mapping[str, Any], grad: float) -> dict[str, list[float]]:
+    """By role the values of the specification's state after each of two steps with a gradient."""
     parameter = Parameter(np.ones(1))
-    parameter.grad = np.full(1, 2.0)
+    parameter.grad = np.full(1, grad)
     reference = RMSprop([parameter], **options)
     expected: dict[str, list[float]] = {}
     for _ in range(2):

@@ -96,7 +96,7 @@ def resolve(options: CheckOptions) -> Settings:
         policy=options.policy,
         framework=options.framework,
         call_timeout=options.call_timeout,
-        paths=listed(options.paths),
+        paths=_paths_listed(options.paths),
         spelling=COMMAND_LINE,
     )
     if options.quiet and options.verbose:
@@ -118,6 +118,18 @@ def formats_listed(values: tuple[str, ...]) -> tuple[str, ...]:
                 f"--dtype {value!r} names no format",
                 "every format would be meant",
                 "leave it out, or write --dtype float32",
+            )
+    return listed(values)
+
+
+def _paths_listed(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in the values of ``--paths``. Raises ``BadOption`` for a value without any."""
+    for value in values:
+        if not listed((value,)):
+            raise BadOption(
+                f"--paths {value!r} names no path",
+                "those of the profile would be meant",
+                "leave it out, or write --paths default or --paths all",
             )
     return listed(values)
 

@@ -101,6 +101,11 @@ def test_paths_are_chosen_by_name(folder: Path) -> None:
         (("switched.py:Switched", "--paths", "nesterov"), "its paths are default, foreach, maximize"),
         (("switched.py:Switched:nesterov",), "takes no argument nesterov"),
         (("switched.py:Switched:maximise",), "did you mean maximize?"),
+        (("switched.py:Switched:NO_FOREECH",), "did you mean no_foreach?"),
+        (("switched.py:Switched:foreach:maximize",), "has 'foreach' already"),
+        (("switched.py:Switched:default",), "the path of the defaults is switched.py:Switched itself"),
+        (("switched.py:Switched:foreach", "--paths", "maximize"), "is one execution path, and not maximize"),
+        (("switched.py:Switched", "--paths", ""), "names no path"),
     ],
 )
 def test_a_path_that_is_not_there_is_refused(arguments: tuple[str, ...], words: str, folder: Path) -> None:
@@ -133,3 +138,31 @@ def test_a_path_that_crashes_leaves_the_others_alone(folder: Path) -> None:
     )
     verdicts = [subject["verdict"] for subject in json.loads((folder / "r.json").read_text())["subjects"]]
     assert (ran.code, verdicts) == (4, ["known", "errored"])
+
+
+def test_a_path_that_its_constructor_refuses_is_not_checked_by_name_either(folder: Path) -> None:
+    """With the constructor's words; any other exception says what it was called with."""
+    refused = rmspec(folder, "check", "switched.py:NoForeachYet:foreach", *QUICK)
+    assert refused.code == 5
+    assert "foreach comes with the next version" in " ".join(refused.out.split())
+    (folder / "raises.py").write_text(
+        "from optimizers import Sound\n\n\nclass Raises(Sound):\n"
+        "    def __init__(self, params, lr=0.01, foreach=False, **options):\n"
+        "        if foreach:\n            raise TypeError('no')\n        super().__init__(params, lr, **options)\n"
+    )
+    raised = rmspec(folder, "check", "raises.py:Raises", "--paths", "foreach", *QUICK)
+    assert raised.code == 4
+    assert "foreach=True" in raised.out
+
+
+def test_state_under_other_names_is_recognized_on_the_path_that_maximizes(folder: Path) -> None:
+    """By its values, which have the other sign there."""
+    (folder / "named.py").write_text(
+        "from switched import Switched\n\n\nclass Named(Switched):\n    def buffer(self, state, name, like):\n"
+        "        return super().buffer(state, {'grad_avg': 'm', 'momentum_buffer': 'b'}.get(name, name), like)\n"
+    )
+    subjects = checked(folder, "named.py:Named", "--paths", "default,maximize")
+    assert [subject["state_visible"] for subject in subjects.values()] == [
+        ["grad_avg", "momentum_buffer", "square_avg"]
+    ] * 2
+    assert not any(map(new, subjects.values()))
