@@ -61,6 +61,7 @@ class BucketRMSprop(torch.optim.Optimizer):
             m.copy_(torch.add(m * a, g, alpha=1 - a))
         n = g / ((v - m.square() if group["centered"] else v).sqrt() + group["eps"])
         if group["momentum"] > 0:
-            b.copy_(torch.add(n, b, alpha=group["momentum"]))
+            # Not torch.add(n, b, alpha=...): in bfloat16 that rounds alpha to bfloat16 on a CPU, and so breaks scalar-precision.
+            b.copy_(b * group["momentum"] + n)
             n = b
         theta.copy_(torch.sub(theta, n, alpha=float(group["lr"])))
