@@ -11,7 +11,7 @@ from types import MappingProxyType
 from rmspec.impl.spec import wording
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, UnknownDialect
 from rmspec.impl.spec.switches import UnknownPosition, set_switches
-from rmspec.oracles.errors import BadOption
+from rmspec.oracles.errors import choose
 from rmspec.oracles.registry import frameworks
 
 
@@ -51,12 +51,13 @@ def _setting(text: str) -> tuple[str, object]:
         return switch.strip(), value.strip()
 
 
-def check_dialect(name: object) -> None:
-    """Raise ``BadOption`` for an unknown name of a dialect, with the closest one."""
+def check_dialect(name: str, *, where: str = "") -> str:
+    """``name`` when it is one of a dialect. Raises ``BadOption`` with the closest one otherwise."""
     try:
         dialect_named(str(name))
-    except UnknownDialect as error:
-        raise BadOption(error.what, error.why, error.hint) from None
+    except UnknownDialect:
+        return choose("dialect", name, dialects(), where=where)
+    return name
 
 
 def statement(id: str, dialect: str = "") -> str:

@@ -161,9 +161,8 @@ class Framework:
 
     ``registered`` names the function of a name and a device that returns a registered subject; ``user_subject`` the one of
     a name, a factory and a device for a class of the user's, empty where there are none; for a name with an execution path it
-    is given the keyword arguments ``fixed`` as well. ``switches`` are those that select a path.
-    A user's class is of the framework
-    whose ``prefixes`` hold the top-level module of a base of it; one that is ``built_on`` others is asked before them;
+    is given the keyword arguments ``fixed`` as well. ``switches`` are those that select a path. A user's class is of the
+    framework whose ``prefixes`` hold the top-level module of a base of it; one that is ``built_on`` others is asked before them;
     ``fallback`` takes what no framework claims. ``baseline`` is the registered subject whose habits a user's class inherits.
 
     ``dialects`` are those that its optimizers speak, each with its constructor and the names of its state; ``layouts`` the

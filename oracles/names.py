@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rmspec.impl.spec.dialect import Dialect
-from rmspec.impl.spec.switches import SWITCHES, Switch
+from rmspec.impl.spec.switches import SWITCHES, Switch, set_switches
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.registry import frameworks, registered_names
 
@@ -87,7 +87,7 @@ def dialect_of_path(dialect: Dialect, path: str) -> Dialect:
     position = row.position_of(setting[1])
     if row.value(dialect) == position:
         return dialect
-    switched = replace(dialect, **{row.name: position})  # type: ignore[arg-type]
+    switched = set_switches(dialect, {row.name: row.spell(position)})
     for named in dialects().values():
         if replace(switched, name=named.name, title=named.title) == named:
             return named

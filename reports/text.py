@@ -24,6 +24,7 @@ __all__ = [
     "measured_lines",
     "number",
     "other_path_lines",
+    "paths_by_reason",
     "plain",
     "program_lines",
     "script_note",
@@ -120,11 +121,17 @@ def evidence_lines(evidence: Evidence | None) -> list[str]:
     return lines + [f"operations in {', '.join(names)}: {text}" for text, names in alike.items()]
 
 
-def other_path_lines(other_paths: Mapping[str, str]) -> list[str]:
-    """Name the unchecked execution paths of a subject, a line for each reason."""
+def paths_by_reason(other_paths: Mapping[str, str]) -> dict[str, list[str]]:
+    """The unchecked execution paths of a subject, by the reason."""
     reasons: dict[str, list[str]] = {}
     for path, reason in other_paths.items():
         reasons.setdefault(reason, []).append(path)
+    return reasons
+
+
+def other_path_lines(other_paths: Mapping[str, str]) -> list[str]:
+    """Name the unchecked execution paths of a subject, a line for each reason."""
+    reasons = paths_by_reason(other_paths)
     return [f"execution path not checked: {', '.join(paths)}: {reason}" for reason, paths in reasons.items()]
 
 

@@ -272,7 +272,7 @@ class _Writer:
 
     def _param(self, param: vocabulary.Param) -> str:
         text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"
-        if "differentiable" in (parse_name(self.program.subject).path, self.program.subject.partition(":")[2]):
+        if self.program.subject.rpartition(":")[2] == "differentiable":
             text += f".clone(); {param.name}.retain_grad()"
         return text
 

@@ -284,7 +284,8 @@ def _one_step_more(program: Program, finding: Finding) -> Program:
 def _same_exception(program: Program, finding: Finding, candidate: Program, similar: Finding) -> bool:
     """Whether two findings are one exception of one kind of call, under any clause."""
     return (
-        (finding.kind, finding.hazard) == (similar.kind, similar.hazard) == ("raised", finding.hazard)
+        finding.kind == similar.kind == "raised"
+        and finding.hazard == similar.hazard
         and finding.key[2] == similar.key[2]
         and type(program.calls[finding.call]) is type(candidate.calls[similar.call])
     )

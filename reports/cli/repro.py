@@ -8,7 +8,7 @@ from typing import Literal
 
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.spec.clauses import CLAUSES
-from rmspec.oracles.dialects import dialects, statement
+from rmspec.oracles.dialects import check_dialect, statement
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.program.program import Program
@@ -189,9 +189,7 @@ def _resolved(options: ReproOptions, command: Literal["repro", "script"]) -> tup
             f"{options.file} names no clause of this rmspec: {program.clause!r}", hint="rmspec clauses"
         )
     elsewhere = options.subject is not None and options.subject != program.subject
-    stated = (
-        None if elsewhere or not program.dialect else choose("dialect", program.dialect, dialects(), where=options.file)
-    )
+    stated = None if elsewhere or not program.dialect else check_dialect(program.dialect, where=options.file)
     if program.policy and options.policy is None:
         choose("policy", program.policy, POLICIES, where=options.file)
     settings = _settings(options, program, dialect=stated)

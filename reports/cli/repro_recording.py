@@ -9,7 +9,7 @@ from typing import Any
 
 from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.dialects import dialects, statement
+from rmspec.oracles.dialects import check_dialect, statement
 from rmspec.oracles.errors import HostError, SubjectFailed
 from rmspec.oracles.host.host import Host
 from rmspec.oracles.loader import check_name
@@ -52,7 +52,7 @@ def repro_recording(
 ) -> ExitCode:
     """Verify a recording, print the findings, and return the exit code. Raises ``InputProblem``."""
     if dialect is not None:
-        choose("dialect", dialect, dialects())
+        check_dialect(dialect)
     chosen = POLICIES[choose("policy", policy or "strict", POLICIES)]
     if subject is not None:
         check_name(subject)

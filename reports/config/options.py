@@ -112,25 +112,19 @@ def listed(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def formats_listed(values: tuple[str, ...]) -> tuple[str, ...]:
     """The names in the values of ``--dtype``. Raises ``BadOption`` for a value without any."""
-    for value in values:
-        if not listed((value,)):
-            raise BadOption(
-                f"--dtype {value!r} names no format",
-                "every format would be meant",
-                "leave it out, or write --dtype float32",
-            )
-    return listed(values)
+    return _named(values, "--dtype", "format", "every format would be meant", "--dtype float32")
 
 
 def _paths_listed(values: tuple[str, ...]) -> tuple[str, ...]:
     """The names in the values of ``--paths``. Raises ``BadOption`` for a value without any."""
+    meant = "those of the profile would be meant"
+    return _named(values, "--paths", "path", meant, "--paths default or --paths all")
+
+
+def _named(values: tuple[str, ...], option: str, thing: str, meant: str, example: str) -> tuple[str, ...]:
     for value in values:
         if not listed((value,)):
-            raise BadOption(
-                f"--paths {value!r} names no path",
-                "those of the profile would be meant",
-                "leave it out, or write --paths default or --paths all",
-            )
+            raise BadOption(f"{option} {value!r} names no {thing}", meant, f"leave it out, or write {example}")
     return listed(values)
 
 

@@ -39,7 +39,7 @@ def project_root(folder: Path) -> Path:
 def place(name: str, folder: Path) -> Place:
     """The place of the subject ``name`` of a run in ``folder``."""
     parts = parse_name(name)
-    module, attribute = parts.place or name.rpartition(":")[0], parts.attribute
+    module, attribute = parts.place, parts.attribute
     root = project_root(folder)
     for file in _files(module, folder):
         resolved = file.resolve()
@@ -49,7 +49,7 @@ def place(name: str, folder: Path) -> Place:
 
 
 def _files(module: str, folder: Path) -> Iterator[Path]:
-    if module.startswith("process:") or not module:
+    if not module:
         return
     if module.endswith(".py"):
         yield folder / module

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.terminal.failure_block import wrapped
-from rmspec.reports.text import clause_note, evidence_lines, given_words, plain
+from rmspec.reports.text import clause_note, evidence_lines, given_words, paths_by_reason, plain
 
 __all__ = ["Summaries"]
 
@@ -90,9 +90,7 @@ def _open(result: SubjectResult) -> Iterator[tuple[str, list[_Entry]]]:
     if result.complete:
         yield "not checked", _by_reason(result, "not-checked")
     yield "inconclusive", _by_reason(result, "inconclusive")
-    reasons: dict[str, list[str]] = {}
-    for path, reason in result.other_paths.items():
-        reasons.setdefault(reason, []).append(path)
+    reasons = paths_by_reason(result.other_paths)
     yield (
         "execution paths not checked",
         [_Entry(", ".join(paths), f"{', '.join(paths)}: {why}", len(paths)) for why, paths in reasons.items()],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from commandline import rmspec
 
+from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, Step, to_json
 from rmspec.properties.check import check
 
 pytest.importorskip("torch")
@@ -166,3 +167,14 @@ def test_state_under_other_names_is_recognized_on_the_path_that_maximizes(folder
         ["grad_avg", "momentum_buffer", "square_avg"]
     ] * 2
     assert not any(map(new, subjects.values()))
+
+
+@pytest.mark.parametrize(("dialect", "code"), [("torch,eps_place=inside", 1), ("torch,eps_place=nowhere", 2)])
+def test_a_stored_program_may_name_a_dialect_with_a_switch(dialect: str, code: int, folder: Path) -> None:
+    """As those of a path do, whose dialect has no name of its own; one with an unknown position is refused."""
+    calls = (Create("A", (Group(("p",)),), {"eps": 0.5}, "list"), SetGrad("p", (2.0,)), Step("A"))
+    stored = Program((Param("p"),), calls, subject="reference", dialect=dialect, clause="eps-placement")
+    (folder / "stored.json").write_text(json.dumps(to_json(stored)))
+    ran = rmspec(folder, "repro", "stored.json")
+    assert ran.code == code
+    assert code != 2 or "unknown dialect 'torch,eps_place=nowhere' in stored.json" in ran.err

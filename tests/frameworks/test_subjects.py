@@ -17,6 +17,7 @@ import pytest
 from scripts import executed
 
 from rmspec.impl.spec.dialect import DIALECTS, dialect_named
+from rmspec.oracles.dialects import check_dialect
 from rmspec.oracles.errors import RmspecError, Unsupported
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.loader import load
@@ -302,6 +303,9 @@ def test_each_switch_of_a_factory_is_a_path_of_its_own() -> None:
         result = check(name, profile="smoke", formats=("float32",))
         assert result.element_checks > 10_000
         broken[name.rpartition(".py:")[2]] = {each.clause for each in result.deviations if each.known is None}
+        for each in result.deviations:
+            # What is stored names the dialect of the path.
+            assert check_dialect(each.program.dialect) == result.dialect
     assert {name: clauses for name, clauses in broken.items() if clauses} == {
         "switched_wrongly:no_eps_in_sqrt": {"eps-placement"},
         "switched_wrongly:nesterov": {"momentum-update"},
