@@ -177,6 +177,17 @@ class RMSprop:
 
     # -- one iteration
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, with the state by the position of the parameter: a copy's parameters have other ids."""
+        order = {id(param): index for index, param in enumerate(self._params())}
+        return {**self.__dict__, "state": {order[key]: entry for key, entry in self.state.items()}}
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        """Take over the attributes of a copy, or of a pickle."""
+        self.__dict__.update(attributes)
+        params = list(self._params())
+        self.state = {id(params[index]): entry for index, entry in attributes["state"].items()}
+
     def _params(self) -> Iterator[Parameter]:
         for group in self.param_groups:
             yield from group["params"]

@@ -45,13 +45,23 @@ FEATURES = (
     "tensor_lr",
     "file",
     "sparse",
+    "copy",
 )
-"""What a subject may lack. ``file`` is saving through the framework's own file format, ``sparse`` row-sparse gradients."""
+"""What a subject may lack.
+
+``file`` is saving through the framework's own file format, ``sparse`` row-sparse gradients, ``copy`` copies of the optimizer.
+"""
 
 EXCLUDABLE = (*FEATURES, "operations")
 """What ``--without`` can take out of a run: features, and the measurement of elementary operations."""
 
-EDITS = ("relabel", "drop", "shorten", "reshape")
+FIRST_EDITS = ("relabel", "drop", "shorten", "reshape")
+"""The edits of a saved state by a program of 0.1.0: those of a peer with nothing to say about edits."""
+
+VERSION_EDITS = ("older", "newer", "lean", "uncounted")
+"""The edits that make a saved state one of another version of the optimizer."""
+
+EDITS = (*FIRST_EDITS, *VERSION_EDITS, "forget")
 """The edits of a saved state that the vocabulary has."""
 
 

@@ -10,6 +10,7 @@ from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
+from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import ClauseResult, Deviation, Evidence, OperationEvidence, OtherDialect, SubjectResult
 
 __all__ = [
@@ -249,10 +250,19 @@ def call_line(call: Call, program: Program | None = None) -> str:
                 "drop": f"drop the state of parameter {call.index}",
                 "shorten": "drop the last parameter of its last group",
                 "reshape": f"reshape the state of parameter {call.index}",
+                "older": "drop the options of its groups beyond the page's",
+                "newer": "add an unknown option to its groups, and an unknown entry to its state",
+                "lean": "drop the state of branches that are off",
+                "uncounted": "drop the step counters",
+                "forget": f"drop {OPTIONS[call.index % len(OPTIONS)]} from its groups",
             }
             return f"edit {call.slot}: {edits[call.edit]}"
         case vocabulary.Load():
             return f"{call.optimizer}.load_state_dict({call.slot})"
+        case vocabulary.Copy():
+            way = "a deep copy" if call.via == "deepcopy" else "a pickle"
+            names = ", ".join(f"{twin} of {name}" for name, twin in call.params.items())
+            return f"{call.optimizer} = {way} of {call.source} and its parameters ({names}), copied twice"
         case vocabulary.Freeze():
             return f"{call.param}.requires_grad_({not call.frozen})"
         case vocabulary.Operate():

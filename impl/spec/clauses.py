@@ -603,6 +603,29 @@ _ALL = (
         mend="Make initial state for a parameter without a saved entry, at the latest at its next step.",
     ),
     Clause(
+        "load-version",
+        "a checkpoint of another version loads, or is refused whole",
+        "interpretation",
+        "A saved state without options beyond the page's six, or with an unknown one, without state that no branch in use needs, or "
+        "with an unknown entry, loads and steps on. Where load_state_dict raises, everything is as it was.",
+        "silent; read as: what the page does not name need not be there",
+        "state_dict",
+        mend="Read options and entries that the page does not name with a default, and check a state before the first of it is taken.",
+        younger=True,
+    ),
+    Clause(
+        "optimizer-copy",
+        "a copy of the optimizer goes on as it would, and shares nothing with it",
+        "interpretation",
+        "copy.deepcopy and pickle of the optimizer together with its parameters give one with the same groups and state, which can be "
+        "copied in its turn; a step of either changes nothing of the other.",
+        "silent; read as: a training run is copied whole",
+        "copy",
+        circumstance="in a call on its copy, or on what it is a copy of",
+        mend="Keep state in self.state: torch.optim.Optimizer copies and pickles defaults, state and param_groups, and nothing else.",
+        younger=True,
+    ),
+    Clause(
         "option-change",
         "an option changed in a group holds from the next step",
         "interpretation",
@@ -795,6 +818,17 @@ _ALL = (
         "groups",
         gates=False,
         mend="Copy the dict that add_param_group is given before filling in defaults.",
+    ),
+    Clause(
+        "load-without-option",
+        "a checkpoint that lacks one of the page's options",
+        "interpretation",
+        "Where the groups of a saved state lack an option of the page, load_state_dict refuses it, or the optimizer has a value.",
+        "silent; every oracle's behaviour is shown",
+        "state_dict",
+        gates=False,
+        mend="Refuse it by name, or fall back on the option of the constructor.",
+        younger=True,
     ),
     Clause(
         "failed-step",

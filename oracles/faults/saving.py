@@ -1,12 +1,14 @@
-"""Faults of state_dict."""
+"""Faults of state_dict, of copies of the optimizer, and of checkpoints of another version."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, StateDict, round_state
+from rmspec.oracles.faults.base import ForeachRMSprop, Group, Hyper, LoopRMSprop, StateDict, round_state
 from rmspec.oracles.faults.listing import fault
 
 
@@ -98,3 +100,122 @@ class StateDictGroupsDropped(ForeachRMSprop):
     def load_state_dict(self, state_dict: StateDict) -> None:
         groups = super().state_dict()["param_groups"]
         super().load_state_dict({"param_groups": groups, **state_dict})
+
+
+@fault("optimizer-copy", bug_class=17, elementwise=False)
+class CopyLosesBuffers(LoopRMSprop):
+    """A copy of the optimizer has no momentum buffers."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = super().__getstate__()
+        state = {
+            p: {name: x for name, x in entry.items() if name != "momentum_buffer"} for p, entry in self.state.items()
+        }
+        return {**attributes, "state": type(self.state)(self.state.default_factory, state)}
+
+
+@fault("optimizer-copy", bug_class=3, elementwise=False)
+class CopySharesState(ForeachRMSprop):
+    """A deep copy of the optimizer has the tensors of its state, not copies."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CopySharesState:
+        twin: CopySharesState = type(self).__new__(type(self))
+        attributes: dict[str, Any] = super().__getstate__()
+        twin.__setstate__({name: deepcopy(attributes[name], memo) for name in ("defaults", "param_groups")})
+        twin.state = type(self.state)(self.state.default_factory)
+        for p, entry in self.state.items():
+            twin.state[deepcopy(p, memo)] = dict(entry)
+        return twin
+
+
+@fault("optimizer-copy", bug_class=18, elementwise=False)
+class CopyNotPickled(LoopRMSprop):
+    """The optimizer holds a function that pickle does not take."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "rule": lambda: self.defaults["lr"]}
+
+
+@fault("optimizer-copy", bug_class=8, elementwise=False)
+class CopyResetsOptions(ForeachRMSprop):
+    """A copy of the optimizer has the options of the constructor in every group."""
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        super().__setstate__(attributes)
+        for group in self.param_groups:
+            group.update(self.defaults)
+
+
+@fault("load-version", bug_class=12)
+class LoadNeedsNewOption(LoopRMSprop):
+    """An option of a newer version is read at each step; a checkpoint of before lacks it."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        self.param_groups[-1].setdefault("corrected", False)
+
+    def _hyper(self, group: Group) -> Hyper:
+        assert group["corrected"] is False
+        return super()._hyper(group)
+
+
+@fault("load-version", bug_class=8)
+class LoadOlderForgetsEps(ForeachRMSprop):
+    """In a checkpoint without the option of a newer version, eps is read as that of another rule: its square."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group(param_group)
+        self.param_groups[-1].setdefault("eps_form", "plain")
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group.setdefault("eps_form", "squared")
+
+    def _hyper(self, group: Group) -> Hyper:
+        hyper = super()._hyper(group)
+        return hyper if group["eps_form"] == "plain" else Hyper(**{**_numbers(hyper), "eps": hyper.eps**2})
+
+
+def _numbers(hyper: Hyper) -> dict[str, Any]:
+    return {name: getattr(hyper, name) for name in Hyper.__dataclass_fields__}
+
+
+@fault("load-version", bug_class=12)
+class LoadRefusesUnknown(ForeachRMSprop):
+    """A checkpoint with an option of a newer version is refused."""
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        for group in state_dict["param_groups"]:
+            if set(group) - set(self.defaults) - {"params"}:
+                raise ValueError("the checkpoint has unknown options")
+        super().load_state_dict(state_dict)
+
+
+@fault("load-version", bug_class=17)
+class LoadNeedsUnusedBuffer(LoopRMSprop):
+    """A parameter that had a momentum buffer once must have one in a checkpoint, whatever momentum is by then."""
+
+    def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
+        had: set[int] = self.__dict__.setdefault("_had_buffer", set())
+        if id(p) in had:
+            self.state[p]["momentum_buffer"].view_as(p)
+        state = super()._state(p, hyper)
+        if "momentum_buffer" in state:
+            had.add(id(p))
+        return state
+
+
+@fault("load-version", bug_class=12, inherited=True)
+class LoadUncountedHalf(ForeachRMSprop):
+    """A checkpoint without step counters is refused once its state has been taken over."""
+
+    def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
+        state = super()._state(p, hyper)
+        state["step"] = state.get("step", 0) + 1
+        return state
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        super().load_state_dict(state_dict)
+        if any(entry and "step" not in entry for entry in self.state.values()):
+            raise KeyError("step")

@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from rmspec.oracles.host.descent import Descend, Trajectory, descend_in_place
 from rmspec.oracles.host.evidence import StepCounters
 from rmspec.oracles.host.primitives import Evaluator, Workbench, make_evaluator
-from rmspec.oracles.program.program import Call, Create, EditState, Operate, Program, Save, SetOption, Step, ZeroGrad
+from rmspec.oracles.program.program import (
+    Call,
+    Copy,
+    Create,
+    EditState,
+    Operate,
+    Program,
+    Save,
+    SetOption,
+    Step,
+    ZeroGrad,
+)
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
@@ -156,7 +167,7 @@ def _ends(call: Call) -> bool:
     """
     if isinstance(call, Step):
         return call.closure != "raises"
-    return isinstance(call, Create | ZeroGrad | SetOption | Save | EditState)
+    return isinstance(call, Create | ZeroGrad | SetOption | Save | EditState | Copy)
 
 
 # -- A call changes little, and observations are copies: what stayed the same is kept once.

@@ -61,6 +61,7 @@ class ReferenceSession:
         self._names = {id(parameter): name for name, parameter in self._params.items()}
         self._optimizers: dict[str, RMSprop] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
+        self._roles = {role: role for role in STATE_ROLES}
 
     def perform(self, call: vocabulary.Call) -> Outcome:
         """Perform one call; see ``Session``."""
@@ -90,9 +91,21 @@ class ReferenceSession:
                 state = self._optimizers[call.optimizer].state_dict()
                 self._slots[call.slot] = (call.via, edits.copied(state, call.via))
             case vocabulary.EditState():
-                self._slots[call.slot] = ("deepcopy", edits.edited(self._opened(call.slot), call, edits.lengthened))
+                self._slots[call.slot] = (
+                    "deepcopy",
+                    edits.edited(self._opened(call.slot), call, edits.lengthened, self._roles),
+                )
             case vocabulary.Load():
                 self._optimizers[call.optimizer].load_state_dict(self._opened(call.slot))
+            case vocabulary.Copy():
+                params = [self._params[name] for name in call.params]
+                self._optimizers[call.optimizer], twins = edits.copied_together(
+                    self._optimizers[call.source], params, call.via
+                )
+                for name, twin in zip(call.params.values(), twins, strict=True):
+                    twin.grad = twin.rows = None
+                    self._params[name] = twin
+                self._names = {id(parameter): name for name, parameter in self._params.items()}
             case vocabulary.Freeze():
                 self._params[call.param].grad = None
                 self._params[call.param].requires_grad = not call.frozen

@@ -36,6 +36,8 @@ Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
 AddForm = Literal["list", "generator", "tensor"]
 Via = Literal["state_dict", "deepcopy", "file", "pickle"]
+CopyVia = Literal["deepcopy", "pickle"]
+Edit = Literal["relabel", "drop", "shorten", "reshape", "older", "newer", "lean", "uncounted", "forget"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,15 @@ class Save:
 @dataclass(frozen=True, slots=True)
 class EditState:
     """Change a saved state: ``relabel`` (other ids, other order), ``drop`` one parameter's entry (``index``),
-    ``shorten`` the last group by a parameter, ``reshape`` one entry's tensors."""
+    ``shorten`` the last group by a parameter, ``reshape`` one entry's tensors.
+
+    These make it one of another version of the optimizer: ``older`` (groups with no options beyond the page's), ``newer`` (an
+    unknown option in each group, an unknown entry in each parameter's state), ``lean`` (no state for branches that are off),
+    ``uncounted`` (no counter of steps). ``forget`` takes the page's option number ``index`` out of each group.
+    """
 
     slot: str
-    edit: Literal["relabel", "drop", "shorten", "reshape"]
+    edit: Edit
     index: int = 0
 
 
@@ -166,6 +173,19 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy the optimizer ``source`` together with its parameters, and copy that copy; ``params`` names the copy of each.
+
+    The copies take the place of declared parameters, which no optimizer has, and begin without gradients.
+    """
+
+    optimizer: str
+    source: str
+    params: dict[str, str]
+    via: CopyVia = "deepcopy"
+
+
+@dataclass(frozen=True, slots=True)
 class Operate:
     """Have elementary operations performed by the means of the execution path, on no optimizer.
 
@@ -177,7 +197,9 @@ class Operate:
     results: dict[Operation, str]
 
 
-Call = Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze | Operate
+Call = (
+    Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze | Copy | Operate
+)
 
 _OPS: dict[str, type[Any]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in get_args(Call)
@@ -360,9 +382,15 @@ def _check_names(program: Program) -> None:
     _check_params(program)
     params = {param.name for param in program.params}
     optimizers, slots = set[str](), set[str]()
+    owned: dict[str, set[str]] = {}
     for index, call in enumerate(program.calls):
-        if isinstance(call, Create):
+        if isinstance(call, Copy):
+            _check_copy(program, index, call, owned)
+        if isinstance(call, Create | Copy):
             optimizers.add(call.optimizer)
+            owned[call.optimizer] = set()
+        if isinstance(call, Create | AddParamGroup | Copy) and call.optimizer in owned:
+            owned[call.optimizer].update(call.params.values() if isinstance(call, Copy) else _params_of(call))
         if isinstance(call, Save):
             slots.add(call.slot)
         for name in _params_of(call):
@@ -372,6 +400,25 @@ def _check_names(program: Program) -> None:
             raise ValueError(f"call {index} names an optimizer that is not created: {call.optimizer}")
         if isinstance(call, Load | EditState) and call.slot not in slots:
             raise ValueError(f"call {index} names a slot that was not saved: {call.slot}")
+
+
+def _check_copy(program: Program, index: int, call: Copy, owned: Mapping[str, set[str]]) -> None:
+    if call.source not in owned:
+        raise ValueError(f"call {index} copies an optimizer that is not created: {call.source}")
+    if call.optimizer in owned:
+        raise ValueError(f"call {index} gives a copy the name of an optimizer: {call.optimizer}")
+    if set(call.params) != owned[call.source]:
+        raise ValueError(f"call {index} does not name a copy of each parameter of {call.source}, and of no other")
+    copies = list(call.params.values())
+    if len(set(copies)) != len(copies) or set(copies) & set().union(*owned.values()):
+        raise ValueError(f"call {index} names a copy that is another parameter")
+    declared = {param.name: param for param in program.params}
+    for name, twin in call.params.items():
+        if twin in declared and (declared[twin].dtype, declared[twin].shape) != (
+            declared[name].dtype,
+            declared[name].shape,
+        ):
+            raise ValueError(f"call {index} copies {name} to a parameter of another kind: {twin}")
 
 
 def _check_params(program: Program) -> None:
@@ -402,6 +449,8 @@ def _params_of(call: Call) -> Iterable[str]:
             return call.grads
         case Operate():
             return (*call.operands, *call.results.values())
+        case Copy():
+            return (*call.params, *call.params.values())
         case _:
             return ()
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from rmspec.oracles.program.program import EditState, Via
+from rmspec.oracles.program.program import CopyVia, EditState, Via
+from rmspec.oracles.subject import OPTIONS
+
+BRANCHES = {"momentum_buffer": "momentum", "grad_avg": "centered"}
+"""The roles of the state with the option that turns each on."""
+
+_UNKNOWN = "of_a_newer_version"
+"""The name of an option, and of an entry in the state, of an optimizer that does not exist."""
 
 
 def ids(saved: dict[str, Any]) -> list[Any]:
@@ -26,14 +33,27 @@ def copied(saved: Any, via: Via) -> Any:
     return pickle.dumps(saved) if via == "pickle" else copy.deepcopy(saved) if via == "deepcopy" else saved
 
 
+def copied_together(optimizer: Any, params: list[Any], via: CopyVia) -> tuple[Any, list[Any]]:
+    """A copy of a copy of an optimizer, and of its parameters with it: the first copy may be the last that can be made."""
+    both = (params, optimizer)
+    for _ in range(2):
+        both = pickle.loads(pickle.dumps(both)) if via == "pickle" else copy.deepcopy(both)
+    return both[1], both[0]
+
+
 def lengthened(value: Any) -> Any:
     """The numbers of an array, flat, and one more."""
     flat = np.asarray(value).reshape(-1)
     return np.concatenate([flat, flat[:1] if flat.size else np.zeros(1, flat.dtype)])
 
 
-def edited(saved: dict[str, Any], edit: EditState, reshape: Callable[[Any], Any]) -> dict[str, Any]:
-    """A copy of the saved state with one edit; ``reshape`` gives an array one more element."""
+def edited(
+    saved: dict[str, Any], edit: EditState, reshape: Callable[[Any], Any], roles: Mapping[str, str]
+) -> dict[str, Any]:
+    """A copy of the saved state with one edit.
+
+    ``reshape`` gives an array one more element, ``roles`` are the roles of the names in the state.
+    """
     order = ids(saved)
     state = dict(saved["state"])
     groups = [{**group, "params": list(group["params"])} for group in saved["param_groups"]]
@@ -54,4 +74,20 @@ def edited(saved: dict[str, Any], edit: EditState, reshape: Callable[[Any], Any]
                     name: reshape(value) if getattr(value, "ndim", 0) or name != "step" else value
                     for name, value in state[key].items()
                 }
+        case "older":
+            groups = [{key: group[key] for key in ("params", *OPTIONS) if key in group} for group in groups]
+        case "newer":
+            groups = [{**group, _UNKNOWN: 1.0} for group in groups]
+            state = {key: {**entry, _UNKNOWN: 1.0} for key, entry in state.items()}
+        case "lean":
+            for group in groups:
+                off = {role for role, option in BRANCHES.items() if not group.get(option)}
+                for key in group["params"]:
+                    if key in state:
+                        state[key] = {name: value for name, value in state[key].items() if roles.get(name) not in off}
+        case "uncounted":
+            state = {key: {name: entry[name] for name in entry if name != "step"} for key, entry in state.items()}
+        case "forget":
+            option = OPTIONS[edit.index % len(OPTIONS)]
+            groups = [{key: value for key, value in group.items() if key != option} for group in groups]
     return {**saved, "state": state, "param_groups": groups}

@@ -15,6 +15,7 @@ _LACKS = {
     "closure": "gradients are handed to it",
     "hooks": "it has no hooks",
     "tensor_lr": "its options are checked as numbers",
+    "copy": "its variables stay where they are, and the optimizer with them",
 }
 
 

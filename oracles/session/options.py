@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rmspec.impl.spec.dialect import Hyperparameters
-from rmspec.oracles.subject import Raised
+from rmspec.oracles.subject import OPTIONS, Raised
 
-__all__ = ["Acceptance", "try_options"]
+__all__ = ["Acceptance", "signature_options", "takes_arguments", "try_options"]
 
 PROBE: Mapping[str, float | bool] = {"lr": 0.125, "alpha": 0.75, "eps": 0.03125, "momentum": 0.5, "centered": True}
 """Dyadic, so that every correct evaluation in every format is nearly the same number, and the three roles differ."""
@@ -69,3 +70,22 @@ def _workable(full: dict[str, Any], refusal: Callable[[Mapping[str, Any]], Raise
         if name not in probe and refusal({**probe, name: value}) is None:
             probe = {**probe, name: value}
     return probe
+
+
+def takes_arguments(method: Callable[..., Any]) -> bool:
+    """Whether a method has parameters, as far as its signature can be read."""
+    try:
+        return bool(inspect.signature(method).parameters)
+    except (TypeError, ValueError):
+        return True
+
+
+def signature_options(factory: Callable[..., Any]) -> set[str]:
+    """The options in the signature of a factory; all of them where it takes any keyword, or cannot be read."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return set(OPTIONS)
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return set(OPTIONS)
+    return {parameter.name for parameter in parameters if parameter.name in OPTIONS}

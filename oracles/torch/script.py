@@ -14,6 +14,8 @@ from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import bounds_check, final_call, number
 from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
+from rmspec.oracles.session import edits
+from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 
 
@@ -68,7 +70,21 @@ class _Writer:
     def __post_init__(self) -> None:
         # The reference performs the program for it: once.
         frame = self.deviation.kind == "frame" and not self.rule.refusal
-        self.refused = refused_calls(self.program, self.deviation.call + frame)
+        self.refused = refused_calls(self.program, self.deviation.call + frame) | set(self._uncounted())
+
+    @property
+    def _accepts(self) -> bool:
+        """Whether the last call may be accepted as well as refused: only where it is refused nothing changes."""
+        return self.deviation.kind == "frame" and self.deviation.call in self._uncounted()
+
+    def _uncounted(self) -> Iterator[int]:
+        """The loads of states without step counters, as far as the script has them: any of them may be refused."""
+        slots: set[str] = set()
+        for index, call in enumerate(self.program.calls[: self.deviation.call + (self.deviation.kind == "frame")]):
+            if isinstance(call, vocabulary.EditState) and call.edit == "uncounted":
+                slots.add(call.slot)
+            elif isinstance(call, vocabulary.Load) and call.slot in slots:
+                yield index
 
     # -- the head
 
@@ -77,6 +93,8 @@ class _Writer:
         for call in self.program.calls[: self.deviation.call + 1]:
             if isinstance(call, vocabulary.Save):
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
+            elif isinstance(call, vocabulary.Copy):
+                modules.add("copy" if call.via == "deepcopy" else "pickle")
         if self.deviation.kind == "frame" and not self.deviation.param:
             modules.add("copy")
         if any(not isinstance(self.program.calls[index], vocabulary.Create) for index in self.refused):
@@ -95,7 +113,9 @@ class _Writer:
         calls = self.program.calls[: self.deviation.call + 1]
         lines += [*self._calls(calls[:-1]), *before]
         final = self._call(calls[-1])
-        if self.deviation.call in self.refused:
+        if self._accepts:
+            final[-1:] = ["accepted = False", f"{PREFIX}{final[-1]}; accepted = True"]
+        elif self.deviation.call in self.refused:
             final[-1] = PREFIX + final[-1]
         refused = self.deviation.kind == "silent" or (self.deviation.kind == "frame" and self.rule.refusal)
         if isinstance(calls[-1], vocabulary.Step) and calls[-1].closure == "raises" and not refused:
@@ -149,6 +169,8 @@ class _Writer:
                 return self._edit(call)
             case vocabulary.Load():
                 return [f"{call.optimizer}.load_state_dict({call.slot})"]
+            case vocabulary.Copy():
+                return self._copy(call)
             case vocabulary.Freeze():
                 return [f"{call.param}.requires_grad_({not call.frozen}).grad = None"]
             case vocabulary.Operate():
@@ -230,6 +252,22 @@ class _Writer:
                     f'{slot}["state"] = {{ids[k]: v for k, v in reversed(list({slot}["state"].items()))}}',
                     f'for g in {slot}["param_groups"]: g["params"] = [ids[k] for k in g["params"]]',
                 ]
+            case "older":
+                kept = ", ".join(f'"{name}"' for name in ("params", *OPTIONS))
+                return [
+                    f'{slot}["param_groups"] = [{{k: g[k] for k in ({kept}) if k in g}} for g in {slot}["param_groups"]]'
+                ]
+            case "newer":
+                return [
+                    f'for x in ({slot}["param_groups"], {slot}["state"].values()):',
+                    '    for entry in x: entry["of_a_newer_version"] = 1.0',
+                ]
+            case "lean":
+                return self._lean(slot)
+            case "uncounted":
+                return [f'for entry in {slot}["state"].values(): entry.pop("step", None)']
+            case "forget":
+                return [f'for g in {slot}["param_groups"]: g.pop("{OPTIONS[call.index % len(OPTIONS)]}", None)']
             case "reshape":
                 return [
                     f"ids = {ids}",
@@ -237,6 +275,24 @@ class _Writer:
                     "for k, v in entry.items():",
                     '    entry[k] = v if k == "step" else torch.cat([torch.as_tensor(v).flatten(), torch.zeros(1)])',
                 ]
+
+    def _lean(self, slot: str) -> list[str]:
+        lines = [f'for k, g in [(k, g) for g in {slot}["param_groups"] for k in g["params"]]:']
+        for role, option in edits.BRANCHES.items():
+            names = tuple(name for name, meant in STATE_SYNONYMS.items() if meant == role)
+            drop = f'{slot}["state"].get(k, {{}}).pop(name, None)'
+            lines.append(f'    for name in () if g["{option}"] else {names}: {drop}')
+        return lines
+
+    def _copy(self, call: vocabulary.Copy) -> list[str]:
+        both = f"([{', '.join(call.params)}], {call.source})"
+        copied = "copy.deepcopy(both)" if call.via == "deepcopy" else "pickle.loads(pickle.dumps(both))"
+        return [
+            f"both = {both}",
+            f"for _ in range(2): both = {copied}  # a copy, and a copy of that",
+            f"[{', '.join(call.params.values())}], {call.optimizer} = both",
+            f"for p in [{', '.join(call.params.values())}]: p.grad = None",
+        ]
 
     @property
     def _compiled(self) -> bool:
@@ -373,12 +429,13 @@ class _Writer:
         if deviation.param:
             read = self._read(deviation.optimizer, deviation.param)
             start = number(deviation.allowed[0]) if deviation.allowed else "0.0"
+            kept = "same if before is not None else fresh"
             return [f"before = {read}"], [
                 f"after = {read}",
                 'print("before", before, "after", after)',
                 f"fresh = after is None or bool((after == {start}).all())",
                 "same = after is not None and before is not None and torch.equal(before, after)",
-                f"assert same if before is not None else fresh, {text}",
+                f"assert {f'accepted or ({kept})' if self._accepts else kept}, {text}",
             ]
         if not deviation.optimizer:
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, vocabulary.Save))
@@ -391,7 +448,7 @@ class _Writer:
         return [f"before = {read}"], [
             f"after = {read}",
             'print("before", before, "after", after)',
-            f"assert before == after, {text}",
+            f"assert {'accepted or ' if self._accepts else ''}before == after, {text}",
         ]
 
     def _group_check(self, text: str) -> list[str]:
@@ -419,8 +476,26 @@ class _Writer:
         wanted_value = number(deviation.allowed[0]) if deviation.allowed else "None"
         return [f"value = {value}", 'print("observed", value)', f"assert float(value) == {wanted_value}, {text}"]
 
+    def _copy_check(self, call: vocabulary.Copy, text: str) -> list[str]:
+        deviation = self.deviation
+        if not deviation.param:
+            read = '[{{k: v for k, v in g.items() if k != "params"}} for g in {}.param_groups]'
+            lines = [
+                f"{name} = {read.format(of)}" for name, of in (("source", call.source), ("copied", call.optimizer))
+            ]
+            return [*lines, 'print("source", source, "copy", copied)', f"assert source == copied, {text}"]
+        name = next(name for name, twin in call.params.items() if twin == deviation.param)
+        return [
+            f"source = {self._read(call.source, name)}",
+            f"copied = {self._read(call.optimizer, deviation.param)}",
+            'print("source", source, "copy", copied)',
+            f"assert copied is not None and torch.equal(source, copied), {text}",
+        ]
+
     def _load_check(self, text: str) -> list[str]:
         deviation = self.deviation
+        if isinstance(self.last, vocabulary.Copy):
+            return self._copy_check(self.last, text)
         read = self._read(deviation.optimizer, deviation.param)
         if isinstance(self.last, vocabulary.Save):
             key = deviation.state_name or deviation.role

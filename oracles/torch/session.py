@@ -125,10 +125,12 @@ class TorchSession:
                 self._slots[call.slot] = (call.via, _saved(self._optimizers[call.optimizer].state_dict(), call.via))
             case vocabulary.EditState():
                 via, saved = self._slots[call.slot]
-                self._slots[call.slot] = ("deepcopy", edits.edited(_opened(saved, via), call, _reshaped))
+                self._slots[call.slot] = ("deepcopy", edits.edited(_opened(saved, via), call, _reshaped, self._roles))
             case vocabulary.Load():
                 via, saved = self._slots[call.slot]
                 self._optimizers[call.optimizer].load_state_dict(_opened(saved, via))
+            case vocabulary.Copy():
+                self._copy(call)
             case vocabulary.Freeze():
                 tensor = self._params[call.param]
                 tensor.grad = None
@@ -136,6 +138,15 @@ class TorchSession:
                     tensor.requires_grad_(not call.frozen)
             case _:
                 raise SubjectFailed(f"a torch session cannot perform {call!r}")
+
+    def _copy(self, call: vocabulary.Copy) -> None:
+        params = [self._params[name] for name in call.params]
+        optimizer, twins = edits.copied_together(self._optimizers[call.source], params, call.via)
+        self._optimizers[call.optimizer] = optimizer
+        for name, twin in zip(call.params.values(), twins, strict=True):
+            twin.grad = None
+            self._params[name] = twin
+        self._names = {id(tensor): name for name, tensor in self._params.items()}
 
     def _create(self, call: vocabulary.Create) -> Any:
         options = {name: self._option(name, value) for name, value in call.options.items()}

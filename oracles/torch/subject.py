@@ -21,12 +21,19 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
-from rmspec.oracles.session.options import Acceptance, try_options
+from rmspec.oracles.session.edits import BRANCHES
+from rmspec.oracles.session.options import Acceptance, signature_options, takes_arguments, try_options
 from rmspec.oracles.session.paths import offered_paths
-from rmspec.oracles.subject import FEATURES, OPTIONS, STATE_SYNONYMS, Capabilities, Raised
+from rmspec.oracles.subject import EDITS, FEATURES, STATE_SYNONYMS, Capabilities, Raised
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 from rmspec.oracles.torch.evidence import compiled
 from rmspec.oracles.torch.session import TorchSession, are_groups
+
+_UNCOPIED = {
+    "differentiable": "its parameters have a history, and torch copies no such tensor",
+    "compiled": "each copy would be compiled anew",
+}
+"""The paths on which no copy of an optimizer is asked for, with the reasons."""
 
 _METHODS = {"groups": "add_param_group", "zero_grad": "zero_grad", "state_dict": "state_dict"}
 
@@ -79,12 +86,18 @@ class TorchSubject:
             # What a session cannot perform is never judged: it hands out dense gradients.
             missing: dict[str, str] = {"sparse": "its gradients are tensors, and torch's optimizer takes dense ones"}
             optimizer = self._probe()
+            roles = frozenset(self._find_roles().values())
+            branches = {role for role, option in BRANCHES.items() if option in accepted.options}
+            if self._path in _UNCOPIED:
+                missing["copy"] = _UNCOPIED[self._path]
+            elif not roles >= {"square_avg", *branches}:
+                missing["copy"] = "it keeps state elsewhere than in self.state, and torch copies no more than that"
             for feature, method in _METHODS.items():
                 if not callable(getattr(optimizer, method, None)):
                     missing[feature] = f"it has no method {method}"
             if "state_dict" not in missing and not callable(getattr(optimizer, "load_state_dict", None)):
                 missing["state_dict"] = "it has no method load_state_dict"
-            if not _takes_arguments(optimizer.step):
+            if not takes_arguments(optimizer.step):
                 missing["closure"] = "its step takes no closure"
             groups = getattr(optimizer, "param_groups", None)
             if groups is None:
@@ -107,8 +120,10 @@ class TorchSubject:
                 options=accepted.options,
                 features=frozenset(features - missing.keys()),
                 missing=missing,
-                roles=frozenset(self._find_roles().values()),
+                roles=roles,
                 paths=self._paths(),
+                # A checkpoint of an older version would leave the path: its switch is among what that does not have.
+                edits=frozenset(EDITS) - ({"older"} if self._fixed else set()),
                 instead=accepted.instead,
                 switches=self._other_paths() if self._offers else {},
             )
@@ -182,7 +197,7 @@ class TorchSubject:
     def _acceptance(self) -> Acceptance:
         """The options of the constructor, tried once."""
         if self._accepted is None:
-            self._accepted = try_options(_options(self._factory), self._refusal)
+            self._accepted = try_options(signature_options(self._factory), self._refusal)
         return self._accepted
 
     def _refusal(self, options: Mapping[str, Any]) -> Raised | None:
@@ -327,23 +342,6 @@ def _single(value: Any) -> float | None:
         return float(array.reshape(-1)[0]) if array.size == 1 else None
     except (TypeError, ValueError, RuntimeError):
         return None
-
-
-def _takes_arguments(method: Callable[..., Any]) -> bool:
-    try:
-        return bool(inspect.signature(method).parameters)
-    except (TypeError, ValueError):
-        return True
-
-
-def _options(factory: Callable[..., Any]) -> set[str]:
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return set(OPTIONS)
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        return set(OPTIONS)
-    return {parameter.name for parameter in parameters if parameter.name in OPTIONS}
 
 
 def _wraps_torch(kind: type) -> bool:

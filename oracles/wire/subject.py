@@ -22,7 +22,7 @@ from rmspec.oracles.errors import SubjectFailed, UnknownSubject
 from rmspec.oracles.program.program import Call, Param, Step, _converter
 from rmspec.oracles.subject import (
     CALL_TIMEOUT,
-    EDITS,
+    FIRST_EDITS,
     OPTIONS,
     Capabilities,
     ClosureReport,
@@ -93,7 +93,7 @@ class ProcessSubject:
             required=frozenset(self._hello.get("required", ())),
             changeable=frozenset(self._hello.get("changeable", OPTIONS)),
             carried=frozenset(self._hello.get("carried", OPTIONS)),
-            edits=frozenset(self._hello.get("edits", EDITS)),
+            edits=frozenset(self._hello.get("edits", FIRST_EDITS)),
         )
 
     def versions(self) -> Mapping[str, str]:

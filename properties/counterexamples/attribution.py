@@ -20,6 +20,7 @@ from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
+    Copy,
     Create,
     EditState,
     Freeze,
@@ -31,11 +32,13 @@ from rmspec.oracles.program.program import (
     Step,
     ZeroGrad,
 )
+from rmspec.oracles.subject import VERSION_EDITS
 from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.counterexamples.variants import (
     alone_with,
     options_from_the_start,
     plain_numbers,
+    uncopied,
     with_gradients,
     with_option,
     with_reals,
@@ -43,6 +46,7 @@ from rmspec.properties.counterexamples.variants import (
     with_whole_state,
     without_closures,
     without_copies,
+    without_edits,
     without_loads,
     without_zero_decay,
 )
@@ -84,7 +88,7 @@ def attribute(
     held = [each for each in hypotheses(finding, program, dialect) if labels is None or each in labels]
     apart = _apart(program, finding, deviates)
     held = [each for each in held if each != "isolation" or not apart]
-    lost = _lost_by_load(program, finding, deviates)
+    lost = _outdated(program, finding, deviates) or _lost_by_load(program, finding, deviates)
     if lost:
         return lost
     if held[:2] == ["grad-zero", "weight-decay"] and deviates is not None:
@@ -178,12 +182,26 @@ def _lost_by_load(program: Program, finding: Finding, deviates: Callable[[Progra
     return "load-partial" if dropped else "load-state-dict"
 
 
+def _outdated(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> str:
+    """Name the clause on copies, or on checkpoints of another version, if the deviation is gone without them."""
+    calls = program.calls[: finding.call]
+    if deviates is None:
+        return ""
+    if any(isinstance(call, Copy) for call in calls) and not deviates(uncopied(program)):
+        return "optimizer-copy"
+    edited = any(isinstance(call, EditState) and call.edit in VERSION_EDITS for call in calls)
+    return "load-version" if edited and not deviates(without_edits(program, VERSION_EDITS)) else ""
+
+
 def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> str:
     """Name the clause of an exception: first of a circumstance, if it is gone without it.
 
     A step passes over what has no gradient; that there is no state for it then is for the other calls to stand.
     """
     call = program.calls[finding.call]
+    outdated = _outdated(program, finding, deviates)
+    if outdated:
+        return outdated
     circumstances = [("closure", without_closures(program))]
     if isinstance(call, Step):
         circumstances.append(("grad-none", with_gradients(program)))
@@ -234,6 +252,10 @@ def _about(call: Call) -> str:
             return "scheduled-lr" if set(options) == {"lr"} else "option-change"
         case EditState(edit="drop"):
             return "load-partial"
+        case EditState(edit=edit) if edit in VERSION_EDITS:
+            return "load-version"
+        case Copy():
+            return "optimizer-copy"
         case Load():
             return "load-state-dict"
         case AddParamGroup():

@@ -18,6 +18,7 @@ from rmspec.oracles.program.changes import Values, change_values, option_tables,
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
+    Copy,
     Create,
     Freeze,
     Group,
@@ -30,7 +31,14 @@ from rmspec.oracles.program.program import (
     Step,
     TensorNumber,
 )
-from rmspec.properties.counterexamples.variants import PLAIN_OPTIONS, drop_dangling, merge_optimizers, plain_numbers
+from rmspec.properties.counterexamples.variants import (
+    PLAIN_OPTIONS,
+    drop_dangling,
+    merge_optimizers,
+    plain_numbers,
+    twins,
+    uncopied,
+)
 from rmspec.properties.judge.findings import Finding
 
 __all__ = ["reduce"]
@@ -99,6 +107,7 @@ def reduce(program: Program, finding: Finding, shows: Shows, *, attempts: int = 
         _drop_calls(search)
         _cut(search)
         search.attempt(merge_optimizers(search.program))
+        search.attempt(uncopied(search.program))
         _drop_groups(search)
         _drop_params(search)
         _project(search)
@@ -122,7 +131,10 @@ def _project(search: _Search) -> None:
     finding = search.finding
     declared = next((param for param in search.program.params if param.name == finding.param), None)
     if declared is not None:
-        siblings = {param.name for param in search.program.params} - {finding.param}
+        siblings = {param.name for param in search.program.params} - {
+            finding.param,
+            twins(search.program).get(finding.param),
+        }
         if siblings and search.attempt(_without_params(search.program, siblings)):
             finding = search.finding
         fmt = FORMATS[declared.dtype]
@@ -220,7 +232,7 @@ def _drop_calls(search: _Search) -> None:
 def _drop_params(search: _Search) -> None:
     for name in [param.name for param in search.program.params]:
         if len(search.program.params) > 1:
-            search.attempt(_without_params(search.program, {name}))
+            search.attempt(_without_params(search.program, {name, twins(search.program).get(name, name)}))
 
 
 def _without_params(program: Program, names: set[str]) -> Program | None:
@@ -240,6 +252,8 @@ def _without_params(program: Program, names: set[str]) -> Program | None:
                 call = replace(call, group=left(call.group))
                 if not call.group.params:
                     continue
+            case Copy():
+                call = replace(call, params={name: twin for name, twin in call.params.items() if name not in names})
             case Step():
                 grads = {name: values for name, values in call.grads.items() if name not in names}
                 call = replace(call, grads=grads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
@@ -18,12 +19,15 @@ __all__ = [
     "plain_numbers",
     "plain_options",
     "stored_values",
+    "twins",
+    "uncopied",
     "with_gradients",
     "with_reals",
     "with_saved_options",
     "with_whole_state",
     "without_closures",
     "without_copies",
+    "without_edits",
     "without_loads",
     "without_zero_decay",
 ]
@@ -38,7 +42,7 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     slots: set[str] = set()
     valid: list[Call] = []
     for call in calls:
-        if isinstance(call, vocabulary.Create):
+        if isinstance(call, vocabulary.Create) or (isinstance(call, vocabulary.Copy) and call.source in optimizers):
             optimizers.add(call.optimizer)
         elif hasattr(call, "optimizer") and call.optimizer not in optimizers:
             continue
@@ -51,8 +55,12 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
 
 
 def alone_with(program: Program, optimizer: str) -> Program:
-    """The program with the calls on one optimizer alone."""
-    calls = drop_dangling(tuple(call for call in program.calls if getattr(call, "optimizer", optimizer) == optimizer))
+    """The program with the calls on one optimizer alone, and on those that it is a copy of."""
+    wanted = {optimizer}
+    for call in reversed(program.calls):
+        if isinstance(call, vocabulary.Copy) and call.optimizer in wanted:
+            wanted.add(call.source)
+    calls = drop_dangling(tuple(call for call in program.calls if getattr(call, "optimizer", optimizer) in wanted))
     return replace(program, calls=calls or program.calls)
 
 
@@ -85,7 +93,9 @@ def after_others(program: Program, optimizer: str) -> Program:
 def merge_optimizers(program: Program) -> Program | None:
     """Make every optimizer's calls on the first one, if the others have as many parameters."""
     created = [call for call in program.calls if isinstance(call, vocabulary.Create)]
-    if len({call.optimizer for call in created}) < 2:
+    if len({call.optimizer for call in created}) < 2 or any(
+        isinstance(call, vocabulary.Copy) for call in program.calls
+    ):
         return None
     first = created[0]
     stay = [name for group in first.groups for name in group.params]
@@ -111,9 +121,36 @@ def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
     if isinstance(call, vocabulary.Step):
         grads = {names.get(name, name): values for name, values in call.grads.items()}
         return replace(call, optimizer=optimizer, grads=grads)
-    if isinstance(call, vocabulary.EditState | vocabulary.Operate):
+    if isinstance(call, vocabulary.EditState | vocabulary.Operate | vocabulary.Copy):
         return call
     return replace(call, optimizer=optimizer)
+
+
+def twins(program: Program) -> dict[str, str]:
+    """Map each copied parameter to its copy, and each copy to what it is one of."""
+    pairs = [pair for call in program.calls if isinstance(call, vocabulary.Copy) for pair in call.params.items()]
+    return dict([*pairs, *((twin, name) for name, twin in pairs)])
+
+
+def uncopied(program: Program) -> Program:
+    """The program with the calls on each copy made on its source."""
+    calls: list[Call] = []
+    sources: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for call in program.calls:
+        if isinstance(call, vocabulary.Copy):
+            sources[call.optimizer] = sources.get(call.source, call.source)
+            names.update({twin: names.get(name, name) for name, twin in call.params.items()})
+        else:
+            optimizer = getattr(call, "optimizer", "")
+            calls.append(_on_optimizer(call, sources.get(optimizer, optimizer), names))
+    return replace(program, calls=tuple(calls))
+
+
+def without_edits(program: Program, edits: Collection[str]) -> Program:
+    """The program without these edits of saved states."""
+    calls = (call for call in program.calls if not (isinstance(call, vocabulary.EditState) and call.edit in edits))
+    return replace(program, calls=tuple(calls))
 
 
 def without_closures(program: Program) -> Program:
@@ -142,6 +179,8 @@ def with_gradients(program: Program) -> Program:
         match call:
             case vocabulary.Create(groups=groups):
                 owned[call.optimizer] = [name for group in groups for name in group.params]
+            case vocabulary.Copy():
+                owned[call.optimizer] = list(call.params.values())
             case vocabulary.AddParamGroup(group=group):
                 owned.setdefault(call.optimizer, []).extend(group.params)
             case vocabulary.SetGrad(values=None):

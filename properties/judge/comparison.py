@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import (
+    CopiedOptimizer,
     Expected,
     GroupStep,
     InitialState,
@@ -26,11 +28,14 @@ from rmspec.properties.judge.findings import Finding, Observed
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.frames import compare_rest
 from rmspec.properties.judge.groups import compare_groups, compare_initial_state, compare_other_groups
+from rmspec.properties.judge.ledger import OptimizerLedger
 from rmspec.properties.judge.operations import compare_operation
-from rmspec.properties.judge.saving import compare_restored_state, compare_saved_state
+from rmspec.properties.judge.saving import compare_copied_optimizer, compare_restored_state, compare_saved_state
 from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient, compare_step
 
 __all__ = ["compare"]
+
+_PAGE = Hyperparameters()
 
 
 def compare(
@@ -82,7 +87,7 @@ def _refused(
     for reason in expected.refusals:
         if reason.rule == "may" and not outcome.raised:
             continue
-        findings = list(_answer(run, reason, expected.optimizer, outcome))
+        findings = list(_answer(run, reason, expected.optimizer, outcome, after))
         run.over = reason.ends or not outcome.raised
         if reason.ends or outcome.raised:
             findings += compare_rest(run, Rest(reason.rest), frozenset(), before, after)
@@ -90,16 +95,32 @@ def _refused(
     return None
 
 
-def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome) -> Iterator[Finding]:
+def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome, after: Observation) -> Iterator[Finding]:
     if reason.rule == "open":
         if reason.behaviour:
             answer = "refuses" if outcome.raised else "accepts"
-            run.tally.observe(Observed(reason.clause, f"{answer} {reason.behaviour}"))
+            rest = "" if outcome.raised else _shown_option(run.ledgers[optimizer], reason.option, after)
+            run.tally.observe(Observed(reason.clause, f"{answer} {reason.behaviour}{rest}"))
         return
     if reason.clause:
         run.tally.check(reason.clause)
     if reason.rule == "must" and not outcome.raised:
         yield run.finding("silent", reason.clause, reason.silence, optimizer)
+
+
+def _shown_option(ledger: OptimizerLedger, option: str, after: Observation) -> str:
+    """Say what the groups have for an option that a call should have given them."""
+    shown = after.groups.get(ledger.name)
+    if not option or not shown or not ledger.groups:
+        return ""
+    value = shown[0].options.get(option)
+    if value is None:
+        return ", and its groups then have none"
+    if value == ledger.groups[0].options[option]:
+        return ", and keeps its own"
+    if value == ledger.defaults[option]:
+        return ", and takes its default"
+    return ", and takes the page's default" if value == _PAGE.option(option) else ", and takes another value"
 
 
 def _compare_part(
@@ -120,6 +141,8 @@ def _compare_part(
             return list(_compare_zeroed(run, part, before, after))
         case SavedState():
             return compare_saved_state(run, part, before, after)
+        case CopiedOptimizer():
+            return compare_copied_optimizer(run, part, before, after)
         case RestoredState():
             return compare_restored_state(run, part, after)
         case OperationResult():

@@ -27,6 +27,7 @@ from rmspec.properties.lines.batch import line_clause
 __all__ = [
     "Account",
     "Accounts",
+    "CopiedOptimizer",
     "Expected",
     "GroupStep",
     "InitialState",
@@ -73,7 +74,8 @@ class Refusal:
 
     ``rule``: it ``must`` be refused under ``clause``, or ``silence`` is the summary of what is wrong; it ``may`` be refused;
     or nobody says (``open``): then ``behaviour`` is observed, and a call that is accepted leaves nothing to go on with.
-    A refused call changes nothing, under the clause ``rest``. ``ends``: the run ends own, refused or not.
+    A refused call changes nothing, under the clause ``rest``. ``ends``: the run ends own, refused or not. ``option``: what the
+    groups show for it once the call is accepted is observed as well.
     """
 
     rule: Literal["must", "may", "open"]
@@ -82,6 +84,7 @@ class Refusal:
     silence: str = ""
     behaviour: str = ""
     ends: bool = False
+    option: str = ""
 
 
 # -- The parts: what a call may change, and to what
@@ -198,6 +201,32 @@ class RestoredState:
 
 
 @dataclass(frozen=True, slots=True)
+class CopiedOptimizer:
+    """The optimizer ``copy`` over the copies of these parameters equals its ``source``, bit by bit."""
+
+    source: str
+    copy: str
+    params: Mapping[str, str]
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """The groups of the copy, and its parameters with their gradients and state."""
+        accounts = {
+            Quantity(role, self.copy, twin): Account(
+                frozenset({Quantity(role, self.source, name)}), ("optimizer-copy",)
+            )
+            for name, twin in self.params.items()
+            for role in STATE_ROLES
+        }
+        for name, twin in self.params.items():
+            accounts[Quantity("param", "", twin)] = Account(
+                frozenset({Quantity("param", "", name)}), ("optimizer-copy",)
+            )
+            accounts[Quantity("grad", "", twin)] = Account(frozenset(), ())
+        groups = frozenset({Quantity("groups", self.source)})
+        return {**accounts, Quantity("groups", self.copy): Account(groups, ("optimizer-copy",))}
+
+
+@dataclass(frozen=True, slots=True)
 class SteppedFrom:
     """One parameter before a step: its arrays, and the knowledge of its state.
 
@@ -280,6 +309,7 @@ Part = (
     | ZeroedGrads
     | SavedState
     | RestoredState
+    | CopiedOptimizer
     | GroupStep
     | OperationResult
 )

@@ -51,7 +51,7 @@ def _changed_param(run: Followed, name: str, rest: Rest, array: Array, now: Arra
     allowed = float(as_reals(array)[element])
     if rest.step:
         mine = name in run.ledgers[rest.actor].params()
-        clause = "grad-none" if mine else "isolation"
+        clause = "grad-none" if mine else _state_clause(run, owner, rest) if owner else "isolation"
         summary = f"{name} changed in step, although " + (
             "its gradient is None" if mine else "it is not in the optimizer"
         )
@@ -139,9 +139,8 @@ def _state_changed(
 
 def _state_clause(run: Followed, optimizer: str, rest: Rest, stepped: bool = False) -> str:
     if rest.actor and optimizer != rest.actor:
-        mine, other = run.ledgers.get(rest.actor), run.ledgers[optimizer]
-        related = rest.actor in other.loaded_from or (mine is not None and optimizer in mine.loaded_from)
-        return "load-isolation" if related else "isolation"
+        mine, theirs = run.ledgers.get(rest.actor), run.ledgers[optimizer]
+        return "isolation" if mine is None else mine.related(theirs)
     return "grad-none" if rest.step and not stepped else rest.clause
 
 

@@ -69,7 +69,7 @@ class SavedLedger:
     """The expected content of a slot: groups, and state by the position of the parameter.
 
     ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped; ``loaded_by`` are the optimizers
-    that were given it. ``live``: it moves on with the state.
+    that were given it. ``live``: it moves on with the state. ``forgotten`` is an option that its groups lack.
     """
 
     groups: list[LedgerGroup]
@@ -80,6 +80,7 @@ class SavedLedger:
     reshaped: set[int] = field(default_factory=set)
     loaded_by: set[str] = field(default_factory=set)
     live: bool = False
+    forgotten: str = ""
 
     def copy(self) -> SavedLedger:
         """An independent copy."""
@@ -92,6 +93,7 @@ class SavedLedger:
             set(self.reshaped),
             set(self.loaded_by),
             self.live,
+            self.forgotten,
         )
 
     def entry(self, index: int) -> list[int]:
@@ -117,6 +119,7 @@ class OptimizerLedger:
     loaded_from: set[str] = field(default_factory=set)
     unlike: bool = False
     own_defaults: dict[str, float | bool] = field(default_factory=dict)
+    copy_of: str = ""
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
@@ -138,7 +141,25 @@ class OptimizerLedger:
             set(self.loaded_from),
             self.unlike,
             dict(self.own_defaults),
+            self.copy_of,
         )
+
+    def renamed(self, name: str, params: Mapping[str, str]) -> OptimizerLedger:
+        """A copy under another name, of an optimizer over other parameters: ``params`` maps their names."""
+        twin = self.copy()
+        twin.name, twin.copy_of = name, self.name
+        for group in twin.groups:
+            group.params = tuple(params[param] for param in group.params)
+        twin.state = {params[param]: roles for param, roles in twin.state.items() if param in params}
+        twin.steps = {params[param]: steps for param, steps in twin.steps.items() if param in params}
+        return twin
+
+    def related(self, peer: OptimizerLedger) -> str:
+        """The clause on what this optimizer shares with another one, whose state or copy it may have."""
+        if peer.name in (self.copy_of, self.name) or peer.copy_of == self.name:
+            return "optimizer-copy"
+        loaded = self.name in peer.loaded_from or peer.name in self.loaded_from
+        return "load-isolation" if loaded else "isolation"
 
     def add(self, group: Group) -> LedgerGroup:
         """Add a group as a user wrote it."""

@@ -12,6 +12,7 @@ from typing import Any
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
+    Copy,
     Create,
     EditState,
     Freeze,
@@ -37,7 +38,7 @@ from rmspec.properties.judge.expected import (
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger, number
 from rmspec.properties.judge.operations import expect_operations
-from rmspec.properties.judge.saving import expect_edit, expect_load, expect_save
+from rmspec.properties.judge.saving import expect_copy, expect_edit, expect_load, expect_save
 from rmspec.properties.judge.stepping import expect_step
 
 __all__ = ["expect"]
@@ -62,6 +63,8 @@ def expect(run: Followed, call: Call, before: Observation) -> Expected | None:
             return expect_load(run, call, before)
         case EditState():
             return expect_edit(run, call, before)
+        case Copy():
+            return expect_copy(run, call)
         case Operate():
             return expect_operations(call, before)
         case SetGrad() | Freeze():

@@ -1,4 +1,4 @@
-"""Saved states: the duties of ``state_dict``, and of ``load_state_dict``: restore, refuse or start anew."""
+"""Saved states and copies: the duties of ``state_dict``, of ``load_state_dict`` (restore, refuse or start anew), and of a copy."""
 
 from __future__ import annotations
 
@@ -12,17 +12,35 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS, Format, as_reals
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import (
+    Copy,
     EditState,
     Load,
     Save,
 )
-from rmspec.oracles.subject import Observation
-from rmspec.properties.judge.expected import Expected, Refusal, Rest, RestoredState, SavedState, ShownGroups
+from rmspec.oracles.session.edits import BRANCHES
+from rmspec.oracles.subject import OPTIONS, VERSION_EDITS, GroupView, Observation
+from rmspec.properties.judge.expected import (
+    CopiedOptimizer,
+    Expected,
+    Refusal,
+    Rest,
+    RestoredState,
+    SavedState,
+    ShownGroups,
+)
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger, forget_hidden, format_of
 
-__all__ = ["compare_restored_state", "compare_saved_state", "expect_edit", "expect_load", "expect_save"]
+__all__ = [
+    "compare_copied_optimizer",
+    "compare_restored_state",
+    "compare_saved_state",
+    "expect_copy",
+    "expect_edit",
+    "expect_load",
+    "expect_save",
+]
 
 Array = NDArray[Any]
 
@@ -70,9 +88,23 @@ def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected
             saved.state[position], saved.steps[position] = {}, 0
     elif call.edit == "reshape":
         saved.reshaped.update(saved.entry(call.index))
+    elif call.edit == "lean":
+        _make_lean(saved)
+    elif call.edit == "forget":
+        saved.forgotten = OPTIONS[call.index % len(OPTIONS)]
     elif call.edit == "shorten":
         saved.groups[-1].params = saved.groups[-1].params[:-1]
     return Expected(slot=call.slot, saved=saved)
+
+
+def _make_lean(saved: SavedLedger) -> None:
+    """Leave out the state of branches that are off."""
+    order = [group for group in saved.groups for _ in group.params]
+    for position, group in enumerate(order):
+        roles = saved.state.get(position, {})
+        for role, option in BRANCHES.items():
+            if not group.options[option]:
+                roles.pop(role, None)
 
 
 def expect_load(run: Followed, call: Load, before: Observation) -> Expected | None:
@@ -95,9 +127,15 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
             f"a saved state with {'groups of other sizes' if mismatch else 'tensors of other shapes'} was accepted"
         )
         return Expected(optimizer=call.optimizer, refusals=(Refusal("must", clause, clause, silence),))
+    if saved.forgotten:
+        behaviour = f"a checkpoint whose groups lack {saved.forgotten}"
+        refusal = Refusal("open", "load-version", "load-without-option", behaviour=behaviour, option=saved.forgotten)
+        return Expected(optimizer=call.optimizer, refusals=(refusal,))
+    version = not set(VERSION_EDITS).isdisjoint(saved.edits)
     # An optimizer may hold state for a parameter that was never stepped: then an exception is a refusal of its shape.
     refusals = [Refusal("may", "load-shape")] if saved.reshaped else []
     refusals += [Refusal("open", "load-shape")] if any(entries) else []
+    refusals += [Refusal("may", "load-version")] if "uncounted" in saved.edits else []
     full = [bool(roles) for roles in saved.state.values()]
     partial = "drop" in saved.edits or (any(full) and not all(full))
     tests = {"load-state-dict": 1 + sum(full)}
@@ -105,6 +143,8 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
         tests["load-partial"] = len(full) - sum(full)
     if run.carried:
         tests["load-options"] = 1
+    if version:
+        tests["load-version"] = 1
     saved, ledger = _refreshed(saved, before.slots.get(call.slot)), ledger.copy()
     if saved.live:
         _move_on(saved, run.ledgers[saved.optimizer])
@@ -118,7 +158,7 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
         ),
         call.optimizer,
         tuple(refusals),
-        "load-partial" if partial else "load-state-dict",
+        "load-version" if version else "load-partial" if partial else "load-state-dict",
         ledger,
         call.slot,
         saved,
@@ -210,3 +250,44 @@ def _not_restored(
     summary = f"after load_state_dict the {role} of {name} is not initial, {why}"
     value = float(as_reals(got)[element])
     return run.finding("load", clause, summary, optimizer, name, role, element, value, (start, start))
+
+
+def expect_copy(run: Followed, call: Copy) -> Expected | None:
+    """Expect the copy to be as its source is, and to change nothing."""
+    source = run.ledgers.get(call.source)
+    if source is None or set(source.params()) != set(call.params):
+        return None
+    run.skipped |= {(call.optimizer, call.params[name]) for name in call.params if (call.source, name) in run.skipped}
+    return Expected(
+        (CopiedOptimizer(call.source, call.optimizer, call.params), Rest("optimizer-copy", actor=call.optimizer)),
+        call.optimizer,
+        broken_by_exception="optimizer-copy",
+        ledger=source.renamed(call.optimizer, call.params),
+        tests={"optimizer-copy": 1},
+    )
+
+
+def compare_copied_optimizer(
+    run: Followed, part: CopiedOptimizer, before: Observation, after: Observation
+) -> list[Finding]:
+    """Find the first quantity of the copy that its source does not have."""
+    for name, twin in part.params.items():
+        pairs = {"param": (before.params[name], after.params[twin])}
+        was, now = (
+            state.get(key, {})
+            for state, key in ((before.state.get(part.source, {}), name), (after.state.get(part.copy, {}), twin))
+        )
+        pairs |= {role: (was[role], now.get(role)) for role in STATE_ROLES if role in was}
+        for role, (array, copied) in pairs.items():
+            if copied is None or as_reals(copied).tobytes() != as_reals(array).tobytes():
+                summary = f"the copy of the optimizer does not have the {role} of {name}"
+                return [run.finding("load", "optimizer-copy", summary, part.copy, twin, role)]
+    views = before.groups.get(part.source)
+    expected = [
+        GroupView(tuple(part.params.get(name, name) for name in view.params), view.options) for view in views or ()
+    ]
+    shown = after.groups.get(part.copy)
+    if views is not None and repr(list(shown or ())) != repr(expected):
+        summary = "the copy of the optimizer does not have its groups"
+        return [run.finding("load", "optimizer-copy", summary, part.copy, role="groups")]
+    return []

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,7 @@ ADD_FORMS: tuple[vocabulary.AddForm, ...] = ("list", "generator", "tensor")
 VIAS: tuple[vocabulary.Via, ...] = ("deepcopy", "deepcopy", "file", "pickle", "state_dict")
 PARAM_LAYOUTS: tuple[vocabulary.Layout, ...] = ("contiguous", "contiguous", "contiguous", "transposed", "strided")
 GRAD_LAYOUTS: tuple[vocabulary.Layout, ...] = (*PARAM_LAYOUTS, "expanded")
-EDITS: tuple[Literal["relabel", "drop"], ...] = ("relabel", "drop")
+EDITS: tuple[vocabulary.Edit, ...] = ("relabel", "relabel", "drop", "drop", "older", "newer")
 
 SHAPES: tuple[tuple[int, ...], ...] = ((1,), (), (2,), (3,), (2, 3), (0,), (7,), (17,), (4, 5), (33,), (65,), (3, 1, 2))
 VALUES: dict[str, tuple[float, ...]] = {
@@ -84,6 +84,7 @@ class Builder:
     calls: list[Call] = field(default_factory=list)
     _optimizers: dict[str, _Optimizer] = field(default_factory=dict)
     _slots: dict[str, _Slot] = field(default_factory=dict)
+    _copies: dict[str, str] = field(default_factory=dict)
     _over: bool = False
 
     def program(self, note: str = "") -> Program:
@@ -174,6 +175,11 @@ class Builder:
             self._optimizers["A"] = _Optimizer([members])
         if self.chance(40):
             self._twin(options)
+        if self.chance(15):
+            # In the place of each parameter that A has by the time of the copy.
+            for param in self.params[:count]:
+                self._copies[param.name] = f"c{param.name[1:]}"
+                self.params.append(replace(param, name=self._copies[param.name]))
 
     def _twin(self, options: dict[str, vocabulary.OptionValue]) -> None:
         groups = []
@@ -266,6 +272,7 @@ class Builder:
         """Add a parameter without an optimizer."""
         name = self.choose(tuple(self._optimizers))
         members = {param for optimizer in self._optimizers.values() for group in optimizer.groups for param in group}
+        members |= set(self._copies.values())
         free = [param for param in self.params if param.name not in members]
         if not free:
             return
@@ -310,6 +317,14 @@ class Builder:
         if self._slots:
             slot = self.choose(tuple(self._slots))
             self.calls.append(vocabulary.EditState(slot, self.choose(EDITS), self.source.integer(0, 2)))
+
+    def copy(self) -> None:
+        """Copy the first optimizer together with its parameters, once."""
+        if self._copies and "C" not in self._optimizers:
+            groups = self._optimizers["A"].groups
+            params = {name: self._copies[name] for group in groups for name in group}
+            self.calls.append(vocabulary.Copy("C", "A", params, self.choose(("deepcopy", "pickle"))))
+            self._optimizers["C"] = _Optimizer([[params[name] for name in group] for group in groups])
 
     def freeze(self) -> None:
         """Freeze a parameter, or unfreeze it."""

@@ -39,7 +39,10 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
         capabilities = replace(capabilities, instead={})
     calls: list[Call] = []
     members: dict[str, list[str]] = {}
+    copies = {call.optimizer for call in program.calls if isinstance(call, vocabulary.Copy)}
     for call in program.calls:
+        if "copy" not in features and getattr(call, "optimizer", "") in copies:
+            continue
         fitted = _call(call, capabilities)
         if fitted is None:
             continue

@@ -89,9 +89,9 @@ class ProgramMachine(RuleBasedStateMachine):
         self._follow(data, move)
 
     @precondition(lambda self: self._open)
-    @rule(data=st.data(), move=st.sampled_from(("save", "load", "load", "add_param_group", "edit_state")))
+    @rule(data=st.data(), move=st.sampled_from(("save", "load", "load", "add_param_group", "edit_state", "copy")))
     def state(self, data: st.DataObject, move: str) -> None:
-        """Save, load, edit a saved state, add a group."""
+        """Save, load, edit a saved state, add a group, copy the optimizer."""
         self._follow(data, move)
 
     @precondition(lambda self: self._open and len(self.builder.calls) > 8)

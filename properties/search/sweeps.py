@@ -25,6 +25,8 @@ _MOVES = (
     ("save", 2),
     ("load", 3),
     ("freeze", 1),
+    ("edit_state", 1),
+    ("copy", 1),
 )
 _WEIGHTED = tuple(name for name, weight in _MOVES for _ in range(weight))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program.program import (
     AddParamGroup,
+    Copy,
     Create,
     EditState,
     Freeze,
@@ -98,6 +99,11 @@ class _Walk:
             case SetGrad():
                 self._grads[call.param] = None if call.values is None else (call.layout, call.bad, call.rows)
                 self._note("gradient", call.layout, call.bad, call.values is None, call.rows is not None)
+            case Copy():
+                source = self._optimizers[call.source]
+                groups = [(tuple(call.params[name] for name in names), dict(given)) for names, given in source.groups]
+                self._optimizers[call.optimizer] = _Optimizer(groups)
+                self._note("copy", call.via)
             case SetOption():
                 optimizer = self._optimizers.get(call.optimizer)
                 if optimizer is not None and call.group < len(optimizer.groups):

@@ -47,3 +47,7 @@ class RMSprop(torch.optim.Optimizer):
             params, dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
         )
         self.step = make_step(self)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.step = make_step(self)
