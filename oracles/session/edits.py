@@ -19,7 +19,7 @@ from rmspec.oracles.subject import OPTIONS
 BRANCHES = {"momentum_buffer": "momentum", "grad_avg": "centered"}
 """The roles of the state with the option that turns each on."""
 
-_UNKNOWN = "of_a_newer_version"
+UNKNOWN = "of_a_newer_version"
 """The name of an option, and of an entry in the state, of an optimizer that does not exist."""
 
 
@@ -77,8 +77,12 @@ def edited(
         case "older":
             groups = [{key: group[key] for key in ("params", *OPTIONS) if key in group} for group in groups]
         case "newer":
-            groups = [{**group, _UNKNOWN: 1.0} for group in groups]
-            state = {key: {**entry, _UNKNOWN: 1.0} for key, entry in state.items()}
+            groups = [{**group, UNKNOWN: 1.0} for group in groups]
+            state = {
+                key: {**entry, UNKNOWN: copy.deepcopy(max(entry.values(), key=lambda value: getattr(value, "ndim", 0)))}
+                for key, entry in state.items()
+                if entry
+            }
         case "lean":
             for group in groups:
                 off = {role for role, option in BRANCHES.items() if not group.get(option)}

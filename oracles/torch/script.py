@@ -93,6 +93,8 @@ class _Writer:
         for call in self.program.calls[: self.deviation.call + 1]:
             if isinstance(call, vocabulary.Save):
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
+            elif isinstance(call, vocabulary.EditState) and call.edit == "newer":
+                modules.add("copy")
             elif isinstance(call, vocabulary.Copy):
                 modules.add("copy" if call.via == "deepcopy" else "pickle")
         if self.deviation.kind == "frame" and not self.deviation.param:
@@ -258,9 +260,10 @@ class _Writer:
                     f'{slot}["param_groups"] = [{{k: g[k] for k in ({kept}) if k in g}} for g in {slot}["param_groups"]]'
                 ]
             case "newer":
+                copied = 'copy.deepcopy(max(entry.values(), key=lambda v: getattr(v, "ndim", 0)))'
                 return [
-                    f'for x in ({slot}["param_groups"], {slot}["state"].values()):',
-                    '    for entry in x: entry["of_a_newer_version"] = 1.0',
+                    f'for g in {slot}["param_groups"]: g["{edits.UNKNOWN}"] = 1.0',
+                    f'for entry in {slot}["state"].values(): entry["{edits.UNKNOWN}"] = {copied}',
                 ]
             case "lean":
                 return self._lean(slot)

@@ -99,7 +99,11 @@ def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome, af
     if reason.rule == "open":
         if reason.behaviour:
             answer = "refuses" if outcome.raised else "accepts"
-            rest = "" if outcome.raised else _shown_option(run.ledgers[optimizer], reason.option, after)
+            rest = (
+                ""
+                if outcome.raised or not reason.option
+                else _shown_option(run.ledgers[optimizer], reason.option, after)
+            )
             run.tally.observe(Observed(reason.clause, f"{answer} {reason.behaviour}{rest}"))
         return
     if reason.clause:
@@ -111,7 +115,7 @@ def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome, af
 def _shown_option(ledger: OptimizerLedger, option: str, after: Observation) -> str:
     """Say what the groups have for an option that a call should have given them."""
     shown = after.groups.get(ledger.name)
-    if not option or not shown or not ledger.groups:
+    if not shown or not ledger.groups:
         return ""
     value = shown[0].options.get(option)
     if value is None:

@@ -272,7 +272,7 @@ def compare_copied_optimizer(
 ) -> list[Finding]:
     """Find the first quantity of the copy that its source does not have."""
     for name, twin in part.params.items():
-        pairs = {"param": (before.params[name], after.params[twin])}
+        pairs: dict[str, tuple[Array, Array | None]] = {"param": (before.params[name], after.params[twin])}
         was, now = (
             state.get(key, {})
             for state, key in ((before.state.get(part.source, {}), name), (after.state.get(part.copy, {}), twin))

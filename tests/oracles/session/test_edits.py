@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rmspec.oracles.program.program import EditState
-from rmspec.oracles.session.edits import edited, ids
+from rmspec.oracles.session.edits import UNKNOWN, edited, ids
+from rmspec.oracles.subject import EDITS, OPTIONS
 
 SAVED: dict[str, Any] = {
     "state": {0: {"step": 3, "square_avg": np.array([1.0, 2.0])}, 2: {"step": 1, "square_avg": np.array([3.0])}},
@@ -23,7 +24,7 @@ def longer(array: Any) -> Any:
 
 
 def edit(name: Any, index: int = 0) -> dict[str, Any]:
-    return edited(SAVED, EditState("s", name, index), longer)
+    return edited(SAVED, EditState("s", name, index), longer, {"square_avg": "square_avg", "buf": "momentum_buffer"})
 
 
 def test_the_ids_are_in_the_order_of_the_parameters() -> None:
@@ -31,7 +32,7 @@ def test_the_ids_are_in_the_order_of_the_parameters() -> None:
     assert ids(SAVED) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["relabel", "drop", "shorten", "reshape"])
+@pytest.mark.parametrize("name", EDITS)
 def test_an_edit_leaves_the_saved_state_alone(name: str) -> None:
     """What was saved is copied as far as it is changed, and entries of its own are kept."""
     kept = copy.deepcopy(SAVED)
@@ -70,3 +71,51 @@ def test_reshaping_gives_one_entrys_arrays_another_element() -> None:
     assert reshaped[2]["step"] == 1
     assert reshaped[0] is SAVED["state"][0]
     assert edit("reshape", 1)["state"] == SAVED["state"]
+
+
+VERSIONED: dict[str, Any] = {
+    "state": {
+        0: {"step": 3, "square_avg": np.ones(2), "buf": np.ones(2)},
+        1: {"step": 3, "square_avg": np.ones(2), "buf": np.ones(2)},
+    },
+    "param_groups": [{"momentum": 0.5, "foreach": None, "params": [0]}, {"momentum": 0.0, "lr": 0.5, "params": [1]}],
+}
+
+
+def versioned(name: Any, index: int = 0) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
+    """The groups and the state of another checkpoint, after an edit."""
+    roles = {"square_avg": "square_avg", "buf": "momentum_buffer"}
+    changed = edited(VERSIONED, EditState("s", name, index), longer, roles)
+    return changed["param_groups"], changed["state"]
+
+
+def test_an_older_checkpoint_has_the_options_of_the_page_alone() -> None:
+    """Those that it has; none is added."""
+    assert [set(group) for group in versioned("older")[0]] == [{"momentum", "params"}, {"momentum", "lr", "params"}]
+
+
+def test_a_newer_checkpoint_has_an_option_and_an_entry_that_nobody_knows() -> None:
+    """The entry is an array of its own, shaped as the parameter is."""
+    groups, state = versioned("newer")
+    assert all(UNKNOWN in group for group in groups)
+    assert state[0][UNKNOWN].tolist() == [1.0, 1.0]
+    assert state[0][UNKNOWN] is not state[0]["square_avg"]
+
+
+def test_a_lean_checkpoint_lacks_the_state_of_branches_that_are_off() -> None:
+    """By the options of each group: the first has momentum."""
+    assert [set(entry) for entry in versioned("lean")[1].values()] == [
+        {"step", "square_avg", "buf"},
+        {"step", "square_avg"},
+    ]
+
+
+def test_an_uncounted_checkpoint_lacks_the_step() -> None:
+    """In every entry."""
+    assert not any("step" in entry for entry in versioned("uncounted")[1].values())
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_an_option_can_be_forgotten(index: int) -> None:
+    """The index counts the options of the page, round and round."""
+    assert not any(OPTIONS[index % 6] in group for group in versioned("forget", index)[0])

@@ -36,6 +36,9 @@ with tempfile.TemporaryDirectory() as folder:
     KERNELS = ctypes.CDLL(str(library))
 
 
+ROLES = ("square_avg", "grad_avg", "momentum_buffer")
+
+
 class KernelRMSprop(torch.optim.Optimizer):
     def __init__(self, params, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False):
         super().__init__(
@@ -53,10 +56,10 @@ class KernelRMSprop(torch.optim.Optimizer):
             scalars = (group["lr"], alpha, 1 - alpha, group["eps"], group["weight_decay"], group["momentum"])
             for p in group["params"]:
                 if p.grad is not None:
-                    for name in ("square_avg", "grad_avg", "momentum_buffer"):
+                    for name in ROLES:
                         if name not in self.state[p]:
                             self.state[p][name] = torch.zeros_like(p, requires_grad=False)
-                    self._move(p, p.grad, *self.state[p].values(), scalars, group["centered"])
+                    self._move(p, p.grad, *(self.state[p][name] for name in ROLES), scalars, group["centered"])
         return loss
 
     @staticmethod
