@@ -166,6 +166,10 @@ def _observation(observation: Observation) -> dict[str, Any]:
             slot: {str(position): _roles(roles) for position, roles in entries.items()}
             for slot, entries in observation.slots.items()
         },
+        "steps": {
+            optimizer: {name: hexadecimal(count) for name, count in counts.items()}
+            for optimizer, counts in observation.steps.items()
+        },
     }
 
 

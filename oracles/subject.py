@@ -149,7 +149,7 @@ class Observation:
 
     ``groups`` is ``None`` for an optimizer that does not show them. ``state`` maps optimizer, parameter and role to an
     array; a role that cannot be seen, or is not there yet, is missing. ``slots`` maps a saved state to the same, by the
-    position of the parameter.
+    position of the parameter. ``steps`` maps optimizer and parameter to its counter of steps, where the state has one.
     """
 
     params: Mapping[str, Array]
@@ -157,6 +157,7 @@ class Observation:
     groups: Mapping[str, tuple[GroupView, ...] | None]
     state: Mapping[str, Mapping[str, Mapping[str, Array]]]
     slots: Mapping[str, Mapping[int, Mapping[str, Array]]]
+    steps: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class Session(Protocol):

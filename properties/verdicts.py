@@ -254,7 +254,7 @@ class ClauseVerdicts:
             return "its state is hidden" if not roles else f"it shows no {role}"
         if clause.option and getattr(self.dialect.defaults, clause.option) is None:
             return f"the dialect {self.dialect.name} documents no default"
-        return self._unexercised()
+        return clause.unexercised or self._unexercised()
 
     def _unexercised(self) -> str:
         return f"the search {self.search} before a program exercised it" if self.search else "no program exercised it"

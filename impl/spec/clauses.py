@@ -92,7 +92,7 @@ class Clause:
     the summary of a change that the call must not make, ``cause`` that of a value out of its bounds. ``decided`` says that
     the judge names the clause for good: no search for a cause renames the finding. ``lives``: in what was saved, the state
     then moves on. ``mend`` is what usually mends one.
-    ``younger``: reports of 0.1.0 do not have it.
+    ``younger``: reports of 0.1.0 do not have it. ``unexercised`` says why no program exercised it, where that is known.
     """
 
     id: str
@@ -124,6 +124,7 @@ class Clause:
     decided: bool = False
     lives: bool = False
     younger: bool = False
+    unexercised: str = ""
     mend: str = ""
 
     @property
@@ -623,6 +624,17 @@ _ALL = (
         "copy",
         circumstance="in a call on its copy, or on what it is a copy of",
         mend="Keep state in self.state: torch.optim.Optimizer copies and pickles defaults, state and param_groups, and nothing else.",
+        younger=True,
+    ),
+    Clause(
+        "step-counter",
+        "a counter of steps counts the steps of its parameter",
+        "interpretation",
+        "Where the state of a parameter shows a number called step, each step of that parameter adds one to it, a step that passes it "
+        "over adds none, and a saved state or a copy has it.",
+        "silent; read as: for t = 1 to ...",
+        unexercised="its state shows no counter of steps",
+        mend="Add one to the counter where the parameter is stepped, and nowhere else; save and restore it.",
         younger=True,
     ),
     Clause(

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Tensors, count_step
+from rmspec.oracles.faults.base import (
+    Closure,
+    ForeachRMSprop,
+    Group,
+    Hyper,
+    LoopRMSprop,
+    StateDict,
+    Tensors,
+    count_step,
+)
 from rmspec.oracles.faults.listing import fault
 
 
@@ -211,3 +220,41 @@ class BuffersHalvedByEmptyStep(ForeachRMSprop):
                 if "momentum_buffer" in self.state[p]:
                     self.state[p]["momentum_buffer"].mul_(0.5)
         return loss
+
+
+@fault("step-counter", bug_class=17)
+class CounterOfCalls(LoopRMSprop):
+    """The counter of steps counts calls of step, those that pass the parameter over as well."""
+
+    def _update(self) -> None:
+        super()._update()
+        for state in self.state.values():
+            if state:
+                state["step"] = state.get("step", 0) + 1
+
+
+@fault("step-counter", bug_class=17)
+class CounterRestarts(ForeachRMSprop):
+    """load_state_dict sets the counters of steps to 0."""
+
+    def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
+        state = super()._state(p, hyper)
+        state["step"] = state.get("step", 0) + 1
+        return state
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            if "step" in state:
+                state["step"] = 0
+
+
+@fault("step-counter", bug_class=17, elementwise=False)
+class CounterOfTheGroup(LoopRMSprop):
+    """The counters of a group go on from the greatest of them."""
+
+    def _step_params(self, params: list[Tensor], hyper: Hyper) -> None:
+        super()._step_params(params, hyper)
+        most = max(self.state[p].get("step", 0) for p in params)
+        for p in params:
+            self.state[p]["step"] = most + 1

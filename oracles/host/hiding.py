@@ -28,7 +28,7 @@ def show_only(transcript: Transcript, roles: frozenset[str]) -> Transcript:
 
 def _show_only(observation: Observation, roles: frozenset[str]) -> Observation:
     if not roles:
-        return replace(observation, state={}, slots={})
+        return replace(observation, state={}, slots={}, steps={})
 
     def keep(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return {role: array for role, array in arrays.items() if role in roles}

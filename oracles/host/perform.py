@@ -184,6 +184,7 @@ def _share(before: Observation, after: Observation) -> Observation:
         after.groups,
         {optimizer: _share_tables(before.state.get(optimizer), params) for optimizer, params in after.state.items()},
         {slot: _share_tables(before.slots.get(slot), entries) for slot, entries in after.slots.items()},
+        after.steps,
     )
 
 

@@ -104,6 +104,10 @@ class _Writer:
                 slot: [[index, self._roles(roles)] for index, roles in entries.items()]
                 for slot, entries in observation.slots.items()
             },
+            {
+                optimizer: {name: float(count) for name, count in counts.items()}
+                for optimizer, counts in observation.steps.items()
+            },
         ]
 
     def _roles(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, int]:
@@ -256,7 +260,11 @@ def _slots(data: Mapping[str, Any], arrays: _Arrays) -> dict[str, dict[int, dict
     return {slot: {index: _roles(roles, arrays) for index, roles in entries} for slot, entries in data.items()}
 
 
-_PARTS: tuple[Callable[[Any, _Arrays], Any], ...] = (_roles, _grads, _groups, _state, _slots)
+def _steps(data: Mapping[str, Mapping[str, float]], arrays: _Arrays) -> dict[str, dict[str, float]]:
+    return {optimizer: {name: float(count) for name, count in counts.items()} for optimizer, counts in data.items()}
+
+
+_PARTS: tuple[Callable[[Any, _Arrays], Any], ...] = (_roles, _grads, _groups, _state, _slots, _steps)
 """Readers of the parts of an observation, in the order of its fields."""
 
 

@@ -186,6 +186,10 @@ class ReferenceSession:
                 for name, optimizer in self._optimizers.items()
             },
             slots=slots,
+            steps={
+                name: {self._names[key]: float(state["step"]) for key, state in optimizer.state.items()}
+                for name, optimizer in self._optimizers.items()
+            },
         )
 
     def close(self) -> None:

@@ -432,6 +432,12 @@ class _Writer:
         if deviation.param:
             read = self._read(deviation.optimizer, deviation.param)
             start = number(deviation.allowed[0]) if deviation.allowed else "0.0"
+            if deviation.role == "step":
+                return [], [
+                    f"after = {read}",
+                    'print("counter", after)',
+                    f"assert after is None or after.item() == {start}, {text}",
+                ]
             kept = "same if before is not None else fresh"
             return [f"before = {read}"], [
                 f"after = {read}",

@@ -250,6 +250,7 @@ class TorchSession:
     def observe(self) -> Observation:
         """The observation of this moment; see ``Session``."""
         state: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
+        steps: dict[str, dict[str, float]] = {}
         groups: dict[str, tuple[GroupView, ...] | None] = {}
         for name, optimizer in self._optimizers.items():
             groups[name] = self._groups(optimizer)
@@ -259,6 +260,7 @@ class TorchSession:
                 for param, tensor in self._params.items():
                     if tensor in entries:
                         state[name][param] = self._entry(entries[tensor], self._shapes[param])
+                        steps.setdefault(name, {}).update(_counted(param, entries[tensor]))
         slots: dict[str, dict[int, dict[str, NDArray[Any]]]] = {}
         for slot, (via, saved) in self._slots.items():
             if via == "state_dict" and isinstance(saved, dict) and self._roles and "param_groups" in saved:
@@ -273,6 +275,7 @@ class TorchSession:
             groups=groups,
             state=state,
             slots=slots,
+            steps=steps,
         )
 
     def close(self) -> None:
@@ -327,6 +330,15 @@ def option_value(value: Any) -> float | bool:
 
 def _listed(value: Any) -> Iterator[Any]:
     return iter(value) if isinstance(value, list | tuple) else iter(())
+
+
+def _counted(param: str, entry: object) -> dict[str, float]:
+    """The counter of steps in a parameter's state, where it has one."""
+    value = entry.get("step") if isinstance(entry, Mapping) else None
+    if isinstance(value, torch.Tensor) and value.numel() != 1:
+        return {}
+    count = math.nan if value is None or isinstance(value, bool) else float(option_value(value))
+    return {} if math.isnan(count) else {param: count}
 
 
 def _count(hooks: list[int], index: int) -> None:

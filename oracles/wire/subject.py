@@ -217,6 +217,10 @@ class ProcessSession:
                 slot: {int(position): self._roles(roles, f"slot {slot}") for position, roles in entries.items()}
                 for slot, entries in data.get("slots", {}).items()
             },
+            steps={
+                optimizer: {name: self._real(count) for name, count in counts.items()}
+                for optimizer, counts in data.get("steps", {}).items()
+            },
         )
 
     def _groups(self, groups: list[dict[str, Any]] | None) -> tuple[GroupView, ...] | None:

@@ -26,7 +26,7 @@ from rmspec.properties.judge.expected import (
 )
 from rmspec.properties.judge.findings import Finding, Observed
 from rmspec.properties.judge.followed import Followed
-from rmspec.properties.judge.frames import compare_rest
+from rmspec.properties.judge.frames import compare_counters, compare_rest
 from rmspec.properties.judge.groups import compare_groups, compare_initial_state, compare_other_groups
 from rmspec.properties.judge.ledger import OptimizerLedger
 from rmspec.properties.judge.operations import compare_operation
@@ -73,6 +73,7 @@ def compare(
             # One finding on gradients is enough.
             part = replace(part, grads=False)
         findings += _compare_part(run, part, expected, before, after)
+    findings += compare_counters(run, expected, before, after)
     for finding in findings:
         if finding.kind != "value":
             # Of values each real is counted, where they are compared.

@@ -13,12 +13,12 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import as_reals
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.subject import GroupView, Observation
-from rmspec.properties.judge.expected import Quantity, Rest
+from rmspec.properties.judge.expected import CopiedOptimizer, Expected, GroupStep, Quantity, Rest, RestoredState
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed, difference, same
 from rmspec.properties.judge.ledger import Carry, OptimizerLedger
 
-__all__ = ["compare_rest"]
+__all__ = ["compare_counters", "compare_rest"]
 
 Array = NDArray[Any]
 
@@ -42,6 +42,39 @@ def compare_rest(
     findings += _changed_groups(run, rest, free, before, after)
     findings += _changed_slots(run, rest, free, before, after)
     return findings
+
+
+def compare_counters(run: Followed, expected: Expected, before: Observation, after: Observation) -> list[Finding]:
+    """Find the first counter of steps of the acting optimizer with another number than it should have after the call.
+
+    Whatever it begins with: a step adds one for each parameter that it steps, a load and a copy take it over. What another
+    optimizer does to a shared counter it does to the rest of the state as well.
+    """
+    groups = [part for part in expected.parts if isinstance(part, GroupStep)]
+    stepped = {(group.optimizer, param.name) for group in groups for param in group.params}
+    due = {
+        (optimizer, name): count + ((optimizer, name) in stepped)
+        for optimizer, counts in before.steps.items()
+        if optimizer == expected.optimizer
+        for name, count in counts.items()
+    }
+    for part in expected.parts:
+        if isinstance(part, RestoredState):
+            counters = run.slots[part.slot].counters
+            order = run.ledgers[part.optimizer].params()
+            due = {(part.optimizer, name): counters[place] for place, name in enumerate(order) if place in counters}
+        elif isinstance(part, CopiedOptimizer):
+            counts = before.steps.get(part.source, {})
+            due = {(part.copy, part.params[name]): count for name, count in counts.items() if name in part.params}
+    for (optimizer, name), count in due.items() if not any(group.twice for group in groups) else ():
+        shown = after.steps.get(optimizer, {}).get(name)
+        if shown is None or optimizer not in run.ledgers:
+            continue
+        run.tally.check("step-counter")
+        if shown != count:
+            summary = f"the counter of steps of {name} is {shown:g}, not {count:g}"
+            return [run.finding("frame", "step-counter", summary, optimizer, name, "step", 0, shown, (count, count))]
+    return []
 
 
 def _changed_param(run: Followed, name: str, rest: Rest, array: Array, now: Array) -> Finding:

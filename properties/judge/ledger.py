@@ -69,7 +69,8 @@ class SavedLedger:
     """The expected content of a slot: groups, and state by the position of the parameter.
 
     ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped; ``loaded_by`` are the optimizers
-    that were given it. ``live``: it moves on with the state. ``forgotten`` is an option that its groups lack.
+    that were given it. ``live``: it moves on with the state. ``forgotten`` is an option that its groups lack, ``counters`` are
+    the counters of steps by position, as far as they were seen.
     """
 
     groups: list[LedgerGroup]
@@ -81,6 +82,7 @@ class SavedLedger:
     loaded_by: set[str] = field(default_factory=set)
     live: bool = False
     forgotten: str = ""
+    counters: dict[int, float] = field(default_factory=dict)
 
     def copy(self) -> SavedLedger:
         """An independent copy."""
@@ -94,6 +96,7 @@ class SavedLedger:
             set(self.loaded_by),
             self.live,
             self.forgotten,
+            dict(self.counters),
         )
 
     def entry(self, index: int) -> list[int]:

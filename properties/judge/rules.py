@@ -58,7 +58,7 @@ def expect(run: Followed, call: Call, before: Observation) -> Expected | None:
         case SetOption():
             return _set_option(run, call)
         case Save():
-            return expect_save(run, call)
+            return expect_save(run, call, before)
         case Load():
             return expect_load(run, call, before)
         case EditState():

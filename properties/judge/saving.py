@@ -45,13 +45,16 @@ __all__ = [
 Array = NDArray[Any]
 
 
-def expect_save(run: Followed, call: Save) -> Expected | None:
+def expect_save(run: Followed, call: Save, before: Observation) -> Expected | None:
     """Expect ``state_dict`` to hold the state, and to change nothing."""
     ledger = run.ledgers.get(call.optimizer)
     if ledger is None:
         return None
     saved = ledger.save()
     saved.live = run.live and call.via == "state_dict"
+    if call.via != "state_dict":
+        counts = before.steps.get(call.optimizer, {})
+        saved.counters = {position: counts[name] for position, name in enumerate(ledger.params()) if name in counts}
     return Expected(
         (Rest("state-dict"), SavedState(call.optimizer, call.slot, tuple(ledger.params()))),
         call.optimizer,
@@ -86,10 +89,13 @@ def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected
     if call.edit == "drop":
         for position in saved.entry(call.index):
             saved.state[position], saved.steps[position] = {}, 0
+            saved.counters.pop(position, None)
     elif call.edit == "reshape":
         saved.reshaped.update(saved.entry(call.index))
     elif call.edit == "lean":
         _make_lean(saved)
+    elif call.edit == "uncounted":
+        saved.counters.clear()
     elif call.edit == "forget":
         saved.forgotten = OPTIONS[call.index % len(OPTIONS)]
     elif call.edit == "shorten":
