@@ -58,10 +58,10 @@ EXCLUDABLE = (*FEATURES, "operations")
 FIRST_EDITS = ("relabel", "drop", "shorten", "reshape")
 """The edits of a saved state by a program of 0.1.0: those of a peer with nothing to say about edits."""
 
-VERSION_EDITS = ("older", "newer", "lean", "uncounted")
+VERSION_EDITS = ("older", "newer", "extended", "lean", "uncounted")
 """The edits that make a saved state one of another version of the optimizer."""
 
-EDITS = (*FIRST_EDITS, *VERSION_EDITS, "forget")
+EDITS = (*FIRST_EDITS, *VERSION_EDITS, "elsewhere", "forget")
 """The edits of a saved state that the vocabulary has."""
 
 

@@ -251,9 +251,11 @@ def call_line(call: Call, program: Program | None = None) -> str:
                 "shorten": "drop the last parameter of its last group",
                 "reshape": f"reshape the state of parameter {call.index}",
                 "older": "drop the options of its groups beyond the page's",
-                "newer": "add an unknown option to its groups, and an unknown entry to its state",
+                "newer": "add an unknown option to its groups",
+                "extended": "add an unknown entry to the state of each parameter",
                 "lean": "drop the state of branches that are off",
                 "uncounted": "drop the step counters",
+                "elsewhere": "move its tensors to another device",
                 "forget": f"drop {OPTIONS[call.index % len(OPTIONS)]} from its groups",
             }
             return f"edit {call.slot}: {edits[call.edit]}"

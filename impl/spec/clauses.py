@@ -607,11 +607,24 @@ _ALL = (
         "load-version",
         "a checkpoint of another version loads, or is refused whole",
         "interpretation",
-        "A saved state without options beyond the page's six, or with an unknown one, without state that no branch in use needs, or "
-        "with an unknown entry, loads and steps on. Where load_state_dict raises, everything is as it was.",
+        "A saved state without options beyond the page's six, or with an unknown one, or without state that no branch in use needs, "
+        "loads and steps on. One without a counter of steps, or with an unknown entry, does so as well, or it is refused. Where "
+        "load_state_dict raises, everything is as it was.",
         "silent; read as: what the page does not name need not be there",
         "state_dict",
         mend="Read options and entries that the page does not name with a default, and check a state before the first of it is taken.",
+        younger=True,
+    ),
+    Clause(
+        "load-device",
+        "a checkpoint of another device is moved to its parameters, or refused",
+        "interpretation",
+        "State that was saved on another device than the parameters are on is moved to theirs by load_state_dict, and stepped on. "
+        "Where there is one device alone, a stand-in takes the place of the other.",
+        "silent on this page; the Optimizer base class",
+        "state_dict",
+        unexercised="it does not promise to move a state: that is torch.optim.Optimizer's",
+        mend="Move each tensor of the saved state to the device of its parameter.",
         younger=True,
     ),
     Clause(

@@ -319,6 +319,16 @@ class LoadSharesOptions(ForeachRMSprop):
         return super()._own({**state_dict, "param_groups": plain})
 
 
+@fault("load-device", bug_class=11)
+class LoadKeepsDevice(ForeachRMSprop):
+    """load_state_dict leaves the state on its old device."""
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        super().load_state_dict(state_dict)
+        for key, p in self._pairs(state_dict):
+            self.state[p].update(self._snapshot(state_dict["state"].get(key, {})))
+
+
 @fault("square-avg", "load-state-dict", bug_class=17)
 class LoadedAverageRestarts(LoopRMSprop):
     """The first step after load_state_dict starts from a square average of zero."""

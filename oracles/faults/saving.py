@@ -130,7 +130,7 @@ class CopySharesState(ForeachRMSprop):
 
 @fault("optimizer-copy", bug_class=18, elementwise=False)
 class CopyNotPickled(LoopRMSprop):
-    """The optimizer holds a function that pickle does not take."""
+    """The optimizer holds a function without a name, and cannot be pickled."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "rule": lambda: self.defaults["lr"]}
@@ -161,7 +161,7 @@ class LoadNeedsNewOption(LoopRMSprop):
 
 @fault("load-version", bug_class=8)
 class LoadOlderForgetsEps(ForeachRMSprop):
-    """In a checkpoint without the option of a newer version, eps is read as that of another rule: its square."""
+    """The eps of a checkpoint from an older version is squared."""
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -194,7 +194,7 @@ class LoadRefusesUnknown(ForeachRMSprop):
 
 @fault("load-version", bug_class=17)
 class LoadNeedsUnusedBuffer(LoopRMSprop):
-    """A parameter that had a momentum buffer once must have one in a checkpoint, whatever momentum is by then."""
+    """A parameter with a momentum buffer at some time must have one in each checkpoint, even without momentum."""
 
     def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
         had: set[int] = self.__dict__.setdefault("_had_buffer", set())

@@ -224,7 +224,7 @@ class BuffersHalvedByEmptyStep(ForeachRMSprop):
 
 @fault("step-counter", bug_class=17)
 class CounterOfCalls(LoopRMSprop):
-    """The counter of steps counts calls of step, those that pass the parameter over as well."""
+    """The counter of steps counts all calls of step, with and without a gradient."""
 
     def _update(self) -> None:
         super()._update()

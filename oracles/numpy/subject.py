@@ -18,7 +18,16 @@ from rmspec.oracles.errors import ClosureFailed, SubjectFailed, Unsupported
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
-from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities, ClosureReport, GroupView, Observation, Outcome
+from rmspec.oracles.subject import (
+    EDITS,
+    FEATURES,
+    OPTIONS,
+    Capabilities,
+    ClosureReport,
+    GroupView,
+    Observation,
+    Outcome,
+)
 
 
 class ReferenceSubject:
@@ -38,7 +47,11 @@ class ReferenceSubject:
 
     def capabilities(self) -> Capabilities:
         """Everything but torch's hooks and tensors."""
-        return Capabilities(features=frozenset(FEATURES) - {"hooks", "tensor_lr", "file"}, roles=frozenset(STATE_ROLES))
+        return Capabilities(
+            features=frozenset(FEATURES) - {"hooks", "tensor_lr", "file"},
+            roles=frozenset(STATE_ROLES),
+            edits=frozenset(EDITS) - {"elsewhere"},
+        )
 
     def state_names(self) -> Mapping[str, str]:
         """The field's names."""

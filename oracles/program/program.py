@@ -37,7 +37,9 @@ CreateForm = Literal["list", "generator", "groups"]
 AddForm = Literal["list", "generator", "tensor"]
 Via = Literal["state_dict", "deepcopy", "file", "pickle"]
 CopyVia = Literal["deepcopy", "pickle"]
-Edit = Literal["relabel", "drop", "shorten", "reshape", "older", "newer", "lean", "uncounted", "forget"]
+Edit = Literal[
+    "relabel", "drop", "shorten", "reshape", "older", "newer", "extended", "lean", "uncounted", "elsewhere", "forget"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,9 @@ class EditState:
     ``shorten`` the last group by a parameter, ``reshape`` one entry's tensors.
 
     These make it one of another version of the optimizer: ``older`` (groups with no options beyond the page's), ``newer`` (an
-    unknown option in each group, an unknown entry in each parameter's state), ``lean`` (no state for branches that are off),
-    ``uncounted`` (no counter of steps). ``forget`` takes the page's option number ``index`` out of each group.
+    unknown option in each group), ``extended`` (an unknown entry in each parameter's state), ``lean`` (no state for branches that
+    are off), ``uncounted`` (no counter of steps). ``elsewhere`` moves its tensors to another device, ``forget`` takes the page's
+    option number ``index`` out of each group.
     """
 
     slot: str
@@ -174,7 +177,7 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Copy the optimizer ``source`` together with its parameters, and copy that copy; ``params`` names the copy of each.
+    """Copy the optimizer ``source`` together with its parameters, and then its copy; ``params`` names the copy of each.
 
     The copies take the place of declared parameters, which no optimizer has, and begin without gradients.
     """

@@ -34,7 +34,7 @@ def copied(saved: Any, via: Via) -> Any:
 
 
 def copied_together(optimizer: Any, params: list[Any], via: CopyVia) -> tuple[Any, list[Any]]:
-    """A copy of a copy of an optimizer, and of its parameters with it: the first copy may be the last that can be made."""
+    """Copy an optimizer together with its parameters, and then the copy: the first may be the last."""
     both = (params, optimizer)
     for _ in range(2):
         both = pickle.loads(pickle.dumps(both)) if via == "pickle" else copy.deepcopy(both)
@@ -48,11 +48,16 @@ def lengthened(value: Any) -> Any:
 
 
 def edited(
-    saved: dict[str, Any], edit: EditState, reshape: Callable[[Any], Any], roles: Mapping[str, str]
+    saved: dict[str, Any],
+    edit: EditState,
+    reshape: Callable[[Any], Any],
+    roles: Mapping[str, str],
+    elsewhere: Callable[[Any], Any] = lambda value: value,
 ) -> dict[str, Any]:
     """A copy of the saved state with one edit.
 
-    ``reshape`` gives an array one more element, ``roles`` are the roles of the names in the state.
+    ``reshape`` gives an array one more element, ``roles`` are the roles of the names in the state, ``elsewhere`` moves an array
+    to another device.
     """
     order = ids(saved)
     state = dict(saved["state"])
@@ -74,10 +79,22 @@ def edited(
                     name: reshape(value) if getattr(value, "ndim", 0) or name != "step" else value
                     for name, value in state[key].items()
                 }
+        case "elsewhere":
+            state = {key: {name: elsewhere(value) for name, value in entry.items()} for key, entry in state.items()}
+        case _:
+            groups, state = _of_another_version(edit, groups, state, roles)
+    return {**saved, "state": state, "param_groups": groups}
+
+
+def _of_another_version(
+    edit: EditState, groups: list[dict[str, Any]], state: dict[Any, Any], roles: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
+    match edit.edit:
         case "older":
             groups = [{key: group[key] for key in ("params", *OPTIONS) if key in group} for group in groups]
         case "newer":
             groups = [{**group, UNKNOWN: 1.0} for group in groups]
+        case "extended":
             state = {
                 key: {**entry, UNKNOWN: copy.deepcopy(max(entry.values(), key=lambda value: getattr(value, "ndim", 0)))}
                 for key, entry in state.items()
@@ -94,4 +111,4 @@ def edited(
         case "forget":
             option = OPTIONS[edit.index % len(OPTIONS)]
             groups = [{key: value for key, value in group.items() if key != option} for group in groups]
-    return {**saved, "state": state, "param_groups": groups}
+    return groups, state

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.subject import OPTIONS, Raised
 
-__all__ = ["Acceptance", "signature_options", "takes_arguments", "try_options"]
+__all__ = ["Acceptance", "expected_state", "signature_options", "takes_arguments", "try_options"]
 
 PROBE: Mapping[str, float | bool] = {"lr": 0.125, "alpha": 0.75, "eps": 0.03125, "momentum": 0.5, "centered": True}
 """Dyadic, so that every correct evaluation in every format is nearly the same number, and the three roles differ."""
@@ -81,7 +85,7 @@ def takes_arguments(method: Callable[..., Any]) -> bool:
 
 
 def signature_options(factory: Callable[..., Any]) -> set[str]:
-    """The options in the signature of a factory; all of them where it takes any keyword, or cannot be read."""
+    """The options in the signature of a factory; all of them for one with any keyword or without a signature."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
@@ -89,3 +93,18 @@ def signature_options(factory: Callable[..., Any]) -> set[str]:
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return set(OPTIONS)
     return {parameter.name for parameter in parameters if parameter.name in OPTIONS}
+
+
+def expected_state(options: Mapping[str, Any], grad: float) -> dict[str, list[float]]:
+    """By role the values of the specification's state after each of two steps with a gradient."""
+    parameter = Parameter(np.ones(1))
+    parameter.grad = np.full(1, grad)
+    reference = RMSprop([parameter], **options)
+    expected: dict[str, list[float]] = {}
+    for _ in range(2):
+        reference.step()
+        state = reference.state[id(parameter)]
+        for role in STATE_ROLES:
+            if role in state:
+                expected.setdefault(role, []).append(float(state[role][0]))
+    return expected

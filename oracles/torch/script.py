@@ -14,9 +14,8 @@ from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import bounds_check, final_call, number
 from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
-from rmspec.oracles.session import edits
-from rmspec.oracles.subject import OPTIONS, STATE_SYNONYMS
 from rmspec.oracles.torch.descriptor import FRAMEWORK
+from rmspec.oracles.torch.edits_script import STAND_IN, edit_lines
 
 
 def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
@@ -70,18 +69,18 @@ class _Writer:
     def __post_init__(self) -> None:
         # The reference performs the program for it: once.
         frame = self.deviation.kind == "frame" and not self.rule.refusal
-        self.refused = refused_calls(self.program, self.deviation.call + frame) | set(self._uncounted())
+        self.refused = refused_calls(self.program, self.deviation.call + frame) | set(self._refusable())
 
     @property
     def _accepts(self) -> bool:
-        """Whether the last call may be accepted as well as refused: only where it is refused nothing changes."""
-        return self.deviation.kind == "frame" and self.deviation.call in self._uncounted()
+        """Whether the last call may be accepted as well as refused; a refused one changes nothing."""
+        return self.deviation.kind == "frame" and self.deviation.call in self._refusable()
 
-    def _uncounted(self) -> Iterator[int]:
-        """The loads of states without step counters, as far as the script has them: any of them may be refused."""
+    def _refusable(self) -> Iterator[int]:
+        """The refusable loads of the script: of states without step counters, or with unknown entries."""
         slots: set[str] = set()
         for index, call in enumerate(self.program.calls[: self.deviation.call + (self.deviation.kind == "frame")]):
-            if isinstance(call, vocabulary.EditState) and call.edit == "uncounted":
+            if isinstance(call, vocabulary.EditState) and call.edit in ("uncounted", "extended"):
                 slots.add(call.slot)
             elif isinstance(call, vocabulary.Load) and call.slot in slots:
                 yield index
@@ -93,7 +92,7 @@ class _Writer:
         for call in self.program.calls[: self.deviation.call + 1]:
             if isinstance(call, vocabulary.Save):
                 modules |= {"deepcopy": {"copy"}, "pickle": {"pickle"}, "file": {"io"}}.get(call.via, set())
-            elif isinstance(call, vocabulary.EditState) and call.edit == "newer":
+            elif isinstance(call, vocabulary.EditState) and call.edit == "extended":
                 modules.add("copy")
             elif isinstance(call, vocabulary.Copy):
                 modules.add("copy" if call.via == "deepcopy" else "pickle")
@@ -105,7 +104,9 @@ class _Writer:
             # What an earlier run of the script compiled would be read back, and pass.
             modules |= {"os", "tempfile"}
             make = ['os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp()', *make]
-        return [f"import {', '.join(sorted(modules))}", *make]
+        away = any(isinstance(call, vocabulary.EditState) and call.edit == "elsewhere" for call in self.program.calls)
+        stand_in = STAND_IN.splitlines() if away and not self.program.device else []
+        return [f"import {', '.join(sorted(modules))}", *make, *stand_in]
 
     # -- the body
 
@@ -168,7 +169,7 @@ class _Writer:
             case vocabulary.Save():
                 return self._save(call)
             case vocabulary.EditState():
-                return self._edit(call)
+                return edit_lines(call, self.program.device)
             case vocabulary.Load():
                 return [f"{call.optimizer}.load_state_dict({call.slot})"]
             case vocabulary.Copy():
@@ -238,53 +239,6 @@ class _Writer:
         if self.deviation.kind == "load" and isinstance(self.last, vocabulary.Load) and self.last.slot == call.slot:
             # Before it is saved: a fault may change what it saves.
             lines.insert(0, f"saved = {self._read(call.optimizer, self._saved_param(call))}")
-        return lines
-
-    def _edit(self, call: vocabulary.EditState) -> list[str]:
-        slot = call.slot
-        ids = f'[k for g in {slot}["param_groups"] for k in g["params"]]'
-        match call.edit:
-            case "drop":
-                return [f"ids = {ids}", f'{slot}["state"].pop(ids[{call.index} % len(ids)], None)']
-            case "shorten":
-                return [f'{slot}["state"].pop({slot}["param_groups"][-1]["params"].pop(), None)']
-            case "relabel":
-                return [
-                    f"ids = {{k: 100 + 7 * (9 - i) for i, k in enumerate({ids})}}",
-                    f'{slot}["state"] = {{ids[k]: v for k, v in reversed(list({slot}["state"].items()))}}',
-                    f'for g in {slot}["param_groups"]: g["params"] = [ids[k] for k in g["params"]]',
-                ]
-            case "older":
-                kept = ", ".join(f'"{name}"' for name in ("params", *OPTIONS))
-                return [
-                    f'{slot}["param_groups"] = [{{k: g[k] for k in ({kept}) if k in g}} for g in {slot}["param_groups"]]'
-                ]
-            case "newer":
-                copied = 'copy.deepcopy(max(entry.values(), key=lambda v: getattr(v, "ndim", 0)))'
-                return [
-                    f'for g in {slot}["param_groups"]: g["{edits.UNKNOWN}"] = 1.0',
-                    f'for entry in {slot}["state"].values(): entry["{edits.UNKNOWN}"] = {copied}',
-                ]
-            case "lean":
-                return self._lean(slot)
-            case "uncounted":
-                return [f'for entry in {slot}["state"].values(): entry.pop("step", None)']
-            case "forget":
-                return [f'for g in {slot}["param_groups"]: g.pop("{OPTIONS[call.index % len(OPTIONS)]}", None)']
-            case "reshape":
-                return [
-                    f"ids = {ids}",
-                    f'entry = {slot}["state"].get(ids[{call.index} % len(ids)], {{}})',
-                    "for k, v in entry.items():",
-                    '    entry[k] = v if k == "step" else torch.cat([torch.as_tensor(v).flatten(), torch.zeros(1)])',
-                ]
-
-    def _lean(self, slot: str) -> list[str]:
-        lines = [f'for k, g in [(k, g) for g in {slot}["param_groups"] for k in g["params"]]:']
-        for role, option in edits.BRANCHES.items():
-            names = tuple(name for name, meant in STATE_SYNONYMS.items() if meant == role)
-            drop = f'{slot}["state"].get(k, {{}}).pop(name, None)'
-            lines.append(f'    for name in () if g["{option}"] else {names}: {drop}')
         return lines
 
     def _copy(self, call: vocabulary.Copy) -> list[str]:
@@ -438,13 +392,13 @@ class _Writer:
                     'print("counter", after)',
                     f"assert after is None or after.item() == {start}, {text}",
                 ]
-            kept = "same if before is not None else fresh"
+            unchanged = "same if before is not None else fresh"
             return [f"before = {read}"], [
                 f"after = {read}",
                 'print("before", before, "after", after)',
                 f"fresh = after is None or bool((after == {start}).all())",
                 "same = after is not None and before is not None and torch.equal(before, after)",
-                f"assert {f'accepted or ({kept})' if self._accepts else kept}, {text}",
+                f"assert {f'accepted or ({unchanged})' if self._accepts else unchanged}, {text}",
             ]
         if not deviation.optimizer:
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, vocabulary.Save))

@@ -24,6 +24,7 @@ from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
+from rmspec.oracles.torch.elsewhere import move_elsewhere
 
 
 @contextmanager
@@ -125,7 +126,10 @@ class TorchSession:
                 self._slots[call.slot] = (call.via, _saved(self._optimizers[call.optimizer].state_dict(), call.via))
             case vocabulary.EditState():
                 via, saved = self._slots[call.slot]
-                self._slots[call.slot] = ("deepcopy", edits.edited(_opened(saved, via), call, _reshaped, self._roles))
+                self._slots[call.slot] = (
+                    "deepcopy",
+                    edits.edited(_opened(saved, via), call, _reshaped, self._roles, move_elsewhere),
+                )
             case vocabulary.Load():
                 via, saved = self._slots[call.slot]
                 self._optimizers[call.optimizer].load_state_dict(_opened(saved, via))
@@ -333,7 +337,7 @@ def _listed(value: Any) -> Iterator[Any]:
 
 
 def _counted(param: str, entry: object) -> dict[str, float]:
-    """The counter of steps in a parameter's state, where it has one."""
+    """The counter of steps in a parameter's state; empty without one."""
     value = entry.get("step") if isinstance(entry, Mapping) else None
     if isinstance(value, torch.Tensor) and value.numel() != 1:
         return {}

@@ -18,11 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.impl.reference import Parameter, RMSprop
 from rmspec.oracles.errors import CannotStart, NotAnOptimizer, Unsupported
 from rmspec.oracles.program.program import Create, Group, Param, SetGrad, Step
 from rmspec.oracles.session.edits import BRANCHES
-from rmspec.oracles.session.options import Acceptance, signature_options, takes_arguments, try_options
+from rmspec.oracles.session.options import Acceptance, expected_state, signature_options, takes_arguments, try_options
 from rmspec.oracles.session.paths import offered_paths
 from rmspec.oracles.subject import EDITS, FEATURES, STATE_SYNONYMS, Capabilities, Raised
 from rmspec.oracles.torch.descriptor import FRAMEWORK
@@ -122,12 +121,19 @@ class TorchSubject:
                 missing=missing,
                 roles=roles,
                 paths=self._paths(),
-                # A checkpoint of an older version would leave the path: its switch is among what that does not have.
-                edits=frozenset(EDITS) - ({"older"} if self._fixed else set()),
+                edits=frozenset(EDITS) - self._unasked_edits(optimizer),
                 instead=accepted.instead,
                 switches=self._other_paths() if self._offers else {},
             )
         return self._capabilities
+
+    def _unasked_edits(self, optimizer: Any) -> set[str]:
+        """The edits of a saved state without a meaning for this optimizer on this path."""
+        # A checkpoint of an older version would leave the path: its switch is among what that does not have.
+        unasked = {"older"} if self._fixed else set[str]()
+        # It is torch.optim.Optimizer that promises to move a state to its parameters.
+        moves = isinstance(optimizer, torch.optim.Optimizer) and self._path not in _UNCOPIED
+        return unasked if moves else {*unasked, "elsewhere"}
 
     def _other_paths(self) -> dict[str, str]:
         """The paths in the signature, each with the reason against it here."""
@@ -272,7 +278,7 @@ class TorchSubject:
         if session.perform(Create("probe", (Group(("p",)),), options, "list")).raised:
             return {}
         session.perform(SetGrad("p", (2.0,)))
-        expected = _expected(options, -2.0 if self._path == "maximize" else 2.0)
+        expected = expected_state(options, -2.0 if self._path == "maximize" else 2.0)
         candidates: dict[str, set[str]] = {}
         for turn in range(2):
             with compiled() as entered:
@@ -319,21 +325,6 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has n
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.foreach = self.foreach or "_foreach_" in str(func)
         return func(*args, **(kwargs or {}))
-
-
-def _expected(options: Mapping[str, Any], grad: float) -> dict[str, list[float]]:
-    """By role the values of the specification's state after each of two steps with a gradient."""
-    parameter = Parameter(np.ones(1))
-    parameter.grad = np.full(1, grad)
-    reference = RMSprop([parameter], **options)
-    expected: dict[str, list[float]] = {}
-    for _ in range(2):
-        reference.step()
-        state = reference.state[id(parameter)]
-        for role in STATE_ROLES:
-            if role in state:
-                expected.setdefault(role, []).append(float(state[role][0]))
-    return expected
 
 
 def _single(value: Any) -> float | None:

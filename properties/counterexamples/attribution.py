@@ -189,8 +189,11 @@ def _outdated(program: Program, finding: Finding, deviates: Callable[[Program], 
         return ""
     if any(isinstance(call, Copy) for call in calls) and not deviates(uncopied(program)):
         return "optimizer-copy"
-    edited = any(isinstance(call, EditState) and call.edit in VERSION_EDITS for call in calls)
-    return "load-version" if edited and not deviates(without_edits(program, VERSION_EDITS)) else ""
+    for clause, edits in (("load-version", VERSION_EDITS), ("load-device", ("elsewhere",))):
+        edited = any(isinstance(call, EditState) and call.edit in edits for call in calls)
+        if edited and not deviates(without_edits(program, edits)):
+            return clause
+    return ""
 
 
 def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bool] | None) -> str:
@@ -254,6 +257,8 @@ def _about(call: Call) -> str:
             return "load-partial"
         case EditState(edit=edit) if edit in VERSION_EDITS:
             return "load-version"
+        case EditState(edit="elsewhere"):
+            return "load-device"
         case Copy():
             return "optimizer-copy"
         case Load():

@@ -55,12 +55,12 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
 
 
 def alone_with(program: Program, optimizer: str) -> Program:
-    """The program with the calls on one optimizer alone, and on those that it is a copy of."""
-    wanted = {optimizer}
+    """The program with the calls on one optimizer and on the sources of its copies alone."""
+    family = {optimizer}
     for call in reversed(program.calls):
-        if isinstance(call, vocabulary.Copy) and call.optimizer in wanted:
-            wanted.add(call.source)
-    calls = drop_dangling(tuple(call for call in program.calls if getattr(call, "optimizer", optimizer) in wanted))
+        if isinstance(call, vocabulary.Copy) and call.optimizer in family:
+            family.add(call.source)
+    calls = drop_dangling(tuple(call for call in program.calls if getattr(call, "optimizer", optimizer) in family))
     return replace(program, calls=calls or program.calls)
 
 
@@ -127,7 +127,7 @@ def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
 
 
 def twins(program: Program) -> dict[str, str]:
-    """Map each copied parameter to its copy, and each copy to what it is one of."""
+    """Map each copied parameter to its copy, and each copy to its source."""
     pairs = [pair for call in program.calls if isinstance(call, vocabulary.Copy) for pair in call.params.items()]
     return dict([*pairs, *((twin, name) for name, twin in pairs)])
 

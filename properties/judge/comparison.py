@@ -91,7 +91,10 @@ def _refused(
         findings = list(_answer(run, reason, expected.optimizer, outcome, after))
         run.over = reason.ends or not outcome.raised
         if reason.ends or outcome.raised:
-            findings += compare_rest(run, Rest(reason.rest), frozenset(), before, after)
+            changed = compare_rest(run, Rest(reason.rest), frozenset(), before, after)
+            findings += changed
+            # Of an optimizer that was half changed nobody says what is to follow.
+            run.over = run.over or bool(changed)
         return findings
     return None
 
@@ -114,11 +117,11 @@ def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome, af
 
 
 def _shown_option(ledger: OptimizerLedger, option: str, after: Observation) -> str:
-    """Say what the groups have for an option that a call should have given them."""
-    shown = after.groups.get(ledger.name)
-    if not shown or not ledger.groups:
+    """Describe the value of an option left out of a checkpoint."""
+    views = after.groups.get(ledger.name)
+    if not views or not ledger.groups:
         return ""
-    value = shown[0].options.get(option)
+    value = views[0].options.get(option)
     if value is None:
         return ", and its groups then have none"
     if value == ledger.groups[0].options[option]:

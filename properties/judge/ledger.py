@@ -110,7 +110,8 @@ class OptimizerLedger:
     """One optimizer: its groups, the constructor's options, the state of its parameters, and their steps so far.
 
     ``unlike`` tells that it was found to show other groups than these; ``own_defaults`` are the values that it shows for
-    options left out of the constructor: later groups take these, documented or not.
+    options left out of the constructor: later groups take these, documented or not. ``copy_of`` names the optimizer that it is a
+    copy of; ``extended``: its state has unknown entries, and its steps may raise.
     """
 
     name: str
@@ -123,6 +124,7 @@ class OptimizerLedger:
     unlike: bool = False
     own_defaults: dict[str, float | bool] = field(default_factory=dict)
     copy_of: str = ""
+    extended: bool = False
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
@@ -145,6 +147,7 @@ class OptimizerLedger:
             self.unlike,
             dict(self.own_defaults),
             self.copy_of,
+            self.extended,
         )
 
     def renamed(self, name: str, params: Mapping[str, str]) -> OptimizerLedger:
@@ -158,7 +161,7 @@ class OptimizerLedger:
         return twin
 
     def related(self, peer: OptimizerLedger) -> str:
-        """The clause on what this optimizer shares with another one, whose state or copy it may have."""
+        """The clause on a state in common with another optimizer: loaded, copied or neither."""
         if peer.name in (self.copy_of, self.name) or peer.copy_of == self.name:
             return "optimizer-copy"
         loaded = self.name in peer.loaded_from or peer.name in self.loaded_from
@@ -209,6 +212,7 @@ class OptimizerLedger:
             self.state[param] = dict(saved.state.get(position, {}))
             self.steps[param] = saved.steps.get(position, 0)
         self.loaded_from.add(saved.optimizer)
+        self.extended = "extended" in saved.edits
 
 
 def unknown_state(param: Array) -> dict[str, Carry]:

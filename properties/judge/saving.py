@@ -104,7 +104,7 @@ def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected
 
 
 def _make_lean(saved: SavedLedger) -> None:
-    """Leave out the state of branches that are off."""
+    """Leave out the state of unused branches."""
     order = [group for group in saved.groups for _ in group.params]
     for position, group in enumerate(order):
         roles = saved.state.get(position, {})
@@ -141,7 +141,8 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
     # An optimizer may hold state for a parameter that was never stepped: then an exception is a refusal of its shape.
     refusals = [Refusal("may", "load-shape")] if saved.reshaped else []
     refusals += [Refusal("open", "load-shape")] if any(entries) else []
-    refusals += [Refusal("may", "load-version")] if "uncounted" in saved.edits else []
+    refusals += [Refusal("may", "load-version")] if {"uncounted", "extended"} & set(saved.edits) else []
+    refusals += [Refusal("may", "load-device")] if "elsewhere" in saved.edits else []
     full = [bool(roles) for roles in saved.state.values()]
     partial = "drop" in saved.edits or (any(full) and not all(full))
     tests = {"load-state-dict": 1 + sum(full)}
@@ -151,6 +152,8 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
         tests["load-options"] = 1
     if version:
         tests["load-version"] = 1
+    if "elsewhere" in saved.edits:
+        tests["load-device"] = 1
     saved, ledger = _refreshed(saved, before.slots.get(call.slot)), ledger.copy()
     if saved.live:
         _move_on(saved, run.ledgers[saved.optimizer])
@@ -276,7 +279,7 @@ def expect_copy(run: Followed, call: Copy) -> Expected | None:
 def compare_copied_optimizer(
     run: Followed, part: CopiedOptimizer, before: Observation, after: Observation
 ) -> list[Finding]:
-    """Find the first quantity of the copy that its source does not have."""
+    """Find the first quantity of the copy with another value than its source."""
     for name, twin in part.params.items():
         pairs: dict[str, tuple[Array, Array | None]] = {"param": (before.params[name], after.params[twin])}
         was, now = (
@@ -292,8 +295,8 @@ def compare_copied_optimizer(
     expected = [
         GroupView(tuple(part.params.get(name, name) for name in view.params), view.options) for view in views or ()
     ]
-    shown = after.groups.get(part.copy)
-    if views is not None and repr(list(shown or ())) != repr(expected):
+    copied_views = after.groups.get(part.copy)
+    if views is not None and repr(list(copied_views or ())) != repr(expected):
         summary = "the copy of the optimizer does not have its groups"
         return [run.finding("load", "optimizer-copy", summary, part.copy, role="groups")]
     return []

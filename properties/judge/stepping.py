@@ -56,7 +56,7 @@ def expect_step(run: Followed, call: Step, before: Observation) -> Expected | No
             Rest("frame", actor=call.optimizer, step=True, grads=not call.closure),
         ),
         call.optimizer,
-        broken_by_exception="step",
+        broken_by_exception="" if ledger.extended else "step",
         step=call,
         refused_gradient=any(last[name].bad for name in ledger.params() if name in last),
     )

@@ -90,13 +90,29 @@ class NeedsNewOption(Sound):
 
 
 class UnknownEntryRefused(Sound):
-    """An entry in the state that it does not know is refused."""
+    """No fault: an entry in the state that it does not know is refused."""
 
     def load_state_dict(self, state_dict):
         for entry in state_dict["state"].values():
             if set(entry) - {"square_avg", "grad_avg", "momentum_buffer"}:
                 raise KeyError("unknown entries")
         super().load_state_dict(state_dict)
+
+
+class UnknownEntryInTheWay(Sound):
+    """No fault: an entry that it does not know is refused by the next step."""
+
+    def update(self, p, g, group):
+        assert set(self.state[p]) <= {"square_avg", "grad_avg", "momentum_buffer"}
+        super().update(p, g, group)
+
+
+class UnknownEntryApplied(Sound):
+    """An entry in the state that it does not know corrects the step."""
+
+    def denominator(self, variance, group):
+        entries = [value for p in group["params"] for name, value in self.state[p].items() if name.startswith("of_")]
+        return super().denominator(variance, group).mul_(1 + len(entries))
 
 
 class UnknownOptionApplied(Sound):

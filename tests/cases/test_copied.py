@@ -28,11 +28,13 @@ def shown(name: str, programs: list[Program] = PROGRAMS) -> list[Deviation]:
 
 
 def test_there_are_programs_about_both() -> None:
-    """Three copies, and eleven checkpoints."""
-    assert len(PROGRAMS) == 3 + 11
+    """Three copies, and thirteen checkpoints."""
+    assert len(PROGRAMS) == 3 + 13
 
 
-@pytest.mark.parametrize("name", ["Sound", "Copied", "Versioned", "RefusesWhole"])
+@pytest.mark.parametrize(
+    "name", ["Sound", "Copied", "Versioned", "RefusesWhole", "UnknownEntryRefused", "UnknownEntryInTheWay"]
+)
 def test_an_optimizer_without_a_fault_passes(name: str) -> None:
     """It is copied, and loads what lacks nothing that it needs, or refuses it whole."""
     assert shown(name) == []
@@ -47,7 +49,7 @@ def test_an_optimizer_without_a_fault_passes(name: str) -> None:
         ("StateOfTheOriginal", "optimizer-copy"),
         ("StateLeftBehind", "optimizer-copy"),
         ("NeedsNewOption", "load-version"),
-        ("UnknownEntryRefused", "load-version"),
+        ("UnknownEntryApplied", "load-version"),
         ("UnknownOptionApplied", "load-version"),
         ("AllStateDemanded", "load-version"),
         ("ClearsBeforeItRefuses", "load-version"),

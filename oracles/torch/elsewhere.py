@@ -1,0 +1,60 @@
+"""A stand-in for another device, where there is one alone: tensors that mix with no other, and can be moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+__all__ = ["Elsewhere", "move_elsewhere"]
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on another device by its own account, with its ``contents`` on this one.
+
+    As between devices, an operation on it and on a tensor from here raises ``RuntimeError``, unless that is a number without
+    dimensions; it can be copied, and moved here.
+    """
+
+    contents: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, values: torch.Tensor) -> Elsewhere:
+        """A tensor of the same shape and format."""
+        make: Any = torch.Tensor._make_wrapper_subclass
+        tensor: Elsewhere = make(cls, values.size(), dtype=values.dtype, device="meta")
+        tensor.contents = values
+        return tensor
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]  # torch calls it with the operation first
+        cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Perform an operation on the contents, and give its result the right device."""
+        options = dict(kwargs or {})
+        plain = [
+            leaf
+            for leaf in tree_leaves((args, options))
+            if isinstance(leaf, torch.Tensor) and not isinstance(leaf, cls)
+        ]
+        values = tree_map_only(cls, lambda tensor: tensor.contents, args)
+        if operation is torch.ops.aten.copy_.default:
+            operation(*values, **options)
+            return args[0]
+        if any(tensor.dim() for tensor in plain):
+            raise RuntimeError("Expected all tensors to be on the same device, but found at least two devices")
+        device = options.pop("device", None)
+        result = operation(*values, **options)
+        away = device is None or torch.device(device).type == "meta"
+        return tree_map_only(torch.Tensor, cls, result) if away else result
+
+
+def move_elsewhere(value: Any) -> Any:
+    """A tensor of a saved state moved to another device: from a GPU to the CPU, from the CPU to a stand-in.
+
+    A number stays: torch keeps its counter of steps on the CPU.
+    """
+    if not isinstance(value, torch.Tensor) or not value.dim():
+        return value
+    return value.cpu() if value.device.type != "cpu" else Elsewhere(value.detach().clone())
