@@ -121,19 +121,18 @@ class TorchSubject:
                 missing=missing,
                 roles=roles,
                 paths=self._paths(),
-                edits=frozenset(EDITS) - self._unasked_edits(optimizer),
+                edits=frozenset(EDITS) - self._unasked_edits(optimizer, hides="copy" in missing),
                 instead=accepted.instead,
                 switches=self._other_paths() if self._offers else {},
             )
         return self._capabilities
 
-    def _unasked_edits(self, optimizer: Any) -> set[str]:
+    def _unasked_edits(self, optimizer: Any, *, hides: bool) -> set[str]:
         """The edits of a saved state without a meaning for this optimizer on this path."""
         # A checkpoint of an older version would leave the path: its switch is among what that does not have.
         unasked = {"older"} if self._fixed else set[str]()
-        # It is torch.optim.Optimizer that promises to move a state to its parameters.
-        moves = isinstance(optimizer, torch.optim.Optimizer) and self._path not in _UNCOPIED
-        return unasked if moves else {*unasked, "elsewhere"}
+        # It is torch.optim.Optimizer that promises to move a state to its parameters, as far as it has that state.
+        return unasked if isinstance(optimizer, torch.optim.Optimizer) and not hides else {*unasked, "elsewhere"}
 
     def _other_paths(self) -> dict[str, str]:
         """The paths in the signature, each with the reason against it here."""
