@@ -255,6 +255,12 @@ def call_line(call: Call, program: Program | None = None) -> str:
             return f"{call.optimizer}.load_state_dict({call.slot})"
         case vocabulary.Freeze():
             return f"{call.param}.requires_grad_({not call.frozen})"
+        case vocabulary.Record():
+            return "record gradients, and lr as a tensor, from here on"
+        case vocabulary.Differentiate():
+            weights, repeated = _used(call.weights, _declared(program, call.param))
+            times = f" times {_values(weights)}" if weights != (1.0,) else ""
+            return f"differentiate the sum of {call.param}{times}{f'    # {repeated}' if repeated and times else ''}"
         case vocabulary.Operate():
             x, y, z = call.operands
             words = {"add": f"{x} + {y}", "multiply": f"{x} * {y}", "divide": f"{x} / {y}", "sqrt": f"sqrt({x})"}

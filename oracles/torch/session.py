@@ -24,6 +24,7 @@ from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
+from rmspec.oracles.torch.derivatives import History
 
 
 @contextmanager
@@ -68,6 +69,7 @@ class TorchSession:
         self._optimizers: dict[str, Any] = {}
         self._steps: dict[str, Callable[..., Any]] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
+        self._history = History()
         self._params: dict[str, torch.Tensor] = {}
         self._shapes = {param.name: param.shape for param in params}
         with self.surroundings():
@@ -82,6 +84,7 @@ class TorchSession:
         for param in params:
             values = vocabulary.elements(param.values, param.dtype, param.shape)
             tensor = to_tensor(values, param.layout, self._device).requires_grad_()
+            self._history.starts[param.name] = tensor
             if differentiable:
                 # Whatever the subject's module has set for its process.
                 with torch.enable_grad():
@@ -102,6 +105,8 @@ class TorchSession:
             return self._step(call)
         if isinstance(call, vocabulary.AddParamGroup):
             return self._add_param_group(call)
+        if isinstance(call, vocabulary.Differentiate):
+            return self._history.differentiate(call, self._params[call.param])
         return performed(lambda: self._perform(call))
 
     def _perform(self, call: vocabulary.Call) -> None:
@@ -117,7 +122,8 @@ class TorchSession:
             case vocabulary.SetOption():
                 group = self._optimizers[call.optimizer].param_groups[call.group]
                 for name, value in call.options.items():
-                    if isinstance(value, vocabulary.TensorNumber) and isinstance(group.get(name), torch.Tensor):
+                    filled = isinstance(group.get(name), torch.Tensor) and not self._history.recording
+                    if isinstance(value, vocabulary.TensorNumber) and filled:
                         group[name].fill_(value.tensor)
                     else:
                         group[name] = self._option(name, value)
@@ -129,6 +135,8 @@ class TorchSession:
             case vocabulary.Load():
                 via, saved = self._slots[call.slot]
                 self._optimizers[call.optimizer].load_state_dict(_opened(saved, via))
+            case vocabulary.Record():
+                self._history.recording = True
             case vocabulary.Freeze():
                 tensor = self._params[call.param]
                 tensor.grad = None
@@ -161,7 +169,8 @@ class TorchSession:
 
     def _option(self, name: str, value: vocabulary.OptionValue) -> Any:
         if isinstance(value, vocabulary.TensorNumber):
-            return torch.tensor(value.tensor, dtype=torch.float32, device=self._device)
+            tensor = torch.tensor(value.tensor, dtype=torch.float32, device=self._device)
+            return self._history.rate(tensor) if name == "lr" else tensor
         if name == "lr" and self._tensor_lr and not isinstance(value, bool) and value >= 0:
             return torch.tensor(value, dtype=torch.float64, device=self._device)
         return value
@@ -176,7 +185,7 @@ class TorchSession:
         tensor.grad = None
         if bad == "sparse":
             grad = grad.contiguous().to_sparse()
-        tensor.grad = grad
+        tensor.grad = self._history.gradient(name, grad)
 
     def _step(self, call: vocabulary.Step) -> Outcome:
         optimizer = self._optimizers[call.optimizer]
@@ -309,7 +318,7 @@ def option_value(value: Any) -> float | bool:
     if isinstance(value, bool):
         return value
     try:
-        return float(value)
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
         return math.nan
 

@@ -106,12 +106,12 @@ def merge_optimizers(program: Program) -> Program | None:
 
 def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
     """The call on another optimizer, with other names of parameters."""
-    if isinstance(call, vocabulary.SetGrad | vocabulary.Freeze):
+    if isinstance(call, vocabulary.SetGrad | vocabulary.Freeze | vocabulary.Differentiate):
         return replace(call, param=names.get(call.param, call.param))
     if isinstance(call, vocabulary.Step):
         grads = {names.get(name, name): values for name, values in call.grads.items()}
         return replace(call, optimizer=optimizer, grads=grads)
-    if isinstance(call, vocabulary.EditState | vocabulary.Operate):
+    if isinstance(call, vocabulary.EditState | vocabulary.Operate | vocabulary.Record):
         return call
     return replace(call, optimizer=optimizer)
 
@@ -189,8 +189,8 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
         mantissa = 8 + (used * 5 + turn * 3) % 8
         return math.ldexp(mantissa, (used * 3 + turn * 2) % 7 - 7) * (-1 if (used + turn) % 3 == 0 else 1)
 
-    def plain(values: Values, param: Param, place: Param | vocabulary.SetGrad | vocabulary.Step) -> Values:
-        if isinstance(place, vocabulary.SetGrad) and place.bad:
+    def plain(values: Values, param: Param, place: Param | Call) -> Values:
+        if isinstance(place, vocabulary.Differentiate) or (isinstance(place, vocabulary.SetGrad) and place.bad):
             return values
         return tuple(number() for _ in values[: 1 if isinstance(place, vocabulary.Step) else 4])
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import (
+    Derivatives,
     Expected,
     GroupStep,
     InitialState,
@@ -26,7 +27,7 @@ from rmspec.properties.judge.findings import Finding, Observed
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.frames import compare_rest
 from rmspec.properties.judge.groups import compare_groups, compare_initial_state, compare_other_groups
-from rmspec.properties.judge.operations import compare_operation
+from rmspec.properties.judge.operations import compare_derivatives, compare_operation, follow_moves
 from rmspec.properties.judge.saving import compare_restored_state, compare_saved_state
 from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient, compare_step
 
@@ -67,11 +68,13 @@ def compare(
         if isinstance(part, Rest) and any(finding.kind == "grad" for finding in findings):
             # One finding on gradients is enough.
             part = replace(part, grads=False)
-        findings += _compare_part(run, part, expected, before, after)
+        findings += _compare_part(run, part, expected, outcome, before, after)
     for finding in findings:
         if finding.kind != "value":
             # Of values each real is counted, where they are compared.
             tally.fail(finding.clause)
+        elif not finding.hazard:
+            run.wrong.add(finding.param)
     return findings
 
 
@@ -103,12 +106,13 @@ def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome) ->
 
 
 def _compare_part(
-    run: Followed, part: Part, expected: Expected, before: Observation, after: Observation
+    run: Followed, part: Part, expected: Expected, outcome: Outcome, before: Observation, after: Observation
 ) -> list[Finding]:
     match part:
         case Rest():
             return compare_rest(run, part, expected.free(run.dialect), before, after)
         case GroupStep():
+            follow_moves(run, part)
             return compare_group_step(run, part, after)
         case ShownGroups():
             return compare_groups(run, part, after)
@@ -124,6 +128,8 @@ def _compare_part(
             return compare_restored_state(run, part, after)
         case OperationResult():
             return compare_operation(run, part, after)
+        case Derivatives():
+            return compare_derivatives(run, part, outcome)
 
 
 def _compare_zeroed(run: Followed, part: ZeroedGrads, before: Observation, after: Observation) -> Iterator[Finding]:

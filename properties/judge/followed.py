@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.duals import Move
 from rmspec.impl.arithmetic.formats import as_reals
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect
@@ -29,7 +30,8 @@ class Followed:
 
     ``ledgers`` and ``slots`` are what optimizers and saved states must hold, by name; ``skipped`` the pairs of optimizer and
     parameter that a step has passed over. ``index`` is the call at hand; ``over``: the run can no longer be followed; ``live``:
-    state dicts hold the tensors of the state, and ``load_state_dict`` keeps those that it is given.
+    state dicts hold the tensors of the state, and ``load_state_dict`` keeps those that it is given. ``history`` are the steps of each
+    parameter, with their optimizers, in a program with derivatives; ``wrong`` are the parameters with a wrong value.
     """
 
     program: Program
@@ -43,6 +45,8 @@ class Followed:
     index: int = 0
     over: bool = False
     live: bool = False
+    history: dict[str, list[tuple[str, Move | None]]] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
 
     def finding(
         self,

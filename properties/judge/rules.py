@@ -13,11 +13,13 @@ from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
     Create,
+    Differentiate,
     EditState,
     Freeze,
     Group,
     Load,
     Operate,
+    Record,
     Save,
     SetGrad,
     SetOption,
@@ -36,7 +38,7 @@ from rmspec.properties.judge.expected import (
 )
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger, number
-from rmspec.properties.judge.operations import expect_operations
+from rmspec.properties.judge.operations import expect_derivatives, expect_operations
 from rmspec.properties.judge.saving import expect_edit, expect_load, expect_save
 from rmspec.properties.judge.stepping import expect_step
 
@@ -64,7 +66,9 @@ def expect(run: Followed, call: Call, before: Observation) -> Expected | None:
             return expect_edit(run, call, before)
         case Operate():
             return expect_operations(call, before)
-        case SetGrad() | Freeze():
+        case Differentiate():
+            return expect_derivatives(run, call, before)
+        case SetGrad() | Freeze() | Record():
             # These are the program's own doing, not the optimizer's.
             return Expected((Rest("frame", grads=False),), broken_by_exception=None)
 
