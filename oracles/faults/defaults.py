@@ -176,7 +176,7 @@ class RootInPlace(DifferentiableRMSprop):
         return v.sqrt().add_(h.eps)
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable", bug_class=23, switch="differentiable", inherited=True)
 class AverageInPlace(DifferentiableRMSprop):
     """With differentiable=True the average of the gradients is updated in place, after its square was taken."""
 

@@ -44,6 +44,7 @@ from rmspec.properties.counterexamples.variants import (
     without_closures,
     without_copies,
     without_loads,
+    without_recording,
     without_zero_decay,
 )
 from rmspec.properties.judge.findings import Case, Finding
@@ -184,7 +185,7 @@ def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bo
     A step passes over what has no gradient; that there is no state for it then is for the other calls to stand.
     """
     call = program.calls[finding.call]
-    circumstances = [("closure", without_closures(program))]
+    circumstances = [("closure", without_closures(program)), ("differentiable", without_recording(program))]
     if isinstance(call, Step):
         circumstances.append(("grad-none", with_gradients(program)))
     needed = [

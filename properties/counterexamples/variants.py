@@ -25,6 +25,7 @@ __all__ = [
     "without_closures",
     "without_copies",
     "without_loads",
+    "without_recording",
     "without_zero_decay",
 ]
 
@@ -131,6 +132,12 @@ def without_copies(program: Program) -> Program:
     """The program with each saved state taken as ``state_dict`` returns it."""
     calls = (replace(call, via="state_dict") if isinstance(call, vocabulary.Save) else call for call in program.calls)
     return replace(program, calls=tuple(calls))
+
+
+def without_recording(program: Program) -> Program:
+    """The program with nothing recorded, and no derivatives."""
+    recording = vocabulary.Record | vocabulary.Differentiate
+    return replace(program, calls=tuple(call for call in program.calls if not isinstance(call, recording)))
 
 
 def with_gradients(program: Program) -> Program:

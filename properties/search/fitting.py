@@ -12,7 +12,7 @@ from rmspec.oracles.program.program import Call, Program
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.judge.runner import retarget
 
-__all__ = ["admit", "admit_whole", "restrict"]
+__all__ = ["admit", "admit_whole", "lacks_derivatives", "restrict"]
 
 _RECORDING = vocabulary.Record | vocabulary.Differentiate
 
@@ -36,7 +36,7 @@ def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: froz
 def admit(program: Program, capabilities: Capabilities) -> Program | None:
     """Fit a program to a subject; ``None`` if nothing worth a check is left."""
     features = capabilities.features
-    if "derivatives" not in features and any(isinstance(call, _RECORDING) for call in program.calls):
+    if lacks_derivatives(program, capabilities):
         return None
     if all(isinstance(call, vocabulary.Create) for call in program.calls):
         # It asks the constructor alone, and that whatever the options are.
@@ -64,6 +64,11 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
     if any(isinstance(call, _RECORDING) for call in calls) and not _derived(fitted):
         return None
     return fitted
+
+
+def lacks_derivatives(program: Program, capabilities: Capabilities) -> bool:
+    """Whether a program asks for derivatives that a subject has not announced."""
+    return "derivatives" not in capabilities.features and any(isinstance(call, _RECORDING) for call in program.calls)
 
 
 def _derived(program: Program) -> bool:
