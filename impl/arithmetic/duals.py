@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.amendments import line_readings
+from rmspec.impl.arithmetic.bounds import symbols_of
 from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before, line_by_line, power_of
 from rmspec.impl.arithmetic.formats import Format
 from rmspec.impl.arithmetic.intervals import Arithmetic, Coefficient, Interval
@@ -111,7 +112,7 @@ class Tangent:
         return Tangent(*sums, self.factors, self.terms * count)
 
     def ends(self, fmt: Format, unit: float) -> tuple[Floats, Floats]:
-        """The least and the largest result, infinite or NaN where they are not bounded."""
+        """The least and the largest result; infinity or NaN for one without a bound."""
         count = self.factors + self.terms
         if 4 * count * unit > 1:
             endless = np.full_like(self.lo, math.inf)
@@ -123,7 +124,10 @@ class Tangent:
 
 
 class Dual:
-    """A number of the pseudocode with its derivatives by source; ``size`` is the magnitude of a weight that may be a difference."""
+    """A number of the pseudocode with its derivatives by source.
+
+    ``size`` is the magnitude of a weight of a mean, which may be a difference; ``None`` for any other number.
+    """
 
     __slots__ = ("size", "tangents", "value")
 
@@ -166,7 +170,7 @@ class Dual:
         return Dual(self.value / operand.value, _merged(numerator, denominator))
 
     def sqrt(self) -> Dual:
-        """The square root; without bounds of its derivative where the number may be 0."""
+        """The square root; without bounds of the derivative for an interval around 0."""
         root = self.value.sqrt()
         once = 2 + 2 * math.ceil(2 * root.arithmetic.policy.ulps("divide", root.arithmetic.fmt.name))
         half = np.array(0.5)
@@ -193,7 +197,7 @@ def _times(tangents: Mapping[str, Tangent], number: Dual) -> dict[str, Tangent]:
 
 
 def _over(tangent: Tangent, divisor: Interval, roundings: int) -> Tangent:
-    """Divide by a positive number, the square of which stays in the range of its format; NaN for any other."""
+    """Divide by a positive number with a square in the range of its format; NaN for any other."""
     fmt = divisor.arithmetic.fmt
     usual = (divisor.lo > 0) & (divisor.lo**2 > fmt.smallest_normal) & (divisor.hi**2 < fmt.max_finite)
     if divisor.nan is not None:
@@ -260,20 +264,19 @@ def _step(
                 arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values), tangents
             )
 
-        def coefficient(option: str) -> Dual:
-            value = float(hyper.option(option))
-            size = max(abs(value), 1 + abs(1 - value)) if option == "alpha" else None
-            return Dual(arithmetic.coefficient(value, single=option in read.single), {}, size)
-
-        gamma = coefficient("lr")
-        if lr and "lr" not in cuts and "step" not in cuts:
-            gamma = Dual(gamma.value, {"lr": unit})
+        options = symbols_of(arithmetic, hyper, read)
+        alpha = options.alpha.value
+        symbols = Symbols(
+            Dual(options.gamma, {"lr": unit} if lr and "lr" not in cuts else {}),
+            Dual(options.alpha, {}, max(abs(alpha), 1 + abs(1 - alpha))),
+            *(Dual(option, {}) for option in (options.eps, options.lambda_, options.mu)),
+        )
         known = move.source and "grad" not in cuts
         return iterate(
             number("param", {} if "decay" in cuts else theta),
             number("grad", {move.source: unit} if known else {}),
             *(number(role, state.get(role, {})) for role in STATE_ROLES),
-            Symbols(gamma, *(coefficient(option) for option in ("alpha", "eps", "weight_decay", "momentum"))),
+            symbols,
             hyper=hyper,
             dialect=read,
             sqrt=Dual.sqrt,

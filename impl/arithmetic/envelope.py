@@ -27,6 +27,7 @@ from rmspec.impl.arithmetic.bounds import (
     reach_symbols,
     root_above,
     scale_symbols,
+    symbols_of,
     unasked,
 )
 from rmspec.impl.arithmetic.formats import Format
@@ -221,16 +222,7 @@ def _iterate(
     def interval(values: Any) -> Interval:
         return arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values)
 
-    def coefficient(option: str) -> Interval:
-        return arithmetic.coefficient(float(hyper.option(option)), single=option in dialect.single)
-
-    symbols: Symbols[Any] = Symbols(
-        gamma=coefficient("lr"),
-        alpha=coefficient("alpha"),
-        eps=coefficient("eps"),
-        lambda_=coefficient("weight_decay"),
-        mu=coefficient("momentum"),
-    )
+    symbols: Symbols[Any] = symbols_of(arithmetic, hyper, dialect)
     with np.errstate(all="ignore"):
         return iterate(
             interval(before.param),

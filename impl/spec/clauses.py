@@ -732,7 +732,7 @@ _ALL = (
         mend="Let step be wrapped once: do not call the base class's step, or the hooks, a second time.",
     ),
     Clause(
-        "differentiable",
+        "differentiable-step",
         "a differentiable step has the derivative of the pseudocode",
         "interpretation",
         "With differentiable=True what a step computes can be differentiated with respect to the parameters before it, the gradients, "

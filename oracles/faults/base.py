@@ -364,7 +364,7 @@ class SwitchedRMSprop(ForeachRMSprop):
 
 
 class DifferentiableRMSprop(LoopRMSprop):
-    """RMSprop with steps that can be differentiated, with ``differentiable``: each leaves the tensors of those before it alone."""
+    """RMSprop with differentiable steps on request: a step leaves the tensors of the steps before alone."""
 
     def __init__(
         self, params: Params, lr: float | Tensor = 0.01, *, differentiable: bool = False, **options: Any

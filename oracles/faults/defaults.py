@@ -124,7 +124,7 @@ class MaximizeNegatesTheBuffer(SwitchedRMSprop):
         super()._apply_buffer(theta, [-x for x in b] if self.upward else b, n, h)
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable-step", bug_class=23, switch="differentiable")
 class SquareAverageUnrecorded(DifferentiableRMSprop):
     """With differentiable=True the square average is updated under no_grad."""
 
@@ -133,7 +133,7 @@ class SquareAverageUnrecorded(DifferentiableRMSprop):
             super()._square_average(v, g, h)
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable-step", bug_class=23, switch="differentiable")
 class BufferUnrecorded(DifferentiableRMSprop):
     """With differentiable=True the momentum buffer is updated under no_grad."""
 
@@ -142,23 +142,23 @@ class BufferUnrecorded(DifferentiableRMSprop):
             super()._accumulate(b, n, h)
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable-step", bug_class=23, switch="differentiable")
 class DecayOfData(DifferentiableRMSprop):
-    """With differentiable=True weight decay reads the data of the parameter, which has no history."""
+    """With differentiable=True weight decay reads the data of the parameter, without its history."""
 
     def _decayed(self, g: Tensor, theta: Tensor, h: Hyper) -> Tensor:
         return super()._decayed(g, theta.data, h)
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable-step", bug_class=23, switch="differentiable")
 class RateAsNumber(DifferentiableRMSprop):
-    """With differentiable=True an lr that is a tensor is made a number."""
+    """With differentiable=True a tensor for lr is made a number."""
 
     def _hyper(self, group: Group) -> Hyper:
         return LoopRMSprop._hyper(self, {**group, "lr": float(group["lr"])})
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable-step", bug_class=23, switch="differentiable")
 class StateDetached(DifferentiableRMSprop):
     """With differentiable=True each step starts from a state without the history of the steps before."""
 
@@ -168,15 +168,15 @@ class StateDetached(DifferentiableRMSprop):
         return state
 
 
-@fault("differentiable", bug_class=23, switch="differentiable")
+@fault("differentiable-step", bug_class=23, switch="differentiable")
 class RootInPlace(DifferentiableRMSprop):
-    """With differentiable=True eps is added in place to the root, which its derivative needs."""
+    """With differentiable=True eps is added in place to the root needed by its own derivative."""
 
     def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
         return v.sqrt().add_(h.eps)
 
 
-@fault("differentiable", bug_class=23, switch="differentiable", inherited=True)
+@fault("differentiable-step", bug_class=23, switch="differentiable", inherited=True)
 class AverageInPlace(DifferentiableRMSprop):
     """With differentiable=True the average of the gradients is updated in place, after its square was taken."""
 

@@ -1,4 +1,4 @@
-"""Derivatives of torch parameters with respect to what went into their steps."""
+"""Derivatives of torch parameters with respect to the numbers behind them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class History:
         return lr
 
     def differentiate(self, call: Differentiate, tensor: torch.Tensor) -> Outcome:
-        """Differentiate the weighted sum of a parameter; of several rates nobody can tell which one is meant."""
+        """Differentiate the weighted sum of a parameter.
+
+        Of several rates nobody can tell which one is meant: then there is no derivative with respect to lr.
+        """
         sources = {
             "start": self.starts[call.param],
             **{f"grad-{n}": grad for n, grad in enumerate(self._grads.get(call.param, ()), 1)},

@@ -176,7 +176,8 @@ class _Writer:
         """The variables of the sources of a parameter's derivatives."""
         recorded = self.sources or {}
         grads = {f"grad-{n}": grad for n, grad in enumerate(recorded.get(param, ()), 1)}
-        return {"start": f"{param}_start", **grads, **{"lr": rate for rate in recorded.get("", ())}}
+        rates = {"lr": rate} if (rate := "".join(recorded.get("", ()))) else {}
+        return {"start": f"{param}_start", **grads, **rates}
 
     def _created(self, call: vocabulary.Create) -> str:
         if call.form == "groups":

@@ -185,7 +185,7 @@ def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bo
     A step passes over what has no gradient; that there is no state for it then is for the other calls to stand.
     """
     call = program.calls[finding.call]
-    circumstances = [("closure", without_closures(program)), ("differentiable", without_recording(program))]
+    circumstances = [("closure", without_closures(program)), ("differentiable-step", without_recording(program))]
     if isinstance(call, Step):
         circumstances.append(("grad-none", with_gradients(program)))
     needed = [

@@ -26,6 +26,7 @@ from rmspec.impl.arithmetic.envelope import STATE_ROLES, Before
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
 from rmspec.oracles.program.changes import option_tables
 from rmspec.oracles.program.program import (
+    Call,
     Create,
     Differentiate,
     Operate,
@@ -43,11 +44,18 @@ from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import format_of
 
-__all__ = ["compare_derivatives", "compare_operation", "expect_derivatives", "expect_operations", "follow_moves"]
+__all__ = [
+    "compare_derivatives",
+    "compare_operation",
+    "expect_derivatives",
+    "expect_operations",
+    "follow_moves",
+    "follow_recording",
+]
 
 _CLAUSE = "operation-rounding"
 
-_DERIVED = "differentiable"
+_DERIVED = "differentiable-step"
 
 _PLAIN = Create | Record | SetGrad | SetOption | Step | ZeroGrad | Differentiate
 """The calls that a program may make before its derivatives are known: no other brings numbers from elsewhere."""
@@ -99,14 +107,12 @@ def compare_operation(run: Followed, part: OperationResult, after: Observation) 
 
 def follow_moves(run: Followed, part: GroupStep) -> None:
     """Note the steps of a group, in a program with derivatives."""
-    if not any(isinstance(call, Differentiate) for call in run.program.calls):
-        return
-    for param in part.params:
+    for param in part.params if run.derives else ():
         run.history.setdefault(param.name, []).append((part.optimizer, _move(run, part, param)))
 
 
 def _move(run: Followed, part: GroupStep, param: SteppedFrom) -> Move | None:
-    """The step of one parameter; ``None`` where an option is not known."""
+    """The step of one parameter; ``None`` under an unknown option."""
     hyper = part.hyper
     if hyper is None:
         return None
@@ -118,38 +124,42 @@ def _move(run: Followed, part: GroupStep, param: SteppedFrom) -> Move | None:
         return carry if isinstance(carry, tuple) else as_reals(carry)
 
     before = Before(as_reals(param.param), as_reals(param.grad), *(role(name) for name in STATE_ROLES))
-    count = sum(
-        isinstance(call, SetGrad) and call.param == param.name and call.values is not None for call in _recorded(run)
-    )
+    count = (run.grads or {}).get(param.name, 0)
     return Move(before, hyper, f"grad-{count}" if count else "", param.t)
 
 
-def _recorded(run: Followed) -> Sequence[Any]:
-    """The calls so far since numbers are recorded."""
-    calls = run.program.calls[: run.index]
-    first = next((place for place, call in enumerate(calls) if isinstance(call, Record)), len(calls))
-    return calls[first:]
+def follow_recording(run: Followed, call: Record | SetGrad) -> None:
+    """Note the beginning of the recording, and each gradient recorded."""
+    if isinstance(call, Record):
+        run.grads = {}
+    elif run.grads is not None and call.values is not None:
+        run.grads[call.param] = run.grads.get(call.param, 0) + 1
+
+
+def _recorded_rate(calls: Sequence[Call]) -> bool:
+    """Whether there is one lr in these calls, a tensor recorded."""
+    rates = [(place, table["lr"]) for place, call in enumerate(calls) for table in option_tables(call) if "lr" in table]
+    if len(rates) != 1 or not isinstance(rates[0][1], TensorNumber):
+        return False
+    return any(isinstance(call, Record) for call in calls[: rates[0][0]])
 
 
 def expect_derivatives(run: Followed, call: Differentiate, before: Observation) -> Expected:
-    """Expect the derivatives of the pseudocode, where the steps of the parameter are known, and nothing to change."""
+    """Expect the derivatives of the pseudocode after known steps, and nothing to change."""
     name = call.param
     array = before.params[name]
     moves = run.history.get(name, [])
     calls = run.program.calls[: run.index]
     known = (
-        all(isinstance(each, _PLAIN) and not (isinstance(each, Step) and each.closure) for each in calls)
+        all(isinstance(earlier, _PLAIN) and not (isinstance(earlier, Step) and earlier.closure) for earlier in calls)
         and len({optimizer for optimizer, _ in moves}) <= 1
         and all(move is not None for _, move in moves)
     )
     if not known:
         return Expected((Rest("frame"),), broken_by_exception=None)
     weights = as_reals(elements(call.weights, format_of(array), array.shape))
-    rates = [table["lr"] for each in calls for table in option_tables(each) if "lr" in table]
-    recorded = [table["lr"] for each in _recorded(run) for table in option_tables(each) if "lr" in table]
-    lr = len(rates) == 1 and rates == recorded and isinstance(rates[0], TensorNumber)
     known_moves = tuple(move for _, move in moves if move is not None)
-    part = Derivatives(name, format_of(array), weights, known_moves, lr)
+    part = Derivatives(name, format_of(array), weights, known_moves, _recorded_rate(calls))
     return Expected((part, Rest("frame")), broken_by_exception=_DERIVED)
 
 
@@ -198,7 +208,7 @@ def compare_derivatives(run: Followed, part: Derivatives, outcome: Outcome) -> l
 
 
 def _explained(findings: list[Finding], observed: dict[str, NDArray[np.float64]], bound: Any) -> list[Finding]:
-    """Add to the summaries what may have been cut off, if that explains all of the derivatives."""
+    """Add the first cut in accord with all of the derivatives to the summaries."""
     for cut, words in CUTS.items():
         if all(
             observed[source].shape == lo.shape and bool(np.all((observed[source] >= lo) & (observed[source] <= hi)))

@@ -38,7 +38,7 @@ from rmspec.properties.judge.expected import (
 )
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger, number
-from rmspec.properties.judge.operations import expect_derivatives, expect_operations
+from rmspec.properties.judge.operations import expect_derivatives, expect_operations, follow_recording
 from rmspec.properties.judge.saving import expect_edit, expect_load, expect_save
 from rmspec.properties.judge.stepping import expect_step
 
@@ -69,6 +69,8 @@ def expect(run: Followed, call: Call, before: Observation) -> Expected | None:
         case Differentiate():
             return expect_derivatives(run, call, before)
         case SetGrad() | Freeze() | Record():
+            if not isinstance(call, Freeze):
+                follow_recording(run, call)
             # These are the program's own doing, not the optimizer's.
             return Expected((Rest("frame", grads=False),), broken_by_exception=None)
 

@@ -67,7 +67,7 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
 
 
 def lacks_derivatives(program: Program, capabilities: Capabilities) -> bool:
-    """Whether a program asks for derivatives that a subject has not announced."""
+    """Whether a program asks for derivatives, and the subject has not announced any."""
     return "derivatives" not in capabilities.features and any(isinstance(call, _RECORDING) for call in program.calls)
 
 

@@ -11,7 +11,11 @@ from directed import PROGRAMS, Factory, Observations, first_difference, maximize
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.faults import FAULTS, Fault
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, SwitchedRMSprop
+from rmspec.oracles.faults.base import DifferentiableRMSprop, ForeachRMSprop, LoopRMSprop, SwitchedRMSprop
+from rmspec.oracles.host.perform import perform
+from rmspec.oracles.torch.subject import user_subject
+from rmspec.properties.search.corpus import corpus
+from rmspec.properties.search.fitting import lacks_derivatives
 
 CORRECT: dict[str, Factory] = {"for-loop": LoopRMSprop, "foreach": ForeachRMSprop}
 
@@ -26,6 +30,15 @@ def observed(program: Any, factory: Factory) -> Observations:
         return program(factory)
     except Exception as error:
         return [("raised", repr(error))]
+
+
+def derivatives(optimizer: type) -> list[Any]:
+    """What comes of the corpus that differentiates."""
+    capabilities = user_subject("mine", optimizer, "cpu").capabilities()
+    subject = user_subject("mine", optimizer, "cpu", {"differentiable": True})
+    asked = [program for program in corpus() if lacks_derivatives(program, capabilities)]
+    assert asked
+    return [perform(program, subject).answers[-1].outcome for program in asked]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)

@@ -73,7 +73,9 @@ def drawn(seed: int, dtype: Any) -> tuple[list[Any], Hyperparameters, Any]:
         centered=source.random() < 0.4,
     )
     torch.manual_seed(seed)
-    tensors = [torch.randn(COUNT, dtype=dtype) * 10 ** source.uniform(-2, 2) for _ in range(1 + source.choice((1, 2, 3)))]
+    tensors = [
+        torch.randn(COUNT, dtype=dtype) * 10 ** source.uniform(-2, 2) for _ in range(1 + source.choice((1, 2, 3)))
+    ]
     return tensors, hyper, torch.tensor(hyper.lr)
 
 

@@ -79,7 +79,7 @@ IDS = (
     "sparse-rows",
     "maximize",
     "hooks",
-    "differentiable",
+    "differentiable-step",
     "order-without-eps",
     "order-within-bound",
     "lr-place-unseen",

@@ -61,7 +61,7 @@ class RMSprop(Optimizer):
             lr = float(lr)
         used = (True, group["centered"], group["momentum"] > 0)
         state = self.state[p]
-        for name, is_used in zip(STATE, used):
+        for name, is_used in zip(STATE, used, strict=True):
             if is_used and name not in state:
                 state[name] = torch.zeros_like(p, requires_grad=False)
         grad = p.grad if self.differentiable else p.grad.detach()
@@ -69,7 +69,7 @@ class RMSprop(Optimizer):
         if p.is_complex():
             numbers = [None if x is None else torch.view_as_real(x.resolve_conj()) for x in numbers]
         theta, *after = step_of(*numbers, lr, group)
-        for name, value, is_used in zip(STATE, after, used):
+        for name, value, is_used in zip(STATE, after, used, strict=True):
             if is_used:
                 state[name] = torch.view_as_complex(value) if p.is_complex() else value
         p.copy_(torch.view_as_complex(theta.contiguous()) if p.is_complex() else theta)
