@@ -102,7 +102,7 @@ def scale_symbols(format: str, hyper: Hyperparameters, dialect: Dialect) -> Symb
     return Symbols(*(scale(option) for option in ("lr", "alpha", "eps", "weight_decay", "momentum")))
 
 
-def symbols_of(arithmetic: Arithmetic, hyper: Hyperparameters, dialect: Dialect) -> Symbols[Coefficient]:
+def symbols_of(arithmetic: Arithmetic, hyper: Hyperparameters, dialect: Dialect) -> Symbols[Any]:
     """The options as intervals, as far as a dialect lets them be rounded."""
 
     def coefficient(option: str) -> Coefficient:

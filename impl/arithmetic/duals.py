@@ -108,8 +108,8 @@ class Tangent:
     def total(self) -> Tangent:
         """The sum over the elements."""
         count = max(len(self.lo), 1)
-        sums = (np.array([part.sum()]) for part in (self.lo, self.hi, self.size, self.top))
-        return Tangent(*sums, self.factors, self.terms * count)
+        lo, hi, size, top = (np.array([part.sum()]) for part in (self.lo, self.hi, self.size, self.top))
+        return Tangent(lo, hi, size, top, self.factors, self.terms * count)
 
     def ends(self, fmt: Format, unit: float) -> tuple[Floats, Floats]:
         """The least and the largest result; infinity or NaN for one without a bound."""
@@ -271,11 +271,14 @@ def _step(
             Dual(options.alpha, {}, max(abs(alpha), 1 + abs(1 - alpha))),
             *(Dual(option, {}) for option in (options.eps, options.lambda_, options.mu)),
         )
+        v, g_ave, b = (number(role, state.get(role, {})) for role in STATE_ROLES)
         known = move.source and "grad" not in cuts
         return iterate(
             number("param", {} if "decay" in cuts else theta),
             number("grad", {move.source: unit} if known else {}),
-            *(number(role, state.get(role, {})) for role in STATE_ROLES),
+            v,
+            g_ave,
+            b,
             symbols,
             hyper=hyper,
             dialect=read,

@@ -60,10 +60,10 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
     params = program.params
     if "layout" not in features:
         params = tuple(replace(param, layout="contiguous") for param in params)
-    fitted = retarget(replace(program, params=params, calls=tuple(calls)), capabilities.formats)
-    if any(isinstance(call, _RECORDING) for call in calls) and not _derived(fitted):
+    whole = retarget(replace(program, params=params, calls=tuple(calls)), capabilities.formats)
+    if any(isinstance(call, _RECORDING) for call in calls) and not _derived(whole):
         return None
-    return fitted
+    return whole
 
 
 def lacks_derivatives(program: Program, capabilities: Capabilities) -> bool:
