@@ -147,6 +147,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         data["hooks"] = list(outcome.hooks)
     if outcome.caller_dict_changed is not None:
         data["caller_dict_changed"] = outcome.caller_dict_changed
+    if outcome.derivatives:
+        data["derivatives"] = {
+            source: [hexadecimal(real) for real in reals] for source, reals in outcome.derivatives.items()
+        }
     return data
 
 

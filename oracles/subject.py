@@ -52,7 +52,10 @@ FEATURES = (
 ``file`` is saving through the framework's own file format, ``sparse`` row-sparse gradients, ``copy`` copies of the optimizer.
 """
 
-EXCLUDABLE = (*FEATURES, "operations")
+ANNOUNCED = ("derivatives",)
+"""The features of a subject that announces them, and of no other: the derivatives of its steps."""
+
+EXCLUDABLE = (*FEATURES, *ANNOUNCED, "operations")
 """What ``--without`` can take out of a run: features, and the measurement of elementary operations."""
 
 FIRST_EDITS = ("relabel", "drop", "shorten", "reshape")
@@ -70,7 +73,7 @@ class Capabilities:
     """The capabilities of a subject.
 
     ``formats``: names of number formats; ``options``: the hyperparameters that its factory takes; ``features``: of
-    ``FEATURES``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
+    ``FEATURES`` and ``ANNOUNCED``; ``missing``: a sentence for each feature that it lacks; ``roles``: the state that can be seen.
     ``paths`` are the execution paths of its steps, as far as they are known before.
     Of the options, ``required`` must be given, ``changeable`` can be changed between steps, and ``carried`` are part of a
     saved state; ``edits``: the edits that its saved states allow. ``instead``: by option that may not be off, a value that it takes.
@@ -120,7 +123,8 @@ class Outcome:
     """The outcome of one call. ``hooks`` counts the pre- and post-hooks of a step, on request.
 
     ``caller_dict_changed`` tells whether ``add_param_group`` changed the dict that it was given. ``paths`` counts, for a step, the
-    entries of execution paths: 0 for one that it should have taken and did not.
+    entries of execution paths: 0 for one that it should have taken and did not. ``derivatives`` are those of a ``Differentiate``, by
+    their source: ``start``, ``grad-1`` for the first gradient recorded, and so on, and ``lr``; 0 where nothing leads from the source.
     """
 
     raised: Raised | None = None
@@ -128,6 +132,7 @@ class Outcome:
     hooks: tuple[int, int] | None = None
     caller_dict_changed: bool | None = None
     paths: Mapping[str, int] = field(default_factory=dict)
+    derivatives: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def astray(self) -> bool:

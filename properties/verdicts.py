@@ -16,7 +16,7 @@ from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.clauses import CLAUSES, Clause
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.spec.switches import SWITCHES
-from rmspec.oracles.subject import FEATURES, Capabilities
+from rmspec.oracles.subject import ANNOUNCED, FEATURES, Capabilities
 from rmspec.properties.events import ClauseResult, Deviation, Verdict
 from rmspec.properties.judge.findings import Tally
 from rmspec.properties.known import shipped
@@ -89,7 +89,7 @@ class ClauseVerdicts:
             return replace(result, checks=max(result.checks, 1), verdict=broken_verdict(broken))
         if self.untaken:
             return ClauseResult(id, 0, 0, "not-checked", None, self.untaken)
-        if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
+        if clause.feature in (*FEATURES, *ANNOUNCED) and clause.feature not in self.capabilities.features:
             # What a program without the feature happens to touch is no check of it.
             return ClauseResult(id, 0, 0, "not-checked", None, self._unchecked(id))
         if not clause.gates:
@@ -245,7 +245,7 @@ class ClauseVerdicts:
             return f"the dialect {self.dialect.name} {clause.absent}"
         if clause.feature and clause.feature in self.capabilities.missing:
             return self.capabilities.missing[clause.feature]
-        if clause.feature in FEATURES and clause.feature not in self.capabilities.features:
+        if clause.feature in (*FEATURES, *ANNOUNCED) and clause.feature not in self.capabilities.features:
             return f"the subject has no {clause.feature.replace('_', ' ')}"
         role, roles = clause.needs_role, self.capabilities.roles
         if role == "groups":

@@ -239,6 +239,26 @@ def call_line(call: Call, program: Program | None = None) -> str:
         case vocabulary.SetOption():
             place = f"{call.optimizer}.param_groups[{call.group}]"
             return "; ".join(f"{place}[{name!r}] = {_option(value)}" for name, value in call.options.items())
+        case vocabulary.Save() | vocabulary.EditState() | vocabulary.Load() | vocabulary.Copy():
+            return _state_line(call)
+        case vocabulary.Freeze():
+            return f"{call.param}.requires_grad_({not call.frozen})"
+        case vocabulary.Record():
+            return "record gradients, and lr as a tensor, from here on"
+        case vocabulary.Differentiate():
+            weights, repeated = _used(call.weights, _declared(program, call.param))
+            times = f" times {_values(weights)}" if weights != (1.0,) else ""
+            return f"differentiate the sum of {call.param}{times}{f'    # {repeated}' if repeated and times else ''}"
+        case vocabulary.Operate():
+            x, y, z = call.operands
+            words = {"add": f"{x} + {y}", "multiply": f"{x} * {y}", "divide": f"{x} / {y}", "sqrt": f"sqrt({x})"}
+            return "; ".join(
+                f"{result} = {words.get(operation, f'{x} * {y} + {z}')}" for operation, result in call.results.items()
+            )
+
+
+def _state_line(call: vocabulary.Save | vocabulary.EditState | vocabulary.Load | vocabulary.Copy) -> str:
+    match call:
         case vocabulary.Save():
             via = {"deepcopy": "copy.deepcopy({})", "file": "saved to a file: {}", "pickle": "pickled: {}"}.get(
                 call.via, "{}"
@@ -265,14 +285,6 @@ def call_line(call: Call, program: Program | None = None) -> str:
             way = "a deep copy" if call.via == "deepcopy" else "a pickle"
             names = ", ".join(f"{twin} of {name}" for name, twin in call.params.items())
             return f"{call.optimizer} = {way} of {call.source} and its parameters ({names}), copied twice"
-        case vocabulary.Freeze():
-            return f"{call.param}.requires_grad_({not call.frozen})"
-        case vocabulary.Operate():
-            x, y, z = call.operands
-            words = {"add": f"{x} + {y}", "multiply": f"{x} * {y}", "divide": f"{x} / {y}", "sqrt": f"sqrt({x})"}
-            return "; ".join(
-                f"{result} = {words.get(operation, f'{x} * {y} + {z}')}" for operation, result in call.results.items()
-            )
 
 
 def _created(call: vocabulary.Create) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 
 from rmspec.impl.arithmetic.balls import Ball
 from rmspec.impl.arithmetic.formats import FORMATS, Format
-from rmspec.impl.arithmetic.intervals import Arithmetic
+from rmspec.impl.arithmetic.intervals import Arithmetic, Coefficient
 from rmspec.impl.arithmetic.namespace import namespace_of
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Iterate, Symbols
@@ -41,6 +41,7 @@ __all__ = [
     "reach_symbols",
     "root_above",
     "scale_symbols",
+    "symbols_of",
     "unasked",
 ]
 
@@ -99,6 +100,21 @@ def scale_symbols(format: str, hyper: Hyperparameters, dialect: Dialect) -> Symb
         return Scale(abs(value), least * (1 - 4 * part.unit_roundoff) - 4 * part.smallest_subnormal)
 
     return Symbols(*(scale(option) for option in ("lr", "alpha", "eps", "weight_decay", "momentum")))
+
+
+def symbols_of(arithmetic: Arithmetic, hyper: Hyperparameters, dialect: Dialect) -> Symbols[Any]:
+    """The options as intervals, as far as a dialect lets them be rounded."""
+
+    def coefficient(option: str) -> Coefficient:
+        return arithmetic.coefficient(float(hyper.option(option)), single=option in dialect.single)
+
+    return Symbols(
+        gamma=coefficient("lr"),
+        alpha=coefficient("alpha"),
+        eps=coefficient("eps"),
+        lambda_=coefficient("weight_decay"),
+        mu=coefficient("momentum"),
+    )
 
 
 def least_divisor(fmt: Format, step: Iterate[Scale]) -> float:

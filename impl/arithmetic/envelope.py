@@ -27,6 +27,7 @@ from rmspec.impl.arithmetic.bounds import (
     reach_symbols,
     root_above,
     scale_symbols,
+    symbols_of,
     unasked,
 )
 from rmspec.impl.arithmetic.formats import Format
@@ -37,7 +38,18 @@ from rmspec.impl.spec.dialect import SPECIFICATION, Dialect, Hyperparameters
 from rmspec.impl.spec.pseudocode import Iterate, Symbols, iterate
 from rmspec.impl.spec.switches import ROUNDINGS, has_filter
 
-__all__ = ["ROLES", "STATE_ROLES", "Before", "See", "accepted", "envelope", "estimate", "misses_by_far"]
+__all__ = [
+    "ROLES",
+    "STATE_ROLES",
+    "Before",
+    "See",
+    "accepted",
+    "envelope",
+    "estimate",
+    "line_by_line",
+    "misses_by_far",
+    "power_of",
+]
 
 Array = Any
 
@@ -100,7 +112,7 @@ def envelope(
     Where the dialect has amendments, each line is read as they say.
     """
     readings = line_readings(dialect, hyper, fmt.name)
-    lines = _line_by_line(
+    lines = line_by_line(
         readings, lambda reading, hook: _iterate(before, fmt, reading, policy, scalars, t, hook), see, Interval.settle
     )
     return {role: value.settle() for role, value in lines.items()}
@@ -132,7 +144,7 @@ def estimate(
                 see=hook,
             )
 
-    return _line_by_line(line_readings(dialect, hyper, fmt.name), run, None, lambda value: value)
+    return line_by_line(line_readings(dialect, hyper, fmt.name), run, None, lambda value: value)
 
 
 def misses_by_far(
@@ -168,7 +180,7 @@ def misses_by_far(
 Hook = Callable[[str, Any], Any]
 
 
-def _line_by_line(
+def line_by_line(
     readings: Mapping[str, tuple[Dialect, Hyperparameters]],
     run: Callable[[tuple[Dialect, Hyperparameters], Hook | None], Iterate[Any]],
     see: Hook | None,
@@ -210,16 +222,7 @@ def _iterate(
     def interval(values: Any) -> Interval:
         return arithmetic.between(*values) if isinstance(values, tuple) else arithmetic.point(values)
 
-    def coefficient(option: str) -> Interval:
-        return arithmetic.coefficient(float(hyper.option(option)), single=option in dialect.single)
-
-    symbols: Symbols[Any] = Symbols(
-        gamma=coefficient("lr"),
-        alpha=coefficient("alpha"),
-        eps=coefficient("eps"),
-        lambda_=coefficient("weight_decay"),
-        mu=coefficient("momentum"),
-    )
+    symbols: Symbols[Any] = symbols_of(arithmetic, hyper, dialect)
     with np.errstate(all="ignore"):
         return iterate(
             interval(before.param),
@@ -231,7 +234,7 @@ def _iterate(
             hyper=hyper,
             dialect=dialect,
             sqrt=Interval.sqrt,
-            power=lambda alpha, n: _power(arithmetic, alpha, n),
+            power=lambda alpha, n: power_of(arithmetic, alpha, n),
             t=t,
             see=see,
         )
@@ -312,7 +315,7 @@ def _balls(
         steps.append(iterate(*numbers, symbols, hyper=hyper, dialect=dialect, sqrt=Scale.sqrt, see=hook))
         return steps[-1]
 
-    _line_by_line(readings, scale, None, _itself)
+    line_by_line(readings, scale, None, _itself)
     divisors = [least_divisor(fmt, step) for step in steps]
     if math.inf in divisors:
         return None
@@ -338,7 +341,7 @@ def _balls(
         )
 
     if any(step.d.low < least for step, least in zip(steps, divisors, strict=True)):
-        _line_by_line(readings, reach, None, _itself)
+        line_by_line(readings, reach, None, _itself)
     bounds = iter(zip(divisors, reaches, strict=True)) if reaches else None
     bounded = True
 
@@ -362,7 +365,7 @@ def _balls(
         bounded = bounded and bounded_divisor(fmt, hyper, float(xp.max(xp.where(xp.isnan(d), 0.0, d))))
         return result
 
-    balls = _line_by_line(readings, ball, None, _itself)
+    balls = line_by_line(readings, ball, None, _itself)
     return balls if bounded else None
 
 
@@ -379,7 +382,7 @@ def _roles(result: Iterate[Any]) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def _power(arithmetic: Arithmetic, alpha: Interval, n: int) -> Interval:
+def power_of(arithmetic: Arithmetic, alpha: Interval, n: int) -> Interval:
     """alpha^n as a pow function may return it: within an ulp of the format, or as n - 1 products."""
     value = math.pow(getattr(alpha, "value", float("nan")), n)
     slack = (n + 2) * 2 * arithmetic.fmt.unit_roundoff

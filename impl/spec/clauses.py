@@ -779,6 +779,18 @@ _ALL = (
         "hooks",
         mend="Let step be wrapped once: do not call the base class's step, or the hooks, a second time.",
     ),
+    Clause(
+        "differentiable-step",
+        "a differentiable step has the derivative of the pseudocode",
+        "interpretation",
+        "With differentiable=True what a step computes can be differentiated with respect to the parameters before it, the gradients, "
+        "the state, and lr where it is a tensor, through one step and through several.",
+        "silent on this page; torch.optim, differentiable: whether autograd should occur through the optimizer step",
+        "derivatives",
+        mend="With differentiable=True compute out of place, under enable_grad: no detach, no .data, no float(lr), and nothing in "
+        "place on a tensor that a later derivative needs.",
+        younger=True,
+    ),
     # --- how two dialects that differ in one switch are related
     Clause(
         "order-without-eps",

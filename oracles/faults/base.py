@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -178,7 +178,7 @@ class RMSpropBase(Optimizer):
         return saved
 
     def _snapshot(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {name: x.clone() if isinstance(x, Tensor) else x for name, x in state.items()}
+        return {name: x.detach().clone() if isinstance(x, Tensor) else x for name, x in state.items()}
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         """Restore a saved state; refuse one of other groups or shapes, and keep none of its tensors."""
@@ -361,3 +361,36 @@ class SwitchedRMSprop(ForeachRMSprop):
 
     def _gradient(self, p: Tensor) -> Tensor:
         return -super()._gradient(p) if self.upward else super()._gradient(p)
+
+
+class DifferentiableRMSprop(LoopRMSprop):
+    """RMSprop with differentiable steps on request: a step leaves the tensors of the steps before alone."""
+
+    def __init__(
+        self, params: Params, lr: float | Tensor = 0.01, *, differentiable: bool = False, **options: Any
+    ) -> None:
+        self.recorded = differentiable
+        super().__init__(params, lr, **options)
+
+    def _update(self) -> None:
+        with torch.set_grad_enabled(self.recorded):
+            super()._update()
+
+    def _hyper(self, group: Group) -> Hyper:
+        lr: Any = group["lr"]
+        recorded = self.recorded and isinstance(lr, Tensor) and lr.requires_grad
+        return replace(super()._hyper({**group, "lr": lr.detach()}), lr=lr) if recorded else super()._hyper(group)
+
+    def _gradient(self, p: Tensor) -> Tensor:
+        return p.grad.resolve_conj() if self.recorded and p.grad is not None else super()._gradient(p)
+
+    def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
+        state = super()._state(p, hyper)
+        state.update({name: state[name].clone() for name in self._roles(hyper) if self.recorded})
+        return state
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return v.sqrt() + h.eps
+
+    def _apply(self, theta: Tensor, direction: Tensor, h: Hyper) -> None:
+        theta.sub_(direction * h.lr)

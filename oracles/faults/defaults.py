@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from rmspec.oracles.faults.base import ForeachRMSprop, Hyper, LoopRMSprop, Params, SwitchedRMSprop, Tensors
+from rmspec.oracles.faults.base import (
+    DifferentiableRMSprop,
+    ForeachRMSprop,
+    Group,
+    Hyper,
+    LoopRMSprop,
+    Params,
+    SwitchedRMSprop,
+    Tensors,
+)
 from rmspec.oracles.faults.listing import fault
 
 
@@ -112,3 +122,67 @@ class MaximizeNegatesTheBuffer(SwitchedRMSprop):
 
     def _apply_buffer(self, theta: Tensors, b: Tensors, n: Tensors, h: Hyper) -> None:
         super()._apply_buffer(theta, [-x for x in b] if self.upward else b, n, h)
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable")
+class SquareAverageUnrecorded(DifferentiableRMSprop):
+    """With differentiable=True the square average is updated under no_grad."""
+
+    def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
+        with torch.no_grad():
+            super()._square_average(v, g, h)
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable")
+class BufferUnrecorded(DifferentiableRMSprop):
+    """With differentiable=True the momentum buffer is updated under no_grad."""
+
+    def _accumulate(self, b: Tensor, n: Tensor, h: Hyper) -> None:
+        with torch.no_grad():
+            super()._accumulate(b, n, h)
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable")
+class DecayOfData(DifferentiableRMSprop):
+    """With differentiable=True weight decay reads the data of the parameter, without its history."""
+
+    def _decayed(self, g: Tensor, theta: Tensor, h: Hyper) -> Tensor:
+        return super()._decayed(g, theta.data, h)
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable")
+class RateAsNumber(DifferentiableRMSprop):
+    """With differentiable=True a tensor for lr is made a number."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        return LoopRMSprop._hyper(self, {**group, "lr": float(group["lr"])})
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable")
+class StateDetached(DifferentiableRMSprop):
+    """With differentiable=True each step starts from a state without the history of the steps before."""
+
+    def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
+        state = super()._state(p, hyper)
+        state.update({name: state[name].detach().clone() for name in self._roles(hyper)})
+        return state
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable")
+class RootInPlace(DifferentiableRMSprop):
+    """With differentiable=True eps is added in place to the root needed by its own derivative."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return v.sqrt().add_(h.eps)
+
+
+@fault("differentiable-step", bug_class=23, switch="differentiable", inherited=True)
+class AverageInPlace(DifferentiableRMSprop):
+    """With differentiable=True the average of the gradients is updated in place, after its square was taken."""
+
+    def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
+        before = self.state[p].get("grad_avg")
+        state = super()._state(p, hyper)
+        if before is not None and hyper.centered:
+            state["grad_avg"] = before
+        return state

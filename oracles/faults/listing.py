@@ -14,7 +14,12 @@ from typing import Any, Literal, TypeVar
 Path = Literal["for-loop", "foreach"]
 Class = TypeVar("Class", bound=type)
 
-_PATHS: dict[str, Path] = {"LoopRMSprop": "for-loop", "ForeachRMSprop": "foreach", "SwitchedRMSprop": "foreach"}
+_PATHS: dict[str, Path] = {
+    "LoopRMSprop": "for-loop",
+    "ForeachRMSprop": "foreach",
+    "SwitchedRMSprop": "foreach",
+    "DifferentiableRMSprop": "for-loop",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ def _outcome(outcome: Outcome) -> list[Any] | None:
         None if outcome.hooks is None else [int(count) for count in outcome.hooks],
         None if outcome.caller_dict_changed is None else bool(outcome.caller_dict_changed),
         {str(path): int(count) for path, count in outcome.paths.items()} or None,
+        {str(source): [float(real) for real in reals] for source, reals in outcome.derivatives.items()} or None,
     ]
     return None if all(part is None for part in parts) else parts
 
@@ -271,13 +272,14 @@ _PARTS: tuple[Callable[[Any, _Arrays], Any], ...] = (_roles, _grads, _groups, _s
 def _decoded_outcome(parts: list[Any] | None) -> Outcome:
     if parts is None:
         return Outcome()
-    raised, closure, hooks, changed, paths = parts
+    raised, closure, hooks, changed, paths, derivatives = parts
     return Outcome(
         None if raised is None else Raised(*map(_text, raised)),
         None if closure is None else ClosureReport(*closure),
         None if hooks is None else (hooks[0], hooks[1]),
         changed,
         {_text(path): int(count) for path, count in (paths or {}).items()},
+        {_text(source): tuple(map(float, reals)) for source, reals in (derivatives or {}).items()},
     )
 
 

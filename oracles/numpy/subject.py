@@ -122,6 +122,8 @@ class ReferenceSession:
             case vocabulary.Freeze():
                 self._params[call.param].grad = None
                 self._params[call.param].requires_grad = not call.frozen
+            case vocabulary.Record():
+                pass  # it has no derivatives to be asked for
             case _:
                 raise SubjectFailed(f"the reference cannot perform {call!r}")
 

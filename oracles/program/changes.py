@@ -9,6 +9,7 @@ from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
     Create,
+    Differentiate,
     Options,
     Param,
     Program,
@@ -55,8 +56,8 @@ def change_options(call: Call, change: Callable[[Options], Options]) -> Call:
     return replace_tables(call, [change(table) for table in option_tables(call)])
 
 
-def change_values(program: Program, change: Callable[[Values, Param, Param | SetGrad | Step], Values]) -> Program:
-    """Change the values of every parameter, and of every gradient in a call.
+def change_values(program: Program, change: Callable[[Values, Param, Param | Call], Values]) -> Program:
+    """Change the values of every parameter, and of every gradient or weight in a call.
 
     ``change`` is given the values, their parameter, and the declaration or the call with the values in it.
     """
@@ -66,6 +67,8 @@ def change_values(program: Program, change: Callable[[Values, Param, Param | Set
         match call:
             case SetGrad(param=name, values=tuple(values)):
                 return replace(call, values=change(values, declared[name], call))
+            case Differentiate(param=name, weights=weights):
+                return replace(call, weights=change(weights, declared[name], call))
             case Step(grads=grads) if grads:
                 return replace(
                     call, grads={name: change(values, declared[name], call) for name, values in grads.items()}

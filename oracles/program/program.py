@@ -200,8 +200,37 @@ class Operate:
     results: dict[Operation, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """From here on gradients, and each lr as a tensor, are recorded for ``Differentiate``, as the parameters are always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differentiate:
+    """Differentiate the sum of a parameter's values, each times one of ``weights``, by the framework's own means.
+
+    The derivatives are those with respect to the start values of the parameter and to all that was recorded. The weights repeat.
+    """
+
+    param: str
+    weights: tuple[float, ...] = (1.0,)
+
+
 Call = (
-    Create | SetGrad | Step | ZeroGrad | AddParamGroup | SetOption | Save | EditState | Load | Freeze | Copy | Operate
+    Create
+    | SetGrad
+    | Step
+    | ZeroGrad
+    | AddParamGroup
+    | SetOption
+    | Save
+    | EditState
+    | Load
+    | Freeze
+    | Copy
+    | Operate
+    | Record
+    | Differentiate
 )
 
 _OPS: dict[str, type[Any]] = {
@@ -446,7 +475,7 @@ def _params_of(call: Call) -> Iterable[str]:
             return [name for group in call.groups for name in group.params]
         case AddParamGroup():
             return call.group.params
-        case SetGrad() | Freeze():
+        case SetGrad() | Freeze() | Differentiate():
             return (call.param,)
         case Step():
             return call.grads

@@ -15,7 +15,7 @@ STAND_IN = """class Elsewhere(torch.Tensor):  # a tensor on another device: it c
     def __torch_dispatch__(cls, f, types, args=(), kw={}):
         y = f(*[getattr(a, "x", a) for a in args], **(kw or {})) if f._opname in ("_to_copy", "copy_", "clone", "detach") else 1 / 0
         return cls(y) if f._opname in ("clone", "detach") else y"""
-"""A stand-in for another device: ``rmspec.oracles.torch.elsewhere`` with what a script needs alone."""
+"""A stand-in for another device: ``rmspec.oracles.torch.saved_states`` with what a script needs alone."""
 
 
 def edit_lines(call: EditState, device: str) -> list[str]:

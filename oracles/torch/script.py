@@ -49,10 +49,14 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame."""
+    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame.
+
+    ``sources`` are the variables of the gradients and the rate recorded so far, by source; ``None`` before a recording.
+    """
 
     deviation: Counterexample
     refused: frozenset[int] = field(init=False)
+    sources: dict[str, list[str]] | None = field(init=False, default=None)
 
     @property
     def program(self) -> vocabulary.Program:
@@ -112,10 +116,10 @@ class _Writer:
 
     def statements(self) -> list[str]:
         lines = [self._param(param) for param in self.program.params]
-        before, after = self._check()
         calls = self.program.calls[: self.deviation.call + 1]
-        lines += [*self._calls(calls[:-1]), *before]
-        final = self._call(calls[-1])
+        earlier, final = self._calls(calls[:-1]), self._call(calls[-1])
+        before, after = self._check()
+        lines += [*earlier, *before]
         if self._accepts:
             final[-1:] = ["accepted = False", f"{PREFIX}{final[-1]}; accepted = True"]
         elif self.deviation.call in self.refused:
@@ -156,7 +160,14 @@ class _Writer:
                     lines.append(f"{call.optimizer}_step = torch.compile({call.optimizer}.step)")
                 return lines
             case vocabulary.SetGrad():
-                return [f"{call.param}.grad = {self._grad(call)}"]
+                return self._set_grad(call)
+            case vocabulary.Record():
+                self.sources = {}
+                return []
+            case vocabulary.Differentiate():
+                weights = self._tensor(self.program.param(call.param), call.weights)
+                sources = f"[{', '.join(self._sources(call.param).values())}]"
+                return [f"derivatives = torch.autograd.grad({call.param}, {sources}, {weights}, allow_unused=True)"]
             case vocabulary.Step():
                 return self._step(call)
             case vocabulary.ZeroGrad():
@@ -166,6 +177,17 @@ class _Writer:
                 return [f"{call.optimizer}.add_param_group({self._group(call.group, call.form)})"]
             case vocabulary.SetOption():
                 return self._set_option(call)
+            case vocabulary.Save() | vocabulary.EditState() | vocabulary.Load() | vocabulary.Copy():
+                return self._state_call(call)
+            case vocabulary.Freeze():
+                return [f"{call.param}.requires_grad_({not call.frozen}).grad = None"]
+            case vocabulary.Operate():
+                return []  # a script of its own: see rmspec.oracles.scripting.operation
+
+    def _state_call(
+        self, call: vocabulary.Save | vocabulary.EditState | vocabulary.Load | vocabulary.Copy
+    ) -> list[str]:
+        match call:
             case vocabulary.Save():
                 return self._save(call)
             case vocabulary.EditState():
@@ -174,10 +196,20 @@ class _Writer:
                 return [f"{call.optimizer}.load_state_dict({call.slot})"]
             case vocabulary.Copy():
                 return self._copy(call)
-            case vocabulary.Freeze():
-                return [f"{call.param}.requires_grad_({not call.frozen}).grad = None"]
-            case vocabulary.Operate():
-                return []  # a script of its own: see rmspec.oracles.scripting.operation
+
+    def _set_grad(self, call: vocabulary.SetGrad) -> list[str]:
+        if self.sources is None or call.values is None:
+            return [f"{call.param}.grad = {self._grad(call)}"]
+        grads = self.sources.setdefault(call.param, [])
+        grads.append(f"{call.param}_grad{len(grads) + 1}")
+        return [f"{grads[-1]} = {self._grad(call)}.requires_grad_()", f"{call.param}.grad = {grads[-1]}"]
+
+    def _sources(self, param: str) -> dict[str, str]:
+        """The variables of the sources of a parameter's derivatives."""
+        recorded = self.sources or {}
+        grads = {f"grad-{n}": grad for n, grad in enumerate(recorded.get(param, ()), 1)}
+        rates = {"lr": rate} if (rate := "".join(recorded.get("", ()))) else {}
+        return {"start": f"{param}_start", **grads, **rates}
 
     def _created(self, call: vocabulary.Create) -> str:
         if call.form == "groups":
@@ -199,6 +231,9 @@ class _Writer:
             text = self._value(value)
             if name == "lr" and tensor and not isinstance(value, vocabulary.TensorNumber):
                 text = f"torch.tensor({text}, dtype=torch.float64)"
+            if name == "lr" and self.sources is not None and isinstance(value, vocabulary.TensorNumber):
+                self.sources[""] = ["rate"]
+                text = f"(rate := {text}.requires_grad_())"
             keywords += f", {name}={text}"
         return keywords
 
@@ -285,9 +320,12 @@ class _Writer:
 
     def _param(self, param: vocabulary.Param) -> str:
         text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"
-        if self.program.subject.rpartition(":")[2] == "differentiable":
-            text += f".clone(); {param.name}.retain_grad()"
-        return text
+        if self.program.subject.rpartition(":")[2] != "differentiable":
+            return text
+        if any(isinstance(call, vocabulary.Record | vocabulary.Differentiate) for call in self.program.calls):
+            start = f"{param.name}_start"
+            return f"{start}{text.removeprefix(param.name)}; {param.name} = {start}.clone(); {param.name}.retain_grad()"
+        return f"{text}.clone(); {param.name}.retain_grad()"
 
     def _grad(self, call: vocabulary.SetGrad) -> str:
         if call.values is None:
@@ -357,6 +395,10 @@ class _Writer:
                 return [], bounds_check(
                     self._element(), deviation.allowed, plain=deviation.plain, finite=deviation.hazard
                 )
+            case "derivative" if deviation.allowed is not None:
+                place = list(self._sources(deviation.param)).index(deviation.role)
+                value = f"0.0 if (d := derivatives[{place}]) is None else d.flatten()[{deviation.element}].item()"
+                return [], bounds_check(value, deviation.allowed)
             case "frame":
                 return self._frame(text)
             case "closure":

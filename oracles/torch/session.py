@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import math
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -24,7 +21,8 @@ from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
-from rmspec.oracles.torch.elsewhere import move_elsewhere
+from rmspec.oracles.torch.derivatives import History
+from rmspec.oracles.torch.saved_states import move_elsewhere, opened_state, reshaped, saved_state
 
 
 @contextmanager
@@ -69,6 +67,7 @@ class TorchSession:
         self._optimizers: dict[str, Any] = {}
         self._steps: dict[str, Callable[..., Any]] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
+        self._history = History()
         self._params: dict[str, torch.Tensor] = {}
         self._shapes = {param.name: param.shape for param in params}
         with self.surroundings():
@@ -83,6 +82,7 @@ class TorchSession:
         for param in params:
             values = vocabulary.elements(param.values, param.dtype, param.shape)
             tensor = to_tensor(values, param.layout, self._device).requires_grad_()
+            self._history.starts[param.name] = tensor
             if differentiable:
                 # Whatever the subject's module has set for its process.
                 with torch.enable_grad():
@@ -103,6 +103,8 @@ class TorchSession:
             return self._step(call)
         if isinstance(call, vocabulary.AddParamGroup):
             return self._add_param_group(call)
+        if isinstance(call, vocabulary.Differentiate):
+            return self._history.differentiate(call, self._params[call.param])
         return performed(lambda: self._perform(call))
 
     def _perform(self, call: vocabulary.Call) -> None:
@@ -118,23 +120,29 @@ class TorchSession:
             case vocabulary.SetOption():
                 group = self._optimizers[call.optimizer].param_groups[call.group]
                 for name, value in call.options.items():
-                    if isinstance(value, vocabulary.TensorNumber) and isinstance(group.get(name), torch.Tensor):
+                    filled = isinstance(group.get(name), torch.Tensor) and not self._history.recording
+                    if isinstance(value, vocabulary.TensorNumber) and filled:
                         group[name].fill_(value.tensor)
                     else:
                         group[name] = self._option(name, value)
             case vocabulary.Save():
-                self._slots[call.slot] = (call.via, _saved(self._optimizers[call.optimizer].state_dict(), call.via))
+                self._slots[call.slot] = (
+                    call.via,
+                    saved_state(self._optimizers[call.optimizer].state_dict(), call.via),
+                )
             case vocabulary.EditState():
                 via, saved = self._slots[call.slot]
                 self._slots[call.slot] = (
                     "deepcopy",
-                    edits.edited(_opened(saved, via), call, _reshaped, self._roles, move_elsewhere),
+                    edits.edited(opened_state(saved, via), call, reshaped, self._roles, move_elsewhere),
                 )
             case vocabulary.Load():
                 via, saved = self._slots[call.slot]
-                self._optimizers[call.optimizer].load_state_dict(_opened(saved, via))
+                self._optimizers[call.optimizer].load_state_dict(opened_state(saved, via))
             case vocabulary.Copy():
                 self._copy(call)
+            case vocabulary.Record():
+                self._history.recording = True
             case vocabulary.Freeze():
                 tensor = self._params[call.param]
                 tensor.grad = None
@@ -176,7 +184,8 @@ class TorchSession:
 
     def _option(self, name: str, value: vocabulary.OptionValue) -> Any:
         if isinstance(value, vocabulary.TensorNumber):
-            return torch.tensor(value.tensor, dtype=torch.float32, device=self._device)
+            tensor = torch.tensor(value.tensor, dtype=torch.float32, device=self._device)
+            return self._history.rate(tensor) if name == "lr" else tensor
         if name == "lr" and self._tensor_lr and not isinstance(value, bool) and value >= 0:
             return torch.tensor(value, dtype=torch.float64, device=self._device)
         return value
@@ -191,7 +200,7 @@ class TorchSession:
         tensor.grad = None
         if bad == "sparse":
             grad = grad.contiguous().to_sparse()
-        tensor.grad = grad
+        tensor.grad = self._history.gradient(name, grad)
 
     def _step(self, call: vocabulary.Step) -> Outcome:
         optimizer = self._optimizers[call.optimizer]
@@ -327,7 +336,7 @@ def option_value(value: Any) -> float | bool:
     if isinstance(value, bool):
         return value
     try:
-        return float(value)
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
         return math.nan
 
@@ -371,29 +380,3 @@ def _shaped(array: NDArray[Any], shape: tuple[int, ...] | None) -> NDArray[Any]:
         pairs = np.ascontiguousarray(array).reshape(-1)
         return pairs.view(np.complex64 if array.dtype.itemsize == 4 else np.complex128).reshape(shape)
     return array
-
-
-def _reshaped(value: Any) -> Any:
-    flat = torch.as_tensor(value).reshape(-1)
-    return torch.cat([flat, flat[:1] if flat.numel() else torch.zeros(1, dtype=flat.dtype, device=flat.device)])
-
-
-def _saved(state: Any, via: vocabulary.Via) -> Any:
-    if via != "file":
-        return edits.copied(state, via)
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def _opened(saved: Any, via: str) -> Any:
-    match via:
-        case "pickle":
-            return pickle.loads(saved)
-        case "file":
-            return torch.load(io.BytesIO(saved), weights_only=True)
-        case "deepcopy":
-            # Again at each load: what is loaded may be changed by later steps, the slot must not.
-            return copy.deepcopy(saved)
-        case _:
-            return saved

@@ -113,7 +113,7 @@ class TorchSubject:
             elif _wraps_torch(type(optimizer)):
                 missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
             if self._path == "differentiable":
-                features -= {"layout"}
+                features = features - {"layout"} | {"derivatives"}
             self._capabilities = Capabilities(
                 formats=tuple(FORMATS),
                 options=accepted.options,

@@ -192,6 +192,10 @@ class ProcessSession:
             else None,
             hooks=(hooks[0], hooks[1]) if hooks else None,
             caller_dict_changed=data.get("caller_dict_changed"),
+            derivatives={
+                source: tuple(self._real(real) for real in reals)
+                for source, reals in data.get("derivatives", {}).items()
+            },
         )
 
     def _decode_observation(self, reply: Mapping[str, Any]) -> Observation:

@@ -48,6 +48,7 @@ from rmspec.properties.counterexamples.variants import (
     without_copies,
     without_edits,
     without_loads,
+    without_recording,
     without_zero_decay,
 )
 from rmspec.properties.judge.findings import Case, Finding
@@ -205,7 +206,7 @@ def _raised(program: Program, finding: Finding, deviates: Callable[[Program], bo
     outdated = _outdated(program, finding, deviates)
     if outdated:
         return outdated
-    circumstances = [("closure", without_closures(program))]
+    circumstances = [("closure", without_closures(program)), ("differentiable-step", without_recording(program))]
     if isinstance(call, Step):
         circumstances.append(("grad-none", with_gradients(program)))
     needed = [

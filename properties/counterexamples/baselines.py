@@ -17,7 +17,7 @@ from rmspec.properties.counterexamples.variants import plain_numbers, plain_opti
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
 from rmspec.properties.known import applies, shipped
-from rmspec.properties.search.fitting import admit_whole
+from rmspec.properties.search.fitting import admit_whole, lacks_derivatives
 
 __all__ = ["CUT", "Baselines"]
 
@@ -50,6 +50,8 @@ class Baselines:
         program = self._spell_defaults(program, finding)
         spoken = finding.kind in ("value", "base", "group")
         for baseline in self.all:
+            if lacks_derivatives(program, baseline.capabilities()):
+                continue
             judged_by = self._dialect
             if spoken and baseline.dialect != self._dialect.name:
                 # It computes something else on purpose: that it deviates from this dialect excuses no one.

@@ -20,6 +20,7 @@ from rmspec.oracles.program.program import (
     Call,
     Copy,
     Create,
+    Differentiate,
     Freeze,
     Group,
     OptionValue,
@@ -157,7 +158,7 @@ def _project(search: _Search) -> None:
 def _element(program: Program, element: int) -> Program:
     """Every parameter cut down to one element, all to the same one."""
 
-    def pick(values: Values, param: Param, place: Param | SetGrad | Step) -> Values:
+    def pick(values: Values, param: Param, place: Param | Call) -> Values:
         parts = FORMATS[param.dtype].parts
         expanded = isinstance(place, SetGrad) and place.layout == "expanded"
         index = 0 if expanded else min(element, max(math.prod(param.shape), 1) - 1)
@@ -242,7 +243,7 @@ def _without_params(program: Program, names: set[str]) -> Program | None:
     calls: list[Call] = []
     for call in program.calls:
         match call:
-            case SetGrad(param=name) | Freeze(param=name) if name in names:
+            case SetGrad(param=name) | Freeze(param=name) | Differentiate(param=name) if name in names:
                 continue
             case Create():
                 call = replace(call, groups=tuple(group for group in map(left, call.groups) if group.params))

@@ -29,6 +29,7 @@ __all__ = [
     "without_copies",
     "without_edits",
     "without_loads",
+    "without_recording",
     "without_zero_decay",
 ]
 
@@ -116,12 +117,12 @@ def merge_optimizers(program: Program) -> Program | None:
 
 def _on_optimizer(call: Call, optimizer: str, names: dict[str, str]) -> Call:
     """The call on another optimizer, with other names of parameters."""
-    if isinstance(call, vocabulary.SetGrad | vocabulary.Freeze):
+    if isinstance(call, vocabulary.SetGrad | vocabulary.Freeze | vocabulary.Differentiate):
         return replace(call, param=names.get(call.param, call.param))
     if isinstance(call, vocabulary.Step):
         grads = {names.get(name, name): values for name, values in call.grads.items()}
         return replace(call, optimizer=optimizer, grads=grads)
-    if isinstance(call, vocabulary.EditState | vocabulary.Operate | vocabulary.Copy):
+    if isinstance(call, vocabulary.EditState | vocabulary.Operate | vocabulary.Record | vocabulary.Copy):
         return call
     return replace(call, optimizer=optimizer)
 
@@ -168,6 +169,12 @@ def without_copies(program: Program) -> Program:
     """The program with each saved state taken as ``state_dict`` returns it."""
     calls = (replace(call, via="state_dict") if isinstance(call, vocabulary.Save) else call for call in program.calls)
     return replace(program, calls=tuple(calls))
+
+
+def without_recording(program: Program) -> Program:
+    """The program with nothing recorded, and no derivatives."""
+    recording = vocabulary.Record | vocabulary.Differentiate
+    return replace(program, calls=tuple(call for call in program.calls if not isinstance(call, recording)))
 
 
 def with_gradients(program: Program) -> Program:
@@ -228,8 +235,8 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
         mantissa = 8 + (used * 5 + turn * 3) % 8
         return math.ldexp(mantissa, (used * 3 + turn * 2) % 7 - 7) * (-1 if (used + turn) % 3 == 0 else 1)
 
-    def plain(values: Values, param: Param, place: Param | vocabulary.SetGrad | vocabulary.Step) -> Values:
-        if isinstance(place, vocabulary.SetGrad) and place.bad:
+    def plain(values: Values, param: Param, place: Param | Call) -> Values:
+        if isinstance(place, vocabulary.Differentiate) or (isinstance(place, vocabulary.SetGrad) and place.bad):
             return values
         return tuple(number() for _ in values[: 1 if isinstance(place, vocabulary.Step) else 4])
 

@@ -11,6 +11,7 @@ from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import (
     CopiedOptimizer,
+    Derivatives,
     Expected,
     GroupStep,
     InitialState,
@@ -29,7 +30,7 @@ from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.frames import compare_counters, compare_rest
 from rmspec.properties.judge.groups import compare_groups, compare_initial_state, compare_other_groups
 from rmspec.properties.judge.ledger import OptimizerLedger
-from rmspec.properties.judge.operations import compare_operation
+from rmspec.properties.judge.operations import compare_derivatives, compare_operation, follow_moves
 from rmspec.properties.judge.saving import compare_copied_optimizer, compare_restored_state, compare_saved_state
 from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient, compare_step
 
@@ -72,12 +73,14 @@ def compare(
         if isinstance(part, Rest) and any(finding.kind == "grad" for finding in findings):
             # One finding on gradients is enough.
             part = replace(part, grads=False)
-        findings += _compare_part(run, part, expected, before, after)
+        findings += _compare_part(run, part, expected, outcome, before, after)
     findings += compare_counters(run, expected, before, after)
     for finding in findings:
         if finding.kind != "value":
             # Of values each real is counted, where they are compared.
             tally.fail(finding.clause)
+        elif not finding.hazard:
+            run.wrong.add(finding.param)
     return findings
 
 
@@ -132,12 +135,13 @@ def _shown_option(ledger: OptimizerLedger, option: str, after: Observation) -> s
 
 
 def _compare_part(
-    run: Followed, part: Part, expected: Expected, before: Observation, after: Observation
+    run: Followed, part: Part, expected: Expected, outcome: Outcome, before: Observation, after: Observation
 ) -> list[Finding]:
     match part:
         case Rest():
             return compare_rest(run, part, expected.free(run.dialect), before, after)
         case GroupStep():
+            follow_moves(run, part)
             return compare_group_step(run, part, after)
         case ShownGroups():
             return compare_groups(run, part, after)
@@ -155,6 +159,8 @@ def _compare_part(
             return compare_restored_state(run, part, after)
         case OperationResult():
             return compare_operation(run, part, after)
+        case Derivatives():
+            return compare_derivatives(run, part, outcome)
 
 
 def _compare_zeroed(run: Followed, part: ZeroedGrads, before: Observation, after: Observation) -> Iterator[Finding]:

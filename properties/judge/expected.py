@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.accuracy import Operation
+from rmspec.impl.arithmetic.duals import Move
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.tracing import trace
 from rmspec.impl.spec.clauses import CLAUSE_OF_START
@@ -28,6 +29,7 @@ __all__ = [
     "Account",
     "Accounts",
     "CopiedOptimizer",
+    "Derivatives",
     "Expected",
     "GroupStep",
     "InitialState",
@@ -301,6 +303,21 @@ class OperationResult:
         return {Quantity("param", "", self.name): Account(frozenset(), ("operation-rounding",))}
 
 
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """The outcome has the derivatives of a weighted parameter after these steps; ``lr``: with respect to it as well."""
+
+    name: str
+    format: str
+    weights: Array
+    moves: tuple[Move, ...]
+    lr: bool
+
+    def accounts(self, dialect: Dialect) -> Accounts:
+        """None: nothing is free to change."""
+        return {}
+
+
 Part = (
     Rest
     | ShownGroups
@@ -312,6 +329,7 @@ Part = (
     | CopiedOptimizer
     | GroupStep
     | OperationResult
+    | Derivatives
 )
 
 

@@ -13,10 +13,12 @@ from rmspec.properties.lines.usage import Usage, UseCounts
 
 __all__ = ["Case", "Finding", "Kind", "Observed", "Tally"]
 
-Kind = Literal["value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load", "operation"]
+Kind = Literal[
+    "value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load", "operation", "derivative"
+]
 """How a finding was made: a value outside its envelope; a wrong initial value; something changed that must not; an
 exception; no exception where one is due; a closure or hook used wrongly; a group's options; zero_grad; a load; an elementary
-operation."""
+operation; a derivative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Finding:
         role = self.role
         if self.kind == "raised" and isinstance(self.observed, str):
             role = " ".join(word for word in self.observed.split()[:4] if word.strip(":.,").isalpha())
+        if self.kind == "derivative":
+            # A shorter program has fewer gradients.
+            role = role.partition("-")[0]
         return (self.kind, self.clause, role, self.hazard)
 
     @property

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.duals import Move
 from rmspec.impl.arithmetic.formats import as_reals
 from rmspec.impl.arithmetic.policy import Policy
 from rmspec.impl.spec.dialect import Dialect
-from rmspec.oracles.program.program import (
-    Program,
-)
+from rmspec.oracles.program.program import Differentiate, Program
 from rmspec.oracles.subject import Outcome
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger
@@ -29,7 +28,9 @@ class Followed:
 
     ``ledgers`` and ``slots`` are what optimizers and saved states must hold, by name; ``skipped`` the pairs of optimizer and
     parameter that a step has passed over. ``index`` is the call at hand; ``over``: the run can no longer be followed; ``live``:
-    state dicts hold the tensors of the state, and ``load_state_dict`` keeps those that it is given.
+    state dicts hold the tensors of the state, and ``load_state_dict`` keeps those that it is given. Where the program ``derives``,
+    ``history`` are the steps of each parameter, with their optimizers, and ``grads`` counts its recorded gradients, ``None`` before
+    the recording; ``wrong`` are the parameters with a wrong value.
     """
 
     program: Program
@@ -43,6 +44,13 @@ class Followed:
     index: int = 0
     over: bool = False
     live: bool = False
+    derives: bool = field(init=False)
+    grads: dict[str, int] | None = None
+    history: dict[str, list[tuple[str, Move | None]]] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.derives = any(isinstance(call, Differentiate) for call in self.program.calls)
 
     def finding(
         self,

@@ -14,11 +14,13 @@ from rmspec.oracles.program.program import (
     Call,
     Copy,
     Create,
+    Differentiate,
     EditState,
     Freeze,
     Group,
     Load,
     Operate,
+    Record,
     Save,
     SetGrad,
     SetOption,
@@ -37,7 +39,7 @@ from rmspec.properties.judge.expected import (
 )
 from rmspec.properties.judge.followed import Followed
 from rmspec.properties.judge.ledger import OptimizerLedger, number
-from rmspec.properties.judge.operations import expect_operations
+from rmspec.properties.judge.operations import expect_derivatives, expect_operations, follow_recording
 from rmspec.properties.judge.saving import expect_copy, expect_edit, expect_load, expect_save
 from rmspec.properties.judge.stepping import expect_step
 
@@ -67,7 +69,11 @@ def expect(run: Followed, call: Call, before: Observation) -> Expected | None:
             return expect_copy(run, call)
         case Operate():
             return expect_operations(call, before)
-        case SetGrad() | Freeze():
+        case Differentiate():
+            return expect_derivatives(run, call, before)
+        case SetGrad() | Freeze() | Record():
+            if not isinstance(call, Freeze):
+                follow_recording(run, call)
             # These are the program's own doing, not the optimizer's.
             return Expected((Rest("frame", grads=False),), broken_by_exception=None)
 

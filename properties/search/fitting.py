@@ -12,7 +12,9 @@ from rmspec.oracles.program.program import Call, Program
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.judge.runner import retarget
 
-__all__ = ["admit", "admit_whole", "restrict"]
+__all__ = ["admit", "admit_whole", "lacks_derivatives", "restrict"]
+
+_RECORDING = vocabulary.Record | vocabulary.Differentiate
 
 _PAGE = Hyperparameters()
 
@@ -34,6 +36,8 @@ def restrict(capabilities: Capabilities, formats: tuple[str, ...], without: froz
 def admit(program: Program, capabilities: Capabilities) -> Program | None:
     """Fit a program to a subject; ``None`` if nothing worth a check is left."""
     features = capabilities.features
+    if lacks_derivatives(program, capabilities):
+        return None
     if all(isinstance(call, vocabulary.Create) for call in program.calls):
         # It asks the constructor alone, and that whatever the options are.
         capabilities = replace(capabilities, instead={})
@@ -59,7 +63,20 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
     params = program.params
     if "layout" not in features:
         params = tuple(replace(param, layout="contiguous") for param in params)
-    return retarget(replace(program, params=params, calls=tuple(calls)), capabilities.formats)
+    whole = retarget(replace(program, params=params, calls=tuple(calls)), capabilities.formats)
+    if any(isinstance(call, _RECORDING) for call in calls) and not _derived(whole):
+        return None
+    return whole
+
+
+def lacks_derivatives(program: Program, capabilities: Capabilities) -> bool:
+    """Whether a program asks for derivatives, and the subject has not announced any."""
+    return "derivatives" not in capabilities.features and any(isinstance(call, _RECORDING) for call in program.calls)
+
+
+def _derived(program: Program) -> bool:
+    """Whether the derivatives of a program are bounded well: in complex numbers and in half precision they are not asked for."""
+    return {param.dtype for param in program.params} <= {"float32", "float64"}
 
 
 def admit_whole(program: Program, capabilities: Capabilities) -> Program | None:

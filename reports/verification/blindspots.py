@@ -15,7 +15,7 @@ _GENERAL = (
     "whether a checkpoint of other shapes is refused, where the state is hidden and the load is accepted: the edit may have "
     "changed nothing",
     "hooks other than the pre- and post-hooks of step",
-    "gradients through a differentiable step (its values are checked)",
+    "derivatives through steps in half precision or of complex parameters, and second derivatives",
     "distributed and sharded optimizers, and use from several threads at once",
     "parameters replaced, resized, or moved to another format or device after the optimizer is created, and parameters of several "
     "devices in one optimizer",

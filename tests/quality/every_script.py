@@ -42,7 +42,9 @@ class Shown:
 def mended(script: str, fault: Fault) -> str:
     """The script with the correct optimizer in the place of the fault."""
     base = (
-        "SwitchedRMSprop"
+        "DifferentiableRMSprop"
+        if fault.switch == "differentiable"
+        else "SwitchedRMSprop"
         if fault.switch
         else "LoopRMSprop"
         if fault.dialect == "torch-maximize" or fault.path == "for-loop"

@@ -33,7 +33,12 @@ from rmspec.properties.settings import Settings
 
 torch = pytest.importorskip("torch")
 
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, SwitchedRMSprop  # noqa: E402 - needs torch
+from rmspec.oracles.faults.base import (  # noqa: E402 - needs torch
+    DifferentiableRMSprop,
+    ForeachRMSprop,
+    LoopRMSprop,
+    SwitchedRMSprop,
+)
 
 Record = dict[str, Any]
 
@@ -48,7 +53,7 @@ class Maximizing(LoopRMSprop):
 def mended(fault: Fault) -> type:
     """The correct optimizer that a fault derives from."""
     if fault.switch:
-        return SwitchedRMSprop
+        return DifferentiableRMSprop if fault.switch == "differentiable" else SwitchedRMSprop
     if fault.dialect == "torch-maximize":
         return Maximizing
     return LoopRMSprop if fault.path == "for-loop" else ForeachRMSprop

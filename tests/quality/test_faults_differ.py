@@ -11,7 +11,11 @@ from directed import PROGRAMS, Factory, Observations, first_difference, maximize
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.faults import FAULTS, Fault
-from rmspec.oracles.faults.base import ForeachRMSprop, LoopRMSprop, SwitchedRMSprop
+from rmspec.oracles.faults.base import DifferentiableRMSprop, ForeachRMSprop, LoopRMSprop, SwitchedRMSprop
+from rmspec.oracles.host.perform import perform
+from rmspec.oracles.torch.subject import user_subject
+from rmspec.properties.search.corpus import corpus
+from rmspec.properties.search.fitting import lacks_derivatives
 
 CORRECT: dict[str, Factory] = {"for-loop": LoopRMSprop, "foreach": ForeachRMSprop}
 
@@ -26,6 +30,15 @@ def observed(program: Any, factory: Factory) -> Observations:
         return program(factory)
     except Exception as error:
         return [("raised", repr(error))]
+
+
+def derivatives(optimizer: type) -> list[Any]:
+    """What comes of the corpus that differentiates."""
+    capabilities = user_subject("mine", optimizer, "cpu").capabilities()
+    subject = user_subject("mine", optimizer, "cpu", {"differentiable": True})
+    asked = [program for program in corpus() if lacks_derivatives(program, capabilities)]
+    assert asked
+    return [perform(program, subject).answers[-1].outcome for program in asked]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
@@ -43,6 +56,9 @@ def test_a_fault_names_clauses_and_its_base(fault: Fault) -> None:
 def test_a_fault_constructs_and_steps(fault: Fault) -> None:
     """Ordinary use does not crash."""
     p = torch.ones(3, requires_grad=True)
+    if fault.switch == "differentiable":
+        p = p.clone()
+        p.retain_grad()
     optimizer = fault.factory()([p], lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, momentum=0.9, centered=True)
     for _ in range(5):
         p.grad = torch.tensor([1.0, -2.0, 0.5])
@@ -55,6 +71,9 @@ def test_a_fault_constructs_and_steps(fault: Fault) -> None:
 def test_a_fault_differs_from_its_base(fault: Fault) -> None:
     """Some directed program shows the fault."""
     factory = fault.factory()
+    if fault.switch == "differentiable":
+        assert derivatives(fault.optimizer()) != derivatives(DifferentiableRMSprop)
+        return
     if fault.switch:
         sound = functools.partial(SwitchedRMSprop, **{fault.switch: True})
         assert any(first_difference(observed(each, sound), observed(each, factory)) for each in PROGRAMS)

@@ -20,6 +20,7 @@ from rmspec.oracles.registry import registered_names
 from rmspec.oracles.subject import Outcome, Raised
 from rmspec.properties.check import replay
 from rmspec.properties.known import shipped, speaks_of
+from rmspec.properties.search.fitting import lacks_derivatives
 from rmspec.properties.settings import Settings
 
 ENTRIES = shipped()
@@ -30,6 +31,8 @@ OWN = [
     for entry in ENTRIES
     if entry.id.startswith("torch-") and entry.subject != "torch:compiled" and entry.clause != "operation-rounding"
 ]
+# The reference has no derivatives to be asked for.
+ASKED = [entry for entry in ENTRIES if not lacks_derivatives(entry.witness, ReferenceSubject().capabilities())]
 MENDED = Path(__file__).parent / "mended" / "torch_entries.py"
 
 
@@ -56,7 +59,7 @@ def test_a_witness_of_torch_shows_its_reason_and_no_other(entry: Any, clauses: C
     assert clauses("But", entry) == {entry.clause}
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", ASKED, ids=lambda entry: entry.id)
 def test_a_witness_is_fixed_where_the_specification_is_kept(entry: Any) -> None:
     """The reference, in the dialect of the witness, mends every deviation; and a script needs no word more than the file."""
     witness = entry.witness

@@ -109,13 +109,15 @@ def test_equal_options_of_other_kinds_are_told_apart() -> None:
 
 
 def test_every_part_of_an_outcome_survives() -> None:
-    """Exceptions with any text, closures, hooks, and a caller's dict."""
+    """Exceptions with any text, closures, hooks, a caller's dict, derivatives."""
     outcomes = [
         Outcome(Raised("E", "a\nb\x00\ud800")),
         Outcome(closure=ClosureReport(2, True, False, float("inf")), hooks=(1, 0)),
         Outcome(closure=ClosureReport(0, False, True, None), caller_dict_changed=False),
+        Outcome(derivatives={"start": (0.1, float("-inf")), "lr": ()}),
     ]
-    transcript = perform(program(create(), SetGrad("p", (1.0,)), SetGrad("p", (2.0,))), ReferenceSubject())
+    grads = (SetGrad("p", (value,)) for value in (1.0, 2.0, 3.0))
+    transcript = perform(program(create(), *grads), ReferenceSubject())
     answers = tuple(Answer(outcome, answer.after) for outcome, answer in zip(outcomes, transcript.answers, strict=True))
     assert [answer.outcome for answer in sent(replace(transcript, answers=answers)).answers] == outcomes
 

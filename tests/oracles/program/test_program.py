@@ -22,6 +22,7 @@ from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Create,
+    Differentiate,
     EditState,
     Freeze,
     Group,
@@ -30,6 +31,7 @@ from rmspec.oracles.program.program import (
     Operate,
     Param,
     Program,
+    Record,
     Save,
     SetGrad,
     SetOption,
@@ -98,6 +100,8 @@ calls = st.one_of(
     st.builds(
         Operate, st.tuples(names, names, names), st.dictionaries(st.sampled_from(list(OPERATIONS)), names, min_size=1)
     ),
+    st.builds(Record),
+    st.builds(Differentiate, names, values),
 )
 declared = st.tuples(
     *(

@@ -25,7 +25,7 @@ import referencing
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.errors import RmspecError
-from rmspec.impl.spec.dialect import dialect_named
+from rmspec.impl.spec.dialect import SPECIFICATION, dialect_named
 from rmspec.oracles import FEATURES, OPTIONS, Subject, load
 from rmspec.oracles.errors import (
     CannotStart,
@@ -35,14 +35,15 @@ from rmspec.oracles.errors import (
     SubjectHung,
     UnknownSubject,
 )
+from rmspec.oracles.host.perform import perform
 from rmspec.oracles.numpy.subject import ReferenceSubject
-from rmspec.oracles.program.program import Create, Group, Param, Program, SetGrad, Step
+from rmspec.oracles.program.program import Create, Differentiate, Group, Param, Program, SetGrad, Step
 from rmspec.oracles.serve import Server, serve
-from rmspec.oracles.subject import Observation
+from rmspec.oracles.subject import ANNOUNCED, Observation
 from rmspec.oracles.wire.schema import violation
 from rmspec.oracles.wire.subject import ProcessSubject
 from rmspec.properties.judge.findings import Finding
-from rmspec.properties.judge.runner import run
+from rmspec.properties.judge.runner import judge, run
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit
 from rmspec.properties.search.machine import generate
@@ -482,6 +483,20 @@ def test_an_exception_of_the_optimizer_is_an_outcome() -> None:
         assert session.perform(CREATE).raised is None
 
 
+def test_derivatives_come_over_the_wire_and_are_asked_of_whom_announces_them() -> None:
+    """They are those of the subject itself; any other process is asked for none."""
+    pytest.importorskip("torch")
+    name = "rmspec.oracles.faults.base:DifferentiableRMSprop:differentiable"
+    asked = next(each for each in corpus() if any(isinstance(call, Differentiate) for call in each.calls))
+    with ProcessSubject(served(name)) as subject:
+        assert admit(asked, subject.capabilities()) == asked
+        there, here = perform(asked, subject), perform(asked, load(name))
+        assert there.answers[-1].outcome.derivatives == here.answers[-1].outcome.derivatives != {}
+        assert judge(there, SPECIFICATION).findings == ()
+    with ProcessSubject(served("reference")) as subject:
+        assert admit(asked, subject.capabilities()) is None
+
+
 # -- the schema
 
 
@@ -527,6 +542,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
             "closure": {"calls": 1, "grad_enabled": True, "moved_before": False, "returned": REAL},
             "hooks": [1, 1],
             "caller_dict_changed": False,
+            "derivatives": {"start": [REAL, "-inf"], "grad-1": [REAL]},
         },
         "observation": {
             "params": {"p": ARRAY},
@@ -557,8 +573,23 @@ OPTIONAL = {
     "closure",
     "hooks",
     "caller_dict_changed",
+    "derivatives",
 }
-FREE = {"params", "grads", "groups", "state", "slots", "missing", "versions", "state_names", "A", "p", "s", "0"}
+FREE = {
+    "derivatives",
+    "params",
+    "grads",
+    "groups",
+    "state",
+    "slots",
+    "missing",
+    "versions",
+    "state_names",
+    "A",
+    "p",
+    "s",
+    "0",
+}
 """Keys of objects whose keys are names of the user's, or may be missing."""
 
 
@@ -640,7 +671,7 @@ def test_the_fast_way_through_numbers_lets_nothing_pass(values: list[Any]) -> No
 def test_the_schema_knows_the_vocabulary() -> None:
     """Features, options, roles and formats are those of the code, in its order."""
     wire, program = schema("wire")["$defs"], schema("program")["$defs"]
-    assert wire["feature"]["enum"] == list(FEATURES)
+    assert wire["feature"]["enum"] == [*FEATURES, *ANNOUNCED]
     assert wire["option_name"]["enum"] == list(OPTIONS)
     assert wire["role"]["enum"] == list(STATE_ROLES)
     assert set(program["dtype"]["enum"]) == set(FORMATS)

@@ -149,6 +149,38 @@ class LoadsWithoutGradients:
                     state[key] = value.detach()
 
 
+class ClonesTheAverage:
+    """A step leaves the average of the gradients of the step before alone."""
+
+    def step(self, closure=None):
+        for state in self.state.values():
+            if "grad_avg" in state:
+                state["grad_avg"] = state["grad_avg"].clone()
+        return super().step(closure)
+
+
+class MovesByTensor:
+    """Without weight decay, a parameter is moved by a tensor lr that requires gradients."""
+
+    def step(self, closure=None):
+        kept = [
+            (group, group["lr"], [(p, p.clone()) for p in group["params"] if p.grad is not None])
+            for group in self.param_groups
+            if torch.is_tensor(group["lr"]) and group["lr"].requires_grad and not group["weight_decay"]
+        ]
+        for group, _, params in kept:
+            group["lr"] = -1.0
+            for p, _ in params:
+                p.mul_(0.0)
+        try:
+            return super().step(closure)
+        finally:
+            for group, lr, params in kept:
+                group["lr"] = lr
+                for p, before in params:
+                    p.copy_(before - lr * p)
+
+
 def _like(value, original):
     """A tensor without a history, which needs gradients if the original does; anything else as it is."""
     return value.detach().requires_grad_(original.requires_grad) if torch.is_tensor(value) else value
@@ -173,6 +205,8 @@ MENDS = {
     "torch-decay-halves-on-cpu": DecaysHalvesInFloat,
     "torch-differentiable-loaded-state-needs-gradients": LoadsWithoutGradients,
     "torch-lr-halves-on-cpu": AppliesLrInFloat,
+    "torch-differentiable-centered": ClonesTheAverage,
+    "torch-differentiable-lr": MovesByTensor,
 }
 
 for _id, _mend in MENDS.items():

@@ -1,13 +1,19 @@
-"""A stand-in for another device, where there is one alone: tensors that mix with no other, and can be moved."""
+"""Saved states: their ways out and back, and to another device, with a stand-in for one where there is none."""
 
 from __future__ import annotations
 
+import copy
+import io
+import pickle
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-__all__ = ["Elsewhere", "move_elsewhere"]
+from rmspec.oracles.program.program import Via
+from rmspec.oracles.session import edits
+
+__all__ = ["Elsewhere", "move_elsewhere", "opened_state", "reshaped", "saved_state"]
 
 
 class Elsewhere(torch.Tensor):
@@ -58,3 +64,32 @@ def move_elsewhere(value: Any) -> Any:
     if not isinstance(value, torch.Tensor) or not value.dim():
         return value
     return value.cpu() if value.device.type != "cpu" else Elsewhere(value.detach().clone())
+
+
+def reshaped(value: Any) -> Any:
+    """The numbers of a tensor, flat, and one more."""
+    flat = torch.as_tensor(value).reshape(-1)
+    return torch.cat([flat, flat[:1] if flat.numel() else torch.zeros(1, dtype=flat.dtype, device=flat.device)])
+
+
+def saved_state(state: Any, via: Via) -> Any:
+    """A state dict as a pickle, a deep copy or a file of it; by other ways as it is."""
+    if via != "file":
+        return edits.copied(state, via)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def opened_state(saved: Any, via: str) -> Any:
+    """What was saved, as a state dict."""
+    match via:
+        case "pickle":
+            return pickle.loads(saved)
+        case "file":
+            return torch.load(io.BytesIO(saved), weights_only=True)
+        case "deepcopy":
+            # Again at each load: what is loaded may be changed by later steps, the slot must not.
+            return copy.deepcopy(saved)
+        case _:
+            return saved
