@@ -24,7 +24,7 @@ from rmspec.oracles import errors
 from rmspec.oracles.errors import HostError, ProtocolBroken
 from rmspec.oracles.host.perform import Answer, Transcript
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import ClosureReport, GroupView, Observation, Outcome, Raised
+from rmspec.oracles.subject import ClosureReport, GroupView, HookRun, Observation, Outcome, Raised
 
 _LENGTH = struct.Struct("!I")
 _ALIGNMENT = 16
@@ -172,6 +172,11 @@ def _outcome(outcome: Outcome) -> list[Any] | None:
         None if outcome.hooks is None else [int(count) for count in outcome.hooks],
         None if outcome.caller_dict_changed is None else bool(outcome.caller_dict_changed),
         {str(path): int(count) for path, count in outcome.paths.items()} or None,
+        None
+        if outcome.hook_runs is None
+        else [[run.kind, int(run.number), bool(run.optimizer), bool(run.misplaced)] for run in outcome.hook_runs],
+        outcome.mode_left or None,
+        None if outcome.held_changed is None else str(outcome.held_changed),
     ]
     return None if all(part is None for part in parts) else parts
 
@@ -263,13 +268,16 @@ _PARTS: tuple[Callable[[Any, _Arrays], Any], ...] = (_roles, _grads, _groups, _s
 def _decoded_outcome(parts: list[Any] | None) -> Outcome:
     if parts is None:
         return Outcome()
-    raised, closure, hooks, changed, paths = parts
+    raised, closure, hooks, changed, paths, runs, mode, held = parts
     return Outcome(
         None if raised is None else Raised(*map(_text, raised)),
         None if closure is None else ClosureReport(*closure),
         None if hooks is None else (hooks[0], hooks[1]),
         changed,
         {_text(path): int(count) for path, count in (paths or {}).items()},
+        None if runs is None else tuple(HookRun(*run) for run in runs),
+        mode or "",
+        None if held is None else _text(held),
     )
 
 

@@ -9,6 +9,7 @@ from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
     Create,
+    Group,
     Options,
     Param,
     Program,
@@ -17,7 +18,7 @@ from rmspec.oracles.program.program import (
     Step,
 )
 
-__all__ = ["change_options", "change_values", "option_tables", "replace_tables"]
+__all__ = ["change_options", "change_values", "groups_of", "option_tables", "replace_tables"]
 
 Values = tuple[float, ...]
 
@@ -31,6 +32,17 @@ def option_tables(call: Call) -> tuple[Options, ...]:
             return (call.group.options,)
         case SetOption():
             return (call.options,)
+        case _:
+            return ()
+
+
+def groups_of(call: Call) -> tuple[Group, ...]:
+    """List the groups that a call brings."""
+    match call:
+        case Create():
+            return call.groups
+        case AddParamGroup():
+            return (call.group,)
         case _:
             return ()
 

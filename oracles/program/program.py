@@ -36,6 +36,7 @@ Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
 AddForm = Literal["list", "generator", "tensor"]
 Via = Literal["state_dict", "deepcopy", "file", "pickle"]
+GradMode = Literal["", "enable_grad", "no_grad", "inference_mode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an optimizer. ``form``: parameters as a ``list`` or ``generator``, or as ``groups`` (dicts)."""
+    """Make an optimizer. ``form``: parameters as a ``list`` or ``generator``, or as ``groups`` (dicts).
+
+    ``dicts`` names an earlier optimizer, whose group dicts, the same objects, are handed over again; ``groups`` says what the
+    caller wrote into them. ``hooks`` registers step hooks right after it is made, for all of its life.
+    """
 
     optimizer: str
     groups: tuple[Group, ...]
     options: Options = field(default_factory=dict)
     form: CreateForm = "groups"
+    dicts: str = ""
+    hooks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +102,19 @@ class SetGrad:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of ``step``. A closure sets ``grads`` and returns ``loss``, or ``raises``. ``hooks`` counts step hooks."""
+    """One call of ``step``. A closure sets ``grads`` and returns ``loss``, or ``raises``. ``hooks`` counts step hooks.
+
+    ``mode`` is the caller's gradient mode. With ``bases`` optimizers of the classes that its class derives from have been
+    constructed in the process, so that the framework may have put hooks around their steps as well.
+    """
 
     optimizer: str
     closure: Literal["", "returns", "raises"] = ""
     grads: dict[str, tuple[float, ...]] = field(default_factory=dict)
     loss: float = 0.0
     hooks: bool = False
+    mode: GradMode = ""
+    bases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,10 +372,14 @@ def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
 def _check_names(program: Program) -> None:
     _check_params(program)
     params = {param.name for param in program.params}
-    optimizers, slots = set[str](), set[str]()
+    optimizers, slots = dict[str, Create](), set[str]()
     for index, call in enumerate(program.calls):
         if isinstance(call, Create):
-            optimizers.add(call.optimizer)
+            if call.dicts and call.dicts not in optimizers:
+                raise ValueError(f"call {index} hands over the dicts of an optimizer that is not created: {call.dicts}")
+            if call.dicts and optimizers[call.dicts].groups != call.groups:
+                raise ValueError(f"call {index} hands over the dicts of {call.dicts}, but its groups are others")
+            optimizers[call.optimizer] = call
         if isinstance(call, Save):
             slots.add(call.slot)
         for name in _params_of(call):

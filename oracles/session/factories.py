@@ -15,6 +15,7 @@ _LACKS = {
     "closure": "gradients are handed to it",
     "hooks": "it has no hooks",
     "tensor_lr": "its options are checked as numbers",
+    "circumstances": "the calls that have them are not its own",
 }
 
 

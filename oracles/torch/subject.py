@@ -98,8 +98,8 @@ class TorchSubject:
             if not isinstance(optimizer, torch.optim.Optimizer):
                 features -= {"hooks", "tensor_lr"}
                 missing["duplicates"] = "it is not built on torch.optim.Optimizer, and the page promises no refusal"
-            elif _wraps_torch(type(optimizer)):
-                missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
+            if self._path == "compiled":
+                missing["circumstances"] = "each of them would be compiled anew"
             if self._path == "differentiable":
                 features -= {"layout"}
             self._capabilities = Capabilities(
@@ -344,12 +344,6 @@ def _options(factory: Callable[..., Any]) -> set[str]:
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return set(OPTIONS)
     return {parameter.name for parameter in parameters if parameter.name in OPTIONS}
-
-
-def _wraps_torch(kind: type) -> bool:
-    """Tell whether an optimizer overrides ``step`` of one of torch's own, and so may call the original."""
-    owners = [base for base in kind.__mro__ if "step" in base.__dict__ and base is not torch.optim.Optimizer]
-    return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
 
 
 def _require(device: str, hint: str = "run on a machine with a GPU, or leave out --device cuda") -> None:

@@ -27,6 +27,7 @@ from rmspec.oracles.subject import (
     Capabilities,
     ClosureReport,
     GroupView,
+    HookRun,
     Observation,
     Outcome,
     Raised,
@@ -192,6 +193,9 @@ class ProcessSession:
             else None,
             hooks=(hooks[0], hooks[1]) if hooks else None,
             caller_dict_changed=data.get("caller_dict_changed"),
+            hook_runs=tuple(HookRun(**run) for run in data["hook_runs"]) if "hook_runs" in data else None,
+            mode_left=data.get("mode_left", ""),
+            held_changed=data.get("held_changed"),
         )
 
     def _decode_observation(self, reply: Mapping[str, Any]) -> Observation:
