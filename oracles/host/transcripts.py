@@ -268,7 +268,7 @@ _PARTS: tuple[Callable[[Any, _Arrays], Any], ...] = (_roles, _grads, _groups, _s
 def _decoded_outcome(parts: list[Any] | None) -> Outcome:
     if parts is None:
         return Outcome()
-    raised, closure, hooks, changed, paths, runs, mode, held = parts
+    raised, closure, hooks, changed, paths, runs, mode, holder = parts
     return Outcome(
         None if raised is None else Raised(*map(_text, raised)),
         None if closure is None else ClosureReport(*closure),
@@ -277,7 +277,7 @@ def _decoded_outcome(parts: list[Any] | None) -> Outcome:
         {_text(path): int(count) for path, count in (paths or {}).items()},
         None if runs is None else tuple(HookRun(*run) for run in runs),
         mode or "",
-        None if held is None else _text(held),
+        None if holder is None else _text(holder),
     )
 
 

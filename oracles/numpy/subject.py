@@ -19,7 +19,7 @@ from rmspec.oracles.errors import ClosureFailed, SubjectFailed, Unsupported
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
-from rmspec.oracles.session.held import hold
+from rmspec.oracles.session.gradients import hold
 from rmspec.oracles.subject import FEATURES, OPTIONS, Capabilities, ClosureReport, GroupView, Observation, Outcome
 
 

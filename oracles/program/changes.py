@@ -37,7 +37,7 @@ def option_tables(call: Call) -> tuple[Options, ...]:
 
 
 def groups_of(call: Call) -> tuple[Group, ...]:
-    """List the groups that a call brings."""
+    """List the groups in a call."""
     match call:
         case Create():
             return call.groups

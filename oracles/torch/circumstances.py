@@ -26,7 +26,7 @@ _MODES: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
 
 
 def in_mode(mode: GradMode, call: Callable[[], Outcome]) -> Outcome:
-    """The outcome of a call in this gradient mode, which is restored where the call leaves another."""
+    """The outcome of a call in this gradient mode; the mode is restored after a call with another one at its end."""
     with _MODES[mode]():
         before, enabled = gradient_mode(), torch.is_grad_enabled()
         outcome = call()
@@ -94,7 +94,7 @@ def _same(x: Arrays, y: Arrays) -> bool:
 
 @contextmanager
 def steps_wrapped(kind: type, bases: bool) -> Iterator[None]:
-    """Put torch's hooks around the step of a class, and with ``bases`` around those of the classes that it derives from.
+    """Put torch's hooks around the step of a class, and with ``bases`` around those of its base classes.
 
     torch does so when the first optimizer of a class is constructed, so that it depends on what else was constructed in the
     process. Afterwards all is as it was.

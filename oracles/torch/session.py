@@ -21,7 +21,7 @@ from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.devices import device_name
-from rmspec.oracles.session.held import hold
+from rmspec.oracles.session.gradients import hold
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor

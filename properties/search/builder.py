@@ -85,7 +85,6 @@ class Builder:
     _optimizers: dict[str, _Optimizer] = field(default_factory=dict)
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _over: bool = False
-    _unrecorded: bool = False
 
     def program(self, note: str = "") -> Program:
         """The program built so far."""
@@ -160,27 +159,21 @@ class Builder:
         options = self.options(most=True)
         if self.chance(8):
             options["lr"] = vocabulary.TensorNumber(self.choose((2.0**-7, 0.5)))
-        self._unrecorded, hooks = self.chance(4), self.chance(8)
         split = self.source.integer(0, len(members) - 1)
         if split and self.chance(60):
-            split_groups = self._with_empty([members[:split], members[split:]])
-            groups = tuple(vocabulary.Group(tuple(group), self._group_options()) for group in split_groups)
-            self.calls.append(vocabulary.Create("A", groups, options, "groups", hooks=hooks))
-            self._optimizers["A"] = _Optimizer(split_groups)
+            groups = (
+                vocabulary.Group(tuple(members[:split]), self._group_options()),
+                vocabulary.Group(tuple(members[split:]), self._group_options()),
+            )
+            self.calls.append(vocabulary.Create("A", groups, options, "groups"))
+            self._optimizers["A"] = _Optimizer([members[:split], members[split:]])
         else:
             form = self.choose(CREATE_FORMS)
             grouped = self._group_options() if form == "groups" else {}
-            group = vocabulary.Group(tuple(members), grouped)
-            self.calls.append(vocabulary.Create("A", (group,), options, form, hooks=hooks))
+            self.calls.append(vocabulary.Create("A", (vocabulary.Group(tuple(members), grouped),), options, form))
             self._optimizers["A"] = _Optimizer([members])
         if self.chance(40):
             self._twin(options)
-
-    def _with_empty(self, groups: list[list[str]]) -> list[list[str]]:
-        """Put a group without parameters somewhere, now and then."""
-        if self.chance(12):
-            groups.insert(self.source.integer(0, len(groups)), [])
-        return groups
 
     def _twin(self, options: dict[str, vocabulary.OptionValue]) -> None:
         groups = []
@@ -248,13 +241,12 @@ class Builder:
             for param in self.params:
                 if param.name in group and self.chance(80):
                     self._grad(param)
-        hooks = self.chance(10)
-        self.calls.append(vocabulary.Step(name, hooks=hooks, mode=self._mode(), bases=hooks and self.chance(50)))
+        self.calls.append(vocabulary.Step(name, hooks=self.chance(10)))
 
     def step_again(self) -> None:
         """Step once or several times with the gradients as they are."""
         name = self.choose(tuple(self._optimizers))
-        self.calls.extend([vocabulary.Step(name, mode=self._mode())] * self.source.integer(1, 3))
+        self.calls.extend([vocabulary.Step(name)] * self.source.integer(1, 3))
 
     def step_closure(self) -> None:
         """Step with a closure; it sets the gradients."""
@@ -262,16 +254,9 @@ class Builder:
         members = {param for group in self._optimizers[name].groups for param in group}
         grads = {param.name: self.values(param) for param in self.params if param.name in members}
         if self.chance(25):
-            self.calls.append(vocabulary.Step(name, "raises", mode=self._mode()))
+            self.calls.append(vocabulary.Step(name, "raises"))
         else:
-            loss = self.choose((0.5, -2.0, 3.25))
-            self.calls.append(vocabulary.Step(name, "returns", grads, loss, mode=self._mode()))
-
-    def _mode(self) -> vocabulary.GradMode:
-        """The caller's gradient mode: mostly none of its own, but inference mode in all steps of a program or in none."""
-        if self._unrecorded:
-            return "inference_mode"
-        return "no_grad" if self.chance(8) else ""
+            self.calls.append(vocabulary.Step(name, "returns", grads, self.choose((0.5, -2.0, 3.25))))
 
     def zero_grad(self) -> None:
         """Clear the gradients in one of the two forms, or by default."""
@@ -284,8 +269,8 @@ class Builder:
         free = [param for param in self.params if param.name not in members]
         if not free:
             return
-        added = [] if self.chance(6) else [self.choose(free).name]
-        form = self.choose(ADD_FORMS) if added else "list"
+        added = [self.choose(free).name]
+        form = self.choose(ADD_FORMS)
         self.calls.append(vocabulary.AddParamGroup(name, vocabulary.Group(tuple(added), self._group_options()), form))
         self._optimizers[name].groups.append(added)
 

@@ -11,7 +11,7 @@ __all__ = ["hold"]
 
 
 def hold(gradients: Callable[[], Mapping[str, Any]], read: Callable[[Any], NDArray[Any]]) -> Callable[[], str | None]:
-    """Hold the gradients of this moment; the function that comes back gives ``Outcome.held_changed``."""
+    """Hold the gradients of this moment; return a function for ``Outcome.held_changed``, to be called later."""
     before = {name: (grad, read(grad)) for name, grad in gradients().items() if grad is not None}
 
     def compare() -> str | None:
