@@ -100,22 +100,24 @@ def steps_wrapped(kind: type, bases: bool) -> Iterator[None]:
     process. Afterwards all is as it was.
     """
     kinds = [
-        each for each in kind.__mro__ if issubclass(each, torch.optim.Optimizer) and each is not torch.optim.Optimizer
+        owner
+        for owner in kind.__mro__
+        if issubclass(owner, torch.optim.Optimizer) and owner is not torch.optim.Optimizer
     ]
-    own = {each: each.__dict__["step"] for each in kinds if "step" in each.__dict__}
+    own = {owner: owner.__dict__["step"] for owner in kinds if "step" in owner.__dict__}
     try:
-        for each, step in own.items():
+        for owner, step in own.items():
             if getattr(step, "__code__", None) is _WRAPPER and getattr(step, "hooked", False):
-                each.step = step.__wrapped__  # type: ignore[attr-defined]  # the class has it
-        for each in [*(reversed(kinds[1:]) if bases else ()), *kinds[:1]]:
-            each.__new__(each)._patch_step_function()
+                owner.step = step.__wrapped__  # type: ignore[attr-defined]  # the class has it
+        for owner in [*(reversed(kinds[1:]) if bases else ()), *kinds[:1]]:
+            object.__new__(owner)._patch_step_function()
         yield
     finally:
-        for each in kinds:
-            if each in own:
-                each.step = own[each]  # type: ignore[attr-defined]  # as above
-            elif "step" in each.__dict__:
-                del each.step  # type: ignore[attr-defined]  # as above
+        for owner in kinds:
+            if owner in own:
+                owner.step = own[owner]  # type: ignore[attr-defined]  # as above
+            elif "step" in owner.__dict__:
+                del owner.step  # type: ignore[attr-defined]  # as above
 
 
 def _nothing() -> None:

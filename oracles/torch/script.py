@@ -263,7 +263,7 @@ class _Writer:
                 kinds = f"for kind in type({name}).__mro__[1:]"
                 derived = "issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer"
                 lines = [
-                    f"[kind.__new__(kind)._patch_step_function() {kinds} if {derived}]  # as constructing one does"
+                    f"[object.__new__(kind)._patch_step_function() {kinds} if {derived}]  # as constructing one does"
                 ]
             lines += ["runs = []", *self._hooks(name, 1), f"start = {self._all_params()}"]
         if not call.closure:
@@ -284,7 +284,7 @@ class _Writer:
         ]
 
     def _hooks(self, name: str, number: int) -> list[str]:
-        """Statements to register a pre-hook and a post-hook of this number, which note their runs."""
+        """Statements to register a pre-hook and a post-hook of this number, with a note of each run."""
         noted = f"{number}, o is {name}, {self._all_params()}"
         return [
             f'{name}.register_step_{kind}_hook(lambda o, *_: runs.append(("{kind}", {noted})))'

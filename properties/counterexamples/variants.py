@@ -56,7 +56,7 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
 
 
 def share_dicts(program: Program) -> Program:
-    """The program with the same groups wherever the same dicts are handed over."""
+    """The program with the same groups in all calls with the same dicts."""
     created: dict[str, vocabulary.Create] = {}
     calls: list[Call] = []
     for call in program.calls:

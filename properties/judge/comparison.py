@@ -154,8 +154,8 @@ def _hook_problem(run: Followed, call: Step, outcome: Outcome) -> tuple[str, str
         return "", f"step ran its pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
     if outcome.hook_runs is None:
         return "", ""
-    created = [each for each in run.program.calls[: run.index] if isinstance(each, Create)]
-    early = next(each.hooks for each in reversed(created) if each.optimizer == call.optimizer)
+    created = [create for create in run.program.calls[: run.index] if isinstance(create, Create)]
+    early = next(create.hooks for create in reversed(created) if create.optimizer == call.optimizer)
     due = [(kind, number) for kind in ("pre", "post") for number in ((0, 1) if early else (1,))]
     runs = [(hook.kind, hook.number) for hook in outcome.hook_runs]
     if runs.count(("pre", 0)) != early or runs.count(("post", 0)) != early:
@@ -225,7 +225,7 @@ def _left_mode(run: Followed, expected: Expected, outcome: Outcome) -> Iterator[
 
 
 def _compare_holder(run: Followed, part: ZeroedGrads, outcome: Outcome) -> Iterator[Finding]:
-    """Find a gradient that somebody else holds, and that was written to; the page leaves that open where zeros are due."""
+    """Find a gradient in the hands of somebody else with other values; zeros in place of None are open."""
     name = outcome.held_changed
     if name is None:
         return

@@ -65,7 +65,7 @@ def expect_step(run: Followed, call: Step, before: Observation) -> Expected | No
 
 
 def _doubts(run: Followed, ledger: OptimizerLedger, call: Step) -> Iterator[Refusal]:
-    """List the reasons for a step to raise: an option that was set out of its domain, and inference mode, before or now.
+    """List the reasons for a step to raise: an option changed to a value out of its domain, and inference mode, before or now.
 
     What is made in inference mode cannot be written to outside of it, and takes no part in autograd.
     """
@@ -75,7 +75,7 @@ def _doubts(run: Followed, ledger: OptimizerLedger, call: Step) -> Iterator[Refu
             if changed and not value >= 0:
                 yield Refusal("open", "", "refuse-invalid", behaviour=f"{option}={value:g} set in a group later")
                 return
-    modes = [each.mode for each in run.program.calls[: run.index] if isinstance(each, Step)]
+    modes = [step.mode for step in run.program.calls[: run.index] if isinstance(step, Step)]
     if call.mode == "inference_mode":
         yield Refusal("may", "", "failed-step", behaviour="a step in inference_mode")
     elif "inference_mode" in modes:

@@ -1,4 +1,4 @@
-"""Circumstances for the programs of a search: they change no number, and take none of the choices that make a program."""
+"""Circumstances for the programs of a search: they change no number, and use up none of the choices of a program."""
 
 from __future__ import annotations
 

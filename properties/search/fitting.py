@@ -101,14 +101,14 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             if call.closure == "raises" and not closure:
                 return None
             hooks = call.hooks and "hooks" in features
-            asked = "circumstances" in features
+            circumstances = "circumstances" in features
             return replace(
                 call,
                 closure=closure,
                 grads=call.grads if closure else {},
                 hooks=hooks,
-                mode=call.mode if asked else "",
-                bases=call.bases and hooks and asked,
+                mode=call.mode if circumstances else "",
+                bases=call.bases and hooks and circumstances,
             )
         case vocabulary.SetGrad():
             if call.rows is not None and "sparse" not in features:
