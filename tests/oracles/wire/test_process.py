@@ -526,6 +526,9 @@ MESSAGES: dict[str, dict[str, Any]] = {
             "raised": {"type": "E", "message": "m"},
             "closure": {"calls": 1, "grad_enabled": True, "moved_before": False, "returned": REAL},
             "hooks": [1, 1],
+            "hook_runs": [{"kind": "pre", "number": 0, "optimizer": True, "misplaced": False}],
+            "mode_left": "disabled",
+            "held_changed": "p",
             "caller_dict_changed": False,
         },
         "observation": {
@@ -556,6 +559,9 @@ OPTIONAL = {
     "raised",
     "closure",
     "hooks",
+    "hook_runs",
+    "mode_left",
+    "held_changed",
     "caller_dict_changed",
 }
 FREE = {"params", "grads", "groups", "state", "slots", "missing", "versions", "state_names", "A", "p", "s", "0"}
