@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import IO, Any
 
 import numpy as np
@@ -145,6 +146,12 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         }
     if outcome.hooks is not None:
         data["hooks"] = list(outcome.hooks)
+    if outcome.hook_runs is not None:
+        data["hook_runs"] = [asdict(run) for run in outcome.hook_runs]
+    if outcome.mode_left:
+        data["mode_left"] = outcome.mode_left
+    if outcome.held_changed is not None:
+        data["held_changed"] = outcome.held_changed
     if outcome.caller_dict_changed is not None:
         data["caller_dict_changed"] = outcome.caller_dict_changed
     if outcome.derivatives:

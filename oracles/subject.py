@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -46,8 +46,11 @@ FEATURES = (
     "file",
     "sparse",
     "copy",
+    "circumstances",
 )
 """What a subject may lack.
+
+``circumstances`` are those of a call: the caller's gradient mode, hooks from the start, empty groups, group dicts given twice.
 
 ``file`` is saving through the framework's own file format, ``sparse`` row-sparse gradients, ``copy`` copies of the optimizer.
 """
@@ -119,12 +122,28 @@ class ClosureReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of one call. ``hooks`` counts the pre- and post-hooks of a step, on request.
+class HookRun:
+    """One run of a step hook, number 0 for the one registered when the optimizer was made, 1 for the one right before the step.
 
-    ``caller_dict_changed`` tells whether ``add_param_group`` changed the dict that it was given. ``paths`` counts, for a step, the
+    ``optimizer``: its first argument was the optimizer. ``misplaced``: a parameter changed before a pre-hook, or after a
+    post-hook.
+    """
+
+    kind: Literal["pre", "post"]
+    number: int
+    optimizer: bool = True
+    misplaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of one call. ``hooks`` counts the pre- and post-hooks of a step, on request; ``hook_runs`` are their runs in order.
+
+    ``caller_dict_changed`` tells whether a dict that the caller gave was changed. ``paths`` counts, for a step, the
     entries of execution paths: 0 for one that it should have taken and did not. ``derivatives`` are those of a ``Differentiate``, by
     their source: ``start``, ``grad-1`` for the first gradient recorded, and so on, and ``lr``; 0 where nothing leads from the source.
+    ``mode_left`` is the gradient mode after the call, empty where it is the caller's. ``held_changed`` names a parameter whose
+    gradient tensor ``zero_grad`` wrote to, empty for none; ``None`` where nobody can tell.
     """
 
     raised: Raised | None = None
@@ -133,6 +152,9 @@ class Outcome:
     caller_dict_changed: bool | None = None
     paths: Mapping[str, int] = field(default_factory=dict)
     derivatives: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    hook_runs: tuple[HookRun, ...] | None = None
+    mode_left: Literal["", "enabled", "disabled", "inference"] = ""
+    held_changed: str | None = None
 
     @property
     def astray(self) -> bool:

@@ -219,17 +219,19 @@ def call_line(call: Call, program: Program | None = None) -> str:
     """One call as a line of Python-like text; with its program, no more values than its parameters have elements."""
     match call:
         case vocabulary.Create():
-            return f"{call.optimizer} = RMSprop({_comma(_created(call), _options(call.options))})"
+            notes = [f"the dicts of {call.dicts}"] * bool(call.dicts) + ["with step hooks"] * call.hooks
+            return f"{call.optimizer} = RMSprop({_comma(_created(call), _options(call.options))})" + _note(notes)
         case vocabulary.SetGrad():
             if call.values is None:
                 return f"{call.param}.grad = None"
             rows = "" if call.rows is None else _rows_named(call.rows)
             values, repeated = _used(call.values, _declared(program, call.param))
             layout = call.layout if call.layout != "contiguous" else ""
-            notes = [each for each in (layout, call.bad, rows, repeated) if each]
-            return f"{call.param}.grad = {_values(values)}" + (f"    # {', '.join(notes)}" if notes else "")
+            return f"{call.param}.grad = {_values(values)}" + _note([layout, call.bad, rows, repeated])
         case vocabulary.Step():
-            return f"{call.optimizer}.step({_closure(call, program)}){'    # with step hooks' if call.hooks else ''}"
+            notes = [f"under {call.mode}"] * bool(call.mode) + ["with step hooks"] * call.hooks
+            notes += ["after its base classes were constructed"] * call.bases
+            return f"{call.optimizer}.step({_closure(call, program)})" + _note(notes)
         case vocabulary.ZeroGrad():
             given = "" if call.set_to_none is None else f"set_to_none={call.set_to_none}"
             return f"{call.optimizer}.zero_grad({given})"
@@ -285,6 +287,10 @@ def _state_line(call: vocabulary.Save | vocabulary.EditState | vocabulary.Load |
             way = "a deep copy" if call.via == "deepcopy" else "a pickle"
             names = ", ".join(f"{twin} of {name}" for name, twin in call.params.items())
             return f"{call.optimizer} = {way} of {call.source} and its parameters ({names}), copied twice"
+
+
+def _note(words: list[str]) -> str:
+    return f"    # {text}" if (text := ", ".join(filter(None, words))) else ""
 
 
 def _created(call: vocabulary.Create) -> str:

@@ -384,7 +384,8 @@ _ALL = (
         "closure-call",
         "step(closure) calls the closure once, with gradients, and returns its loss",
         "interpretation",
-        "The closure is called exactly once, with gradients enabled, and step returns the loss that it returns.",
+        "The closure is called exactly once, with gradients enabled whatever the caller's mode is, and step returns the loss that "
+        "it returns.",
         "silent; read as for step, closure: one step evaluates the model once, and the loss is for the caller",
         "closure",
         lines=("gradient",),
@@ -424,11 +425,12 @@ _ALL = (
         "zero-grad-none",
         "zero_grad() sets the gradients to None",
         "api",
-        "zero_grad(set_to_none=True), the default, leaves every gradient None; parameters and state stay.",
+        "zero_grad(set_to_none=True), the default, leaves every gradient None; parameters and state stay, and so does a gradient "
+        "tensor that somebody else holds.",
         "zero_grad, set_to_none",
         "zero_grad",
         expects="none",
-        mend="Let zero_grad set p.grad = None by default.",
+        mend="Let zero_grad set p.grad = None by default, and do not write to the tensor that was there.",
     ),
     Clause(
         "zero-grad-zero",
@@ -535,7 +537,8 @@ _ALL = (
         "frame",
         "a call changes nothing but what it is for",
         "interpretation",
-        "Parameters, state and options that a call is not about are bit-identical after it, and before the next call.",
+        "Parameters, state and options that a call is not about are bit-identical after it, and before the next call; the caller's "
+        "gradient mode is what it was.",
         "silent; read as: what the page does not assign stays",
         lines=("loop",),
         mend="Look for an operation in place on a tensor that is also kept elsewhere, or for a loop that writes too much.",
@@ -774,10 +777,11 @@ _ALL = (
         "hooks",
         "step hooks run once around each step",
         "interpretation",
-        "A registered pre-hook and post-hook of step are each called once for one call of step.",
+        "A registered pre-hook and post-hook of step are each called once for one call of step, before and after the update, in the "
+        "order of their registration and with the optimizer, whatever else was constructed in the process.",
         "silent on this page; the Optimizer base class",
         "hooks",
-        mend="Let step be wrapped once: do not call the base class's step, or the hooks, a second time.",
+        mend="Let step be wrapped once: of a base class call step.__wrapped__ where step.hooked is set, and leave the hooks to torch.",
     ),
     Clause(
         "differentiable-step",
@@ -841,7 +845,7 @@ _ALL = (
         "refuse-invalid",
         "a hyperparameter outside its domain is refused",
         "interpretation",
-        "A negative lr, alpha, eps, momentum or weight_decay, or a NaN, raises at every door.",
+        "A negative lr, alpha, eps, momentum or weight_decay, or a NaN, raises at every door; so does a group without parameters.",
         "silent; every oracle's behaviour is shown",
         gates=False,
         mend="Check options in one function, and call it from the constructor and from add_param_group.",
@@ -850,7 +854,8 @@ _ALL = (
         "caller-dict",
         "the caller's group dict is not kept or changed",
         "interpretation",
-        "add_param_group leaves the dict that it is given as it is.",
+        "add_param_group and the constructor leave the dicts that they are given as they are, and zero_grad(set_to_none=False) a "
+        "gradient tensor that the caller holds.",
         "silent; every oracle's behaviour is shown",
         "groups",
         gates=False,
@@ -871,7 +876,8 @@ _ALL = (
         "failed-step",
         "a step that raises has changed nothing",
         "interpretation",
-        "When one gradient is of a kind that is refused, no parameter of its group or of another has been stepped.",
+        "When one gradient is of a kind that is refused, no parameter of its group or of another has been stepped. A step may be "
+        "refused in inference mode, and after one in it.",
         "silent; every oracle's behaviour is shown",
         gates=False,
         mend="Check all gradients before the first parameter is stepped.",

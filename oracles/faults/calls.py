@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, Tensors
+from rmspec.oracles.faults.base import Closure, ForeachRMSprop, Group, Hyper, LoopRMSprop, Params, StateDict, Tensors
 from rmspec.oracles.faults.listing import fault
 
 
@@ -38,6 +39,55 @@ class ClosureWithoutGrad(LoopRMSprop):
     def _evaluate(self, closure: Closure | None) -> Any:
         with torch.no_grad():
             return None if closure is None else closure()
+
+
+@fault("closure-call", bug_class=19)
+class ClosureInCallersMode(LoopRMSprop):
+    """The closure is called in the caller's gradient mode: with gradients disabled, if the caller has disabled them."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        return None if closure is None else closure()
+
+
+@fault("step", bug_class=19)
+class StepIdleWithoutGrad(ForeachRMSprop):
+    """With gradients disabled by the caller step does nothing, as if it were evaluating."""
+
+    def _iterate(self, closure: Closure | None) -> Any:
+        idle = not torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        return self._evaluate(closure) if idle else super()._iterate(closure)
+
+
+@fault("step", bug_class=19)
+class StepIdleInInference(LoopRMSprop):
+    """In the caller's inference mode step does nothing."""
+
+    def _update(self) -> None:
+        if not torch.is_inference_mode_enabled():
+            super()._update()
+
+
+@fault("frame", bug_class=19)
+class GradModeLeft(ForeachRMSprop):
+    """step disables gradients, and leaves them disabled."""
+
+    def _iterate(self, closure: Closure | None) -> Any:
+        loss = self._evaluate(closure)
+        torch.set_grad_enabled(False)
+        self._update()
+        return loss
+
+
+@fault("closure-failure", bug_class=19)
+class GradModeLeftByFailure(LoopRMSprop):
+    """step enables gradients for the closure, and after an exception of the closure leaves them enabled."""
+
+    def _evaluate(self, closure: Closure | None) -> Any:
+        enabled = torch.is_grad_enabled()
+        torch.set_grad_enabled(True)
+        loss = None if closure is None else closure()
+        torch.set_grad_enabled(enabled)
+        return loss
 
 
 @fault("closure-call", bug_class=19)
@@ -154,6 +204,59 @@ class PostHookTwice(ForeachRMSprop):
             hook(*args)
 
         return super().register_step_post_hook(twice)
+
+
+@fault("hooks", bug_class=19, inherited=True)
+class HooksOfBaseStep(LoopRMSprop):
+    """step calls the step of its base class: once an optimizer of the base class was constructed, its hooks run as well."""
+
+    def step(self, closure: Closure | None = None) -> Any:
+        return super().step(closure)
+
+
+@fault("hooks", bug_class=19)
+class HooksOfOwnWrapper(ForeachRMSprop):
+    """step is put between its hooks once more, by the class itself."""
+
+    @Optimizer.profile_hook_step  # type: ignore[misc]  # torch has no type for it
+    def step(self, closure: Closure | None = None) -> Any:
+        return self._iterate(closure)
+
+
+@fault("hooks", bug_class=19)
+class HookWithoutOptimizer(LoopRMSprop):
+    """A pre-hook is called with the state in place of the optimizer."""
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        return super().register_step_pre_hook(lambda _, args, kwargs: hook(self.state, args, kwargs))
+
+
+@fault("hooks", bug_class=19)
+class HooksBackwards(ForeachRMSprop):
+    """The pre-hook registered last runs first."""
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        handle = super().register_step_pre_hook(hook)
+        self._optimizer_step_pre_hooks.move_to_end(handle.id, last=False)  # type: ignore[attr-defined]  # ordered
+        return handle
+
+
+@fault("hooks", bug_class=19)
+class PostHookBeforeUpdate(LoopRMSprop):
+    """A post-hook is called before the update."""
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        return super().register_step_pre_hook(hook)
+
+
+@fault("hooks", bug_class=19)
+class HooksLostByLoad(ForeachRMSprop):
+    """load_state_dict forgets the hooks."""
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        super().load_state_dict(state_dict)
+        self._optimizer_step_pre_hooks.clear()
+        self._optimizer_step_post_hooks.clear()
 
 
 @fault("maximize", bug_class=8, dialect="torch-maximize")

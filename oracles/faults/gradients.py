@@ -219,6 +219,16 @@ class ZeroGradInverted(LoopRMSprop):
         super()._clear(p, not set_to_none)
 
 
+@fault("zero-grad-none", bug_class=10)
+class ZeroGradWipesHeld(ForeachRMSprop):
+    """zero_grad fills the gradient tensors with zeros before it sets the gradients to None: a holder of one has zeros."""
+
+    def _clear(self, p: Tensor, set_to_none: bool) -> None:
+        if p.grad is not None and set_to_none:
+            p.grad.zero_()
+        super()._clear(p, set_to_none)
+
+
 @fault("frame", "zero-grad-none", "zero-grad-zero", bug_class=18)
 class ZeroGradForgets(LoopRMSprop):
     """zero_grad clears the state of the parameters too."""

@@ -292,6 +292,56 @@ class DuplicateRefusedLate(LoopRMSprop):
             raise
 
 
+@fault("step", bug_class=16, elementwise=False)
+class EmptyGroupEnds(LoopRMSprop):
+    """A group without parameters ends the step."""
+
+    def _update(self) -> None:
+        for group in self.param_groups:
+            if not group["params"]:
+                return
+            self._step_params(self._stepped(group), self._hyper(group))
+
+
+@fault("step", bug_class=16, elementwise=False)
+class EmptyGroupRaises(ForeachRMSprop):
+    """step looks at the device of each group's first parameter, so that a group without any raises IndexError."""
+
+    def _stepped(self, group: Group) -> list[Tensor]:
+        device = group["params"][0].device
+        return [p for p in super()._stepped(group) if p.device == device]
+
+
+@fault("params", bug_class=16, elementwise=False)
+class CallerDictEmptied(LoopRMSprop):
+    """The parameters are taken out of the caller's dict, so that it cannot be given to a second optimizer."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        super().add_param_group({"params": param_group.pop("params"), **param_group})
+
+
+@fault("group-defaults", bug_class=16, elementwise=False, inherited=True)
+class CallerDictFilled(ForeachRMSprop):
+    """The defaults are filled in in the caller's dict, so that a second optimizer has those of the first."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        for name, value in self.defaults.items():
+            param_group.setdefault(name, value)
+        super().add_param_group(param_group)
+
+
+@fault("add-param-group", bug_class=12, elementwise=False)
+class InvalidRefusedLate(LoopRMSprop):
+    """A negative option of an added group is refused after the group was added."""
+
+    def add_param_group(self, param_group: Group) -> None:
+        invalid = any(name in param_group and not float(param_group[name]) >= 0 for name in CLASS_DEFAULTS)
+        if not invalid:
+            return super().add_param_group(param_group)
+        self.param_groups.append({**self.defaults, **param_group, "params": self._members(param_group["params"])})
+        raise ValueError("an option is negative")
+
+
 @fault("params", bug_class=16, elementwise=False)
 class GeneratorPeeked(LoopRMSprop):
     """The constructor peeks at the first item of params and takes it from a generator."""

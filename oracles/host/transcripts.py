@@ -24,7 +24,7 @@ from rmspec.oracles import errors
 from rmspec.oracles.errors import HostError, ProtocolBroken
 from rmspec.oracles.host.perform import Answer, Transcript
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import ClosureReport, GroupView, Observation, Outcome, Raised
+from rmspec.oracles.subject import ClosureReport, GroupView, HookRun, Observation, Outcome, Raised
 
 _LENGTH = struct.Struct("!I")
 _ALIGNMENT = 16
@@ -177,6 +177,11 @@ def _outcome(outcome: Outcome) -> list[Any] | None:
         None if outcome.caller_dict_changed is None else bool(outcome.caller_dict_changed),
         {str(path): int(count) for path, count in outcome.paths.items()} or None,
         {str(source): [float(real) for real in reals] for source, reals in outcome.derivatives.items()} or None,
+        None
+        if outcome.hook_runs is None
+        else [[run.kind, int(run.number), bool(run.optimizer), bool(run.misplaced)] for run in outcome.hook_runs],
+        outcome.mode_left or None,
+        None if outcome.held_changed is None else str(outcome.held_changed),
     ]
     return None if all(part is None for part in parts) else parts
 
@@ -272,7 +277,7 @@ _PARTS: tuple[Callable[[Any, _Arrays], Any], ...] = (_roles, _grads, _groups, _s
 def _decoded_outcome(parts: list[Any] | None) -> Outcome:
     if parts is None:
         return Outcome()
-    raised, closure, hooks, changed, paths, derivatives = parts
+    raised, closure, hooks, changed, paths, derivatives, runs, mode, holder = parts
     return Outcome(
         None if raised is None else Raised(*map(_text, raised)),
         None if closure is None else ClosureReport(*closure),
@@ -280,6 +285,9 @@ def _decoded_outcome(parts: list[Any] | None) -> Outcome:
         changed,
         {_text(path): int(count) for path, count in (paths or {}).items()},
         {_text(source): tuple(map(float, reals)) for source, reals in (derivatives or {}).items()},
+        None if runs is None else tuple(HookRun(*run) for run in runs),
+        mode or "",
+        None if holder is None else _text(holder),
     )
 
 

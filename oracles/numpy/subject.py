@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from rmspec.oracles.errors import ClosureFailed, SubjectFailed, Unsupported
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
+from rmspec.oracles.session.gradients import hold
 from rmspec.oracles.subject import (
     EDITS,
     FEATURES,
@@ -73,6 +75,7 @@ class ReferenceSession:
         self._declared = {param.name: param for param in params}
         self._names = {id(parameter): name for name, parameter in self._params.items()}
         self._optimizers: dict[str, RMSprop] = {}
+        self._dicts: dict[str, list[dict[str, Any]]] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
         self._roles = {role: role for role in STATE_ROLES}
 
@@ -85,6 +88,15 @@ class ReferenceSession:
             entry = dict(group)
             outcome = performed(lambda: self._optimizers[call.optimizer].add_param_group(group))
             return Outcome(outcome.raised, caller_dict_changed=group != entry)
+        if isinstance(call, vocabulary.Create) and call.form == "groups":
+            groups = self._dicts.get(call.dicts) or [self._group(group) for group in call.groups]
+            entries = [dict(group) for group in groups]
+            self._dicts[call.optimizer] = groups
+            outcome = performed(lambda: self._perform(call))
+            return Outcome(outcome.raised, caller_dict_changed=groups != entries)
+        if isinstance(call, vocabulary.ZeroGrad):
+            compare = hold(lambda: {name: param.grad for name, param in self._params.items()}, np.array)
+            return replace(performed(lambda: self._perform(call)), held_changed=compare())
         return performed(lambda: self._perform(call))
 
     def _perform(self, call: vocabulary.Call) -> None:
@@ -137,7 +149,7 @@ class ReferenceSession:
         options: dict[str, Any] = {name: value for name, value in documented.items() if value is not None}
         options.update({name: _option(value) for name, value in call.options.items()})
         if call.form == "groups":
-            return RMSprop([self._group(group) for group in call.groups], **options, dialect=self._dialect)
+            return RMSprop(self._dicts[call.optimizer], **options, dialect=self._dialect)
         params = [self._params[name] for group in call.groups for name in group.params]
         return RMSprop(iter(params) if call.form == "generator" else params, **options, dialect=self._dialect)
 
@@ -210,6 +222,7 @@ class ReferenceSession:
     def close(self) -> None:
         """Forget the optimizers."""
         self._optimizers.clear()
+        self._dicts.clear()
         self._slots.clear()
 
 

@@ -10,6 +10,7 @@ from rmspec.oracles.program.program import (
     Call,
     Create,
     Differentiate,
+    Group,
     Options,
     Param,
     Program,
@@ -18,7 +19,7 @@ from rmspec.oracles.program.program import (
     Step,
 )
 
-__all__ = ["change_options", "change_values", "option_tables", "replace_tables"]
+__all__ = ["change_options", "change_values", "groups_of", "option_tables", "replace_tables"]
 
 Values = tuple[float, ...]
 
@@ -32,6 +33,17 @@ def option_tables(call: Call) -> tuple[Options, ...]:
             return (call.group.options,)
         case SetOption():
             return (call.options,)
+        case _:
+            return ()
+
+
+def groups_of(call: Call) -> tuple[Group, ...]:
+    """List the groups in a call."""
+    match call:
+        case Create():
+            return call.groups
+        case AddParamGroup():
+            return (call.group,)
         case _:
             return ()
 

@@ -40,6 +40,7 @@ CopyVia = Literal["deepcopy", "pickle"]
 Edit = Literal[
     "relabel", "drop", "shorten", "reshape", "older", "newer", "extended", "lean", "uncounted", "elsewhere", "forget"
 ]
+GradMode = Literal["", "enable_grad", "no_grad", "inference_mode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an optimizer. ``form``: parameters as a ``list`` or ``generator``, or as ``groups`` (dicts)."""
+    """Make an optimizer. ``form``: parameters as a ``list`` or ``generator``, or as ``groups`` (dicts).
+
+    ``dicts`` names an earlier optimizer, whose group dicts, the same objects, are handed over again; ``groups`` says what the
+    caller wrote into them. ``hooks`` registers step hooks right after it is made, for all of its life.
+    """
 
     optimizer: str
     groups: tuple[Group, ...]
     options: Options = field(default_factory=dict)
     form: CreateForm = "groups"
+    dicts: str = ""
+    hooks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +106,19 @@ class SetGrad:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of ``step``. A closure sets ``grads`` and returns ``loss``, or ``raises``. ``hooks`` counts step hooks."""
+    """One call of ``step``. A closure sets ``grads`` and returns ``loss``, or ``raises``. ``hooks`` counts step hooks.
+
+    ``mode`` is the caller's gradient mode. With ``bases`` optimizers of the classes that its class derives from have been
+    constructed in the process, so that the framework may have put hooks around their steps as well.
+    """
 
     optimizer: str
     closure: Literal["", "returns", "raises"] = ""
     grads: dict[str, tuple[float, ...]] = field(default_factory=dict)
     loss: float = 0.0
     hooks: bool = False
+    mode: GradMode = ""
+    bases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,13 +426,15 @@ def _cut_off(error: json.JSONDecodeError, text: str) -> bool:
 def _check_names(program: Program) -> None:
     _check_params(program)
     params = {param.name for param in program.params}
-    optimizers, slots = set[str](), set[str]()
+    optimizers, slots = dict[str, Create | Copy](), set[str]()
     owned: dict[str, set[str]] = {}
     for index, call in enumerate(program.calls):
         if isinstance(call, Copy):
             _check_copy(program, index, call, owned)
+        if isinstance(call, Create):
+            _check_dicts(index, call, optimizers.get(call.dicts))
         if isinstance(call, Create | Copy):
-            optimizers.add(call.optimizer)
+            optimizers[call.optimizer] = call
             owned[call.optimizer] = set()
         if isinstance(call, Create | AddParamGroup | Copy) and call.optimizer in owned:
             owned[call.optimizer].update(call.params.values() if isinstance(call, Copy) else _params_of(call))
@@ -432,6 +447,13 @@ def _check_names(program: Program) -> None:
             raise ValueError(f"call {index} names an optimizer that is not created: {call.optimizer}")
         if isinstance(call, Load | EditState) and call.slot not in slots:
             raise ValueError(f"call {index} names a slot that was not saved: {call.slot}")
+
+
+def _check_dicts(index: int, call: Create, giver: Create | Copy | None) -> None:
+    if call.dicts and not isinstance(giver, Create):
+        raise ValueError(f"call {index} hands over the dicts of an optimizer that is not created: {call.dicts}")
+    if isinstance(giver, Create) and giver.groups != call.groups:
+        raise ValueError(f"call {index} hands over the dicts of {call.dicts}, but its groups are others")
 
 
 def _check_copy(program: Program, index: int, call: Copy, owned: Mapping[str, set[str]]) -> None:

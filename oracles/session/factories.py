@@ -16,6 +16,7 @@ _LACKS = {
     "hooks": "it has no hooks",
     "tensor_lr": "its options are checked as numbers",
     "copy": "its variables stay where they are, and the optimizer with them",
+    "circumstances": "the calls that have them are not its own",
 }
 
 

@@ -124,6 +124,8 @@ class _Writer:
             final[-1:] = ["accepted = False", f"{PREFIX}{final[-1]}; accepted = True"]
         elif self.deviation.call in self.refused:
             final[-1] = PREFIX + final[-1]
+        if self.deviation.kind == "mode":
+            return [*lines, *final[:-1], *self._in_mode(final[-1])]
         refused = self.deviation.kind == "silent" or (self.deviation.kind == "frame" and self.rule.refusal)
         if isinstance(calls[-1], vocabulary.Step) and calls[-1].closure == "raises" and not refused:
             attempt = ["raised = False", "try:", f"    {final[-1]}", "except ZeroDivisionError:", "    raised = True"]
@@ -156,6 +158,12 @@ class _Writer:
         match call:
             case vocabulary.Create():
                 lines = [f"{call.optimizer} = RMSprop({self._created(call)}{self._keywords(call.options)})"]
+                again = any(isinstance(c, vocabulary.Create) and c.dicts == call.optimizer for c in self.program.calls)
+                if again and not call.dicts:
+                    lines.insert(0, f"{call.optimizer}_dicts = {self._created(call)}")
+                    lines[-1] = f"{call.optimizer} = RMSprop({call.optimizer}_dicts{self._keywords(call.options)})"
+                if call.hooks and self.deviation.kind == "hooks":
+                    lines += ["runs = []", *self._hooks(call.optimizer, 0)]
                 if self._compiled:
                     lines.append(f"{call.optimizer}_step = torch.compile({call.optimizer}.step)")
                 return lines
@@ -212,6 +220,8 @@ class _Writer:
         return {"start": f"{param}_start", **grads, **rates}
 
     def _created(self, call: vocabulary.Create) -> str:
+        if call.dicts:
+            return f"{call.dicts}_dicts"
         if call.form == "groups":
             return "[" + ", ".join(self._group(group) for group in call.groups) + "]"
         names = ", ".join(name for group in call.groups for name in group.params)
@@ -293,12 +303,17 @@ class _Writer:
     def _step(self, call: vocabulary.Step) -> list[str]:
         name = call.optimizer
         step = f"{name}_step" if self._compiled else f"{name}.step"
+        if call.mode and not (self.deviation.kind == "mode" and call is self.last):
+            step = f"torch.{call.mode}()({step})"
         lines: list[str] = []
-        if call.hooks and self.deviation.kind == "hooks" and call is self.last:
-            lines = ["hooks = [0, 0]"]
-            for index, kind in enumerate(("pre", "post")):
-                count = f"hooks.__setitem__({index}, hooks[{index}] + 1)"
-                lines.append(f"{name}.register_step_{kind}_hook(lambda *_: {count})")
+        if self.deviation.kind == "hooks" and call is self.last:
+            if call.bases:
+                kinds = f"for kind in type({name}).__mro__[1:]"
+                derived = "issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer"
+                lines = [
+                    f"[object.__new__(kind)._patch_step_function() {kinds} if {derived}]  # as constructing one does"
+                ]
+            lines += ["runs = []", *self._hooks(name, 1), f"start = {self._all_params()}"]
         if not call.closure:
             return [*lines, f"{step}()"]
         if call.closure == "raises":
@@ -314,6 +329,42 @@ class _Writer:
             f"calls, start = [], {first}.detach().clone()",
             f"closure = lambda: ({record}{sets}, torch.tensor({number(call.loss)}))[-1]",
             f"loss = {step}(closure)",
+        ]
+
+    def _hooks(self, name: str, number: int) -> list[str]:
+        """Statements to register a pre-hook and a post-hook of this number, with a note of each run."""
+        noted = f"{number}, o is {name}, {self._all_params()}"
+        return [
+            f'{name}.register_step_{kind}_hook(lambda o, *_: runs.append(("{kind}", {noted})))'
+            for kind in ("pre", "post")
+        ]
+
+    def _all_params(self) -> str:
+        names = [f"{param.name}.tolist()" for param in self.program.params]
+        return f"[{', '.join(names)}]"
+
+    def _hook_check(self, text: str) -> list[str]:
+        name = self.deviation.optimizer
+        created = [c for c in self.program.calls if isinstance(c, vocabulary.Create) and c.optimizer == name]
+        numbers = (0, 1) if created and created[-1].hooks else (1,)
+        due = [(kind, number, True) for kind in ("pre", "post") for number in numbers]
+        return [
+            "print([run[:3] for run in runs])",
+            f"assert [run[:3] for run in runs] == {due}, {text}",
+            f'assert all(run[3] == (start if run[0] == "pre" else {self._all_params()}) for run in runs), {text}',
+        ]
+
+    def _in_mode(self, statement: str) -> list[str]:
+        """The last call in the caller's gradient mode, and an assertion on the mode after it."""
+        mode = getattr(self.last, "mode", "") or "enable_grad"
+        return [
+            f"with torch.{mode}():",
+            "    before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()",
+            f"    try: {statement}",
+            "    except ZeroDivisionError: pass",
+            "    after = torch.is_grad_enabled(), torch.is_inference_mode_enabled()",
+            'print("before", before, "after", after)',
+            f"assert after == before, {self.deviation.summary[:100]!r}",
         ]
 
     # -- tensors
@@ -409,11 +460,14 @@ class _Writer:
                     f"assert loss is not None and float(loss) == {number(loss)}, loss",
                 ]
             case "hooks":
-                return [], [f"assert hooks == [1, 1], ({text}, hooks)"]
+                return [], self._hook_check(text)
             case "group":
                 return [], self._group_check(text)
             case "grad":
                 grad = f"{deviation.param}.grad"
+                if deviation.role == "holder":
+                    copy = f"holder, copy = {grad}, {grad}.clone()"
+                    return [copy], [f"assert torch.equal(holder, copy), {text}"]
                 if self.rule.expects == "none":
                     return [], [f"assert {grad} is None, {grad}"]
                 zeros = f"{grad} is not None and not {grad}.any()"

@@ -18,9 +18,11 @@ from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.session import edits
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.session.devices import device_name
+from rmspec.oracles.session.gradients import hold
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
+from rmspec.oracles.torch.circumstances import StepHooks, in_mode, steps_wrapped
 from rmspec.oracles.torch.derivatives import History
 from rmspec.oracles.torch.saved_states import move_elsewhere, opened_state, reshaped, saved_state
 
@@ -66,6 +68,8 @@ class TorchSession:
         self._tensor_lr = tensor_lr
         self._optimizers: dict[str, Any] = {}
         self._steps: dict[str, Callable[..., Any]] = {}
+        self._hooks: dict[str, StepHooks] = {}
+        self._dicts: dict[str, list[dict[str, Any]]] = {}
         self._slots: dict[str, tuple[str, Any]] = {}
         self._history = History()
         self._params: dict[str, torch.Tensor] = {}
@@ -99,19 +103,26 @@ class TorchSession:
     @surrounded
     def perform(self, call: vocabulary.Call) -> Outcome:
         """Perform one call; see ``Session``."""
-        if isinstance(call, vocabulary.Step):
-            return self._step(call)
-        if isinstance(call, vocabulary.AddParamGroup):
-            return self._add_param_group(call)
-        if isinstance(call, vocabulary.Differentiate):
-            return self._history.differentiate(call, self._params[call.param])
-        return performed(lambda: self._perform(call))
+        return in_mode(getattr(call, "mode", ""), lambda: self._outcome(call))
+
+    def _outcome(self, call: vocabulary.Call) -> Outcome:
+        match call:
+            case vocabulary.Create():
+                return self._create(call)
+            case vocabulary.Step():
+                return self._step(call)
+            case vocabulary.AddParamGroup():
+                return self._add_param_group(call)
+            case vocabulary.Differentiate():
+                return self._history.differentiate(call, self._params[call.param])
+            case vocabulary.ZeroGrad():
+                compare = hold(lambda: {name: tensor.grad for name, tensor in self._params.items()}, _dense)
+                return replace(performed(lambda: self._perform(call)), held_changed=compare())
+            case _:
+                return performed(lambda: self._perform(call))
 
     def _perform(self, call: vocabulary.Call) -> None:
         match call:
-            case vocabulary.Create():
-                self._optimizers[call.optimizer] = self._create(call)
-                self._steps.pop(call.optimizer, None)
             case vocabulary.SetGrad():
                 self._set_grad(call.param, call.values, call.layout, call.bad)
             case vocabulary.ZeroGrad():
@@ -159,14 +170,33 @@ class TorchSession:
             twin.grad = None
             self._params[name] = twin
         self._names = {id(tensor): name for name, tensor in self._params.items()}
+        if hasattr(optimizer, "register_step_pre_hook"):
+            self._hooks[call.optimizer] = StepHooks(optimizer, self._arrays)
 
-    def _create(self, call: vocabulary.Create) -> Any:
-        options = {name: self._option(name, value) for name, value in call.options.items()}
+    def _create(self, call: vocabulary.Create) -> Outcome:
+        groups: list[dict[str, Any]] = []
         if call.form == "groups":
-            return self._with_tensor_lr(self._factory([self._group(group) for group in call.groups], **options))
-        tensors = [self._params[name] for group in call.groups for name in group.params]
-        params = (tensor for tensor in tensors) if call.form == "generator" else tensors
-        return self._with_tensor_lr(self._factory(params, **options))
+            groups = self._dicts.get(call.dicts) or [self._group(group) for group in call.groups]
+        entries = [dict(group) for group in groups]
+        self._dicts[call.optimizer] = groups
+        outcome = performed(lambda: self._make(call, groups))
+        changed = any(_changed(group, entry) for group, entry in zip(groups, entries, strict=True))
+        return Outcome(outcome.raised, caller_dict_changed=changed if groups else None)
+
+    def _make(self, call: vocabulary.Create, groups: list[dict[str, Any]]) -> None:
+        options = {name: self._option(name, value) for name, value in call.options.items()}
+        params: Any = [*groups]
+        if call.form != "groups":
+            tensors = [self._params[name] for group in call.groups for name in group.params]
+            params = (tensor for tensor in tensors) if call.form == "generator" else tensors
+        optimizer = self._with_tensor_lr(self._factory(params, **options))
+        self._optimizers[call.optimizer] = optimizer
+        self._steps.pop(call.optimizer, None)
+        self._hooks.pop(call.optimizer, None)
+        if hasattr(optimizer, "register_step_pre_hook"):
+            self._hooks[call.optimizer] = hooks = StepHooks(optimizer, self._arrays)
+            if call.hooks:
+                hooks.register(0)
 
     def _with_tensor_lr(self, optimizer: Any) -> Any:
         """Make a tensor of every default lr as well, on the path of tensors."""
@@ -203,34 +233,29 @@ class TorchSession:
         tensor.grad = self._history.gradient(name, grad)
 
     def _step(self, call: vocabulary.Step) -> Outcome:
-        optimizer = self._optimizers[call.optimizer]
-        step = self._compiled_step(call.optimizer) if self._compiled else optimizer.step
-        hooks = [0, 0]
-        handles = []
-        if call.hooks and hasattr(optimizer, "register_step_pre_hook"):
-            handles.append(optimizer.register_step_pre_hook(lambda *_: _count(hooks, 0)))
-            handles.append(optimizer.register_step_post_hook(lambda *_: _count(hooks, 1)))
-        try:
-            if not call.closure:
-                outcome = performed(step)
-                return Outcome(outcome.raised, hooks=(hooks[0], hooks[1]) if handles else None)
-            outcome = self._step_closure(call, step)
-            return replace(outcome, hooks=(hooks[0], hooks[1]) if handles else None)
-        finally:
-            for handle in handles:
-                handle.remove()
+        if not call.hooks or call.optimizer not in self._hooks:
+            return self._plain_step(call)
+        # What is compiled is not to be changed.
+        kind = type(self._optimizers[call.optimizer])
+        with nullcontext() if self._compiled else steps_wrapped(kind, call.bases):
+            return self._hooks[call.optimizer].around(lambda: self._plain_step(call))
+
+    def _plain_step(self, call: vocabulary.Step) -> Outcome:
+        step = self._compiled_step(call.optimizer) if self._compiled else self._optimizers[call.optimizer].step
+        return self._step_closure(call, step) if call.closure else performed(step)
 
     def _step_closure(self, call: vocabulary.Step, step: Callable[..., Any]) -> Outcome:
-        before = {name: to_numpy(tensor) for name, tensor in self._params.items()}
+        before = self._arrays()
         states: list[tuple[bool, bool]] = []
         loss = torch.tensor(call.loss, dtype=torch.float64)
 
         def closure() -> torch.Tensor:
-            moved = any(not _same(before[name], to_numpy(tensor)) for name, tensor in self._params.items())
+            moved = any(not _same(before[name], array) for name, array in self._arrays().items())
             states.append((torch.is_grad_enabled(), moved))
             if call.closure == "raises":
                 raise ClosureFailed
-            with torch.no_grad():
+            # As a user's would: gradients made in inference mode could never be written to outside of it.
+            with torch.inference_mode(False), torch.no_grad():
                 for name, values in call.grads.items():
                     self._set_grad(name, values)
             return loss
@@ -254,8 +279,7 @@ class TorchSession:
         optimizer = self._optimizers[call.optimizer]
         outcome = performed(lambda: optimizer.add_param_group(group))
         self._with_tensor_lr(optimizer)
-        changed = set(group) != set(entry) or any(group[key] is not entry[key] for key in entry)
-        return Outcome(outcome.raised, caller_dict_changed=changed)
+        return Outcome(outcome.raised, caller_dict_changed=_changed(group, entry))
 
     # -- what there is to see
 
@@ -283,7 +307,7 @@ class TorchSession:
                     if key in saved["state"]
                 }
         return Observation(
-            params={name: to_numpy(tensor) for name, tensor in self._params.items()},
+            params=self._arrays(),
             grads={name: self._grad(tensor) for name, tensor in self._params.items()},
             groups=groups,
             state=state,
@@ -295,13 +319,15 @@ class TorchSession:
         """Forget the optimizers and the compiled steps."""
         self._optimizers.clear()
         self._steps.clear()
+        self._hooks.clear()
+        self._dicts.clear()
         self._slots.clear()
 
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {name: to_numpy(tensor) for name, tensor in self._params.items()}
+
     def _grad(self, tensor: torch.Tensor) -> NDArray[Any] | None:
-        grad = tensor.grad
-        if grad is None:
-            return None
-        return to_numpy(grad.to_dense() if grad.is_sparse else grad)
+        return None if tensor.grad is None else _dense(tensor.grad)
 
     def _entry(self, entry: object, shape: tuple[int, ...] | None) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {}
@@ -354,8 +380,12 @@ def _counted(param: str, entry: object) -> dict[str, float]:
     return {} if math.isnan(count) else {param: count}
 
 
-def _count(hooks: list[int], index: int) -> None:
-    hooks[index] += 1
+def _dense(grad: torch.Tensor) -> NDArray[Any]:
+    return to_numpy(grad.to_dense() if grad.is_sparse else grad)
+
+
+def _changed(group: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    return set(group) != set(entry) or any(group[key] is not entry[key] for key in entry)
 
 
 def _number(value: Any) -> float | None:

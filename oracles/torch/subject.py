@@ -110,8 +110,8 @@ class TorchSubject:
             if not isinstance(optimizer, torch.optim.Optimizer):
                 features -= {"hooks", "tensor_lr"}
                 missing["duplicates"] = "it is not built on torch.optim.Optimizer, and the page promises no refusal"
-            elif _wraps_torch(type(optimizer)):
-                missing["hooks"] = "its step may call the step of its base class, whose hooks torch then runs as well"
+            if self._path == "compiled":
+                missing["circumstances"] = "each of them would be compiled anew"
             if self._path == "differentiable":
                 features = features - {"layout"} | {"derivatives"}
             self._capabilities = Capabilities(
@@ -332,12 +332,6 @@ def _single(value: Any) -> float | None:
         return float(array.reshape(-1)[0]) if array.size == 1 else None
     except (TypeError, ValueError, RuntimeError):
         return None
-
-
-def _wraps_torch(kind: type) -> bool:
-    """Tell whether an optimizer overrides ``step`` of one of torch's own, and so may call the original."""
-    owners = [base for base in kind.__mro__ if "step" in base.__dict__ and base is not torch.optim.Optimizer]
-    return len(owners) > 1 and any(base.__module__.startswith("torch.optim") for base in owners[1:])
 
 
 def _require(device: str, hint: str = "run on a machine with a GPU, or leave out --device cuda") -> None:

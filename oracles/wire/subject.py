@@ -27,6 +27,7 @@ from rmspec.oracles.subject import (
     Capabilities,
     ClosureReport,
     GroupView,
+    HookRun,
     Observation,
     Outcome,
     Raised,
@@ -196,6 +197,9 @@ class ProcessSession:
                 source: tuple(self._real(real) for real in reals)
                 for source, reals in data.get("derivatives", {}).items()
             },
+            hook_runs=tuple(HookRun(**run) for run in data["hook_runs"]) if "hook_runs" in data else None,
+            mode_left=data.get("mode_left", ""),
+            held_changed=data.get("held_changed"),
         )
 
     def _decode_observation(self, reply: Mapping[str, Any]) -> Observation:

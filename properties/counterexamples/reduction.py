@@ -26,7 +26,6 @@ from rmspec.oracles.program.program import (
     OptionValue,
     Param,
     Program,
-    Save,
     SetGrad,
     SetOption,
     Step,
@@ -36,7 +35,9 @@ from rmspec.properties.counterexamples.variants import (
     PLAIN_OPTIONS,
     drop_dangling,
     merge_optimizers,
+    plain_forms,
     plain_numbers,
+    share_dicts,
     twins,
     uncopied,
 )
@@ -75,6 +76,7 @@ class _Search:
         """Keep the candidate if it still deviates."""
         if candidate is None or candidate == self.program or self.spent:
             return False
+        candidate = share_dicts(candidate)
         key = hash(repr(candidate))
         if key in self._tried:
             return False
@@ -246,13 +248,16 @@ def _without_params(program: Program, names: set[str]) -> Program | None:
             case SetGrad(param=name) | Freeze(param=name) | Differentiate(param=name) if name in names:
                 continue
             case Create():
-                call = replace(call, groups=tuple(group for group in map(left, call.groups) if group.params))
+                # A group that was empty before stays.
+                groups = ((group, left(group)) for group in call.groups)
+                call = replace(call, groups=tuple(rest for group, rest in groups if rest.params or not group.params))
                 if not call.groups:
                     continue
             case AddParamGroup():
-                call = replace(call, group=left(call.group))
-                if not call.group.params:
+                rest = left(call.group)
+                if not rest.params and call.group.params:
                     continue
+                call = replace(call, group=rest)
             case Copy():
                 call = replace(call, params={name: twin for name, twin in call.params.items() if name not in names})
             case Step():
@@ -282,9 +287,13 @@ def _settled(calls: tuple[Call, ...]) -> tuple[Call, ...]:
 def _drop_groups(search: _Search) -> None:
     for index, call in enumerate(search.program.calls):
         if isinstance(call, Create) and call.groups:
+            nonempty = tuple(group for group in call.groups if group.params)
+            if nonempty and nonempty != call.groups:
+                search.put(index, replace(call, groups=nonempty))
+                call = replace(call, groups=nonempty)
             group = Group(tuple(name for group in call.groups for name in group.params))
             options = {**call.options, **call.groups[0].options}
-            search.put(index, Create(call.optimizer, (group,), options, "list"))
+            search.put(index, Create(call.optimizer, (group,), options, "list", hooks=call.hooks))
 
 
 # -- options
@@ -331,28 +340,11 @@ def _with_option(program: Program, index: int, number: int, option: str, value: 
 
 def _simplify_calls(search: _Search) -> None:
     for index in range(len(search.program.calls)):
-        for calls in _plain_forms(search.program.calls[index]):
+        for calls in plain_forms(search.program.calls[index]):
             if search.put(index, *calls):
                 break
     if any(param.dtype != "float32" for param in search.program.params):
         search.change(params=tuple(replace(param, dtype="float32") for param in search.program.params))
-
-
-def _plain_forms(call: Call) -> Iterator[tuple[Call, ...]]:
-    """Plain calls in place of one: no closure, no hooks, lists, deep copies, dense gradients."""
-    match call:
-        case Step() if call.closure or call.hooks:
-            if call.grads:
-                yield (*(SetGrad(name, values) for name, values in call.grads.items()), Step(call.optimizer))
-            yield (Step(call.optimizer),)
-        case AddParamGroup(form="generator" | "tensor") | Create(form="generator"):
-            yield (replace(call, form="list"),)
-        case Save():
-            yield (replace(call, via="deepcopy"),)
-        case SetGrad(rows=tuple(rows)):
-            yield (replace(call, rows=None),)
-            for turn in range(min(len(rows), 4)):
-                yield (replace(call, rows=rows[:turn] + rows[turn + 1 :]),)
 
 
 # -- numbers

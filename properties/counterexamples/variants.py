@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from rmspec.impl.arithmetic.formats import FORMATS, as_reals
@@ -16,8 +16,10 @@ __all__ = [
     "after_others",
     "alone_with",
     "drop_dangling",
+    "plain_forms",
     "plain_numbers",
     "plain_options",
+    "share_dicts",
     "stored_values",
     "twins",
     "uncopied",
@@ -25,6 +27,7 @@ __all__ = [
     "with_reals",
     "with_saved_options",
     "with_whole_state",
+    "without_circumstances",
     "without_closures",
     "without_copies",
     "without_edits",
@@ -43,6 +46,8 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     slots: set[str] = set()
     valid: list[Call] = []
     for call in calls:
+        if isinstance(call, vocabulary.Create) and call.dicts not in optimizers:
+            call = replace(call, dicts="")
         if isinstance(call, vocabulary.Create) or (isinstance(call, vocabulary.Copy) and call.source in optimizers):
             optimizers.add(call.optimizer)
         elif hasattr(call, "optimizer") and call.optimizer not in optimizers:
@@ -53,6 +58,21 @@ def drop_dangling(calls: tuple[Call, ...]) -> tuple[Call, ...]:
             continue
         valid.append(call)
     return tuple(valid)
+
+
+def share_dicts(program: Program) -> Program:
+    """The program with the same groups in all calls with the same dicts."""
+    created: dict[str, vocabulary.Create] = {}
+    calls: list[Call] = []
+    for call in program.calls:
+        if isinstance(call, vocabulary.Create):
+            first = created.get(call.dicts)
+            if call.dicts:
+                shared = first is not None and first.form == call.form == "groups"
+                call = replace(call, groups=first.groups) if first is not None and shared else replace(call, dicts="")
+            created[call.optimizer] = call
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
 
 
 def alone_with(program: Program, optimizer: str) -> Program:
@@ -165,6 +185,22 @@ def without_closures(program: Program) -> Program:
     return replace(program, calls=tuple(calls))
 
 
+def without_circumstances(program: Program) -> Program:
+    """The program without the caller's gradient modes, groups without parameters and dicts given twice."""
+    calls: list[Call] = []
+    for call in program.calls:
+        match call:
+            case vocabulary.Step():
+                call = replace(call, mode="", bases=False)
+            case vocabulary.Create():
+                groups = tuple(group for group in call.groups if group.params)
+                call = replace(call, groups=groups or call.groups, dicts="")
+            case vocabulary.AddParamGroup() if not call.group.params:
+                continue
+        calls.append(call)
+    return replace(program, calls=tuple(calls))
+
+
 def without_copies(program: Program) -> Program:
     """The program with each saved state taken as ``state_dict`` returns it."""
     calls = (replace(call, via="state_dict") if isinstance(call, vocabulary.Save) else call for call in program.calls)
@@ -221,6 +257,40 @@ def with_whole_state(program: Program) -> Program:
             calls.append(vocabulary.Step(call.optimizer))
         calls.append(call)
     return with_gradients(replace(program, calls=tuple(calls)))
+
+
+def plain_forms(call: Call) -> Iterator[tuple[Call, ...]]:
+    """Plain calls in place of one: no closure, no hooks, no mode, lists, deep copies, dense gradients."""
+    match call:
+        case vocabulary.Step() if call != vocabulary.Step(call.optimizer):
+            sets = tuple(vocabulary.SetGrad(name, values) for name, values in call.grads.items())
+            if call.grads:
+                yield (*sets, vocabulary.Step(call.optimizer))
+            yield (vocabulary.Step(call.optimizer),)
+            if call.closure and call.mode:
+                yield (*sets, vocabulary.Step(call.optimizer, mode=call.mode))
+            for plain in (
+                replace(call, hooks=False, mode="", bases=False),
+                replace(call, hooks=False, bases=False),
+                replace(call, mode=""),
+                replace(call, bases=False),
+            ):
+                if plain != call:
+                    yield (plain,)
+        case vocabulary.AddParamGroup(form="generator" | "tensor"):
+            yield (replace(call, form="list"),)
+        case vocabulary.Create():
+            for plain in (replace(call, hooks=False, dicts=""), replace(call, hooks=False), replace(call, dicts="")):
+                if plain != call:
+                    yield (plain,)
+            if call.form == "generator":
+                yield (replace(call, form="list"),)
+        case vocabulary.Save():
+            yield (replace(call, via="deepcopy"),)
+        case vocabulary.SetGrad(rows=tuple(rows)):
+            yield (replace(call, rows=None),)
+            for turn in range(min(len(rows), 4)):
+                yield (replace(call, rows=rows[:turn] + rows[turn + 1 :]),)
 
 
 def plain_numbers(program: Program, turn: int = 0) -> Program:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rmspec.impl.spec.dialect import Hyperparameters
+from rmspec.oracles.program.program import Create, Step, op
 from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import (
     CopiedOptimizer,
@@ -32,7 +33,7 @@ from rmspec.properties.judge.groups import compare_groups, compare_initial_state
 from rmspec.properties.judge.ledger import OptimizerLedger
 from rmspec.properties.judge.operations import compare_derivatives, compare_operation, follow_moves
 from rmspec.properties.judge.saving import compare_copied_optimizer, compare_restored_state, compare_saved_state
-from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient, compare_step
+from rmspec.properties.judge.stepping import compare_group_step, compare_refused_gradient
 
 __all__ = ["compare"]
 
@@ -44,10 +45,12 @@ def compare(
 ) -> list[Finding]:
     """Compare one call with its expectations, count the checks, and bring the ledgers up to date."""
     tally = run.tally
-    findings = [] if expected.step is None else compare_step(run, expected.step, outcome)
+    findings = list(_left_mode(run, expected, outcome))
+    if expected.step is not None:
+        findings += _compare_step(run, expected.step, outcome)
     if expected.reports_dict and outcome.caller_dict_changed is not None:
-        behaviour = "changes the dict" if outcome.caller_dict_changed else "leaves the dict alone"
-        tally.observe(Observed("caller-dict", behaviour))
+        behaviour = "changes {}" if outcome.caller_dict_changed else "leaves {} alone"
+        tally.observe(Observed("caller-dict", behaviour.format(expected.reports_dict)))
     if expected.refused_gradient:
         compare_refused_gradient(run, expected.optimizer, outcome, before, after)
         run.over = True
@@ -69,12 +72,7 @@ def compare(
         run.ledgers[expected.optimizer] = expected.ledger
     if expected.saved is not None:
         run.slots[expected.slot] = expected.saved
-    for part in expected.parts:
-        if isinstance(part, Rest) and any(finding.kind == "grad" for finding in findings):
-            # One finding on gradients is enough.
-            part = replace(part, grads=False)
-        findings += _compare_part(run, part, expected, outcome, before, after)
-    findings += compare_counters(run, expected, before, after)
+    findings += _compare_parts(run, expected, outcome, before, after)
     for finding in findings:
         if finding.kind != "value":
             # Of values each real is counted, where they are compared.
@@ -84,16 +82,32 @@ def compare(
     return findings
 
 
+def _compare_parts(
+    run: Followed, expected: Expected, outcome: Outcome, before: Observation, after: Observation
+) -> list[Finding]:
+    findings: list[Finding] = []
+    for part in expected.parts:
+        if isinstance(part, ZeroedGrads):
+            findings += _compare_holder(run, part, outcome)
+        if isinstance(part, Rest) and any(finding.kind == "grad" for finding in findings):
+            # One finding on gradients is enough.
+            part = replace(part, grads=False)
+        findings += _compare_part(run, part, expected, outcome, before, after)
+    return [*findings, *compare_counters(run, expected, before, after)]
+
+
 def _refused(
     run: Followed, expected: Expected, outcome: Outcome, before: Observation, after: Observation
 ) -> list[Finding] | None:
     """Compare with the first reason to refuse the call; ``None`` if no reason decides."""
     for reason in expected.refusals:
         if reason.rule == "may" and not outcome.raised:
+            if reason.behaviour:
+                list(_answer(run, reason, expected.optimizer, outcome, after))
             continue
         findings = list(_answer(run, reason, expected.optimizer, outcome, after))
         run.over = reason.ends or not outcome.raised
-        if reason.ends or outcome.raised:
+        if reason.rest and (reason.ends or outcome.raised):
             changed = compare_rest(run, Rest(reason.rest), frozenset(), before, after)
             findings += changed
             # Of an optimizer that was half changed nobody says what is to follow.
@@ -103,15 +117,12 @@ def _refused(
 
 
 def _answer(run: Followed, reason: Refusal, optimizer: str, outcome: Outcome, after: Observation) -> Iterator[Finding]:
-    if reason.rule == "open":
-        if reason.behaviour:
-            answer = "refuses" if outcome.raised else "accepts"
-            rest = (
-                ""
-                if outcome.raised or not reason.option
-                else _shown_option(run.ledgers[optimizer], reason.option, after)
-            )
-            run.tally.observe(Observed(reason.clause, f"{answer} {reason.behaviour}{rest}"))
+    if reason.behaviour:
+        answer = "refuses" if outcome.raised else "accepts"
+        shows = bool(reason.option) and not outcome.raised
+        rest = _shown_option(run.ledgers[optimizer], reason.option, after) if shows else ""
+        run.tally.observe(Observed(reason.clause, f"{answer} {reason.behaviour}{rest}"))
+    if reason.rule == "open" or reason.behaviour:
         return
     if reason.clause:
         run.tally.check(reason.clause)
@@ -161,6 +172,112 @@ def _compare_part(
             return compare_operation(run, part, after)
         case Derivatives():
             return compare_derivatives(run, part, outcome)
+
+
+def _compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
+    """Compare how a step used its closure and its hooks."""
+    run.tally.steps += 1
+    run.tally.take(outcome.paths)
+    run.tally.check("step")
+    findings = _closure(run, call, outcome)
+    if call.closure != "raises" and outcome.hooks is not None:
+        run.tally.check("hooks")
+        role, problem = ("", "") if outcome.raised else _hook_problem(run, call, outcome)
+        if problem:
+            findings.append(run.finding("hooks", "hooks", problem, call.optimizer, role=role))
+    return findings
+
+
+def _hook_problem(run: Followed, call: Step, outcome: Outcome) -> tuple[str, str]:
+    """The problem with the hooks of a step, after a word for its kind; two empty strings for none."""
+    assert outcome.hooks is not None
+    if outcome.hooks != (1, 1):
+        return "", f"step ran its pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
+    if outcome.hook_runs is None:
+        return "", ""
+    created = [create for create in run.program.calls[: run.index] if isinstance(create, Create)]
+    early = next(create.hooks for create in reversed(created) if create.optimizer == call.optimizer)
+    due = [(kind, number) for kind in ("pre", "post") for number in ((0, 1) if early else (1,))]
+    runs = [(hook.kind, hook.number) for hook in outcome.hook_runs]
+    if runs.count(("pre", 0)) != early or runs.count(("post", 0)) != early:
+        counts = f"pre-hook {runs.count(('pre', 0))} times, post-hook {runs.count(('post', 0))} times"
+        return "start", f"step ran the hooks from the start otherwise than once: {counts}"
+    if runs != due:
+        names = ", ".join(f"{kind}-hook {number + 1}" for kind, number in runs)
+        return "order", f"step ran its hooks in another order than they were registered in: {names}"
+    stranger = next((hook for hook in outcome.hook_runs if not hook.optimizer), None)
+    if stranger is not None:
+        return "argument", f"step gave a {stranger.kind}-hook another first argument than the optimizer"
+    early_or_late = next((hook for hook in outcome.hook_runs if hook.misplaced), None)
+    if early_or_late is not None:
+        side = (
+            "after it had changed a parameter"
+            if early_or_late.kind == "pre"
+            else "before the last change of a parameter"
+        )
+        return "moment", f"step ran a {early_or_late.kind}-hook {side}"
+    return "", ""
+
+
+def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
+    report = outcome.closure
+    if not call.closure or report is None:
+        return []
+    if call.closure == "raises":
+        run.tally.check("closure")
+        run.tally.check("closure-failure")
+        if report.calls == 0:
+            return [run.finding("closure", "closure", "step did not call its closure", call.optimizer)]
+        if outcome.raised is None:
+            run.over = True
+            summary = "step swallowed the exception of its closure"
+            return [run.finding("closure", "closure-failure", summary, call.optimizer)]
+        return []
+    run.tally.check("closure")
+    run.tally.check("closure-call")
+    if outcome.raised:
+        return []
+    if report.calls == 0:
+        return [run.finding("closure", "closure", "step called its closure 0 times", call.optimizer)]
+    if report.moved_before:
+        problem = "step changed a parameter before it called its closure"
+        return [run.finding("closure", "closure", problem, call.optimizer)]
+    problem = ""
+    if report.calls != 1:
+        problem = f"step called its closure {report.calls} times"
+    elif not report.grad_enabled:
+        problem = "step called its closure with gradients disabled"
+    elif report.returned is None:
+        problem = "step(closure) returned None instead of the loss"
+    elif report.returned != call.loss:
+        problem = f"step(closure) returned {report.returned!r} instead of the loss {call.loss!r}"
+    return [run.finding("closure", "closure-call", problem, call.optimizer)] if problem else []
+
+
+def _left_mode(run: Followed, expected: Expected, outcome: Outcome) -> Iterator[Finding]:
+    """Find another gradient mode after the call than the caller's."""
+    if not outcome.mode_left:
+        return
+    call = run.program.calls[run.index]
+    words = {"enabled": "gradients enabled", "disabled": "gradients disabled", "inference": "inference mode on"}
+    clause = "closure-failure" if expected.step is not None and expected.step.closure == "raises" else "frame"
+    summary = f"{op(call)} left {words[outcome.mode_left]}, against the caller's mode"
+    yield run.finding("mode", clause, summary, expected.optimizer)
+
+
+def _compare_holder(run: Followed, part: ZeroedGrads, outcome: Outcome) -> Iterator[Finding]:
+    """Find a gradient in the hands of somebody else with other values; zeros in place of None are open."""
+    name = outcome.held_changed
+    if name is None:
+        return
+    if not part.none:
+        how = "in place" if name else "with a tensor of its own"
+        run.tally.observe(Observed("caller-dict", f"zero_grad(set_to_none=False) puts zeros {how}"))
+        return
+    run.tally.check(part.clause)
+    if name:
+        summary = f"zero_grad wrote to the gradient tensor of {name}, which somebody else may hold"
+        yield run.finding("grad", part.clause, summary, part.optimizer, name, "holder")
 
 
 def _compare_zeroed(run: Followed, part: ZeroedGrads, before: Observation, after: Observation) -> Iterator[Finding]:

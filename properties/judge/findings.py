@@ -14,11 +14,23 @@ from rmspec.properties.lines.usage import Usage, UseCounts
 __all__ = ["Case", "Finding", "Kind", "Observed", "Tally"]
 
 Kind = Literal[
-    "value", "base", "frame", "raised", "silent", "closure", "group", "hooks", "grad", "load", "operation", "derivative"
+    "value",
+    "base",
+    "frame",
+    "raised",
+    "silent",
+    "closure",
+    "group",
+    "hooks",
+    "grad",
+    "load",
+    "operation",
+    "derivative",
+    "mode",
 ]
 """How a finding was made: a value outside its envelope; a wrong initial value; something changed that must not; an
 exception; no exception where one is due; a closure or hook used wrongly; a group's options; zero_grad; a load; an elementary
-operation; a derivative."""
+operation; a derivative; the caller's gradient mode."""
 
 
 @dataclass(frozen=True, slots=True)

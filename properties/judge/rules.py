@@ -101,10 +101,14 @@ def _create(run: Followed, call: Create) -> Expected:
             InitialState(call.optimizer, tuple(ledger.params())),
         ),
         call.optimizer,
-        _refusals(across, twice, next((text for text in invalid if text), ""), "init-params", ends=True),
+        (
+            *_refusals(across, twice, next((text for text in invalid if text), ""), "init-params", ends=True),
+            *_emptiness(call.groups if grouped else (), "init-params", "a group of the constructor"),
+        ),
         "params",
         ledger,
         accepted=("init-params", "params"),
+        reports_dict="the dicts of the constructor" if grouped else "",
     )
 
 
@@ -124,11 +128,14 @@ def _add_param_group(run: Followed, call: AddParamGroup) -> Expected | None:
             InitialState(call.optimizer, tuple(params)),
         ),
         call.optimizer,
-        _refusals(across, twice, _invalid(call.group.options, "add_param_group"), "add-param-group", ends=False),
+        (
+            *_refusals(across, twice, _invalid(call.group.options, "add_param_group"), "add-param-group", ends=False),
+            *_emptiness((call.group,), "add-param-group", "add_param_group"),
+        ),
         "add-param-group",
         ledger,
         accepted=("add-param-group",),
-        reports_dict=True,
+        reports_dict="the dict",
     )
 
 
@@ -143,6 +150,13 @@ def _refusals(across: bool, twice: bool, invalid: str, rest: str, *, ends: bool)
     if invalid:
         reasons.append(Refusal("open", rest, "refuse-invalid", behaviour=invalid, ends=ends))
     return tuple(reasons)
+
+
+def _emptiness(groups: tuple[Group, ...], rest: str, door: str) -> tuple[Refusal, ...]:
+    """The reason to refuse a group without parameters, if there is one: the page says nothing of it."""
+    if all(group.params for group in groups):
+        return ()
+    return (Refusal("may", rest, "refuse-invalid", behaviour=f"no parameters in {door}"),)
 
 
 def _zero_grad(run: Followed, call: ZeroGrad) -> Expected | None:

@@ -22,7 +22,7 @@ from rmspec.oracles.program.program import (
     named_rows,
 )
 from rmspec.oracles.subject import Observation, Outcome
-from rmspec.properties.judge.expected import Expected, GroupStep, Rest, SteppedFrom
+from rmspec.properties.judge.expected import Expected, GroupStep, Refusal, Rest, SteppedFrom
 from rmspec.properties.judge.findings import Finding, Observed, Tally
 from rmspec.properties.judge.followed import Followed, same
 from rmspec.properties.judge.ledger import LedgerGroup, OptimizerLedger, forget_hidden, format_of, unknown_state
@@ -30,7 +30,7 @@ from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import check_group
 from rmspec.properties.lines.batch import SteppedParam, stepped_roles
 
-__all__ = ["compare_group_step", "compare_refused_gradient", "compare_step", "expect_step", "follow_astray"]
+__all__ = ["compare_group_step", "compare_refused_gradient", "expect_step", "follow_astray"]
 
 Array = NDArray[Any]
 
@@ -42,6 +42,7 @@ def expect_step(run: Followed, call: Step, before: Observation) -> Expected | No
         return None
     if call.closure == "raises":
         return Expected((Rest("closure-failure"),), call.optimizer, broken_by_exception=None, step=call)
+    refusals = tuple(_doubts(run, ledger, call))
     last = {each.param: each for each in run.program.calls[: run.index] if isinstance(each, SetGrad)}
     grads = dict(before.grads)
     for name, values in call.grads.items():
@@ -56,10 +57,29 @@ def expect_step(run: Followed, call: Step, before: Observation) -> Expected | No
             Rest("frame", actor=call.optimizer, step=True, grads=not call.closure),
         ),
         call.optimizer,
-        broken_by_exception="" if ledger.extended else "step",
+        refusals,
+        "" if ledger.extended else "step",
         step=call,
         refused_gradient=any(last[name].bad for name in ledger.params() if name in last),
     )
+
+
+def _doubts(run: Followed, ledger: OptimizerLedger, call: Step) -> Iterator[Refusal]:
+    """List the reasons for a step to raise: an option changed to a value out of its domain, and inference mode, before or now.
+
+    What is made in inference mode cannot be written to outside of it, and takes no part in autograd.
+    """
+    for group in ledger.groups:
+        for option, value in group.options.items():
+            changed = group.sources[option] == "changed" and value is not None and not isinstance(value, bool)
+            if changed and not value >= 0:
+                yield Refusal("open", "", "refuse-invalid", behaviour=f"{option}={value:g} set in a group later")
+                return
+    modes = [step.mode for step in run.program.calls[: run.index] if isinstance(step, Step)]
+    if call.mode == "inference_mode":
+        yield Refusal("may", "", "failed-step", behaviour="a step in inference_mode")
+    elif "inference_mode" in modes:
+        yield Refusal("may", "", "failed-step", behaviour="a step after one in inference_mode")
 
 
 def _group_step(
@@ -97,20 +117,6 @@ def _group_step(
     views = before.groups.get(ledger.name) or ()
     options = {} if ledger.unlike or position >= len(views) else views[position].options
     return GroupStep(ledger.name, position, group.hyper(), tuple(params), passed_over, twice, options)
-
-
-def compare_step(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
-    """Compare how a step used its closure and its hooks."""
-    run.tally.steps += 1
-    run.tally.take(outcome.paths)
-    run.tally.check("step")
-    findings = _closure(run, call, outcome)
-    if call.closure != "raises" and outcome.hooks is not None:
-        run.tally.check("hooks")
-        if outcome.hooks != (1, 1) and not outcome.raised:
-            counts = f"pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
-            findings.append(run.finding("hooks", "hooks", f"step ran its {counts}", call.optimizer))
-    return findings
 
 
 def _move_partners(run: Followed, ledger: OptimizerLedger, stepped: set[str]) -> None:
@@ -246,6 +252,7 @@ def _circumstances(run: Followed, part: GroupStep, group: LedgerGroup) -> frozen
     ledger, call = run.ledgers[part.optimizer], run.program.calls[run.index]
     holds = {
         "closure": isinstance(call, Step) and bool(call.closure),
+        "mode": isinstance(call, Step) and bool(call.mode),
         "groups": len(ledger.groups) > 1,
         "optimizers": len(run.ledgers) > 1,
         "loaded": bool(ledger.loaded_from),
@@ -326,41 +333,6 @@ def _rare(param: SteppedFrom) -> dict[str, NDArray[np.bool_]]:
 
 def _arrays(param: SteppedFrom) -> Iterator[Array]:
     return (carry for carry in param.state.values() if carry is not None and not isinstance(carry, tuple))
-
-
-def _closure(run: Followed, call: Step, outcome: Outcome) -> list[Finding]:
-    report = outcome.closure
-    if not call.closure or report is None:
-        return []
-    if call.closure == "raises":
-        run.tally.check("closure")
-        run.tally.check("closure-failure")
-        if report.calls == 0:
-            return [run.finding("closure", "closure", "step did not call its closure", call.optimizer)]
-        if outcome.raised is None:
-            run.over = True
-            summary = "step swallowed the exception of its closure"
-            return [run.finding("closure", "closure-failure", summary, call.optimizer)]
-        return []
-    run.tally.check("closure")
-    run.tally.check("closure-call")
-    if outcome.raised:
-        return []
-    if report.calls == 0:
-        return [run.finding("closure", "closure", "step called its closure 0 times", call.optimizer)]
-    if report.moved_before:
-        problem = "step changed a parameter before it called its closure"
-        return [run.finding("closure", "closure", problem, call.optimizer)]
-    problem = ""
-    if report.calls != 1:
-        problem = f"step called its closure {report.calls} times"
-    elif not report.grad_enabled:
-        problem = "step called its closure with gradients disabled"
-    elif report.returned is None:
-        problem = "step(closure) returned None instead of the loss"
-    elif report.returned != call.loss:
-        problem = f"step(closure) returned {report.returned!r} instead of the loss {call.loss!r}"
-    return [run.finding("closure", "closure-call", problem, call.optimizer)] if problem else []
 
 
 def compare_refused_gradient(

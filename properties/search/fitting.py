@@ -7,7 +7,7 @@ from dataclasses import replace
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import Hyperparameters
 from rmspec.oracles.program import program as vocabulary
-from rmspec.oracles.program.changes import change_options
+from rmspec.oracles.program.changes import change_options, groups_of
 from rmspec.oracles.program.program import Call, Program
 from rmspec.oracles.subject import OPTIONS, Capabilities
 from rmspec.properties.judge.runner import retarget
@@ -41,6 +41,8 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
     if all(isinstance(call, vocabulary.Create) for call in program.calls):
         # It asks the constructor alone, and that whatever the options are.
         capabilities = replace(capabilities, instead={})
+    if "circumstances" not in features and any(not group.params for call in program.calls for group in groups_of(call)):
+        return None
     calls: list[Call] = []
     members: dict[str, list[str]] = {}
     copies = {call.optimizer for call in program.calls if isinstance(call, vocabulary.Copy)}
@@ -51,9 +53,8 @@ def admit(program: Program, capabilities: Capabilities) -> Program | None:
         if fitted is None:
             continue
         if isinstance(fitted, vocabulary.Create | vocabulary.AddParamGroup):
-            groups = fitted.groups if isinstance(fitted, vocabulary.Create) else (fitted.group,)
             before = [] if isinstance(fitted, vocabulary.Create) else members.get(fitted.optimizer, [])
-            names = [*before, *(name for group in groups for name in group.params)]
+            names = [*before, *(name for group in groups_of(fitted) for name in group.params)]
             members[fitted.optimizer] = names
             if "duplicates" not in features and len(set(names)) != len(names):
                 return None
@@ -94,11 +95,13 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
         call = change_options(call, lambda options: {**options, **_on(options, capabilities)})
     match call:
         case vocabulary.Create():
+            hooks = call.hooks and {"circumstances", "hooks"} <= features
+            call = replace(call, hooks=hooks, dicts=call.dicts if "circumstances" in features else "")
             if "groups" not in features:
                 names = tuple(name for group in call.groups for name in group.params)
                 options = {**call.options, **call.groups[0].options}
                 form: vocabulary.CreateForm = "generator" if call.form == "generator" else "list"
-                call = vocabulary.Create(call.optimizer, (vocabulary.Group(names),), options, form)
+                call = vocabulary.Create(call.optimizer, (vocabulary.Group(names),), options, form, hooks=hooks)
             missing = {name: _PAGE.option(name) for name in sorted(capabilities.required - set(call.options))}
             return replace(call, options={**call.options, **missing, **_on(call.options, capabilities, absent=True)})
         case vocabulary.AddParamGroup():
@@ -117,8 +120,15 @@ def _call(call: Call, capabilities: Capabilities) -> Call | None:
             closure = call.closure if "closure" in features else ""
             if call.closure == "raises" and not closure:
                 return None
+            hooks = call.hooks and "hooks" in features
+            circumstances = "circumstances" in features
             return replace(
-                call, closure=closure, grads=call.grads if closure else {}, hooks=call.hooks and "hooks" in features
+                call,
+                closure=closure,
+                grads=call.grads if closure else {},
+                hooks=hooks,
+                mode=call.mode if circumstances else "",
+                bases=call.bases and hooks and circumstances,
             )
         case vocabulary.SetGrad():
             if call.rows is not None and "sparse" not in features:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Program
 from rmspec.properties.search.builder import Builder
+from rmspec.properties.search.circumstances import surround
 from rmspec.properties.search.provider import sealed
 
 __all__ = ["ProgramMachine", "generate"]
@@ -120,7 +121,7 @@ def generate(root_seed: int, count: int, *, calls: int = 14) -> tuple[Program, .
 
     class Collecting(ProgramMachine):
         def finished(self, program: Program) -> None:
-            programs.append(program)
+            programs.append(surround(program, root_seed, len(programs)))
 
     limits = settings(
         max_examples=count,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program.program import Program
 from rmspec.properties.search.builder import Builder, RandomSource
+from rmspec.properties.search.circumstances import surround
 
 __all__ = ["sweep", "sweeps"]
 
@@ -41,7 +42,7 @@ def sweep(seed: int, index: int, *, wide: int = 4096, moves: int = 10) -> Progra
     builder.step()
     for _ in range(moves):
         getattr(builder, builder.choose(_WEIGHTED))()
-    return builder.program(f"sweep {seed}, number {index}")
+    return surround(builder.program(f"sweep {seed}, number {index}"), seed, index)
 
 
 def sweeps(seed: int, count: int, *, wide: int = 4096) -> Iterator[Program]:

@@ -227,3 +227,36 @@ def test_a_live_state_dict_is_inherited_whatever_the_numbers_leave_to_change() -
     assert shown("torch", given, baseline="none") == []
     assert [each.known for each in shown(fused, given)] == ["inherited:torch"]
     assert [each.known for each in shown(fused, given, baseline="none")] == [None]
+
+
+SUPER = '''"""An optimizer whose step calls the step of its base class; with a fault it runs the hooks of torch itself."""
+
+import torch
+
+
+class Plain(torch.optim.RMSprop):
+    def step(self, closure=None):
+        return super().step(closure)
+
+
+class Twice(torch.optim.RMSprop):
+    @torch.optim.Optimizer.profile_hook_step
+    def step(self, closure=None):
+        return super().step(closure)
+'''
+
+
+def test_hooks_of_a_base_class_that_was_constructed_are_torchs_habit(tmp_path: Path) -> None:
+    """torch puts hooks around the step of each class; whoever runs them twice without that does so on its own."""
+    (tmp_path / "calls.py").write_text(SUPER)
+    given = program(create(), SetGrad("p", (2.0,)), Step("A", hooks=True, bases=True))
+    for baseline, known in ((None, "inherited:torch"), ("none", None)):
+        settings = {} if baseline is None else {"baseline": baseline}
+        (found,) = shown(f"{tmp_path / 'calls.py'}:Plain", given, **settings)
+        assert (found.clause, found.known) == ("hooks", known)
+        script = standalone_script(found)
+        assert script is not None
+        assert "pre-hook 2 times" in executed(script)
+    (found,) = shown(f"{tmp_path / 'calls.py'}:Twice", given)
+    assert (found.clause, found.known) == ("hooks", None)
+    assert found.program.calls[-1] == Step("A", hooks=True)

@@ -20,7 +20,7 @@ from rmspec.oracles.host.perform import Answer, Transcript, perform
 from rmspec.oracles.host.transcripts import decode_error, decode_transcript, encode_error, encode_transcript
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import Param, Program, Save, SetGrad, Step
-from rmspec.oracles.subject import ClosureReport, GroupView, Observation, Outcome, Raised
+from rmspec.oracles.subject import ClosureReport, GroupView, HookRun, Observation, Outcome, Raised
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit
 
@@ -109,12 +109,18 @@ def test_equal_options_of_other_kinds_are_told_apart() -> None:
 
 
 def test_every_part_of_an_outcome_survives() -> None:
-    """Exceptions with any text, closures, hooks, a caller's dict, derivatives."""
+    """Exceptions with any text, closures, hooks and their runs, a caller's dict, mode and gradient, derivatives."""
     outcomes = [
         Outcome(Raised("E", "a\nb\x00\ud800")),
         Outcome(closure=ClosureReport(2, True, False, float("inf")), hooks=(1, 0)),
-        Outcome(closure=ClosureReport(0, False, True, None), caller_dict_changed=False),
         Outcome(derivatives={"start": (0.1, float("-inf")), "lr": ()}),
+        Outcome(
+            closure=ClosureReport(0, False, True, None),
+            caller_dict_changed=False,
+            hook_runs=(HookRun("pre", 0), HookRun("post", 1, False, True)),
+            mode_left="inference",
+            held_changed="",
+        ),
     ]
     grads = (SetGrad("p", (value,)) for value in (1.0, 2.0, 3.0))
     transcript = perform(program(create(), *grads), ReferenceSubject())

@@ -25,6 +25,7 @@ from rmspec.oracles.program.program import (
     Differentiate,
     EditState,
     Freeze,
+    GradMode,
     Group,
     Layout,
     Load,
@@ -80,7 +81,7 @@ options = st.dictionaries(
 )
 groups = st.builds(Group, st.lists(names, max_size=2).map(tuple), options)
 calls = st.one_of(
-    st.builds(Create, st.just("A"), st.lists(groups, min_size=1, max_size=2).map(tuple), options),
+    st.builds(Create, st.just("A"), st.lists(groups, min_size=1, max_size=2).map(tuple), options, hooks=st.booleans()),
     st.builds(SetGrad, names, st.none() | values, layouts, st.sampled_from(("", "sparse"))),
     st.builds(
         Step,
@@ -88,6 +89,8 @@ calls = st.one_of(
         st.sampled_from(("", "returns", "raises")),
         st.dictionaries(names, values, max_size=2),
         numbers,
+        st.booleans(),
+        st.sampled_from(get_args(GradMode)),
         st.booleans(),
     ),
     st.builds(ZeroGrad, st.just("A"), st.none() | st.booleans()),

@@ -164,6 +164,49 @@ def test_a_fault_across_optimizers_keeps_two() -> None:
     assert len(found.calls) <= 4
 
 
+SURROUNDED = program(
+    Create("A", (Group(("p",), {"lr": 0.5}), Group(()), Group(("q",))), {"momentum": 0.5}, hooks=True),
+    Create("B", (Group(("p",), {"lr": 0.5}), Group(()), Group(("q",))), {"momentum": 0.5}, dicts="A"),
+    SetGrad("p", (2.0,)),
+    SetGrad("q", (3.0,)),
+    Step("A", mode="no_grad", hooks=True, bases=True),
+    Step("B", "returns", {"p": (1.0,), "q": (1.0,)}, mode="no_grad"),
+    params=(Param("p"), Param("q")),
+)
+
+
+def test_circumstances_that_are_not_needed_are_dropped() -> None:
+    """A fault of every step is shown by a plain one."""
+    found, _ = reduced(SURROUNDED, after_steps(doubled))
+    assert [call for call in found.calls if isinstance(call, Step)] == [Step("A")]
+    (created,) = [call for call in found.calls if isinstance(call, Create)]
+    assert (created.form, created.hooks, created.dicts, created.groups) == ("list", False, "", (Group(("p",)),))
+
+
+def test_circumstances_that_are_needed_stay() -> None:
+    """A mode, an empty group and a dict given twice, each alone; the groups of a dict stay the same in both calls."""
+
+    def in_mode(session: Any, call: Call) -> None:
+        if isinstance(call, Step) and call.mode == "no_grad":
+            session._params["p"].data *= 2
+
+    def after_empty(session: Any, call: Call) -> None:
+        if isinstance(call, Step) and any(not group["params"] for group in session._optimizers["A"].param_groups):
+            session._params["p"].data *= 2
+
+    def given_twice(session: Any, call: Call) -> None:
+        if isinstance(call, Create) and call.dicts:
+            session._params["p"].data *= 2
+
+    found, _ = reduced(SURROUNDED, Spoilt(in_mode))
+    assert [call for call in found.calls if isinstance(call, Step)] == [Step("A", mode="no_grad")]
+    found, _ = reduced(SURROUNDED, Spoilt(after_empty))
+    assert [call.groups for call in found.calls if isinstance(call, Create)] == [(Group(("p",)), Group(()))]
+    found, _ = reduced(SURROUNDED, Spoilt(given_twice))
+    first, second = found.calls
+    assert (first.groups, second.groups, second.dicts) == ((Group(("p",)),), (Group(("p",)),), "A")  # type: ignore[union-attr]
+
+
 def test_the_number_of_tries_is_bounded() -> None:
     """A long program is reduced in a few hundred runs, and none is made twice."""
     subject = after_steps(doubled)

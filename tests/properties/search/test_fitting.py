@@ -79,6 +79,35 @@ def test_a_feature_takes_its_calls_along(feature: str, gone: set[type]) -> None:
     assert kinds(RICH) - kinds(lacking(feature)) == gone
 
 
+SURROUNDED = program(
+    grouped(Group(("p",))),
+    Create("B", (Group(("p",)),), {"lr": 0.5}, dicts="A", hooks=True),
+    Step("A", hooks=True, mode="no_grad", bases=True),
+    Step("B", mode="inference_mode"),
+)
+
+
+def test_circumstances_are_asked_of_a_subject_that_knows_them() -> None:
+    """Without them the calls are plain ones; hooks take those from the start along."""
+    assert admit(SURROUNDED, ALL) == SURROUNDED
+    plain = admit(SURROUNDED, replace(ALL, features=ALL.features - {"circumstances"}))
+    assert plain is not None
+    assert plain.calls[1] == Create("B", (Group(("p",)),), {"lr": 0.5})
+    assert plain.calls[2:] == (Step("A", hooks=True), Step("B"))
+    silent = admit(SURROUNDED, replace(ALL, features=ALL.features - {"hooks"}))
+    assert silent is not None
+    assert silent.calls[1] == Create("B", (Group(("p",)),), {"lr": 0.5}, dicts="A")
+    assert silent.calls[2] == Step("A", mode="no_grad")
+
+
+@pytest.mark.parametrize("call", [grouped(Group(("p",)), Group(())), AddParamGroup("A", Group(()))])
+def test_a_program_with_an_empty_group_is_for_a_subject_that_knows_circumstances(call: Any) -> None:
+    """The numbers of its groups would be others without it."""
+    given = program(create(), call, step(p=1.0))
+    assert admit(given, ALL) == given
+    assert admit(given, replace(ALL, features=ALL.features - {"circumstances"})) is None
+
+
 def test_without_groups_all_parameters_are_one_list() -> None:
     """The first group's options count for all."""
     created = lacking("groups").calls[0]

@@ -74,7 +74,8 @@ class RMSprop:
         self._memory = memory
 
     def step(self, closure=None):
-        loss = closure() if closure is not None else None
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
         with torch.no_grad():
             for g in self.param_groups:
                 for p in g["params"]:

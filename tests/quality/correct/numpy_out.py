@@ -13,7 +13,8 @@ class ScratchRMSprop(torch.optim.Optimizer):
         )
 
     def step(self, closure=None):
-        loss = closure() if closure is not None else None
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
         with torch.no_grad(), np.errstate(all="ignore"):
             for group in self.param_groups:
                 for p in group["params"]:
