@@ -14,6 +14,7 @@ from rmspec.oracles.errors import (
     ProtocolBroken,
     SubjectFailed,
     SubjectHung,
+    TooMuchMemory,
     UnknownSubject,
     Unsupported,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "Subject",
     "SubjectFailed",
     "SubjectHung",
+    "TooMuchMemory",
     "UnknownSubject",
     "Unsupported",
     "applied_statements",
