@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 __all__ = ["Memory", "adopt_orphans", "descendants_ended", "end_descendants", "end_tree", "signal_with_parent"]
 
@@ -38,30 +39,38 @@ def _prctl(option: int, value: int) -> bool:
     return False
 
 
-def _descendants(pid: int, spared: Collection[int] = ()) -> dict[int, int]:
+class _Process(NamedTuple):
+    id: int
+    parent: int
+    group: int
+    running: bool
+
+
+def _descendants(pid: int, spared: Collection[int] = (), table: Collection[_Process] | None = None) -> dict[int, int]:
     """The running processes below a process, with their groups; none of those ``spared``, nor below them."""
-    below: dict[int, list[tuple[int, int, bool]]] = {}
-    for child, parent, group, running in _processes():
-        below.setdefault(parent, []).append((child, group, running))
-    places, alive = [pid], {}
+    below: dict[int, list[_Process]] = {}
+    for process in _processes() if table is None else table:
+        below.setdefault(process.parent, []).append(process)
+    places, running = [pid], {}
     while places:
-        for child, group, running in below.pop(places.pop(), ()):
-            if child in spared:
-                continue
-            places.append(child)
-            if running:
-                alive[child] = group
-    return alive
+        for child in below.pop(places.pop(), ()):
+            if child.id not in spared:
+                places.append(child.id)
+                if child.running:
+                    running[child.id] = child.group
+    return running
 
 
-def _processes() -> Iterator[tuple[int, int, int, bool]]:
-    """Each process of the machine: its id, its parent, its group, and whether it runs."""
+def _processes() -> list[_Process]:
+    """All processes of the machine."""
+    table = []
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
             if name.isdigit() and (line := _content(f"/proc/{name}/stat")):
                 state, parent, group, *rest = line[line.rfind(b")") + 2 :].split()
                 # A thread may outlive the first one of its process, which is dead then.
-                yield int(name), int(parent), int(group), state not in b"ZX" or int(rest[14]) > 1
+                table.append(_Process(int(name), int(parent), int(group), state not in b"ZX" or int(rest[14]) > 1))
+    return table
 
 
 def _content(path: str) -> bytes:
@@ -75,12 +84,18 @@ def _content(path: str) -> bytes:
 def end_descendants(pid: int, spared: Collection[int] = ()) -> None:
     """Kill the processes below a process and their new children, without those in ``spared`` and below them."""
     own, deadline = os.getpgrp(), time.monotonic() + _PATIENCE
-    while (running := _descendants(pid, spared)) and time.monotonic() < deadline:
-        # A group ends at one blow, and cannot fork away from it.
+    killed: set[int] = set()
+    while time.monotonic() < deadline:
+        table = _processes()
+        running = _descendants(pid, spared, table)
+        # A group ends at one blow, and cannot fork away from it. The process itself may be in it, and leave its orphans.
         for group in {*running.values()} - {own}:
             _send(os.killpg, group, signal.SIGKILL)
         for child in running:
             _send(os.kill, child, signal.SIGKILL)
+        killed.update(running)
+        if not any(process.running for process in table if process.id in killed):
+            return
         time.sleep(0.001)
 
 

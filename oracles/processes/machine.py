@@ -62,7 +62,7 @@ def _numbers(name: str) -> Iterator[list[int]]:
 
 def _groups(controller: str) -> Iterator[Path]:
     """The folders of the control groups around this process, in either version of the kernel's hierarchy."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         for line in (_ROOT / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and controller not in controllers.split(","):
