@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import report, start_rmspec, without_seconds
+from commandline import MARK, marked_processes, report, start_rmspec, without_seconds
 
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.gate import exit_code
@@ -105,16 +104,6 @@ def scattered(hostile: Sequence[str], innocent: Sequence[str]) -> list[str]:
     return mixed
 
 
-def left(mark: str) -> list[str]:
-    """The command lines of the processes with a mark in their environment."""
-    lines = []
-    for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark.encode() in (place / "environ").read_bytes():
-                lines.append((place / "cmdline").read_text())
-    return lines
-
-
 @pytest.mark.slow
 def test_many_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path) -> None:
     """One of each hostile kind on one command line: the reports on the others, and their exit codes, are those alone.
@@ -138,7 +127,7 @@ def test_many_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path)
         alone |= found
     names = scattered(list(HOSTILE), list(INNOCENT))
     assert len(names) == len(set(names)) >= 30
-    mark, begin = f"RMSPEC_TEST={tmp_path}", time.monotonic()
+    begin = time.monotonic()
     done = subprocess.run(
         [
             sys.executable,
@@ -154,7 +143,7 @@ def test_many_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path)
             "all.json",
         ],
         cwd=tmp_path,
-        env={**os.environ, "RMSPEC_TEST": str(tmp_path)},
+        env={**os.environ, MARK: str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
@@ -165,7 +154,7 @@ def test_many_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path)
         done.returncode,
         {subject["name"]: without_seconds(subject) for subject in report(tmp_path / "all.json")["subjects"]},
     )
-    assert left(mark) == []
+    assert marked_processes(tmp_path) == []
     assert seconds < 4 * len(names) + 20
     assert list(together) == names
     for name, expected in INNOCENT.items():

@@ -154,6 +154,12 @@ def leaves_a_daemon():
     os.wait()
 
 
+def loops_beside_a_daemon():
+    leaves_a_daemon()
+    with open("ready", "w"):
+        loops()
+
+
 def dies_with_a_daemon():
     leaves_a_daemon()
     os._exit(5)
@@ -171,7 +177,7 @@ def ignores_signals():
 def takes_memory():
     pieces = []
     while True:
-        pieces.append(np.ones(1 << 20))
+        pieces.append(np.ones(1 << 22))
         time.sleep(0.01)
 
 
@@ -263,6 +269,7 @@ descriptors = Hostile(uses_up_descriptors)
 parent = Hostile(kills_its_parent)
 parent_stopped = Hostile(stops_its_parent)
 daemon = Once(leaves_a_daemon)
+daemon_loop = Hostile(loops_beside_a_daemon)
 daemon_orphan = Hostile(dies_with_a_daemon)
 deaf = Hostile(ignores_signals)
 hungry = Hostile(takes_memory)
