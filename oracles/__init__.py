@@ -14,6 +14,7 @@ from rmspec.oracles.errors import (
     ProtocolBroken,
     SubjectFailed,
     SubjectHung,
+    TooMuchMemory,
     UnknownSubject,
     Unsupported,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "Subject",
     "SubjectFailed",
     "SubjectHung",
+    "TooMuchMemory",
     "UnknownSubject",
     "Unsupported",
     "applied_statements",

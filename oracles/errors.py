@@ -35,6 +35,10 @@ class SubjectFailed(RmspecError):
     """The subject could not be driven (exit code 4)."""
 
 
+class TooMuchMemory(SubjectFailed):
+    """The process of a subject and those below it use more memory than the limit allows."""
+
+
 class CannotStart(SubjectFailed):
     """The subject cannot be created at all."""
 
@@ -72,3 +76,11 @@ def choose(kind: str, name: str, names: Iterable[str], *, where: str = "") -> st
             f"unknown {kind} {name!r}{place}{nearest(str(name), listed)}", hint=f"choose from {', '.join(listed)}"
         )
     return name
+
+
+def wording(error: BaseException, longest: int = 2000) -> str:
+    """The message of an exception of a subject, cut at ``longest`` characters; a substitute for one without a message."""
+    try:
+        return str(error)[:longest]
+    except Exception as failure:
+        return f"its message cannot be had: __str__ raises {type(failure).__name__}"

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from rmspec.impl.errors import nearest
-from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose
+from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose, wording
 from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.names import parse_name, path_keywords
 from rmspec.oracles.registry import frameworks, left_out, registered_names
@@ -270,7 +270,7 @@ def _broken(place: str, error: Exception) -> CannotImport:
             frame for frame in inspect.getinnerframes(error.__traceback__) if frame.filename.endswith(Path(place).name)
         ]
         where = f" (line {lines[-1].lineno})" if lines else ""
-    reason = str(error).split("\n")[0]
+    reason = wording(error).split("\n")[0]
     hint = f"correct {place}, and try it with python alone"
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = f"install the module {error.name.partition('.')[0]!r}, or correct the import"

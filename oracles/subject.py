@@ -22,6 +22,9 @@ Array = NDArray[Any]
 CALL_TIMEOUT = 60.0
 """Seconds that a subject in a process of its own may take for one call, where nothing else is said."""
 
+IMPORT_TIMEOUT = 120.0
+"""Seconds that it may take before the first call: a framework may take long to import on a cold machine."""
+
 STATE_SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("square_avg", "exp_avg_sq", "sq_avg", "square_average", "mean_square", "rms", "v"), "square_avg"),
     **dict.fromkeys(("grad_avg", "gradient_average", "mean_grad", "g_ave", "mg"), "grad_avg"),

@@ -23,7 +23,8 @@ from rmspec.properties.examination.accuracies import fitted_policy, measure_oper
 from rmspec.properties.examination.examination import Examination
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.plan import generated
-from rmspec.properties.settings import DEFAULT_PATH, KnownLists, Settings, check_subject, make_settings, opened
+from rmspec.properties.opening import opened
+from rmspec.properties.settings import DEFAULT_PATH, KnownLists, Settings, check_subject, make_settings
 
 __all__ = ["check", "examine", "generated", "operation_accuracies", "replay", "trial"]
 
@@ -45,6 +46,7 @@ def check(
     policy: str | Policy = STRICT,
     framework: str | None = None,
     call_timeout: float = CALL_TIMEOUT,
+    memory_limit: int | str | None = None,
     programs: Collection[Program] | None = None,
 ) -> SubjectResult:
     """Check one subject, by name or as an object with the ``Subject`` protocol, and return the verdict with its evidence.
@@ -52,8 +54,8 @@ def check(
     The arguments are the options of ``rmspec check``, ``formats`` being those of ``--dtype``: ``known`` takes a file, a
     ``Known``, or several of either, beside the shipped list; ``programs`` are run in place of the generated ones.
     A name with an execution path, as ``mine.py:RMSprop:foreach``, is checked on it, one without on that of its defaults. A
-    subject by name lives in a process of its own, which is ended when it is silent for ``call_timeout`` seconds; an object is
-    called in this process.
+    subject by name lives in a process of its own, which is ended when it is silent for ``call_timeout`` seconds, or uses more
+    than ``memory_limit``, in bytes or as ``"4G"``; an object is called in this process.
 
     Raises ``BadOption`` for an argument that cannot be used, with the closest value that can, the errors of
     ``rmspec.oracles.load``, ``BadKnownList``, and ``SubjectFailed`` where the subject cannot be driven; all of them are
@@ -76,6 +78,7 @@ def check(
         policy=policy,
         framework=framework,
         call_timeout=call_timeout,
+        memory_limit=memory_limit,
         programs=programs,
         paths=(DEFAULT_PATH,),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,10 +14,10 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.arithmetic.policy import POLICIES, STRICT, Policy
 from rmspec.oracles.dialects import check_dialect
 from rmspec.oracles.errors import BadOption, choose
-from rmspec.oracles.host.host import open_subject
-from rmspec.oracles.host.perform import Driven, Performer
+from rmspec.oracles.host.perform import Performer
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.names import parse_name, path_keywords, path_setting
+from rmspec.oracles.processes.machine import format_size, parse_size
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import CALL_TIMEOUT, EXCLUDABLE, Subject
@@ -35,7 +34,6 @@ __all__ = [
     "check_framework",
     "check_subject",
     "make_settings",
-    "opened",
     "paths_asked",
     "paths_left_out",
 ]
@@ -97,6 +95,8 @@ class Spelling:
         return f"{self.option(name)}=({value!r},)"
 
 
+_LEAST_MEMORY = 1 << 26
+
 DEFAULT_PATH, ALL_PATHS = "default", "all"
 """Of the execution paths of a class the one that its defaults take, and every one."""
 
@@ -113,7 +113,8 @@ class Settings:
 
     ``formats`` and ``programs`` that are left empty are every format and the generated programs; ``known`` ``None`` is the
     shipped list. ``paths`` are the execution paths to check of a class that offers several: ``default``, ``all``, or their names;
-    those of the profile where none are given. ``call_timeout`` is how many seconds a subject may take for one call.
+    those of the profile where none are given. ``call_timeout`` is how many seconds a subject may take for one call, and
+    ``memory_limit`` how many bytes of memory it may have, ``None`` being what the machine allows.
     """
 
     profile: str = "ci"
@@ -131,6 +132,7 @@ class Settings:
     programs: tuple[Program, ...] | None = None
     call_timeout: float = CALL_TIMEOUT
     paths: tuple[str, ...] = ()
+    memory_limit: int | None = None
 
     def __post_init__(self) -> None:
         _validate({option.name: getattr(self, option.name) for option in fields(self)}, PYTHON)
@@ -153,6 +155,7 @@ def make_settings(
     policy: str | Policy = STRICT,
     framework: str | None = None,
     call_timeout: float = CALL_TIMEOUT,
+    memory_limit: int | str | None = None,
     programs: Collection[Program] | None = None,
     paths: Iterable[str] = (),
     spelling: Spelling = PYTHON,
@@ -175,6 +178,7 @@ def make_settings(
         "policy": policy,
         "framework": framework,
         "call_timeout": call_timeout,
+        "memory_limit": _bytes("memory_limit", memory_limit, spelling),
         "programs": programs,
         "paths": _collected("paths", paths, spelling),
     }
@@ -216,6 +220,7 @@ def _validate(values: Mapping[str, Any], spelling: Spelling) -> None:
     _whole("seed", values["seed"], spelling)
     _positive("time_budget", values["time_budget"], spelling)
     _positive("call_timeout", values["call_timeout"], spelling)
+    _enough("memory_limit", values["memory_limit"], spelling)
     _flag("fail_fast", values["fail_fast"], spelling)
     device = values["device"]
     if not isinstance(device, str) or not device.strip():
@@ -289,32 +294,6 @@ def check_subject(subject: object, *, call: str) -> None:
         )
 
 
-@contextmanager
-def opened(subject: str | Driven, settings: Settings) -> Iterator[Driven]:
-    """Open the subject of a name, in a process for the context; an object stays as it is. Raises the errors of ``open_subject``.
-
-    ``BadOption`` where an object is given with a framework, or with the time of calls, which are for names.
-    """
-    if isinstance(subject, str):
-        driven = open_subject(
-            subject, framework=settings.framework, device=settings.device, call_timeout=settings.call_timeout
-        )
-        try:
-            yield driven
-        finally:
-            driven.close()
-        return
-    for name, default in (("framework", None), ("call_timeout", CALL_TIMEOUT)):
-        value = getattr(settings, name)
-        if value != default:
-            raise BadOption(
-                f"{PYTHON.assignment(name, value)} is for a subject that is given by name",
-                "it would change nothing",
-                "leave it out, or name the subject, as in 'path/to/mine.py:Class'",
-            )
-    yield subject
-
-
 def check_framework(framework: str | None, subjects: Sequence[str], spelling: Spelling = PYTHON) -> None:
     """Refuse an unknown framework, or one for none of the subjects. Raises ``BadOption``."""
     if framework is None:
@@ -382,6 +361,27 @@ def _positive(name: str, value: object, spelling: Spelling) -> None:
             f"{spelling.assignment(name, value)} is not a number of seconds above zero",
             hint=f"write it as {spelling.assignment(name, 30)}",
         )
+
+
+def _bytes(name: str, value: object, spelling: Spelling) -> object:
+    """The bytes of a size in words, such as 4G; any other value as it is."""
+    try:
+        return parse_size(value) if isinstance(value, str) else value
+    except ValueError:
+        raise _no_size(name, value, spelling) from None
+
+
+def _enough(name: str, value: object, spelling: Spelling) -> None:
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < _LEAST_MEMORY):
+        raise _no_size(name, value, spelling)
+
+
+def _no_size(name: str, value: object, spelling: Spelling) -> BadOption:
+    return BadOption(
+        f"{spelling.assignment(name, value)} is not a size of {format_size(_LEAST_MEMORY)} or more",
+        "an interpreter with nothing in it needs as much",
+        f"write a number and a unit, as in {spelling.assignment(name, '4G')}",
+    )
 
 
 def _flag(name: str, value: object, spelling: Spelling) -> None:

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from rmspec.oracles.atomic import probe_folder, write_file
-from rmspec.reports.problems import BadOption
+from rmspec.reports.exit_codes import ExitCode
+from rmspec.reports.problems import BadOption, tell_failure
 
-__all__ = ["check_folder", "check_writable", "make_folder", "write", "write_bytes"]
+__all__ = ["check_folder", "check_writable", "make_folder", "write", "write_bytes", "write_last"]
 
 
 def check_writable(path: str, option: str) -> None:
@@ -88,6 +89,15 @@ def write(path: str, text: str) -> None:
         write_file(Path(os.path.realpath(target)), text.encode("utf-8", "replace"))
     except OSError as error:
         raise BadOption(f"cannot write {path}: {error.strerror}", "the report is lost", "name another file") from None
+
+
+def write_last(path: str, text: str, code: ExitCode) -> ExitCode:
+    """Write a file at the end of a command with this exit code; return the code, or another one for an unwritten file."""
+    try:
+        write(path, text)
+    except Exception as error:
+        return tell_failure(error, code)
+    return code
 
 
 def write_bytes(path: str, data: bytes) -> None:

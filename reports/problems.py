@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -11,8 +13,20 @@ import click
 
 from rmspec.impl.errors import RmspecError, nearest
 from rmspec.oracles.errors import BadOption, choose
+from rmspec.reports.exit_codes import PRECEDENCE, ExitCode
 
-__all__ = ["BadOption", "InternalError", "choose", "click_message", "internal_message", "message", "nearest"]
+__all__ = [
+    "BadOption",
+    "InternalError",
+    "choose",
+    "click_message",
+    "internal_message",
+    "message",
+    "nearest",
+    "tell_failure",
+]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class InternalError(RmspecError):
@@ -53,8 +67,11 @@ def internal_message(trace: str) -> str:
     last = _last_line(trace)
     if os.environ.get("RMSPEC_DEBUG") == "1":
         return f"rmspec: internal error: {last}\n{trace.rstrip()}"
-    with tempfile.NamedTemporaryFile("w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(f"{' '.join(sys.argv)}\n{trace}")
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8") as log:
+            log.write(f"{' '.join(sys.argv)}\n{trace}")
+    except OSError:  # there is no place for it
+        return f"rmspec: internal error: {last}\n{trace.rstrip()}"
     return (
         f"rmspec: internal error: {last}\n"
         "  this is a fault of rmspec, not of the subject; please report it with the traceback\n"
@@ -69,3 +86,39 @@ def _last_line(trace: str) -> str:
 def trace_of(error: BaseException) -> str:
     """The traceback of an exception as text."""
     return "".join(traceback.format_exception(error))
+
+
+def tell_failure(error: Exception, code: ExitCode) -> ExitCode:
+    """Print an error on standard error, and return the exit code of a command with ``code`` as its result.
+
+    A fault of rmspec stands above a verdict, and a report that cannot be written below it: that turns 0 alone into 2. A
+    pipe that nobody reads is no failure.
+    """
+    if isinstance(error, BrokenPipeError):
+        silence_output()
+        return code
+    if isinstance(error, InternalError):
+        text, unwritten = internal_message(error.trace), ExitCode.INTERNAL
+    elif isinstance(error, RmspecError):
+        text, unwritten = message(error), ExitCode.BAD_INPUT
+    elif isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        silence_output()
+        problem = f"rmspec: cannot write to standard output: {error.strerror}"
+        text, unwritten = f"{problem}\n  free some space, or write to another place", ExitCode.BAD_INPUT
+    else:
+        text, unwritten = internal_message(trace_of(error)), ExitCode.INTERNAL
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
+    return min(code, unwritten, key=_rank)
+
+
+def _rank(code: ExitCode) -> int:
+    """The place of a code in the order of precedence; bad output is the last but conformance."""
+    failing = [failure for failure in PRECEDENCE if failure is not ExitCode.CONFORMS]
+    return [*failing, ExitCode.BAD_INPUT, ExitCode.CONFORMS].index(code)
+
+
+def silence_output() -> None:
+    """Send further output to nowhere, once standard output takes no more."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from typing import Protocol
 from rmspec.properties.events import Event, RunFinished, RunStarted, SubjectFinished, SubjectResult
 from rmspec.reports.gate import Gate, decide
 
-__all__ = ["Document", "Record", "Recorder", "Reporter"]
+__all__ = ["Document", "Guarded", "Record", "Recorder", "Reporter"]
 
 
 class Reporter(Protocol):
@@ -56,6 +56,22 @@ class Recorder:
                     fail_on_hazards=self._started.fail_on_hazards,
                 )
                 self.record = Record(self._started, tuple(self._results), event, gate)
+
+
+@dataclass(slots=True)
+class Guarded:
+    """A reporter with its failure for itself: after it the reporter hears nothing more, and the others all."""
+
+    reporter: Reporter
+    failure: Exception | None = None
+
+    def handle(self, event: Event) -> None:
+        """Hand on an event, and keep an exception of the reporter."""
+        if self.failure is None:
+            try:
+                self.reporter.handle(event)
+            except Exception as error:
+                self.failure = error
 
 
 @dataclass(slots=True)

@@ -1,13 +1,13 @@
 """The process of a subject: nothing in it but the subject, its framework, and this loop of requests and replies.
 
-It leads a process group of its own, so that a Ctrl-C at the terminal is not its to handle and what it starts ends with it.
+It leads a process group of its own, so that a Ctrl-C at the terminal is not its to handle, and adopts the orphans below it: what
+it starts ends with it.
 Whatever is printed goes to a log. It never ends by itself: whoever asks ends it, from outside, whatever it does.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import importlib
 import json
@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rmspec.oracles.errors import HostError, SubjectFailed
+from rmspec.oracles.errors import HostError, SubjectFailed, wording
 from rmspec.oracles.host.descent import Descend, descend_in_place
 from rmspec.oracles.host.frames import Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, encode_fitted, encode_stepped
@@ -31,12 +31,12 @@ from rmspec.oracles.host.requests import Load, Request
 from rmspec.oracles.host.transcripts import encode_error, encode_transcript
 from rmspec.oracles.host.watched import WatchedSubject
 from rmspec.oracles.loader import find
+from rmspec.oracles.processes.descendants import adopt_orphans, signal_with_parent
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.onestep import OneStep
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import Capabilities
 
-_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _WATCHED = ("builtins", "json", "math", "numpy", "os", "pickle", "time")
 
 
@@ -53,6 +53,7 @@ def serve(channel: socket.socket, log: int) -> None:
 
 def _detach(channel: socket.socket, log: int) -> None:
     os.setsid()
+    adopt_orphans()
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Files are handed over open for the programs that a process starts, too.
@@ -69,8 +70,7 @@ def _detach(channel: socket.socket, log: int) -> None:
 
 def _end_with_parent() -> None:
     parent = os.getppid()
-    with contextlib.suppress(AttributeError):  # Linux alone has it
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if signal_with_parent(signal.SIGKILL):
         return
 
     def watch() -> None:
@@ -150,8 +150,8 @@ class _Service:
         """The error as one of the subject, unless it is rmspec's own."""
         if not isinstance(error, Exception):
             # SystemExit and its like come from the subject: rmspec raises none in here.
-            details = f": {error}" if str(error) else ""
-            return SubjectFailed(f"the subject raised {type(error).__name__}{details}")
+            text = wording(error)
+            return SubjectFailed(f"the subject raised {type(error).__name__}{': ' if text else ''}{text}")
         replaced = [
             f"{module}.{name}"
             for module, before in self._modules.items()
@@ -160,7 +160,7 @@ class _Service:
         ]
         if replaced and encode_error(error)["kind"] == HostError.__name__:
             return SubjectFailed(
-                f"its process cannot go on: {type(error).__name__}: {error}",
+                f"its process cannot go on: {type(error).__name__}: {wording(error)}",
                 f"the subject replaced {', '.join(replaced[:5])}",
                 "leave the modules of others as they are",
             )

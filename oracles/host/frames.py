@@ -43,17 +43,17 @@ def send(channel: socket.socket, kind: Kind, number: int, payload: bytes = b"") 
     channel.sendall(_HEAD.pack(_MAGIC, kind, number, len(payload), zlib.crc32(payload)) + payload)
 
 
-def receive(channel: socket.socket, wait: Callable[[], None] = lambda: None) -> Frame | None:
+def receive(channel: socket.socket, wait: Callable[[], None] = lambda: None, longest: int = 1 << 63) -> Frame | None:
     """The next frame; ``None`` at the end of the stream. ``wait`` is called before each read, and may raise.
 
-    Raises ``ProtocolBroken`` for what is no frame.
+    Raises ``ProtocolBroken`` for what is no frame, or one of more than ``longest`` bytes.
     """
     head = _read(channel, _HEAD.size, wait)
     if not head:
         return None
     if len(head) == _HEAD.size:
         magic, kind, number, length, checksum = _HEAD.unpack(head)
-        if magic == _MAGIC and kind in Kind.__members__.values():
+        if magic == _MAGIC and kind in Kind.__members__.values() and length <= longest:
             payload = _read(channel, length, wait)
             if len(payload) == length and zlib.crc32(payload) == checksum:
                 return Frame(Kind(kind), number, memoryview(payload).toreadonly())

@@ -1,13 +1,14 @@
 """A subject in a process of its own: programs go in, transcripts come out.
 
 The life of a host: it starts the process, which loads the subject and describes it; each program is one round trip; ``close``
-ends the process from outside, whatever the subject does. A process that ends, is silent for too long, or writes what is no
-reply is a failure of its subject, and of nobody else.
+ends the process from outside, whatever the subject does. A process that ends, is silent for too long, uses too much memory, or
+writes what is no reply is a failure of its subject, and of nobody else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.machinery
 import importlib.util
 import json
@@ -26,7 +27,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung
+from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung, TooMuchMemory
 from rmspec.oracles.host.crash import ending, last_words
 from rmspec.oracles.host.descent import Descend, Trajectory
 from rmspec.oracles.host.evidence import has_variants
@@ -38,18 +39,21 @@ from rmspec.oracles.host.transcripts import decode_error, decode_transcript
 from rmspec.oracles.host.zygote import Zygote, zygote
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.names import parse_name
+from rmspec.oracles.processes.descendants import Memory
+from rmspec.oracles.processes.machine import default_memory_limit, format_size
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.onestep import OneStep, Stepped
 from rmspec.oracles.registry import frameworks, registered_names
-from rmspec.oracles.subject import CALL_TIMEOUT, Capabilities
+from rmspec.oracles.subject import CALL_TIMEOUT, IMPORT_TIMEOUT, Capabilities
 
 if TYPE_CHECKING:
     from rmspec.oracles.wire.subject import ProcessSubject
 
-_IMPORT_TIMEOUT = 120.0  # seconds: a framework may take long to import on a cold machine
 _COMPILING = 300.0  # seconds: the first compilation builds headers
-_SLICE = 0.25  # seconds between two looks at whether the process still runs
+_SLICE = 0.1  # seconds between two looks at whether the process still runs, and at its memory
 _LOCATING = 0.3  # seconds in which a process that hangs may write where it is
+_SETTLING = 0.02  # seconds after which it has written that
+_PRINTED = 1 << 24  # bytes that a process may print before they are dropped
 _ENDING = 2.0  # seconds in which a process ends that has closed its connection
 _TAIL = 1 << 16  # bytes at the end of a log that are read
 
@@ -59,39 +63,53 @@ Opened: TypeAlias = "Host | ProcessSubject"
 
 
 def open_subject(
-    name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+    name: str,
+    *,
+    framework: str | None = None,
+    device: str = "cpu",
+    call_timeout: float = CALL_TIMEOUT,
+    memory_limit: int | None = None,
 ) -> Opened:
     """Load the subject of this name in a process of its own: a ``Host``, or a command on the wire protocol.
 
-    Raises the errors of ``rmspec.oracles.load``, and ``SubjectFailed`` for one that ends its process or hangs.
+    ``memory_limit`` is in bytes, and by default what the machine allows. Raises the errors of ``rmspec.oracles.load``, and
+    ``SubjectFailed`` for one that ends its process, hangs or takes too much memory.
     """
     if name.startswith("process:"):
         from rmspec.oracles.wire.subject import ProcessSubject
 
         check_name(name)
-        return ProcessSubject(name, timeout=call_timeout)
-    return Host(name, framework=framework, device=device, call_timeout=call_timeout)
+        return ProcessSubject(name, timeout=call_timeout, memory_limit=memory_limit)
+    return Host(name, framework=framework, device=device, call_timeout=call_timeout, memory_limit=memory_limit)
 
 
 class Host:
     """A subject in a process of its own, with its description; its attributes are those of ``Subject``.
 
-    ``call_timeout`` is how many seconds it may be silent before it has hung. Raises what ``open_subject`` raises.
+    ``call_timeout`` is how many seconds it may be silent before it has hung, and ``memory_limit`` how many bytes of memory it
+    may have. Raises what ``open_subject`` raises.
     """
 
     occasion = "while it was checked"
     """What it is asked for, in the message of a process that is lost."""
 
     def __init__(
-        self, name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+        self,
+        name: str,
+        *,
+        framework: str | None = None,
+        device: str = "cpu",
+        call_timeout: float = CALL_TIMEOUT,
+        memory_limit: int | None = None,
     ) -> None:
         check_name(name)
         self.name = name
         self._patience = call_timeout
-        self._process = _Process(_modules(name, device))
+        self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
+        self._process = _Process(_modules(name, device), self._memory_limit)
         variables = {**os.environ, **self._process.caches()}
         self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), variables)
-        reply = self._reply(self._question, "while it was loaded", max(call_timeout, _IMPORT_TIMEOUT))
+        reply = self._reply(self._question, "while it was loaded", max(call_timeout, IMPORT_TIMEOUT))
         with self._process.trusting_nothing():
             description = json.loads(bytes(reply))
             self.framework = str(description["framework"])
@@ -145,7 +163,13 @@ class Host:
     def fresh(self) -> Host:
         """The same subject in another process."""
         ask = self._question
-        return Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
+        return Host(
+            self.name,
+            framework=ask.framework,
+            device=ask.device,
+            call_timeout=ask.call_timeout,
+            memory_limit=self._memory_limit,
+        )
 
     def close(self) -> None:
         """End the process."""
@@ -180,12 +204,15 @@ class Host:
 class _Process:
     """The process of a subject, seen from outside: asked for replies, found to have ended or to hang."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(self, modules: Sequence[str], memory_limit: int) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        # What is printed goes to its end, also after what was there is dropped.
+        fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
         self._zygote = zygote(modules)
         self._channel, theirs = socket.socketpair()
         with theirs:
             self.pid = self._zygote.fork(theirs, self._log.fileno())
+        self._memory = Memory(self.pid, memory_limit)
         self._number = 0
         self._waiting = False
         self._silence = self._deadline = 0.0
@@ -213,6 +240,12 @@ class _Process:
         begin = os.fstat(self._log.fileno()).st_size
         try:
             return self._answer(request, patience, later)
+        except MemoryError:
+            raise TooMuchMemory(
+                f"it used {format_size(self._memory.used)} of memory {occasion}{self._located(begin)}",
+                f"it may use {format_size(self._memory.limit)}",
+                "raise --memory-limit if it needs so much",
+            ) from None
         except TimeoutError:
             raise SubjectHung(f"it hung: no answer for {self._silence:g} s {occasion}{self._located(begin)}") from None
         except (EOFError, OSError):
@@ -227,7 +260,7 @@ class _Process:
         send(self._channel, Kind.REQUEST, self._number, pickle.dumps(request))
         while True:
             self._deadline = time.monotonic() + self._silence
-            frame = receive(self._channel, self._wait)
+            frame = receive(self._channel, self._wait, self._memory.limit)
             if frame is None:
                 raise EOFError
             if frame.number != self._number or frame.kind is Kind.REQUEST:
@@ -238,12 +271,21 @@ class _Process:
             self._silence = later
 
     def _wait(self) -> None:
-        """Wait for something to read. Raises ``TimeoutError``, and ``EOFError`` at the end of the process."""
+        """Wait for something to read. Raises ``TimeoutError``, ``MemoryError``, and ``EOFError`` at the end of the process."""
+        self._look()
         while not wait([self._channel], max(0.0, min(_SLICE, self._deadline - time.monotonic()))):
+            self._look()
             if self._zygote.status(self.pid) is not None and not wait([self._channel], 0):
                 raise EOFError
             if time.monotonic() > self._deadline:
                 raise TimeoutError
+
+    def _look(self) -> None:
+        """Bound the log of the process. Raises ``MemoryError`` for its memory."""
+        if self._memory.exceeded():
+            raise MemoryError
+        if os.fstat(self._log.fileno()).st_size > _PRINTED:
+            os.ftruncate(self._log.fileno(), 0)
 
     @contextlib.contextmanager
     def trusting_nothing(self) -> Iterator[None]:
@@ -266,15 +308,21 @@ class _Process:
 
     def _located(self, begin: int) -> str:
         """The last words of a hanging process, after a request for its place in the code."""
+        descriptor, deadline = self._log.fileno(), time.monotonic() + _LOCATING
+        before = size = os.fstat(descriptor).st_size
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGUSR1)
-            time.sleep(_LOCATING)
+            while time.monotonic() < deadline:
+                time.sleep(_SETTLING)
+                latest, size = size, os.fstat(descriptor).st_size
+                if size == latest != before:
+                    break
         return self._last_words(begin)
 
     def _last_words(self, begin: int) -> str:
         descriptor = self._log.fileno()
         size = os.fstat(descriptor).st_size
-        begin = max(begin, size - _TAIL)
+        begin = max(0 if size < begin else begin, size - _TAIL)
         printed, where = last_words(os.pread(descriptor, size - begin, begin).decode("utf-8", "replace"))
         return (f", at {where}" if where else "") + (f"; it last printed:\n{printed}" if printed else "")
 

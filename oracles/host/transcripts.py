@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles import errors
-from rmspec.oracles.errors import HostError, ProtocolBroken
+from rmspec.oracles.errors import HostError, ProtocolBroken, wording
 from rmspec.oracles.host.perform import Answer, Transcript
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import ClosureReport, GroupView, HookRun, Observation, Outcome, Raised
@@ -65,7 +65,7 @@ def encode_error(error: BaseException) -> dict[str, str]:
     if kind and isinstance(error, RmspecError):
         return {"kind": kind, "what": error.what, "why": error.why, "hint": error.hint}
     trace = "".join(traceback.format_exception(error))
-    return {"kind": HostError.__name__, "what": f"{type(error).__name__}: {error}", "why": trace, "hint": ""}
+    return {"kind": HostError.__name__, "what": f"{type(error).__name__}: {wording(error)}", "why": trace, "hint": ""}
 
 
 def decode_error(data: Mapping[str, Any]) -> RmspecError:

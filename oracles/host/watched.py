@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from rmspec.impl.errors import RmspecError
-from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.errors import SubjectFailed, wording
 from rmspec.oracles.host.primitives import is_foreign
 from rmspec.oracles.program.program import Call, Param, op
 from rmspec.oracles.session.surroundings import PlacedSubject
@@ -70,7 +70,7 @@ class WatchedSubject:
         except Exception as error:
             if not self._foreign:
                 raise
-            reason = (str(error).splitlines() or [""])[0]
+            reason = (wording(error).splitlines() or [""])[0]
             raise SubjectFailed(
                 f"{self.name} raised {type(error).__name__} in {doing}: {reason}",
                 "the Subject protocol reports exceptions as part of an outcome",

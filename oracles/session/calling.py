@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from rmspec.oracles.errors import SubjectFailed
+from rmspec.oracles.errors import SubjectFailed, wording
 from rmspec.oracles.subject import Outcome, Raised
+
+_LONGEST = 1 << 20  # characters of a message that are looked at
 
 
 def performed(call: Callable[[], Any]) -> Outcome:
@@ -20,7 +22,7 @@ def performed(call: Callable[[], Any]) -> Outcome:
         raise
     except Exception as error:
         # What fails under a tf.function is told behind the trace of the function.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+        lines = [line.strip() for line in wording(error, _LONGEST).splitlines() if line.strip()] or [""]
         line = lines[-1] if lines[0] == "in user code:" else lines[0]
         return Outcome(raised=Raised(type(error).__name__, line[:300]))
     return Outcome()

@@ -9,16 +9,28 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any
 
-from rmspec.oracles.errors import CannotStart, MalformedProgram, ProtocolBroken, SubjectFailed, SubjectHung
+from rmspec.oracles.errors import (
+    CannotStart,
+    MalformedProgram,
+    ProtocolBroken,
+    SubjectFailed,
+    SubjectHung,
+    TooMuchMemory,
+)
+from rmspec.oracles.processes.descendants import Memory, end_tree
+from rmspec.oracles.processes.machine import format_size
 from rmspec.oracles.wire.schema import PROTOCOL, violation
 
 LONGEST_LINE = 1 << 28
 """Bytes of a reply beyond which it is no reply: a wide program needs about a hundredth of it."""
+
+_SLICE = 0.1  # seconds between two looks at the memory of a process that is silent
 
 _GRACE = 2.0
 """Seconds that a process has to end, once it was told to or has closed its output."""
@@ -31,7 +43,7 @@ class WireProcess:
     which kills the process, as does the end of the interpreter.
     """
 
-    def __init__(self, name: str, command: tuple[str, ...], variables: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: tuple[str, ...], variables: Mapping[str, str], memory_limit: int) -> None:
         self.name = name
         self.over = False
         self.sessions = 0
@@ -57,8 +69,9 @@ class WireProcess:
                 "check that it runs in a terminal",
             ) from None
         self.pid = self._popen.pid
+        self._memory = Memory(self.pid, memory_limit)
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
+        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=2)
         self._ended = threading.Event()
         self._tail: deque[bytes] = deque(maxlen=8)
         self._stderr = _thread(_drain, self._popen.stderr, self._tail)
@@ -90,14 +103,29 @@ class WireProcess:
             )
         self._requests.put(json.dumps({"id": self._id, **request}).encode() + b"\n")
         try:
-            self._line = self._lines.get(timeout=timeout)
+            self._line = self._next_line(timeout)
         except queue.Empty:
             raise self._hung(request["request"], timeout) from None
+        except MemoryError:
+            raise self._too_large(request["request"]) from None
         except BaseException:
             # An interrupt leaves a reply behind that nobody will read.
             self.end()
             raise
         return self._checked(expected)
+
+    def _next_line(self, timeout: float) -> bytes:
+        """Wait for a line. Raises ``queue.Empty`` at the end of the time, and ``MemoryError`` for too much memory."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._memory.exceeded():
+                raise MemoryError
+            left = deadline - time.monotonic()
+            try:
+                return self._lines.get(timeout=max(0.0, min(left, _SLICE)))
+            except queue.Empty:
+                if left <= 0:
+                    raise
 
     def _checked(self, expected: str) -> dict[str, Any]:
         if not self._line:
@@ -170,6 +198,14 @@ class WireProcess:
             "" if self._greeted else "it must flush its standard output after each line",
         )
 
+    def _too_large(self, request: str) -> TooMuchMemory:
+        self.end()
+        return TooMuchMemory(
+            f"{self.name} used {format_size(self._memory.used)} of memory before it replied to {request!r}",
+            f"it may use {format_size(self._memory.limit)}",
+            "raise --memory-limit if it needs so much",
+        )
+
     def _status(self) -> int | None:
         try:
             return self._popen.wait(_GRACE)
@@ -226,8 +262,7 @@ def _kill(
         return  # a fork of the process that started it
     ended.set()
     if popen.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(popen.pid, signal.SIGKILL) if hasattr(os, "killpg") else popen.kill()
+        end_tree(popen.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             popen.wait(_GRACE)
     requests.put(None)

@@ -19,10 +19,12 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import SPECIFICATION, UnknownDialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import SubjectFailed, UnknownSubject
+from rmspec.oracles.processes.machine import default_memory_limit
 from rmspec.oracles.program.program import Call, Param, Step, _converter
 from rmspec.oracles.subject import (
     CALL_TIMEOUT,
     FIRST_EDITS,
+    IMPORT_TIMEOUT,
     OPTIONS,
     Capabilities,
     ClosureReport,
@@ -40,15 +42,24 @@ class ProcessSubject:
 
     The process is started by the first question and serves one session at a time. One that failed is not asked again:
     the next session starts another. ``timeout`` is how many seconds a reply may take, ``variables`` are set in its
-    environment. Raises ``UnknownSubject`` for a command that cannot be split.
+    environment, ``memory_limit`` is how many bytes of memory it may have. Raises ``UnknownSubject`` for a command that cannot
+    be split.
     """
 
     framework = "process"
     baselines: tuple[str, ...] = ()
 
-    def __init__(self, name: str, *, timeout: float = CALL_TIMEOUT, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: float = CALL_TIMEOUT,
+        variables: Mapping[str, str] | None = None,
+        memory_limit: int | None = None,
+    ) -> None:
         self.name = name
         self.timeout = timeout
+        self._memory_limit = default_memory_limit() if memory_limit is None else memory_limit
         self.variables = dict(variables or {})
         try:
             self.command = tuple(shlex.split(name.removeprefix("process:")))
@@ -130,8 +141,9 @@ class ProcessSubject:
 
     def _connect(self) -> WireProcess:
         if self._process is None or self._process.over:
-            self._process = WireProcess(self.name, self.command, self.variables)
-            self._hello = self._process.hello(self.timeout)
+            self._process = WireProcess(self.name, self.command, self.variables, self._memory_limit)
+            # It may import a framework first.
+            self._hello = self._process.hello(max(self.timeout, IMPORT_TIMEOUT))
             if not self._dialect:
                 announced = self._hello.get("dialect", SPECIFICATION.name)
                 try:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from rmspec.impl.arithmetic.amendments import general_switches
 from rmspec.impl.spec.switches import SWITCHES
-from rmspec.oracles.host.host import open_subject
 from rmspec.oracles.host.perform import Driven, Transcript
 from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Program
@@ -32,6 +31,7 @@ from rmspec.properties.examination.layers import Examined, Layers
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.identify.neighbours import named_after
+from rmspec.properties.opening import open_named
 from rmspec.properties.search.fitting import admit
 from rmspec.properties.settings import Settings
 
@@ -50,11 +50,7 @@ class Examination:
         self.settings, self.examinee = settings, replace(self.examinee, settings=settings)
         self.books = Books(self.examinee, accuracies)
         names = (settings.baseline,) if settings.baseline is not None else subject.baselines
-        self._baselines = [
-            open_subject(name, device=settings.device, call_timeout=settings.call_timeout)
-            for name in names
-            if name not in ("none", subject.name)
-        ]
+        self._baselines = [open_named(name, settings) for name in names if name not in ("none", subject.name)]
         roles = self.examinee.capabilities.roles
         baselines = Baselines(self._baselines, subject, roles, self.examinee.dialect, settings.policy)
         self.triage = Triage(self.examinee, baselines)

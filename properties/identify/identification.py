@@ -24,9 +24,10 @@ from rmspec.properties.identify.probes import Prober
 from rmspec.properties.identify.questions import Questions, precise
 from rmspec.properties.identify.separation import Separation
 from rmspec.properties.identify.update import Unexplained, Update, explained, resting
+from rmspec.properties.opening import opened
 from rmspec.properties.peeling.evidence import PRECISE_FIRST, amended
 from rmspec.properties.search.fitting import restrict
-from rmspec.properties.settings import check_subject, make_settings, opened
+from rmspec.properties.settings import check_subject, make_settings
 
 __all__ = ["identify"]
 
@@ -38,6 +39,7 @@ def identify(
     device: str = "cpu",
     framework: str | None = None,
     call_timeout: float = CALL_TIMEOUT,
+    memory_limit: int | str | None = None,
 ) -> Identification:
     """Identify a subject's dialect of RMSprop with a few dozen short programs on one element.
 
@@ -52,6 +54,7 @@ def identify(
         formats=formats,
         framework=framework,
         call_timeout=call_timeout,
+        memory_limit=memory_limit,
     )
     with opened(subject, settings) as driven:
         begin = time.monotonic()

@@ -15,8 +15,8 @@ from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files import github
 from rmspec.reports.files.formats import FORMATS
 from rmspec.reports.outputs import make_folder
-from rmspec.reports.problems import internal_message
-from rmspec.reports.record import Recorder, Reporter
+from rmspec.reports.problems import internal_message, tell_failure
+from rmspec.reports.record import Guarded, Recorder, Reporter
 from rmspec.reports.run.checking import Checking
 from rmspec.reports.run.interruption import terminated_as_interrupted
 from rmspec.reports.terminal.terminal import Terminal, console
@@ -36,10 +36,11 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
     recorder = Recorder()
     out = console(error=_to_stdout(options))
     with terminated_as_interrupted(), Terminal(out, quiet=options.quiet, verbose=options.verbose) as terminal:
+        reporters = [Guarded(reporter) for reporter in (*_reporters(options, terminal), *also)]
         outcome = Checking(
             options.subjects,
             settings,
-            [*_reporters(options, terminal), *also, recorder],
+            [*reporters, recorder],
             fail_on_hazards=options.fail_on == "hazards",
             repro_dir=options.destinations().get("repro-dir"),
             forks=True,
@@ -48,7 +49,11 @@ def check(typed: Mapping[str, Any], folder: Path, *, also: Sequence[Reporter] = 
     if outcome.trace:
         print(internal_message(outcome.trace), file=sys.stderr)
     assert recorder.record is not None  # a run that ends in no exception is recorded
-    return recorder.record.gate.code
+    code = recorder.record.gate.code
+    for reporter in reporters:
+        if reporter.failure is not None:
+            code = tell_failure(reporter.failure, code)
+    return code
 
 
 def _reporters(options: CheckOptions, terminal: Terminal) -> list[Reporter]:

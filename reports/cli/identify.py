@@ -10,7 +10,7 @@ from rmspec.properties.identify.identification import identify as identify_diale
 from rmspec.properties.settings import Settings, make_settings
 from rmspec.reports.config.options import COMMAND_LINE, formats_listed
 from rmspec.reports.exit_codes import ExitCode
-from rmspec.reports.outputs import check_writable, write
+from rmspec.reports.outputs import check_writable, write_last
 from rmspec.reports.readers import identification_json
 from rmspec.reports.run.one_job import Stopped, open_for_job
 from rmspec.reports.terminal.failure_block import wrapped
@@ -37,6 +37,7 @@ class IdentifyOptions:
     dtype: tuple[str, ...] = ()
     framework: str | None = None
     call_timeout: float = 60.0
+    memory_limit: str | None = None
     json: str | None = None
 
 
@@ -53,9 +54,8 @@ def identify(options: IdentifyOptions) -> ExitCode:
         return stopped.code
     for line in lines(identification):
         out.print(line)
-    if options.json is not None:
-        write(options.json, identification_json.render(identification))
-    return _CODES[identification.standing]
+    code = _CODES[identification.standing]
+    return code if options.json is None else write_last(options.json, identification_json.render(identification), code)
 
 
 def _resolved(options: IdentifyOptions) -> Settings:
@@ -66,6 +66,7 @@ def _resolved(options: IdentifyOptions) -> Settings:
         formats=formats_listed(options.dtype),
         framework=options.framework,
         call_timeout=options.call_timeout,
+        memory_limit=options.memory_limit,
         spelling=COMMAND_LINE,
     )
     if options.json is not None:

@@ -5,8 +5,6 @@ Exit codes are those of ``rmspec.reports.exit_codes``. Whatever goes wrong is to
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,22 +12,13 @@ from typing import Any, TypeVar
 
 import click
 
-from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.reports.cli.known import known
 from rmspec.reports.cli.translate_options import TranslateCommand, translate_options, with_options
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.environment import version
 from rmspec.reports.exit_codes import ExitCode
-from rmspec.reports.problems import (
-    BadOption,
-    InternalError,
-    click_message,
-    internal_message,
-    message,
-    nearest,
-    trace_of,
-)
+from rmspec.reports.problems import BadOption, click_message, nearest, tell_failure
 
 __all__ = ["main"]
 
@@ -49,34 +38,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    code = ExitCode.CONFORMS
     try:
-        code = int(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
+        code = ExitCode(_group.main(args=arguments, prog_name="rmspec", standalone_mode=False) or ExitCode.CONFORMS)
         sys.stdout.flush()
         return code
     except click.ClickException as error:
         return _refuse(click_message(error), ExitCode.BAD_INPUT)
-    except InternalError as error:
-        return _refuse(internal_message(error.trace), ExitCode.INTERNAL)
-    except RmspecError as error:
-        return _refuse(message(error), ExitCode.BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
         return _refuse("rmspec: interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.CONFORMS
-    except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
-            return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        text = (
-            f"rmspec: cannot write to standard output: {error.strerror}\n  free some space, or write to another place"
-        )
-        return _refuse(text, ExitCode.BAD_INPUT)
     except Exception as error:
-        return _refuse(internal_message(trace_of(error)), ExitCode.INTERNAL)
-
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        return tell_failure(error, code)
 
 
 def _refuse(text: str, code: ExitCode) -> int:
@@ -158,7 +130,8 @@ def _option(name: str) -> Callable[[_Command], _Command]:
     )
 
 
-_CALL_TIMEOUT = _option("call-timeout")
+def _limits(command: _Command) -> _Command:
+    return with_options(command, [_option(name) for name in ("call-timeout", "memory-limit")])
 
 
 def _verdict_options(command: _Command) -> _Command:
@@ -220,7 +193,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **values: Any) -
 @click.option("--device", default="cpu", show_default=True, help="Device to place the parameters on.")
 @click.option("--dtype", multiple=True, metavar="NAME,...", help="Use only these number formats.")
 @click.option("--framework", metavar="NAME", help="Framework of your class, if it is not detected.")
-@_CALL_TIMEOUT
+@_limits
 @click.option("--json", metavar="FILE", help="Write the result as JSON; - is standard output.")
 def _identify(**values: Any) -> int:
     """Identify a subject's dialect of RMSprop: every switch, with the shortest program as evidence.
@@ -258,7 +231,7 @@ def _report(ctx: click.Context, /, out: str | None, from_files: bool, force: boo
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Replay it on this subject instead of the original one.")
 @_verdict_options
-@_CALL_TIMEOUT
+@_limits
 @click.option("--dialect", metavar="NAME", help="Compare with this dialect instead of the stored one.")
 @click.option("--policy", metavar="NAME", help="Permitted hardware inaccuracy.")
 @click.option("--json", metavar="FILE", help="Of a recording: write the report as JSON; - is standard output.")
@@ -276,7 +249,7 @@ def _repro(**values: Any) -> int:
 @_group.command("script")
 @click.argument("file")
 @click.option("--subject", metavar="NAME", help="Write it for this subject instead of the original one.")
-@_CALL_TIMEOUT
+@_limits
 def _script(**values: Any) -> int:
     """Print a stored program as a short standalone script: it needs the framework but not rmspec."""
     from rmspec.reports.cli.repro import ReproOptions, script

@@ -15,9 +15,9 @@ from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files.folder import check_place, put
 from rmspec.reports.gate import decide
-from rmspec.reports.problems import BadOption, choose
+from rmspec.reports.problems import BadOption, choose, tell_failure
 from rmspec.reports.readers.json_reader import deviation_of, merged, read, result_of
-from rmspec.reports.record import Document
+from rmspec.reports.record import Document, Guarded
 from rmspec.reports.stored import PROGRAMS, counterexample_text, file_commands, program_file
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.table import verdict_lines
@@ -32,8 +32,12 @@ _WITHOUT = {"matplotlib": "its plots are left out", "latex2mathml": "its pseudoc
 def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bool) -> ExitCode:
     """Check subjects as ``rmspec check`` does, and write the report into the folder ``out``."""
     place = _ready(out, force=force)
-    document = Document(render=json_report.render, write=lambda text: put(place, files(json.loads(text)), force=force))
+    document = Guarded(
+        Document(render=json_report.render, write=lambda text: put(place, files(json.loads(text)), force=force))
+    )
     code = check.check(typed, folder, also=[document])
+    if document.failure is not None:
+        return tell_failure(document.failure, code)
     print(f"report: {Path(place) / 'report.html'}", file=sys.stderr if typed.get("json") == "-" else sys.stdout)
     _tell_missing()
     return code
@@ -57,7 +61,11 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
     results = [result_of(subject) for subject in document["subjects"]]
     gate = decide(results, complete=document["complete"], fail_on_hazards=typed.get("fail_on") == "hazards")
     texts = files({**document, "exit_code": gate.code.value})
-    put(place, texts, force=force)
+    failure: BadOption | None = None
+    try:
+        put(place, texts, force=force)
+    except BadOption as error:
+        failure = error
     if not typed.get("quiet"):
         sentence = json.loads(texts["report.json"])["verification"]["summary"]["sentence"]
         print("\n".join([*wrapped(plain(sentence)), ""]))
@@ -69,6 +77,8 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
         fail_on_hazards=gate.fail_on_hazards,
     )
     print("\n".join(line for line, _ in lines))
+    if failure is not None:
+        return tell_failure(failure, gate.code)
     print(f"report: {Path(place) / 'report.html'}")
     _tell_missing()
     return gate.code

@@ -40,6 +40,7 @@ class ReproOptions:
     baseline: str | None = None
     fail_on: str | None = None
     call_timeout: float = 60.0
+    memory_limit: str | None = None
     dialect: str | None = None
     policy: str | None = None
     json: str | None = None
@@ -98,6 +99,7 @@ def _recording(options: ReproOptions) -> ExitCode:
         known=settings.known or (),
         fail_on_hazards=options.fail_on == "hazards",
         call_timeout=options.call_timeout,
+        memory_limit=settings.memory_limit,
         to_json=options.json,
     )
 
@@ -115,6 +117,7 @@ def _settings(options: ReproOptions, stored: Program | None = None, *, dialect: 
         policy=options.policy or (stored and stored.policy) or "strict",
         framework=(stored and stored.framework) or None,
         call_timeout=options.call_timeout,
+        memory_limit=options.memory_limit,
         spelling=COMMAND_LINE,
     )
 

@@ -20,7 +20,7 @@ from rmspec.properties.recordings.reproduction import question, reproduced
 from rmspec.properties.recordings.verify import RecordedDeviation, Verified, verify
 from rmspec.reports.documents import as_data, json_text, select_keys
 from rmspec.reports.exit_codes import ExitCode
-from rmspec.reports.outputs import check_writable, write
+from rmspec.reports.outputs import check_writable, write_last
 from rmspec.reports.problems import InternalError, choose
 from rmspec.reports.stored import file_command, would_run
 from rmspec.reports.terminal.failure_block import count, wrapped
@@ -48,6 +48,7 @@ def repro_recording(
     known: tuple[Known, ...] = (),
     fail_on_hazards: bool = False,
     call_timeout: float = 60.0,
+    memory_limit: int | None = None,
     to_json: str | None = None,
 ) -> ExitCode:
     """Verify a recording, print the findings, and return the exit code. Raises ``InputProblem``."""
@@ -67,13 +68,13 @@ def repro_recording(
         why = f"{name} is not registered; what is read starts nothing, and this would {run}. {command} makes one"
         reduced = _Reduced(why=why)
     elif first is not None:
-        reduced = _reduced(verified, first, name, call_timeout)
+        reduced = _reduced(verified, first, name, call_timeout, memory_limit)
     code = _code(verified, first)
     out = partial(print, file=sys.stderr if to_json == "-" else sys.stdout)
     out("\n".join(_lines(path, command, verified, first, reduced)))
     if to_json is not None:
         data = document(verified, first, reduced.script, reduced.why)
-        write(to_json, json_text(data))
+        return write_last(to_json, json_text(data), code)
     return code
 
 
@@ -89,7 +90,7 @@ def _code(verified: Verified, first: RecordedDeviation | None) -> ExitCode:
 # -- the script
 
 
-def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: float) -> _Reduced:
+def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: float, memory: int | None) -> _Reduced:
     source = verified.recording.source
     if not name:
         return _Reduced(why=f"{source.called} cannot be imported from elsewhere; --subject NAME says where it is")
@@ -97,7 +98,7 @@ def _reduced(verified: Verified, first: RecordedDeviation, name: str, patience: 
     if ask is None:
         return _Reduced(why="what happened outside of the arithmetic of a step has no script")
     try:
-        with Host(name, device=ask.step.device, call_timeout=patience) as host:
+        with Host(name, device=ask.step.device, call_timeout=patience, memory_limit=memory) as host:
             host.occasion = "while the step was reproduced"
             reproduction = reproduced(ask, host.fitted(ask.step), host.step)
     except HostError as error:

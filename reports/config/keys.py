@@ -65,6 +65,7 @@ KEYS: dict[str, Key] = {
             default=60.0,
             metavar="SECONDS",
         ),
+        Key("memory-limit", "text", "End a subject that uses more memory, as 4G.", metavar="SIZE"),
         Key("reports", "path", "Write every report into this folder.", metavar="DIR"),
         *(Key(row.option, "path", row.help, metavar=row.place) for row in FORMATS.values()),
         Key("quiet", "switch", "Print only the verdicts.", short="-q"),

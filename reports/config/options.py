@@ -40,6 +40,7 @@ class CheckOptions:
     baseline: str | None = None
     fail_on: str | None = None
     call_timeout: float = 60.0
+    memory_limit: str | None = None
     reports: str | None = None
     files: tuple[tuple[str, str], ...] = ()
     quiet: bool = False
@@ -96,6 +97,7 @@ def resolve(options: CheckOptions) -> Settings:
         policy=options.policy,
         framework=options.framework,
         call_timeout=options.call_timeout,
+        memory_limit=options.memory_limit,
         paths=_paths_listed(options.paths),
         spelling=COMMAND_LINE,
     )

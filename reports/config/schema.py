@@ -68,6 +68,8 @@ def _type(key: Key) -> dict[str, Any]:
         schema["enum"] = names
     if key.name == "seed":
         schema["minimum"] = 0
+    if key.name == "memory-limit":
+        schema["pattern"] = r"^\s*\d{1,15}(\.\d{1,15})?\s*[KkMmGgTt]?([iI]?[bB])?\s*$"
     if key.name in ("time-budget", "call-timeout"):
         schema["exclusiveMinimum"] = 0
     return schema

@@ -8,6 +8,7 @@ found, two runs never write into one file, and a file without its footer is cut 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -96,6 +97,10 @@ class EventLog:
         self._lines += 1
 
     def _unwritable(self, error: OSError) -> BadOption:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what is in its buffer is lost as well
+                self._file.close()
+        self._file = None
         return BadOption(f"cannot write {self._path}: {error.strerror}", "the log is lost", "name another file")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.processes.machine import default_memory_limit, total_memory, usable_processors
 from rmspec.properties import events
 from rmspec.properties.settings import Settings, paths_asked
 from rmspec.properties.verdicts import broken_verdict
@@ -33,7 +33,7 @@ _COUNTED = (
     "state_visible",
     "fingerprint",
 )
-_MOST = 8  # subjects at a time: each has a framework in memory
+_MOST = 8  # subjects at a time
 
 
 @dataclass(slots=True)
@@ -102,10 +102,13 @@ class Checking:
         return self._outcome
 
     def _lanes(self) -> int:
-        """How many subjects are checked at a time: one more than there are cores, as none keeps its core busy to the end
-        of the run; but one after the other on a device, which they would share."""
-        cores = os.cpu_count() or 1
-        return min(len(self._subjects), cores + 1, _MOST) if cores > 1 and self._settings.device == "cpu" else 1
+        """How many subjects are checked at a time: one more than there are processors, as none keeps its own busy to the end
+        of the run, as far as the memory of each has room; but one after the other on a device, which they would share."""
+        processors = usable_processors()
+        if processors == 1 or self._settings.device != "cpu":
+            return 1
+        limit = self._settings.memory_limit or default_memory_limit()
+        return max(1, min(len(self._subjects), processors + 1, _MOST, total_memory() // limit))
 
     def _run(self, generator: Overseer, overseer: Callable[[], Overseer]) -> None:
         # Beside each other: no subject is in the process that generates, and none waits for it to be refused.

@@ -9,7 +9,8 @@ from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import HostError, SubjectFailed, Unsupported
 from rmspec.oracles.host.host import Host
 from rmspec.oracles.host.perform import Driven
-from rmspec.properties.settings import Settings, opened
+from rmspec.properties.opening import opened
+from rmspec.properties.settings import Settings
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import InternalError
 

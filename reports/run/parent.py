@@ -21,6 +21,7 @@ from typing import Any
 
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.host.crash import ending, last_words
+from rmspec.oracles.processes.descendants import end_tree
 from rmspec.reports.run.jobs import Answer, Done, Failed, Job
 
 __all__ = ["Overseer", "WorkerLost"]
@@ -41,6 +42,8 @@ class WorkerLost(RmspecError):
         printed = f"; it last printed:\n{self.printed}" if self.printed else ""
         return f"{self.what} {when}{place}{printed}"
 
+
+_LOOKING = 1.0  # seconds between two looks after a worker that says nothing
 
 _starting = threading.Lock()
 """One start at a time: a fork beside another start would keep the ends of its pipes open."""
@@ -111,7 +114,10 @@ class Overseer:
     def _receive(self, connection: Connection) -> Answer:
         process = self._process
         assert process is not None
-        if process.sentinel in wait([connection, process.sentinel]) and not connection.poll(0):
+        while not (ready := wait([connection, process.sentinel], _LOOKING)):
+            # A subject may have stopped it.
+            _kill(process, signal.SIGCONT)
+        if process.sentinel in ready and not connection.poll(0):
             raise EOFError
         answer: Answer = connection.recv()
         return answer
@@ -171,7 +177,8 @@ class Overseer:
             _kill(process, signal.SIGTERM)
             process.join(1)
         if process.is_alive():
-            _kill(process, signal.SIGKILL)
+            assert process.pid is not None
+            end_tree(process.pid)
             process.join(5)
         with contextlib.suppress(ValueError):
             process.close()

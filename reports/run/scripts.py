@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rmspec.oracles.framework import Framework
+from rmspec.oracles.processes.descendants import end_tree
 from rmspec.oracles.registry import framework_named
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.events import Deviation, ScriptOutcome
@@ -167,9 +168,9 @@ class _Process:
         assert self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if self._process.returncode is None:
+            end_tree(self._process.pid)
             self._process.wait()
         self._process.stdout.close()

@@ -1,8 +1,8 @@
 """The worker process: judges subjects, each in a process of its own.
 
 A fork of the command line's process, or a fresh interpreter. It leads a process group of its own (a Ctrl-C at the terminal is
-the parent's to handle), writes whatever is printed to a log, and ends when the parent does. One worker checks one subject after the
-other, and a framework is imported once for all of them; another one generates the programs.
+the parent's to handle), writes whatever is printed to a log, and ends when the parent does, with whatever was started below it.
+One worker checks one subject after the other, and a framework is imported once for all of them; another one generates the programs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from multiprocessing.connection import Connection
 
 from rmspec.impl.errors import RmspecError
 from rmspec.oracles.errors import CannotImport, HostError, InputProblem, NotAnOptimizer, SubjectFailed, Unsupported
-from rmspec.oracles.host.host import Host, Opened, open_subject
+from rmspec.oracles.host.host import Host, Opened
 from rmspec.oracles.host.zygote import close_zygotes
+from rmspec.oracles.processes.descendants import adopt_orphans, end_descendants, signal_with_parent
 from rmspec.properties.check import examine, generated
 from rmspec.properties.events import (
     Deviation,
@@ -35,6 +36,7 @@ from rmspec.properties.events import (
     SubjectFinished,
 )
 from rmspec.properties.examination.examinee import Examinee
+from rmspec.properties.opening import open_named
 from rmspec.properties.search.fingerprint import fingerprint
 from rmspec.properties.settings import Settings
 from rmspec.reports.run.jobs import Check, Done, Failed, Generate, Job, Load
@@ -62,6 +64,7 @@ def serve(connection: Connection, log: str) -> None:
         return  # the parent is gone
     finally:
         close_zygotes()
+        end_descendants(os.getpid())
 
 
 def _detach(log: str) -> None:
@@ -70,6 +73,9 @@ def _detach(log: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     os.setsid()
+    adopt_orphans()
+    # It may have been stopped: then it goes on, and sees that the parent is gone.
+    signal_with_parent(signal.SIGCONT)
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -87,6 +93,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        end_descendants(os.getpid())
         os._exit(1)
 
 
@@ -150,10 +157,7 @@ class _Service:
 
 
 def _open(job: Load | Check) -> Opened:
-    settings = job.settings
-    return open_subject(
-        job.name, framework=settings.framework, device=settings.device, call_timeout=settings.call_timeout
-    )
+    return open_named(job.name, job.settings, framework=job.settings.framework)
 
 
 def _tried_alone(host: Host, deviation: Deviation, settings: Settings) -> Deviation:

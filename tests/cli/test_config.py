@@ -37,6 +37,7 @@ EVERY = {
     "baseline": "none",
     "fail-on": "hazards",
     "call-timeout": 30,
+    "memory-limit": "4G",
     "reports": "reports",
     **{row.option: row.file for row in FORMATS.values()},
     "quiet": True,

@@ -100,6 +100,8 @@ CASES = {
     "negative seed": (["check", "torch", "--seed", "-1"], "--seed -1 is negative"),
     "negative budget": (["check", "torch", "--time-budget", "-3"], "--time-budget -3"),
     "budget that is no number": (["check", "torch", "--time-budget", "nan"], "--time-budget nan"),
+    "memory limit in words": (["check", "torch", "--memory-limit", "much"], "--memory-limit much is not a size"),
+    "memory limit without a unit": (["identify", "torch", "--memory-limit", "4"], "as in --memory-limit 4G"),
     "timeout of zero": (["check", "torch", "--call-timeout", "0"], "--call-timeout 0"),
     "known and no-known": (["check", "torch", "--known", "list.toml", "--no-known"], "exclude each other"),
     "no list": (["check", "torch", "--known", "none.toml"], "none.toml"),
@@ -194,6 +196,10 @@ def test_a_bad_configuration_is_refused(
     [
         ("seed = -1", ["seed -1 is negative", "seed is set in [tool.rmspec]", "as in seed = 1"]),
         ('profile = "smok"', ["unknown profile 'smok'", "profile is set in [tool.rmspec]"]),
+        (
+            "memory-limit = 'much'",
+            ["memory-limit much is not a size", "memory-limit is set in [tool.rmspec]", "as in memory-limit = 4G"],
+        ),
         ("call-timeout = 0", ["call-timeout 0 is not", "write it as call-timeout = 30"]),
         ('reports = "mine.py"', ["reports mine.py: ", "reports is set in [tool.rmspec]", "as in reports = reports"]),
         ('repro-dir = "mine.py"', ["repro-dir mine.py: ", "repro-dir is set in [tool.rmspec]"]),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import report, start_rmspec, without_seconds
+from commandline import MARK, marked_processes, report, start_rmspec, without_seconds
 
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.gate import exit_code
@@ -42,11 +46,39 @@ HOSTILE = {
     "hostile.py:flood": "errored",
     "hostile.py:descriptors": "errored",
     "hostile.py:parent": "errored",
+    "hostile.py:parent_stopped": "conforms",
+    "hostile.py:daemon": "conforms",
+    "hostile.py:daemon_orphan": "errored",
+    "hostile.py:deaf": "errored",
+    "hostile.py:hungry": "errored",
+    "hostile.py:hungry_child": "errored",
+    "hostile.py:sharing": "conforms",
+    "hostile.py:speechless": "errored",
+    "hostile.py:endless": "errored",
+    "hostile.py:peculiar": "errored",
+    "hostile.py:deep": "errored",
+    "hostile.py:alarm": "errored",
+    "hostile.py:folder": "conforms",
+    "hostile.py:streams": "conforms",
+    "import_ends.py:X": "errored",
+    "import_interrupts.py:X": "errored",
+    "import_sleeps.py:X": "errored",
+    "process:sh -c 'setsid sleep 1000 & exec cat'": "errored",
     "hostile_torch.py:Loops": "errored",
     "hostile_torch.py:Interrupts": "errored",
     "hostile_torch.py:WritesToPipes": "errored",
 }
 """The verdict on each hostile subject; an empty one is the subject's own affair."""
+
+IMPORTS = {
+    "import_ends.py": "import os\nos._exit(9)\n",
+    "import_interrupts.py": "raise KeyboardInterrupt\n",
+    "import_sleeps.py": "import time\ntime.sleep(1000)\n",
+}
+IMPATIENT = (
+    "import sys; from rmspec.reports.cli.start import main; import rmspec.oracles.host.host as host; "
+    "host.IMPORT_TIMEOUT = 20; sys.exit(main())"
+)
 
 INNOCENT = {
     "hostile.py:sound": ExitCode.CONFORMS,
@@ -73,8 +105,11 @@ def scattered(hostile: Sequence[str], innocent: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_thirty_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path) -> None:
-    """One of each hostile kind on one command line: the reports on the others, and their exit codes, are those alone."""
+def test_many_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Path) -> None:
+    """One of each hostile kind on one command line: the reports on the others, and their exit codes, are those alone.
+
+    The run ends within the sum of the timeouts, and no process is left.
+    """
     pytest.importorskip("torch")
     for path in (
         HELPERS / "hostile.py",
@@ -83,14 +118,44 @@ def test_thirty_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Pat
         CASES / "optimizers.py",
     ):
         shutil.copy(path, tmp_path)
+    for name, text in IMPORTS.items():
+        (tmp_path / name).write_text(text)
     alone: dict[str, dict[str, Any]] = {}
     for name, expected in INNOCENT.items():
         code, found = checked(tmp_path, name, *SHORT, "--fail-fast")
         assert (name, code) == (name, expected)
         alone |= found
     names = scattered(list(HOSTILE), list(INNOCENT))
-    assert len(names) == len(set(names)) == 30
-    code, together = checked(tmp_path, *names, *SHORT, "--fail-fast")
+    assert len(names) == len(set(names)) >= 30
+    begin = time.monotonic()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            IMPATIENT,
+            "check",
+            *names,
+            *SHORT,
+            "--fail-fast",
+            "--memory-limit",
+            "1G",
+            "--json",
+            "all.json",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, MARK: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    seconds = time.monotonic() - begin
+    code, together = (
+        done.returncode,
+        {subject["name"]: without_seconds(subject) for subject in report(tmp_path / "all.json")["subjects"]},
+    )
+    assert marked_processes(tmp_path) == []
+    assert seconds < 4 * len(names) + 20
     assert list(together) == names
     for name, expected in INNOCENT.items():
         verdict, clauses = together[name]["verdict"], together[name]["clauses"]
@@ -99,6 +164,8 @@ def test_thirty_subjects_of_which_the_innocent_are_judged_as_alone(tmp_path: Pat
         assert (name, exit_code([result_of(together[name])])) == (name, expected)
     verdicts = {name: together[name]["verdict"] for name in HOSTILE}
     assert verdicts == {name: expected or verdicts[name] for name, expected in HOSTILE.items()}
+    for name in ("hostile.py:hungry", "hostile.py:hungry_child"):
+        assert "GiB of memory while it was checked, at hostile.py" in together[name]["message"]
     assert not [name for name in names if "not followed to its end" in together[name]["message"]]
     assert code == ExitCode.DEVIATES
 

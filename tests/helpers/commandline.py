@@ -165,6 +165,20 @@ def start_rmspec(folder: Path, *arguments: str, **variables: str) -> Ran:
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+MARK = "RMSPEC_TEST_FOLDER"
+"""A variable of the environment, for ``marked_processes``."""
+
+
+def marked_processes(folder: Path) -> list[str]:
+    """The command lines of the running processes with this folder under ``MARK`` in the environment that they started with."""
+    mark, lines = f"{MARK}={folder}\0".encode(), []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (place / "environ").read_bytes():
+                lines.append((place / "cmdline").read_text())
+    return lines
+
+
 def heed_interrupts() -> None:
     """Let SIGINT end the process, whatever it inherits: what a shell starts in the background ignores it.
 

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -30,6 +31,15 @@ class Hostile(ReferenceSubject):
         self._programs += 1
         if 2 < self._programs < 50:
             self._deed()
+        return super().session(params)
+
+
+class Once(Hostile):
+    """Does it at the third program alone."""
+
+    def session(self, params):
+        if self._programs > 2:
+            self._programs = 50
         return super().session(params)
 
 
@@ -129,6 +139,104 @@ def kills_its_parent():
     time.sleep(1000)
 
 
+def stops_its_parent():
+    os.kill(os.getppid(), signal.SIGSTOP)
+
+
+def leaves_a_daemon():
+    """Leave a process behind in a session of its own, orphaned, deaf, and without anything that is open here."""
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            os.closerange(3, 1 << 12)
+            ignores_signals()
+        os._exit(0)
+    os.wait()
+
+
+def loops_beside_a_daemon():
+    leaves_a_daemon()
+    with open("ready", "w"):
+        loops()
+
+
+def dies_with_a_daemon():
+    leaves_a_daemon()
+    os._exit(5)
+
+
+def ignores_signals():
+    for number in signal.valid_signals():
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    while True:
+        time.sleep(100)
+
+
+def takes_memory():
+    pieces = []
+    while True:
+        pieces.append(np.ones(1 << 22))
+        time.sleep(0.01)
+
+
+def child_takes_memory():
+    if not os.fork():
+        os.setsid()
+        takes_memory()
+    time.sleep(1000)
+
+
+def shares_memory():
+    """Start processes that use together little more than this one alone."""
+    global pieces
+    pieces = np.ones(1 << 24)
+    for _ in range(6):
+        if not os.fork():
+            time.sleep(1000)
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+class Endless(Exception):
+    def __str__(self):
+        return "y" * 100_000_000
+
+
+class Peculiar(BaseException):
+    pass
+
+
+def raises(error):
+    raise error
+
+
+def recurses():
+    sys.setrecursionlimit(1 << 30)
+    recurses()
+
+
+def loses_its_folder():
+    folder = tempfile.mkdtemp()
+    os.chdir(folder)
+    os.rmdir(folder)
+
+
+def loses_its_streams():
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None
+
+
+def prints_for_ever():
+    while True:
+        os.write(1, b"all work and no play\n" * 5000)
+
+
 def uses_up_descriptors():
     with contextlib.suppress(OSError):
         while True:
@@ -159,4 +267,21 @@ stopped = Hostile(stops)
 flood = Hostile(floods)
 descriptors = Hostile(uses_up_descriptors)
 parent = Hostile(kills_its_parent)
+parent_stopped = Hostile(stops_its_parent)
+daemon = Once(leaves_a_daemon)
+daemon_loop = Hostile(loops_beside_a_daemon)
+daemon_orphan = Hostile(dies_with_a_daemon)
+deaf = Hostile(ignores_signals)
+hungry = Hostile(takes_memory)
+hungry_child = Hostile(child_takes_memory)
+sharing = Once(shares_memory)
+speechless = Hostile(lambda: raises(Speechless()))
+endless = Hostile(lambda: raises(Endless()))
+peculiar = Hostile(lambda: raises(Peculiar("odd")))
+generator_exit = Hostile(lambda: raises(GeneratorExit()))
+deep = Hostile(recurses)
+folder = Once(loses_its_folder)
+streams = Hostile(loses_its_streams)
+printing = Hostile(prints_for_ever)
+alarm = Hostile(lambda: (signal.setitimer(signal.ITIMER_REAL, 0.01), time.sleep(1)))
 sound = ReferenceSubject()

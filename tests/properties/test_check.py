@@ -352,7 +352,7 @@ def baselines(monkeypatch: pytest.MonkeyPatch) -> None:
         "mine:correct": Spoilt(name="mine:correct"),
         "worse": Spoilt(moving, name="worse"),
     }
-    monkeypatch.setattr(examination, "open_subject", lambda name, **_: subjects[name])
+    monkeypatch.setattr(examination, "open_named", lambda name, _: subjects[name])
 
 
 @pytest.mark.usefixtures("baselines", "few")

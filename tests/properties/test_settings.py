@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from dataclasses import fields, replace
 
 import pytest
@@ -40,6 +41,9 @@ BAD = {
     "time budget of zero": ({"time_budget": 0}, "time_budget=0 is not a number of seconds above zero"),
     "time budget as text": ({"time_budget": "30"}, "time_budget='30' is not a number of seconds"),
     "call timeout without end": ({"call_timeout": math.inf}, "call_timeout=inf is not a number of seconds"),
+    "memory limit in words": ({"memory_limit": "much"}, "memory_limit='much' is not a size of 64 MiB or more"),
+    "memory limit without a unit": ({"memory_limit": "4"}, "memory_limit=4 is not a size of 64 MiB or more"),
+    "memory limit of another type": ({"memory_limit": 1e9}, "memory_limit=1000000000.0 is not a size"),
     "call timeout that is no number": ({"call_timeout": math.nan}, "call_timeout=nan is not a number of seconds"),
     "device without a name": ({"device": " "}, "device names no device"),
     "device with a typing error": ({"device": "cdua:1"}, "unknown device 'cdua'; did you mean cuda"),
@@ -58,7 +62,7 @@ BAD = {
 @pytest.mark.parametrize(("given", "what"), BAD.values(), ids=BAD)
 def test_a_bad_argument_of_check_is_refused_before_anything_runs(given, what, monkeypatch):
     """One kind of exception names what is wrong, the closest value where there is one, and what to type."""
-    monkeypatch.setattr("rmspec.properties.settings.open_subject", lambda *_, **__: pytest.fail("a subject was loaded"))
+    monkeypatch.setattr("rmspec.properties.opening.open_subject", lambda *_, **__: pytest.fail("a subject was loaded"))
     with pytest.raises(BadKnownList if "nowhere" in what else BadOption) as caught:
         check("reference", **given)
     assert caught.value.what.startswith(what)
@@ -100,7 +104,7 @@ def test_something_that_is_no_subject_is_refused(call, subject, what):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("given", [{"framework": "torch"}, {"call_timeout": 5.0}])
+@pytest.mark.parametrize("given", [{"framework": "torch"}, {"call_timeout": 5.0}, {"memory_limit": "4G"}])
 def test_an_argument_that_is_for_names_is_refused_beside_an_object(given):
     """It would change nothing, which nobody would notice."""
     with pytest.raises(BadOption, match="is for a subject that is given by name"):
@@ -134,6 +138,7 @@ def test_identify_takes_all_that_the_command_line_takes():
         ({"seed": -1}, {"seed": -1}),
         ({"time_budget": 0.0}, {"time_budget": 0.0}),
         ({"call_timeout": -1.0}, {"call_timeout": -1.0}),
+        ({"memory_limit": "4X"}, {"memory_limit": "4X"}),
         ({"device": ""}, {"device": ""}),
         ({"framework": "torch"}, {"framework": "torch"}),
         ({"known": "list.toml", "no_known": True}, {"known": "list.toml", "no_known": True}),
@@ -149,7 +154,9 @@ def test_the_command_line_refuses_the_same_in_its_own_words(typed, given):
         make_settings(("reference",), **given)
     assert type(option.value) is type(argument.value)
     assert "--" not in str(argument.value)
-    names = [name for name in ("seed", "time_budget", "call_timeout", "device", "known") if name in typed]
+    names = [
+        name for name in ("seed", "time_budget", "call_timeout", "memory_limit", "device", "known") if name in typed
+    ]
     for name in names:
         assert f"--{name.replace('_', '-')}" in option.value.what
 
@@ -171,6 +178,7 @@ def test_the_command_line_and_python_make_the_same_settings():
         policy="fast-math",
         framework="torch",
         call_timeout=7.0,
+        memory_limit="1.5G",
     )
     made = make_settings(
         ("mine.process:Class",),
@@ -187,6 +195,7 @@ def test_the_command_line_and_python_make_the_same_settings():
         policy=POLICIES["fast-math"],
         framework="torch",
         call_timeout=7.0,
+        memory_limit=3 << 29,
     )
     assert resolve(typed) == made
     assert made.formats == ("float32", "float64")
@@ -230,12 +239,22 @@ def test_the_policy_that_is_given_is_the_one_of_the_result():
         assert check("reference", profile="smoke", time_budget=1e-9, policy=policy).policy == "flush-subnormals"
 
 
-def test_the_time_of_a_call_reaches_the_process_of_a_subject():
-    """A process that says nothing is given up after the seconds that were said, not after a minute."""
+def test_the_time_of_a_call_reaches_the_process_of_a_subject(monkeypatch):
+    """A process that says nothing is given up after the seconds that were said, once it may have imported what it needs."""
     from rmspec.oracles.errors import SubjectHung
 
+    monkeypatch.setattr("rmspec.oracles.wire.subject.IMPORT_TIMEOUT", 0.1)
     with pytest.raises(SubjectHung, match=r"0\.3 s"):
         check("process:sleep 60", call_timeout=0.3)
+
+
+def test_the_limit_of_memory_reaches_the_process_of_a_subject():
+    """A command that takes more is ended, and says how much it took."""
+    from rmspec.oracles.errors import TooMuchMemory
+
+    grows = "x = []\nwhile True: x.append(bytearray(1 << 24))"
+    with pytest.raises(TooMuchMemory, match=r"iB of memory before it replied to 'hello'\. it may use 64 MiB"):
+        check(f"process:{sys.executable} -c '{grows}'", memory_limit="64M")
 
 
 def test_what_is_named_and_is_no_optimizer_stays_told_apart():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,10 @@ from rmspec.oracles.errors import (
     ProtocolBroken,
     SubjectFailed,
     SubjectHung,
+    TooMuchMemory,
     UnknownSubject,
 )
+from rmspec.oracles.host.frames import Kind, receive, send
 from rmspec.oracles.host.host import Host, _modules, open_subject
 from rmspec.oracles.host.perform import perform
 from rmspec.oracles.host.primitives import with_operations
@@ -28,6 +33,7 @@ from rmspec.properties.search.corpus import corpus
 from rmspec.properties.trajectory import trajectory
 
 SHORT = program(create(), step(p=2.0), Save("A", "s"), step(p=0.5), params=(P,))
+MEMORY = 1 << 28
 FILE = Path(__file__).parents[2] / "helpers" / "hostile.py"
 
 
@@ -45,7 +51,7 @@ def neighbour() -> Iterator[Host]:
 
 def asked(name: str, programs: int = 6) -> None:
     """Ask a subject for some programs."""
-    with Host(f"hostile.py:{name}", call_timeout=2) as host:
+    with Host(f"hostile.py:{name}", call_timeout=2, memory_limit=MEMORY) as host:
         for _ in range(programs):
             host.perform(SHORT)
 
@@ -109,6 +115,17 @@ def test_two_subjects_of_one_file_have_two_processes(tmp_path: Path) -> None:
         ("ends", SubjectFailed, "it crashed: its interpreter ended with exit status 7 while it was checked"),
         ("memory", SubjectFailed, "MemoryError in session"),
         ("numpy_patch", SubjectFailed, "its observations cannot be read"),
+        ("deaf", SubjectHung, "it hung: no answer for 2 s while it was checked"),
+        ("daemon_orphan", SubjectFailed, "it crashed: its interpreter ended with exit status 5"),
+        ("hungry", TooMuchMemory, "MiB of memory while it was checked, at hostile.py, line"),
+        ("hungry_child", TooMuchMemory, "MiB of memory while it was checked, at hostile.py, line"),
+        ("speechless", SubjectFailed, "raised Speechless in session: its message cannot be had: __str__ raises"),
+        ("endless", SubjectFailed, "raised Endless in session: yyyyyyyyyyyyyyyyyyyyyy"),
+        ("peculiar", SubjectFailed, "the subject raised Peculiar: odd"),
+        ("generator_exit", SubjectFailed, "the subject raised GeneratorExit"),
+        ("deep", SubjectFailed, "it "),
+        ("alarm", SubjectFailed, "it crashed: its interpreter was ended by SIGALRM"),
+        ("printing", SubjectHung, "it hung: no answer for 2 s while it was checked"),
     ],
 )
 def test_a_subject_that_takes_its_process_down_fails_alone(
@@ -117,13 +134,28 @@ def test_a_subject_that_takes_its_process_down_fails_alone(
     """Whatever happens is a failure of the subject, which says what it was, and its neighbour goes on as before."""
     with pytest.raises(SubjectFailed) as caught:
         asked(name)
-    assert type(caught.value) is error
+    assert type(caught.value) is error or name == "deep"
     assert told in str(caught.value)
+    assert len(str(caught.value)) < 10_000
     assert_same(neighbour.perform(SHORT), perform(SHORT, ReferenceSubject()))
 
 
 @pytest.mark.parametrize(
-    "name", ["fork", "child", "late", "rounding", "numpy_errors", "math_patch", "surroundings", "sound"]
+    "name",
+    [
+        "fork",
+        "child",
+        "daemon",
+        "late",
+        "rounding",
+        "numpy_errors",
+        "math_patch",
+        "surroundings",
+        "parent_stopped",
+        "folder",
+        "streams",
+        "sound",
+    ],
 )
 def test_what_a_subject_does_to_its_process_bends_no_neighbour(name: str, neighbour: Host) -> None:
     """Forks, threads, rounding, error states, patches, environment and handlers end with the process that has them."""
@@ -146,6 +178,52 @@ def test_what_a_subject_started_ends_with_it() -> None:
     while any(_group(pid) == host.pid for pid in group) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not [pid for pid in group if _group(pid) == host.pid]
+
+
+def processes() -> set[int]:
+    """The processes of a host, of a subject or of what one left behind: those that know this folder as their own."""
+    here = os.getcwd()
+    mine = set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{name}/cwd") == here and int(name) != os.getpid():
+                mine.add(int(name))
+    return mine
+
+
+@pytest.mark.parametrize("name", ["daemon", "daemon_orphan"])
+def test_a_daemon_of_the_subject_ends_with_it(name: str) -> None:
+    """It forked twice, leads a session of its own and ignores every signal, and its parent may be gone before."""
+    before = processes()
+    with contextlib.suppress(SubjectFailed):
+        asked(name)
+    deadline = time.monotonic() + 10
+    while processes() - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not processes() - before
+
+
+def test_what_a_subject_prints_takes_no_place_without_end() -> None:
+    """The log is emptied now and then, and what is reported of it is its end."""
+    with Host("hostile.py:printing", call_timeout=2) as host:
+        for _ in range(2):
+            host.perform(SHORT)
+        log = host._process._log.fileno()
+        sizes = []
+        look = host._process._look
+        host._process._look = lambda: (look(), sizes.append(os.fstat(log).st_size))[0]  # type: ignore[method-assign]
+        with pytest.raises(SubjectHung, match="it last printed:\nall work and no play"):
+            host.perform(SHORT)
+    assert any(later < sooner for sooner, later in pairwise(sizes))
+
+
+def test_a_reply_is_no_longer_than_the_memory_of_the_subject() -> None:
+    """A length alone, with a flood behind it, fills nobody else's memory."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send(theirs, Kind.REPLY, 1, bytes(1000))
+        with pytest.raises(ProtocolBroken, match="something in its process wrote to a connection"):
+            receive(ours, longest=999)
 
 
 def _group(pid: int) -> int | None:

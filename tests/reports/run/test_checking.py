@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.settings import Settings
+from rmspec.reports.run import checking
 from rmspec.reports.run.checking import Checking
 
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -22,7 +22,7 @@ def test_a_subject_that_waits_outlives_a_neighbour_that_kills_what_started_both(
     for name in ("hostile.py", "innocent.py"):
         shutil.copy(HELPERS / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # one after the other, in one worker
+    monkeypatch.setattr(checking, "usable_processors", lambda: 1)  # one after the other, in one worker
     settings = Settings(profile="smoke", formats=("float32",), programs=tuple(corpus())[:8])
     outcome = Checking(["hostile.py:parent", "hostile.py:sound", "innocent.py:raising"], settings, []).run()
     killer, sound, raising = outcome.results
