@@ -218,7 +218,7 @@ class HooksOfBaseStep(LoopRMSprop):
 class HooksOfOwnWrapper(ForeachRMSprop):
     """step is put between its hooks once more, by the class itself."""
 
-    @Optimizer.profile_hook_step  # type: ignore[misc]  # torch has no type for it
+    @Optimizer.profile_hook_step
     def step(self, closure: Closure | None = None) -> Any:
         return self._iterate(closure)
 

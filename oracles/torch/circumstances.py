@@ -108,21 +108,21 @@ def steps_wrapped(kind: type, bases: bool) -> Iterator[None]:
     try:
         for owner, step in own.items():
             if getattr(step, "__code__", None) is _WRAPPER and getattr(step, "hooked", False):
-                owner.step = step.__wrapped__  # type: ignore[attr-defined]  # the class has it
+                owner.step = step.__wrapped__  # type: ignore[method-assign]  # as torch does
         for owner in [*(reversed(kinds[1:]) if bases else ()), *kinds[:1]]:
             object.__new__(owner)._patch_step_function()
         yield
     finally:
         for owner in kinds:
             if owner in own:
-                owner.step = own[owner]  # type: ignore[attr-defined]  # as above
+                owner.step = own[owner]  # type: ignore[method-assign]  # as above
             elif "step" in owner.__dict__:
-                del owner.step  # type: ignore[attr-defined]  # as above
+                del owner.step
 
 
 def _nothing() -> None:
     """A function for torch to wrap."""
 
 
-_WRAPPER = torch.optim.Optimizer.profile_hook_step(_nothing).__code__  # type: ignore[attr-defined]  # it is a function
+_WRAPPER = torch.optim.Optimizer.profile_hook_step(_nothing).__code__
 """The code of every step with torch's hooks around it."""

@@ -280,9 +280,9 @@ def plain_forms(call: Call) -> Iterator[tuple[Call, ...]]:
         case vocabulary.AddParamGroup(form="generator" | "tensor"):
             yield (replace(call, form="list"),)
         case vocabulary.Create():
-            for plain in (replace(call, hooks=False, dicts=""), replace(call, hooks=False), replace(call, dicts="")):
-                if plain != call:
-                    yield (plain,)
+            for bare in (replace(call, hooks=False, dicts=""), replace(call, hooks=False), replace(call, dicts="")):
+                if bare != call:
+                    yield (bare,)
             if call.form == "generator":
                 yield (replace(call, form="list"),)
         case vocabulary.Save():
