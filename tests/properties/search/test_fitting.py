@@ -25,7 +25,7 @@ from rmspec.oracles.program.program import (
     TensorNumber,
     ZeroGrad,
 )
-from rmspec.oracles.subject import FEATURES, Capabilities
+from rmspec.oracles.subject import ANNOUNCED, FEATURES, Capabilities
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit, restrict
 
