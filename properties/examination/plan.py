@@ -13,6 +13,7 @@ from rmspec.oracles.subject import Capabilities
 from rmspec.properties.judge.differential import programs as differential
 from rmspec.properties.search.corpus import corpus, ordered
 from rmspec.properties.search.fingerprint import fingerprint
+from rmspec.properties.search.fitting import lacks_derivatives
 from rmspec.properties.search.variants import choose_programs
 from rmspec.properties.settings import PROFILES, Profile, Settings
 
@@ -75,7 +76,8 @@ class Plan:
         profile = PROFILES[settings.profile]
         self._share = _share(profile) if partly else 1
         self._profile = replace(profile, sweeps=-(-profile.sweeps // self._share))
-        self._stored = (*_refused(capabilities), *ordered(corpus(), capabilities.formats, every=self._profile.every))
+        stored = [program for program in corpus() if not lacks_derivatives(program, capabilities)]
+        self._stored = (*_refused(capabilities), *ordered(stored, capabilities.formats, every=self._profile.every))
         self._pairs = tuple(differential(capabilities.formats))
         self._machine = None if settings.programs is None else tuple(settings.programs)
         self._chosen: list[Program] | None = None

@@ -9,11 +9,11 @@ from rmspec.impl.arithmetic.envelope import ROLES
 from rmspec.impl.arithmetic.policy import STRICT
 from rmspec.impl.spec.dialect import SPECIFICATION, Dialect
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.subject import Subject
+from rmspec.oracles.subject import Capabilities, Subject
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.judge.runner import run
 from rmspec.properties.search.corpus import corpus
-from rmspec.properties.search.fitting import admit
+from rmspec.properties.search.fitting import admit, lacks_derivatives
 from rmspec.properties.search.machine import generate
 from rmspec.properties.search.sweeps import sweep
 
@@ -43,7 +43,7 @@ def wrong_lines(fault: type, bases: Iterable[type]) -> set[str]:
 
 def programs(stored: int = 4, drawn: int = 20, sweeps: int = 8) -> Iterator[Program]:
     """Every ``stored``-th program of the corpus, some of the state machine's, and some sweeps."""
-    yield from corpus()[::stored]
+    yield from [each for each in corpus() if not lacks_derivatives(each, Capabilities())][::stored]
     yield from generate(0, drawn)
     for index in range(sweeps):
         yield sweep(0, index, wide=512 if index % 2 else 0)

@@ -25,11 +25,11 @@ from rmspec.oracles.program.program import (
     TensorNumber,
     ZeroGrad,
 )
-from rmspec.oracles.subject import FEATURES, Capabilities
+from rmspec.oracles.subject import ANNOUNCED, FEATURES, Capabilities
 from rmspec.properties.search.corpus import corpus
 from rmspec.properties.search.fitting import admit, restrict
 
-ALL = Capabilities()
+ALL = Capabilities(features=frozenset((*FEATURES, *ANNOUNCED)))
 
 RICH = program(
     grouped(Group(("p",), {"lr": 0.5, "momentum": 0.5}), Group(("q",)), lr=TensorNumber(0.25), centered=True),
