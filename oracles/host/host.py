@@ -76,7 +76,8 @@ def open_subject(
 class Host:
     """A subject in a process of its own, with its description; its attributes are those of ``Subject``.
 
-    ``call_timeout`` is how many seconds it may be silent before it has hung. Raises what ``open_subject`` raises.
+    ``call_timeout`` is how many seconds it may be silent before it has hung; ``beginning`` is the transcript of the first
+    program of the process, where there was one for that. Raises what ``open_subject`` raises.
     """
 
     occasion = "while it was checked"
@@ -88,6 +89,7 @@ class Host:
         check_name(name)
         self.name = name
         self._patience = call_timeout
+        self.beginning: Transcript | None = None
         self._process = _Process(_modules(name, device))
         variables = {**os.environ, **self._process.caches()}
         self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), variables)
@@ -116,6 +118,14 @@ class Host:
         """The subject's own names for the visible roles of its state."""
         return self._state_names
 
+    def begin(self, program: Program) -> None:
+        """Perform the first program of the process, before anything else has called its kernels. Raises ``SubjectFailed``.
+
+        Another process of the subject begins with it as well.
+        """
+        if self.beginning is None:
+            self.beginning = self.perform(program)
+
     def perform(self, program: Program) -> Transcript:
         """The transcript of a program. Raises ``SubjectFailed``."""
         reply = self._reply(program, self.occasion, self._patience)
@@ -143,9 +153,16 @@ class Host:
             return decode_stepped(bytes(reply))
 
     def fresh(self) -> Host:
-        """The same subject in another process."""
+        """The same subject in another process, which begins as this one did. Raises what ``open_subject`` raises."""
         ask = self._question
-        return Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
+        host = Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
+        try:
+            if self.beginning is not None:
+                host.begin(self.beginning.program)
+        except BaseException:
+            host.close()
+            raise
+        return host
 
     def close(self) -> None:
         """End the process."""

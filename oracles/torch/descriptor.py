@@ -81,6 +81,7 @@ FRAMEWORK = Framework(
     },
     registered="rmspec.oracles.torch.subject:registered",
     user_subject="rmspec.oracles.torch.subject:user_subject",
+    threads="rmspec.oracles.torch.session:on_threads",
     switches={
         "foreach": ExecutionSwitch(automatic=("cuda",)),
         "differentiable": ExecutionSwitch(),

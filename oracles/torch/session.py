@@ -42,6 +42,17 @@ def deterministic() -> Iterator[None]:
         memory.fill_uninitialized_memory = filled
 
 
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Run operations on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class TorchSession:
     """A program's parameters as torch tensors, and the optimizers over them.
 

@@ -210,6 +210,7 @@ def _rounded(case: Case) -> Iterator[Hyperparameters]:
             if (
                 rounded != value
                 and math.isfinite(rounded)
+                and (rounded or narrow == case.format)  # else it is ignored, for whatever reason
                 and (narrow != "float32" or case.format in ("float64", "complex128"))
             ):
                 changes: dict[str, float] = {option: rounded}

@@ -33,7 +33,7 @@ from rmspec.oracles.program.program import (
 from rmspec.properties.counterexamples.variants import PLAIN_OPTIONS, drop_dangling, merge_optimizers, plain_numbers
 from rmspec.properties.judge.findings import Finding
 
-__all__ = ["reduce"]
+__all__ = ["one_element", "reduce"]
 
 Shows = Callable[[Program], Finding | None]
 """Runs a program and returns the finding if it is still there, in the same way."""
@@ -140,6 +140,13 @@ def _project(search: _Search) -> None:
     for index, call in enumerate(search.program.calls):
         if isinstance(call, SetGrad):
             search.put(index, replace(call, layout="contiguous"))
+
+
+def one_element(program: Program, finding: Finding) -> tuple[Program, Finding]:
+    """Cut a program down to the element of a finding, whether or not that shows it."""
+    parts = FORMATS[program.param(finding.param).dtype].parts
+    cut = _element(program, finding.element // parts)
+    return cut, replace(finding, element=finding.element % parts, elements=parts)
 
 
 def _element(program: Program, element: int) -> Program:

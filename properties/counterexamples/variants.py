@@ -272,13 +272,13 @@ def with_option(program: Program, option: str, value: float | bool) -> Program:
 def shifted_options(program: Program) -> Program:
     """Move every number among the options a little: equal ones stay equal, and none is a power of two or a usual value."""
 
+    def moved(name: str, value: vocabulary.OptionValue) -> vocabulary.OptionValue:
+        if name == "alpha" and isinstance(value, float) and 0.5 < value < 1:
+            return 1 - (1 - value) * 0.8125
+        return value * 0.8125 if name in PLAIN_OPTIONS and isinstance(value, float) and 0 < value < 1e30 else value
+
     def change(options: vocabulary.Options) -> vocabulary.Options:
-        return {
-            name: vocabulary.plain_number(value) * 0.8125
-            if name in ("lr", "eps", "momentum", "weight_decay") and isinstance(value, float) and 0 < value < 1e30
-            else value
-            for name, value in options.items()
-        }
+        return {name: moved(name, value) for name, value in options.items()}
 
     return replace(program, calls=tuple(change_options(call, change) for call in program.calls))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rmspec.impl.arithmetic.amendments import general_switches
 from rmspec.impl.spec.switches import SWITCHES
-from rmspec.oracles.host.host import open_subject
+from rmspec.oracles.host.host import Host, open_subject
 from rmspec.oracles.host.perform import Driven, Transcript
 from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Program
@@ -30,10 +30,12 @@ from rmspec.properties.examination.books import Books
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.layers import Examined, Layers
 from rmspec.properties.examination.plan import Plan
+from rmspec.properties.examination.starts import judge_first_steps
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.identify.neighbours import named_after
 from rmspec.properties.search.fitting import admit
-from rmspec.properties.settings import Settings
+from rmspec.properties.search.sizes import first_step
+from rmspec.properties.settings import PROFILES, Settings
 
 __all__ = ["Examination"]
 
@@ -44,6 +46,7 @@ class Examination:
     def __init__(self, subject: Driven, settings: Settings, *, formats: Collection[str] | None = None) -> None:
         """Measure the subject's elementary operations, in all formats or in these."""
         self.examinee = Examinee.of(subject, settings)
+        self._begin()
         self._measurement = measure_operations(self.examinee, formats)
         accuracies = self._measurement.accuracies
         settings = replace(settings, policy=fitted_policy(settings.policy, accuracies, self.examinee))
@@ -59,6 +62,14 @@ class Examination:
         baselines = Baselines(self._baselines, subject, roles, self.examinee.dialect, settings.policy)
         self.triage = Triage(self.examinee, baselines)
         self._record: list[Examined] = []
+
+    def _begin(self) -> None:
+        """Have the process of the subject begin with a wide step; a compiled step would say nothing of the kernels of others."""
+        subject, capabilities = self.examinee.subject, self.examinee.capabilities
+        if isinstance(subject, Host) and capabilities.formats and not self.examinee.compiles:
+            program = admit(first_step(capabilities.formats), capabilities)
+            if program is not None:
+                subject.begin(program)
 
     def close(self) -> None:
         """End the processes of the baselines."""
@@ -83,6 +94,8 @@ class Examination:
                     if self.settings.fail_fast and deviation.known is None:
                         self.books.search = "stopped at the first deviation in the operations"
         if capabilities.formats and not self.books.search:
+            yield from self._first_steps()
+        if capabilities.formats and not self.books.search:
             yield from self._search(interim)
         if not self.settings.fail_fast:
             deviations = list(self._peeled())
@@ -95,9 +108,37 @@ class Examination:
         stale = self.triage.stale()
         yield SubjectFinished(self.result(stale))
 
+    def _first_steps(self) -> Iterator[Event]:
+        """Judge the first steps of the subject's processes; what is there whenever the step is taken is taken up as of the search."""
+        subject, name = self.examinee.subject, self.examinee.subject.name
+        if not isinstance(subject, Host) or subject.beginning is None:
+            return
+        tally, diagnosis = self.books.tally, self.triage.diagnosis
+        starts = PROFILES[self.settings.profile].starts
+        once, lasting = judge_first_steps(
+            subject, self.examinee, diagnosis, tally, starts, lambda: self.books.spent
+        )
+        program = subject.beginning.program
+        self._record.append(Examined(program, lasting, None))
+        seconds = self.books.elapsed()
+        places = [self.triage.keep_sighting(deviation) for deviation in once]
+        for place in (*places, *self.triage.take_up(program, lasting)):
+            deviation = self.books.stamp(place, self.triage.deviations[place], seconds)
+            if not self.settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
+                yield DeviationPending(name, deviation)
+            else:
+                yield DeviationFound(name, deviation)
+            if self.settings.fail_fast and deviation.known is None and not deviation.hazard:
+                self.books.search = "stopped at the first deviation in the first step"
+                return
+
     def _plan(self, settings: Settings) -> Plan:
         partly = bool(parse_name(self.examinee.subject.name).path)
-        return Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly)
+        # A wire peer writes every number as text.
+        large = self.examinee.subject.framework != "process"
+        return Plan(
+            self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly, large=large
+        )
 
     def _search(self, interim: bool) -> Iterator[Event]:
         name, settings = self.examinee.subject.name, self.examinee.settings
@@ -114,7 +155,7 @@ class Examination:
                 standing = self.books.interim(self.triage.deviations) if interim else None
                 if standing is not None:
                     yield Standing(standing)
-                for deviation in self.examined(program, keep=phase.name != "sweep"):
+                for deviation in self.examined(program, keep=phase.kept):
                     if not settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
                         # What value deviates is known now; why, once all programs have been looked at together.
                         yield DeviationPending(name, deviation)
