@@ -99,6 +99,11 @@ class Deviation:
     sighting: Sighting | None = None
 
     @property
+    def passing(self) -> bool:
+        """Whether it was seen in the first step of a process alone."""
+        return self.sighting is not None
+
+    @property
     def inherited(self) -> bool:
         """Whether a baseline of the subject deviates likewise."""
         return (self.known or "").startswith("inherited:")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
@@ -15,6 +16,10 @@ from rmspec.oracles.scripting.counterexample import Counterexample
 from rmspec.oracles.scripting.lines import bounds_check, final_call, number
 from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
 from rmspec.oracles.torch.descriptor import FRAMEWORK
+
+
+_MANY = 8
+"""So many parameters that are alike are made by one line."""
 
 
 def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
@@ -48,10 +53,13 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame."""
+    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame; ``alike`` are many parameters
+    that differ in their names alone.
+    """
 
     deviation: Counterexample
     refused: frozenset[int] = field(init=False)
+    alike: tuple[str, ...] = field(init=False, default=())
 
     @property
     def program(self) -> vocabulary.Program:
@@ -69,6 +77,10 @@ class _Writer:
         # The reference performs the program for it: once.
         frame = self.deviation.kind == "frame" and not self.rule.refusal
         self.refused = refused_calls(self.program, self.deviation.call + frame)
+        first = self.program.params[0]
+        alike = tuple(param.name for param in self.program.params if replace(param, name="") == replace(first, name=""))
+        if len(alike) >= _MANY and not self.program.subject.endswith(":differentiable"):
+            self.alike = alike
 
     # -- the head
 
@@ -90,7 +102,12 @@ class _Writer:
     # -- the body
 
     def statements(self) -> list[str]:
-        lines = [self._param(param) for param in self.program.params]
+        lines = self._body()
+        head = [f"torch.set_num_threads({self.program.threads})"] if self.program.threads else []
+        return [*head, *self._params("\n".join(lines)), *lines]
+
+    def _body(self) -> list[str]:
+        lines: list[str] = []
         before, after = self._check()
         calls = self.program.calls[: self.deviation.call + 1]
         lines += [*self._calls(calls[:-1]), *before]
@@ -109,6 +126,10 @@ class _Writer:
         index = 0
         while index < len(calls):
             call = calls[index]
+            if self._sets_alike(calls[index : index + len(self.alike)]):
+                lines.append(f"for p in params: p.{self._call(call)[0].partition('.')[2]}")
+                index += len(self.alike)
+                continue
             count = 1
             while index + count < len(calls) and calls[index + count] == call:
                 count += 1
@@ -154,15 +175,25 @@ class _Writer:
             case vocabulary.Operate():
                 return []  # a script of its own: see rmspec.oracles.scripting.operation
 
+    def _sets_alike(self, calls: tuple[vocabulary.Call, ...]) -> bool:
+        """Whether these calls give the same gradient to each of the parameters that are alike."""
+        return bool(calls) and all(
+            isinstance(call, vocabulary.SetGrad) and replace(call, param="") == replace(calls[0], param="")
+            for call in calls
+        ) and tuple(getattr(call, "param", "") for call in calls) == self.alike
+
+    def _listed(self, names: tuple[str, ...]) -> str:
+        return "params" if names and names == self.alike else f"[{', '.join(names)}]"
+
     def _created(self, call: vocabulary.Create) -> str:
         if call.form == "groups":
             return "[" + ", ".join(self._group(group) for group in call.groups) + "]"
-        names = ", ".join(name for group in call.groups for name in group.params)
-        return f"(p for p in [{names}])" if call.form == "generator" else f"[{names}]"
+        names = self._listed(tuple(name for group in call.groups for name in group.params))
+        return f"(p for p in {names})" if call.form == "generator" else names
 
     def _group(self, group: vocabulary.Group, form: str = "list") -> str:
-        names = ", ".join(group.params)
-        params = f"(p for p in [{names}])" if form == "generator" else f"[{names}]"
+        names = self._listed(group.params)
+        params = f"(p for p in {names})" if form == "generator" else names
         params = group.params[0] if form == "tensor" and len(group.params) == 1 else params
         options = "".join(f', "{name}": {self._value(value)}' for name, value in group.options.items())
         return f'{{"params": {params}{options}}}'
@@ -256,10 +287,11 @@ class _Writer:
         if call.closure == "raises":
             return [*lines, "calls = []", f"{step}(lambda: (calls.append(True), 1 / 0))"]
         first = self.program.params[0].name
-        sets = "".join(
-            f', setattr({param}, "grad", {self._tensor(self.program.param(param), values)})'
-            for param, values in call.grads.items()
-        )
+        tensors = {name: self._tensor(self.program.param(name), values) for name, values in call.grads.items()}
+        if tuple(tensors) == self.alike and len(set(tensors.values())) == 1:
+            sets = f', [setattr(p, "grad", {tensors[self.alike[0]]}) for p in params]'
+        else:
+            sets = "".join(f', setattr({name}, "grad", {tensor})' for name, tensor in tensors.items())
         record = f"calls.append((torch.is_grad_enabled(), {first}.detach().clone()))"
         return [
             *lines,
@@ -269,6 +301,17 @@ class _Writer:
         ]
 
     # -- tensors
+
+    def _params(self, body: str) -> list[str]:
+        """The lines that make the parameters; many that are alike are made together, and those that ``body`` names are named."""
+        lines = [self._param(param) for param in self.program.params if param.name not in self.alike]
+        if self.alike:
+            first = self.program.param(self.alike[0])
+            made = self._param(first).partition(" = ")[2]
+            named = [(index, name) for index, name in enumerate(self.alike) if re.search(rf"\b{name}\b", body)]
+            lines += [f"params = [{made} for _ in range({len(self.alike)})]"]
+            lines += [f"{name} = params[{index}]" for index, name in named]
+        return lines
 
     def _param(self, param: vocabulary.Param) -> str:
         text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"

@@ -39,8 +39,15 @@ Shows = Callable[[Program], Finding | None]
 """Runs a program and returns the finding if it is still there, in the same way."""
 
 
+_MANY = 8
+"""From so many parameters on they are not looked at one by one."""
+
 _PATIENCE = 20.0
 """Seconds after which a reduction ends, whatever it has found."""
+
+
+_LARGE = 2**13
+"""So many elements of a program make another attempt of it."""
 
 
 class _Search:
@@ -70,7 +77,7 @@ class _Search:
         if key in self._tried:
             return False
         self._tried.add(key)
-        self._left -= 1
+        self._left -= 1 + sum(math.prod(param.shape) for param in candidate.params) // _LARGE
         finding = self._shows(candidate)
         if finding is None:
             return False
@@ -93,6 +100,7 @@ def reduce(program: Program, finding: Finding, shows: Shows, *, attempts: int = 
     """Find the shortest program with the same finding, within so many runs; return it with its finding."""
     search = _Search(program, finding, shows, attempts)
     _cut(search)
+    _make_alike(search)
     _project(search)
     for _ in range(3):
         before = search.program
@@ -129,7 +137,7 @@ def _project(search: _Search) -> None:
         element = finding.element // fmt.parts
         if declared.shape != (1,) and search.attempt(_element(search.program, element)):
             return
-    for param in search.program.params:
+    for param in search.program.params[:_MANY]:
         if param.shape != (1,):
             _shrink_shape(search, param.name)
     search.change(params=tuple(replace(param, layout="contiguous") for param in search.program.params))
@@ -225,9 +233,27 @@ def _drop_calls(search: _Search) -> None:
 
 
 def _drop_params(search: _Search) -> None:
-    for name in [param.name for param in search.program.params]:
-        if len(search.program.params) > 1:
-            search.attempt(_without_params(search.program, {name}))
+    """Drop parameters, halves of them first: a group may have hundreds."""
+    size = max(1, len(search.program.params) // 2)
+    while size >= 1 and not search.spent:
+        index = len(search.program.params) - size
+        while index >= 0 and not search.spent:
+            names = [param.name for param in search.program.params]
+            if len(names) > size:
+                search.attempt(_without_params(search.program, set(names[index : index + size])))
+            index = min(index, len(search.program.params)) - size
+        size //= 2
+
+
+def _make_alike(search: _Search) -> None:
+    """Give all of many parameters one shape and one number, and each of their gradients one."""
+    params = search.program.params
+    if len(params) < _MANY:
+        return
+    alike = tuple(replace(param, shape=(1,), layout="contiguous") for param in params)
+    search.change(params=alike)
+    search.change(params=tuple(replace(param, dtype=search.program.params[0].dtype) for param in search.program.params))
+    search.attempt(change_values(search.program, lambda values, param, _: (2.0,) * FORMATS[param.dtype].parts))
 
 
 def _without_params(program: Program, names: set[str]) -> Program | None:
@@ -326,6 +352,8 @@ def _simplify_calls(search: _Search) -> None:
         for calls in _plain_forms(search.program.calls[index]):
             if search.put(index, *calls):
                 break
+    if search.program.threads:
+        search.change(threads=0)
     if any(param.dtype != "float32" for param in search.program.params):
         search.change(params=tuple(replace(param, dtype="float32") for param in search.program.params))
 
@@ -334,7 +362,7 @@ def _plain_forms(call: Call) -> Iterator[tuple[Call, ...]]:
     """Plain calls in place of one: no closure, no hooks, lists, deep copies, dense gradients."""
     match call:
         case Step() if call.closure or call.hooks:
-            if call.grads:
+            if 0 < len(call.grads) < _MANY:
                 yield (*(SetGrad(name, values) for name, values in call.grads.items()), Step(call.optimizer))
             yield (Step(call.optimizer),)
         case AddParamGroup(form="generator" | "tensor") | Create(form="generator"):
