@@ -102,7 +102,19 @@ class StoredCounterexample:
         return self.program.clause
 
 
-_WORDS = ("kind", "call", "summary", "optimizer", "param", "role", "element", "hazard", "framework", "state_name", "passing")
+_WORDS = (
+    "kind",
+    "call",
+    "summary",
+    "optimizer",
+    "param",
+    "role",
+    "element",
+    "hazard",
+    "framework",
+    "state_name",
+    "passing",
+)
 _ENDS = ("allowed", "plain")
 
 

@@ -17,7 +17,6 @@ from rmspec.oracles.scripting.lines import bounds_check, final_call, number
 from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 
-
 _MANY = 8
 """So many parameters that are alike are made by one line."""
 
@@ -53,8 +52,8 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame; ``alike`` are many parameters
-    that differ in their names alone.
+    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame; ``alike`` are many
+    parameters that differ in their names alone.
     """
 
     deviation: Counterexample
@@ -177,10 +176,14 @@ class _Writer:
 
     def _sets_alike(self, calls: tuple[vocabulary.Call, ...]) -> bool:
         """Whether these calls give the same gradient to each of the parameters that are alike."""
-        return bool(calls) and all(
-            isinstance(call, vocabulary.SetGrad) and replace(call, param="") == replace(calls[0], param="")
-            for call in calls
-        ) and tuple(getattr(call, "param", "") for call in calls) == self.alike
+        return (
+            bool(calls)
+            and all(
+                isinstance(call, vocabulary.SetGrad) and replace(call, param="") == replace(calls[0], param="")
+                for call in calls
+            )
+            and tuple(getattr(call, "param", "") for call in calls) == self.alike
+        )
 
     def _listed(self, names: tuple[str, ...]) -> str:
         return "params" if names and names == self.alike else f"[{', '.join(names)}]"

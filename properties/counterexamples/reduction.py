@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.oracles.program.changes import Values, change_values, option_tables, replace_tables
+from rmspec.oracles.program.changes import change_values, option_tables, replace_tables
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -30,10 +30,16 @@ from rmspec.oracles.program.program import (
     Step,
     TensorNumber,
 )
-from rmspec.properties.counterexamples.variants import PLAIN_OPTIONS, drop_dangling, merge_optimizers, plain_numbers
+from rmspec.properties.counterexamples.variants import (
+    PLAIN_OPTIONS,
+    at_element,
+    drop_dangling,
+    merge_optimizers,
+    plain_numbers,
+)
 from rmspec.properties.judge.findings import Finding
 
-__all__ = ["one_element", "reduce"]
+__all__ = ["reduce"]
 
 Shows = Callable[[Program], Finding | None]
 """Runs a program and returns the finding if it is still there, in the same way."""
@@ -135,7 +141,7 @@ def _project(search: _Search) -> None:
             finding = search.finding
         fmt = FORMATS[declared.dtype]
         element = finding.element // fmt.parts
-        if declared.shape != (1,) and search.attempt(_element(search.program, element)):
+        if declared.shape != (1,) and search.attempt(at_element(search.program, element)):
             return
     for param in search.program.params[:_MANY]:
         if param.shape != (1,):
@@ -148,35 +154,6 @@ def _project(search: _Search) -> None:
     for index, call in enumerate(search.program.calls):
         if isinstance(call, SetGrad):
             search.put(index, replace(call, layout="contiguous"))
-
-
-def one_element(program: Program, finding: Finding) -> tuple[Program, Finding]:
-    """Cut a program down to the element of a finding, whether or not that shows it."""
-    parts = FORMATS[program.param(finding.param).dtype].parts
-    cut = _element(program, finding.element // parts)
-    return cut, replace(finding, element=finding.element % parts, elements=parts)
-
-
-def _element(program: Program, element: int) -> Program:
-    """Every parameter cut down to one element, all to the same one."""
-
-    def pick(values: Values, param: Param, place: Param | SetGrad | Step) -> Values:
-        parts = FORMATS[param.dtype].parts
-        expanded = isinstance(place, SetGrad) and place.layout == "expanded"
-        index = 0 if expanded else min(element, max(math.prod(param.shape), 1) - 1)
-        return tuple(values[(index * parts + part) % len(values)] for part in range(parts))
-
-    def place(call: Call) -> Call:
-        if not isinstance(call, SetGrad) or call.values is None:
-            return call
-        shape, rows = program.param(call.param).shape, call.rows
-        if rows is not None and shape:
-            rows = (0,) * rows.count(element // max(math.prod(shape[1:]), 1))
-        return replace(call, layout="contiguous", rows=rows)
-
-    picked = change_values(program, pick)
-    params = tuple(replace(param, shape=(1,), layout="contiguous") for param in picked.params)
-    return replace(picked, params=params, calls=tuple(place(call) for call in picked.calls))
 
 
 def _shrink_shape(search: _Search, name: str) -> None:

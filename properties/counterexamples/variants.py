@@ -14,6 +14,7 @@ __all__ = [
     "PLAIN_OPTIONS",
     "after_others",
     "alone_with",
+    "at_element",
     "drop_dangling",
     "plain_numbers",
     "plain_options",
@@ -311,3 +312,25 @@ def with_reals(program: Program) -> Program:
     return replace(
         program, params=tuple(replace(param, dtype=FORMATS[param.dtype].part.name) for param in program.params)
     )
+
+
+def at_element(program: Program, element: int) -> Program:
+    """Every parameter cut down to one element, all to the same one."""
+
+    def pick(values: Values, param: Param, place: Param | vocabulary.SetGrad | vocabulary.Step) -> Values:
+        parts = FORMATS[param.dtype].parts
+        expanded = isinstance(place, vocabulary.SetGrad) and place.layout == "expanded"
+        index = 0 if expanded else min(element, max(math.prod(param.shape), 1) - 1)
+        return tuple(values[(index * parts + part) % len(values)] for part in range(parts))
+
+    def place(call: Call) -> Call:
+        if not isinstance(call, vocabulary.SetGrad) or call.values is None:
+            return call
+        shape, rows = program.param(call.param).shape, call.rows
+        if rows is not None and shape:
+            rows = (0,) * rows.count(element // max(math.prod(shape[1:]), 1))
+        return replace(call, layout="contiguous", rows=rows)
+
+    picked = change_values(program, pick)
+    params = tuple(replace(param, shape=(1,), layout="contiguous") for param in picked.params)
+    return replace(picked, params=params, calls=tuple(place(call) for call in picked.calls))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -39,6 +40,9 @@ from rmspec.properties.settings import PROFILES, Settings
 
 __all__ = ["Examination"]
 
+_SLOW = 5.0
+"""Seconds of the first step: a step of eight times as many elements would come near the time of a call."""
+
 
 class Examination:
     """The examination of one subject."""
@@ -46,7 +50,7 @@ class Examination:
     def __init__(self, subject: Driven, settings: Settings, *, formats: Collection[str] | None = None) -> None:
         """Measure the subject's elementary operations, in all formats or in these."""
         self.examinee = Examinee.of(subject, settings)
-        self._begin()
+        self._slow = self._begin() > _SLOW
         self._measurement = measure_operations(self.examinee, formats)
         accuracies = self._measurement.accuracies
         settings = replace(settings, policy=fitted_policy(settings.policy, accuracies, self.examinee))
@@ -63,13 +67,18 @@ class Examination:
         self.triage = Triage(self.examinee, baselines)
         self._record: list[Examined] = []
 
-    def _begin(self) -> None:
-        """Have the process of the subject begin with a wide step; a compiled step would say nothing of the kernels of others."""
+    def _begin(self) -> float:
+        """Have the process of the subject begin with a wide step, and return its seconds.
+
+        A compiled step would say nothing of the kernels of others.
+        """
+        start = time.monotonic()
         subject, capabilities = self.examinee.subject, self.examinee.capabilities
         if isinstance(subject, Host) and capabilities.formats and not self.examinee.compiles:
             program = admit(first_step(capabilities.formats), capabilities)
             if program is not None:
                 subject.begin(program)
+        return time.monotonic() - start
 
     def close(self) -> None:
         """End the processes of the baselines."""
@@ -115,9 +124,7 @@ class Examination:
             return
         tally, diagnosis = self.books.tally, self.triage.diagnosis
         starts = PROFILES[self.settings.profile].starts
-        once, lasting = judge_first_steps(
-            subject, self.examinee, diagnosis, tally, starts, lambda: self.books.spent
-        )
+        once, lasting = judge_first_steps(subject, self.examinee, diagnosis, tally, starts, lambda: self.books.spent)
         program = subject.beginning.program
         self._record.append(Examined(program, lasting, None))
         seconds = self.books.elapsed()
@@ -135,10 +142,8 @@ class Examination:
     def _plan(self, settings: Settings) -> Plan:
         partly = bool(parse_name(self.examinee.subject.name).path)
         # A wire peer writes every number as text.
-        large = self.examinee.subject.framework != "process"
-        return Plan(
-            self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly, large=large
-        )
+        large = self.examinee.subject.framework != "process" and not self._slow
+        return Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly, large=large)
 
     def _search(self, interim: bool) -> Iterator[Event]:
         name, settings = self.examinee.subject.name, self.examinee.settings

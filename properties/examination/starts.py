@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.host.host import Host
-from rmspec.properties.counterexamples.reduction import one_element
+from rmspec.oracles.program.program import Program
+from rmspec.properties.counterexamples.variants import at_element
 from rmspec.properties.events import Deviation, Sighting
 from rmspec.properties.examination.diagnosis import Diagnosis
 from rmspec.properties.examination.examinee import Examinee
@@ -49,10 +51,18 @@ def judge_first_steps(
                 passing.setdefault(finding.clause, []).append(finding)
     deviations = []
     for clause, alike in passing.items():
-        cut, finding = (program, alike[0]) if alike[0].case is None else one_element(program, alike[0])
-        deviation = diagnosis.describe(cut, replace(finding, call=alike[0].call), clause)
+        deviation = diagnosis.describe(*_cut(program, alike[0]), clause)
         deviations.append(replace(deviation, sighting=Sighting(len(alike), len(runs)), occurrences=len(alike)))
     return deviations, lasting
+
+
+def _cut(program: Program, finding: Finding) -> tuple[Program, Finding]:
+    """The program with the one element of a finding, and the finding there: the numbers that were seen."""
+    if finding.case is None:
+        return program, finding
+    parts = FORMATS[finding.case.format].parts
+    alone = replace(finding, element=finding.element % parts, elements=parts)
+    return at_element(program, finding.element // parts), alone
 
 
 def _deviating(findings: tuple[Finding, ...]) -> list[Finding]:

@@ -56,9 +56,7 @@ def flushed_value(case: Case, role: str, fmt: Format, dialect: Dialect) -> float
     if dialect.bias_correction or any(isinstance(getattr(case.before, name), tuple) for name in STATE_ROLES):
         return math.nan
     part = fmt.part
-    numbers = [
-        _Flushing(float(getattr(case.before, name)[0]), part) for name in ("param", "grad", *STATE_ROLES)
-    ]
+    numbers = [_Flushing(float(getattr(case.before, name)[0]), part) for name in ("param", "grad", *STATE_ROLES)]
     options = [
         _Flushing(float(case.hyper.option(name)), part) for name in ("lr", "alpha", "eps", "weight_decay", "momentum")
     ]

@@ -85,9 +85,7 @@ def _branches(turn: int, option: str) -> Options:
     return branches
 
 
-def _numbers(
-    option: str, value: float, generator: np.random.Generator
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _numbers(option: str, value: float, generator: np.random.Generator) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The parameter and the gradient of one rung: where an option of this value shows."""
     factors = [float(factor) for factor in generator.integers(9, 16, 4) / 8 * (-1) ** generator.integers(0, 2, 4)]
     if option == "lr":
@@ -115,11 +113,9 @@ def scan(seed: int, turn: int, dtype: str) -> Program:
     fmt = FORMATS[dtype].part
     powers = np.arange(low, high, _STEP if fmt.name == "float64" else 1)
     values = np.ldexp(generator.integers(4, 8, (2, powers.size)) / 8, powers + 1)
-    landmarks = [
-        math.sqrt(place) * factor
-        for place in (fmt.max_finite, fmt.max_finite * 4, fmt.smallest_normal, fmt.smallest_subnormal)
-        for factor in (0.999, 1.001)
-    ]
+    # At alpha = 0.75 the new square average overflows at twice the root.
+    roots = [math.sqrt(place) for place in (fmt.max_finite, fmt.smallest_normal, fmt.smallest_subnormal)]
+    landmarks = [root * factor for root in (*roots, 2 * roots[0]) for factor in (0.999, 1.001)]
     gradients = [*np.minimum(values.reshape(-1), fmt.max_finite).tolist(), *landmarks]
     gradients = [float(value) * (-1) ** index for index, value in enumerate(gradients)]
     count = len(gradients) // FORMATS[dtype].parts

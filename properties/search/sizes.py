@@ -103,7 +103,9 @@ def many_tensors(seed: int, turn: int, count: int, formats: tuple[str, ...]) -> 
         # Two are large, so that what is shared among threads or blocks is beside what is not.
         size = int(generator.integers(1, 40)) if number not in (2, count - 2) else 4099
         params.append(Param(f"p{number}", dtype, (size,), _values(generator, dtype, 2)))
-    calls: list[Call] = [Create("A", (Group(tuple(param.name for param in params)),), _options(generator, turn), "list")]
+    calls: list[Call] = [
+        Create("A", (Group(tuple(param.name for param in params)),), _options(generator, turn), "list")
+    ]
     for step in range(2):
         # A closure sets them all in one call. In the second step some are as they were.
         named = [param for number, param in enumerate(params) if not step or number % 9]
@@ -121,6 +123,7 @@ def _values(generator: np.random.Generator, dtype: str, count: int) -> tuple[flo
 
 def _options(generator: np.random.Generator, turn: int) -> Options:
     """Options at which everything shows, with each branch on in every other turn."""
+
     def choose(values: Sequence[float]) -> float:
         return float(values[int(generator.integers(0, len(values)))])
 
