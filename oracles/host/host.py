@@ -22,18 +22,20 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung
+from rmspec.oracles.host.beginning import FIRST_STEP
 from rmspec.oracles.host.crash import ending, last_words
 from rmspec.oracles.host.descent import Descend, Trajectory
 from rmspec.oracles.host.evidence import has_variants
 from rmspec.oracles.host.frames import Frame, Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, decode_fitted, decode_stepped
 from rmspec.oracles.host.perform import Transcript
-from rmspec.oracles.host.requests import Load, Request
+from rmspec.oracles.host.requests import FirstStep, Load, Request
 from rmspec.oracles.host.transcripts import decode_error, decode_transcript
 from rmspec.oracles.host.zygote import Zygote, zygote
 from rmspec.oracles.loader import check_name
@@ -76,8 +78,8 @@ def open_subject(
 class Host:
     """A subject in a process of its own, with its description; its attributes are those of ``Subject``.
 
-    ``call_timeout`` is how many seconds it may be silent before it has hung; ``beginning`` is the transcript of the first
-    program of the process, where there was one for that. Raises what ``open_subject`` raises.
+    ``call_timeout`` is how many seconds it may be silent before it has hung. Its first step took
+    ``began`` seconds, if it took one; ``texts`` tells that it writes every number as text. Raises what ``open_subject`` raises.
     """
 
     occasion = "while it was checked"
@@ -89,7 +91,6 @@ class Host:
         check_name(name)
         self.name = name
         self._patience = call_timeout
-        self.beginning: Transcript | None = None
         self._process = _Process(_modules(name, device))
         variables = {**os.environ, **self._process.caches()}
         self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), variables)
@@ -102,6 +103,8 @@ class Host:
             self._capabilities = _capabilities(description["capabilities"])
             self._versions = _texts(description["versions"])
             self._state_names = _texts(description["state_names"])
+            self.began = None if description["began"] is None else float(description["began"])
+            self.texts = bool(description["texts"])
         if has_variants(self.framework, self._capabilities.paths):
             # A compiler takes long for the first graph, on a machine with other work.
             self._patience = max(call_timeout, _COMPILING)
@@ -118,13 +121,14 @@ class Host:
         """The subject's own names for the visible roles of its state."""
         return self._state_names
 
-    def begin(self, program: Program) -> None:
-        """Perform the first program of the process, before anything else has called its kernels. Raises ``SubjectFailed``.
-
-        Another process of the subject begins with it as well.
-        """
-        if self.beginning is None:
-            self.beginning = self.perform(program)
+    @cached_property
+    def beginning(self) -> Transcript | None:
+        """The transcript of the first step of the process; ``None`` where it took none. Raises ``SubjectFailed``."""
+        if self.began is None:
+            return None
+        reply = self._reply(FirstStep(), self.occasion, self._patience)
+        with self._process.trusting_nothing():
+            return decode_transcript(reply, FIRST_STEP)
 
     def perform(self, program: Program) -> Transcript:
         """The transcript of a program. Raises ``SubjectFailed``."""
@@ -153,16 +157,9 @@ class Host:
             return decode_stepped(bytes(reply))
 
     def fresh(self) -> Host:
-        """The same subject in another process, which begins as this one did. Raises what ``open_subject`` raises."""
+        """The same subject in another process. Raises what ``open_subject`` raises."""
         ask = self._question
-        host = Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
-        try:
-            if self.beginning is not None:
-                host.begin(self.beginning.program)
-        except BaseException:
-            host.close()
-            raise
-        return host
+        return Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
 
     def close(self) -> None:
         """End the process."""

@@ -52,8 +52,8 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame; ``alike`` are many
-    parameters that differ in their names alone.
+    """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame; ``alike``
+    are many parameters that differ in their names alone.
     """
 
     deviation: Counterexample

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -34,8 +33,7 @@ from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.starts import judge_first_steps
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.identify.neighbours import named_after
-from rmspec.properties.search.fitting import admit
-from rmspec.properties.search.sizes import first_step
+from rmspec.properties.search.fitting import admit, admit_whole
 from rmspec.properties.settings import PROFILES, Settings
 
 __all__ = ["Examination"]
@@ -50,7 +48,6 @@ class Examination:
     def __init__(self, subject: Driven, settings: Settings, *, formats: Collection[str] | None = None) -> None:
         """Measure the subject's elementary operations, in all formats or in these."""
         self.examinee = Examinee.of(subject, settings)
-        self._slow = self._begin() > _SLOW
         self._measurement = measure_operations(self.examinee, formats)
         accuracies = self._measurement.accuracies
         settings = replace(settings, policy=fitted_policy(settings.policy, accuracies, self.examinee))
@@ -66,19 +63,6 @@ class Examination:
         baselines = Baselines(self._baselines, subject, roles, self.examinee.dialect, settings.policy)
         self.triage = Triage(self.examinee, baselines)
         self._record: list[Examined] = []
-
-    def _begin(self) -> float:
-        """Have the process of the subject begin with a wide step, and return its seconds.
-
-        A compiled step would say nothing of the kernels of others.
-        """
-        start = time.monotonic()
-        subject, capabilities = self.examinee.subject, self.examinee.capabilities
-        if isinstance(subject, Host) and capabilities.formats and not self.examinee.compiles:
-            program = admit(first_step(capabilities.formats), capabilities)
-            if program is not None:
-                subject.begin(program)
-        return time.monotonic() - start
 
     def close(self) -> None:
         """End the processes of the baselines."""
@@ -122,10 +106,12 @@ class Examination:
         subject, name = self.examinee.subject, self.examinee.subject.name
         if not isinstance(subject, Host) or subject.beginning is None:
             return
+        program = subject.beginning.program
+        if admit_whole(program, self.examinee.capabilities) is None:
+            return
         tally, diagnosis = self.books.tally, self.triage.diagnosis
         starts = PROFILES[self.settings.profile].starts
         once, lasting = judge_first_steps(subject, self.examinee, diagnosis, tally, starts, lambda: self.books.spent)
-        program = subject.beginning.program
         self._record.append(Examined(program, lasting, None))
         seconds = self.books.elapsed()
         places = [self.triage.keep_sighting(deviation) for deviation in once]
@@ -141,8 +127,10 @@ class Examination:
 
     def _plan(self, settings: Settings) -> Plan:
         partly = bool(parse_name(self.examinee.subject.name).path)
-        # A wire peer writes every number as text.
-        large = self.examinee.subject.framework != "process" and not self._slow
+        subject = self.examinee.subject
+        large = subject.framework != "process" and not (
+            isinstance(subject, Host) and (subject.texts or (subject.began or 0.0) > _SLOW)
+        )
         return Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly, large=large)
 
     def _search(self, interim: bool) -> Iterator[Event]:

@@ -14,7 +14,7 @@ import numpy as np
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program.program import Call, Create, Group, Layout, Options, Param, Program, SetGrad, Step
 
-__all__ = ["SPLIT", "first_step", "many_tensors", "sizes", "wide_step"]
+__all__ = ["SPLIT", "many_tensors", "sizes", "wide_step"]
 
 SPLIT = 2**15
 """From so many elements on torch's kernels share a tensor among threads."""
@@ -65,13 +65,6 @@ def sizes(seed: int, formats: tuple[str, ...], *, largest: int, rounds: int = 1)
             yield many_tensors(seed, index * len(_LAUNCH) + number, count, formats)
     if largest >= 2**17:
         yield wide_step(seed, 1, usual, 2**20, steps=1)
-
-
-def first_step(formats: tuple[str, ...]) -> Program:
-    """The first step of a process: wide, on all of its threads, before anything else has called the kernels."""
-    name = "float32" if "float32" in formats else formats[0]
-    program = wide_step(0, 0, name, 2**17 if FORMATS[name].parts == 1 else 2**16, steps=1)
-    return Program(program.params, program.calls, "the first step of a process")
 
 
 def wide_step(seed: int, turn: int, dtype: str, size: int, *, steps: int = 2) -> Program:

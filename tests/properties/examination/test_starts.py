@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from commandline import rmspec
 
+from rmspec.oracles.host.beginning import FIRST_STEP
 from rmspec.oracles.host.host import open_subject
 from rmspec.oracles.scripting.standalone import standalone_script
 from rmspec.properties.check import examine
 from rmspec.properties.events import Deviation, DeviationFound, Sighting, SubjectFinished, SubjectResult
 from rmspec.properties.examination import plan
-from rmspec.properties.search.sizes import first_step
 from rmspec.properties.settings import PROFILES, Settings
 
 pytest.importorskip("torch")
+
+from rmspec.oracles.torch.subject import first_session  # noqa: E402 - needs torch
 
 SOURCE = '''
 from rmspec.oracles.faults.base import LoopRMSprop
@@ -104,13 +106,13 @@ def test_a_correct_first_step_is_none(subject: str) -> None:
 
 
 def test_each_process_of_a_subject_begins_with_the_step() -> None:
-    """Another process of a host that began with a program does so as well."""
-    program = first_step(("float32",))
-    with open_subject("reference") as host:
-        host.begin(program)
-        with host.fresh() as fresh:
-            assert fresh.beginning is not None
-            assert fresh.beginning.program == program
+    """A class of which nothing is known yet, a registered subject, and one of another framework; a compiled path does not."""
+    for name in ("rmspec.oracles.faults.base:LoopRMSprop", "torch", "reference"):
+        with open_subject(name) as host:
+            assert host.beginning is not None
+            assert host.beginning.program == FIRST_STEP
+            assert set(host.beginning.answers[-1].after.state["A"]["p"]) == {"square_avg"}
+    assert first_session("torch:compiled", None, "cpu", {}, FIRST_STEP.params) is None
 
 
 def test_no_report_promises_what_a_replay_would_not_show(subject: str, tmp_path: Path) -> None:
@@ -130,7 +132,8 @@ def test_no_report_promises_what_a_replay_would_not_show(subject: str, tmp_path:
     assert deviation["script_run"] is None
     for kind in ("html", "markdown", "junit", "sarif"):
         text = (tmp_path / kind).read_text()
-        assert words in text and "import torch" not in text, kind
+        assert words in text, kind
+        assert "import torch" not in text, kind
     (file,) = (tmp_path / "repro" / "first-steps").iterdir()
     code, printed, _ = rmspec(tmp_path, "repro", str(file), "--subject", name)
     assert code == 0

@@ -6,7 +6,7 @@ import math
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program.program import Program, SetGrad, Step, from_json, to_json
-from rmspec.properties.search.sizes import SPLIT, first_step, sizes
+from rmspec.properties.search.sizes import SPLIT, sizes
 
 CI = list(sizes(0, tuple(FORMATS), largest=2**17))
 
@@ -63,12 +63,3 @@ def test_they_are_programs_and_a_function_of_the_seed() -> None:
     assert all(from_json(to_json(program)) == program for program in CI)
     assert list(sizes(0, tuple(FORMATS), largest=2**17)) == CI
     assert list(sizes(1, tuple(FORMATS), largest=2**17)) != CI
-
-
-def test_the_first_step_of_a_process_is_one_and_wide() -> None:
-    """In the format that the fast filter judges, on the threads of the process."""
-    program = first_step(tuple(FORMATS))
-    assert size(program) == 2**17
-    assert program.threads == 0
-    assert sum(isinstance(call, Step) for call in program.calls) == 1
-    assert first_step(("complex128",)).params[0].dtype == "complex128"
