@@ -118,8 +118,8 @@ OpenFirst = Callable[[tuple[Param, ...]], Session | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A subject whose modules are imported, to be made by a call; ``open_first`` is there where its framework has it."""
+class Imported:
+    """A subject with its modules imported, to be made by a call; ``open_first`` is its framework's, if that has one."""
 
     make: Callable[[], Subject]
     open_first: OpenFirst | None = None
@@ -129,13 +129,15 @@ class Found:
         return self.make()
 
 
-def find(name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT) -> Found:
-    """Import the modules of the subject of this name. Raises what ``load`` raises, but for what making the subject does."""
+def find(
+    name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
+) -> Imported:
+    """Import the modules of the subject of this name. Raises the errors of ``load``, but for those of making the subject."""
     from rmspec.oracles.wire.subject import ProcessSubject
 
     check_name(name)
     if name.startswith("process:"):
-        return Found(lambda: ProcessSubject(name, timeout=call_timeout))
+        return Imported(lambda: ProcessSubject(name, timeout=call_timeout))
     known = registered_names().get(name)
     if known is not None:
         registered = _function(known, known.registered, name)
@@ -146,7 +148,7 @@ def find(name: str, *, framework: str | None = None, device: str = "cpu", call_t
                 subject.timeout = call_timeout
             return subject
 
-        return Found(make, _first_opener(known, name, None, device, {}, ()))
+        return Imported(make, _first_opener(known, name, None, device, {}, ()))
     folders, path = _folders(name), parse_name(name).path
     with search_path(folders):
         attribute = _attribute(name)
@@ -160,7 +162,7 @@ def find(name: str, *, framework: str | None = None, device: str = "cpu", call_t
         with search_path(folders):
             return PlacedSubject(user(name, attribute, device), folders)
 
-    return Found(place, _first_opener(chosen, name, attribute, device, fixed, folders))
+    return Imported(place, _first_opener(chosen, name, attribute, device, fixed, folders))
 
 
 def _first_opener(
@@ -171,7 +173,7 @@ def _first_opener(
     fixed: Mapping[str, bool],
     folders: tuple[str, ...],
 ) -> OpenFirst | None:
-    """The opener of a framework's first session, bound to a subject; ``None`` where it has none."""
+    """The opener of a framework's first session, bound to a subject; ``None`` without one."""
     if framework is None or not framework.first_session:
         return None
     first: Callable[..., Session | None] = _function(framework, framework.first_session, name)
@@ -207,7 +209,7 @@ def _chosen(name: str, attribute: Any, framework: str | None) -> Framework:
 
 
 def _user_subject(name: str, attribute: Any, chosen: Framework | None) -> Callable[..., Subject]:
-    """The maker of a subject from a class, a factory or, where no framework was ``chosen`` for it, an object of the user's."""
+    """The maker of a subject from a class or a factory; from an object of the user's, if no framework was ``chosen``."""
     if chosen is None:
         return lambda name, subject, device, fixed=None: subject
     subject: Callable[..., Subject] = _function(chosen, chosen.user_subject, name)

@@ -86,7 +86,7 @@ def sighting_words(sighting: Sighting) -> str:
 
 
 def explanation_lines(deviation: Deviation) -> list[str]:
-    """Format what is to be known of a deviation: a sighting, the amendment, those given when it was found; a line each, or none."""
+    """Format a sighting, the amendment of a deviation, and those given when it was found: a line each, or none."""
     lines = []
     if deviation.sighting is not None:
         lines.append(

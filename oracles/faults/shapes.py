@@ -235,7 +235,7 @@ class ComplexDecayOfRealPart(LoopRMSprop):
 
 @fault("elementwise", bug_class=20, elementwise=False)
 class Beyond65536Still(ForeachRMSprop):
-    """As a kernel launched with too few blocks: what lies beyond 65,536 elements does not move."""
+    """As a kernel launched with too few blocks: elements beyond the first 65,536 do not move."""
 
     def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
         super()._apply(theta, [_with_tail(x, 65536, 0.0) for x in direction], h)
@@ -243,7 +243,7 @@ class Beyond65536Still(ForeachRMSprop):
 
 @fault("update", "momentum-update", bug_class=4, elementwise=False)
 class Beyond110TensorsStill(ForeachRMSprop):
-    """As a launch without the second one that it needs: the tensors after the first 110 of a group do not move."""
+    """As if one launch took a whole group: the tensors after the first 110 of a group do not move."""
 
     def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
         super()._apply(theta[:110], direction[:110], h)
@@ -251,7 +251,7 @@ class Beyond110TensorsStill(ForeachRMSprop):
 
 @fault("elementwise", "update", bug_class=20, elementwise=False)
 class SecondThreadDoubles(LoopRMSprop):
-    """Where threads share a large tensor, the denominators of the last one's chunk are doubled."""
+    """The denominators in the last thread's chunk of a large tensor are doubled."""
 
     def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
         threads = torch.get_num_threads()

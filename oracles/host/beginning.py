@@ -21,7 +21,7 @@ __all__ = ["FIRST_STEP", "Beginning", "begin", "begin_late", "named"]
 
 
 def _values(count: int, turn: int) -> tuple[float, ...]:
-    """So many numbers of everyday size: a list of prime length, which repeats in no block of a usual size."""
+    """So many numbers of everyday size; a list of prime length repeats in no block of a usual size."""
     return tuple(
         (128 + index * 37 * turn % 128) / 256 * 2.0 ** (index * 7 * turn % 12 - 8) * (-1) ** (index * index // 3)
         for index in range(1, count + 1)
@@ -44,7 +44,7 @@ class Beginning:
 
 
 def begin(open_session: Callable[[tuple[Param, ...]], Session | None]) -> Beginning | None:
-    """Take the first step in a session of a subject that nothing is known of; ``None`` if there is none, or it comes to no end.
+    """Take the first step of a subject in its first session; ``None`` without a session, and without an end of the step.
 
     Roles of its state have the subject's own names. Whatever the subject raises will be raised again when it is asked.
     """
@@ -58,7 +58,7 @@ def begin(open_session: Callable[[tuple[Param, ...]], Session | None]) -> Beginn
 
 
 def begin_late(subject: Subject, capabilities: Capabilities) -> Beginning | None:
-    """Take the step in a subject that was described before; ``None`` where it cannot be asked it, or would compile it."""
+    """Take the step in a subject described before; ``None`` if it cannot be asked the step, or would compile it."""
     able = "float32" in capabilities.formats and "lr" in capabilities.options and not capabilities.instead
     if not able or capabilities.required - {"lr"} or has_variants(subject.framework, capabilities.paths):
         return None

@@ -138,14 +138,14 @@ class _Service:
         os.chdir(ask.folder)
         sys.path[:] = ask.path
         _set_environment(ask.variables)
-        found = find(ask.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
+        imported = find(ask.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
         _import_rest()
         # Imports may take long; from here on it is the subject that is waited for.
         self._beat()
-        self._beginning = None if found.open_first is None else begin(found.open_first)
-        subject = self._subject = WatchedSubject(ask.name, found(), self._beat)
+        self._beginning = None if imported.open_first is None else begin(imported.open_first)
+        subject = self._subject = WatchedSubject(ask.name, imported(), self._beat)
         capabilities, texts = with_operations(subject), isinstance(subject.whole, ProcessSubject)
-        if found.open_first is None and not texts:
+        if imported.open_first is None and not texts:
             self._beginning = begin_late(subject, capabilities)
         elif self._beginning is not None:
             self._beginning = named(self._beginning, capabilities, subject.state_names())

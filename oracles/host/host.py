@@ -123,7 +123,7 @@ class Host:
 
     @cached_property
     def beginning(self) -> Transcript | None:
-        """The transcript of the first step of the process; ``None`` where it took none. Raises ``SubjectFailed``."""
+        """The transcript of the first step of the process, ``None`` without one. Raises ``SubjectFailed``."""
         if self.began is None:
             return None
         reply = self._reply(FirstStep(), self.occasion, self._patience)
@@ -157,7 +157,7 @@ class Host:
             return decode_stepped(bytes(reply))
 
     def fresh(self) -> Host:
-        """The same subject in another process. Raises what ``open_subject`` raises."""
+        """The same subject in another process. Raises the errors of ``open_subject``."""
         ask = self._question
         return Host(self.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
 

@@ -104,7 +104,7 @@ def perform(program: Program, subject: Driven) -> Transcript:
 
 
 def _threads(subject: Subject, count: int) -> AbstractContextManager[None]:
-    """The context in which the subject runs on so many threads: nothing, for 0 and where its framework has no say in it."""
+    """The context of a subject on so many threads: an empty one for 0, and without a say of its framework in it."""
     framework = framework_named(subject.framework)
     if not count or framework is None or not framework.threads:
         return nullcontext()

@@ -18,7 +18,7 @@ from rmspec.oracles.scripting.operation import write_operation
 
 
 def standalone_script(counterexample: Counterexample) -> str | None:
-    """The script of a deviation, or ``None`` for a framework without scripts (NumPy, processes), and for what a script cannot show."""
+    """The script of a deviation, or ``None`` for a framework without scripts (NumPy, processes), and for a passing deviation."""
     framework = framework_named(counterexample.framework)
     if counterexample.passing or framework is None or not framework.script:
         return None

@@ -175,7 +175,7 @@ class _Writer:
                 return []  # a script of its own: see rmspec.oracles.scripting.operation
 
     def _sets_alike(self, calls: tuple[vocabulary.Call, ...]) -> bool:
-        """Whether these calls give the same gradient to each of the parameters that are alike."""
+        """Whether these calls give the same gradient to each parameter of those alike."""
         return (
             bool(calls)
             and all(
@@ -306,13 +306,13 @@ class _Writer:
     # -- tensors
 
     def _params(self, body: str) -> list[str]:
-        """The lines that make the parameters; many that are alike are made together, and those that ``body`` names are named."""
+        """The lines for making the parameters: many alike ones are made together, and get a name if ``body`` uses it."""
         lines = [self._param(param) for param in self.program.params if param.name not in self.alike]
         if self.alike:
             first = self.program.param(self.alike[0])
-            made = self._param(first).partition(" = ")[2]
+            tensor = self._param(first).partition(" = ")[2]
             named = [(index, name) for index, name in enumerate(self.alike) if re.search(rf"\b{name}\b", body)]
-            lines += [f"params = [{made} for _ in range({len(self.alike)})]"]
+            lines += [f"params = [{tensor} for _ in range({len(self.alike)})]"]
             lines += [f"{name} = params[{index}]" for index, name in named]
         return lines
 

@@ -373,32 +373,6 @@ def registered(name: str, device: str) -> TorchSubject:
     )
 
 
-class _AnyName(dict[str, str]):
-    """A mapping of every name to itself: of a state that nothing is known of."""
-
-    def get(self, key: str, default: object = None) -> Any:
-        """The key."""
-        return key
-
-
-def first_session(
-    name: str, factory: Callable[..., Any] | None, device: str, fixed: Mapping[str, Any], params: tuple[Param, ...]
-) -> TorchSession | None:
-    """Open a session on an optimizer of which nothing was asked before, torch's without ``factory``; ``None`` if it is compiled."""
-    known = FRAMEWORK.subjects.get(name)
-    path = name.partition(":")[2] if known else next((keyword for keyword, value in fixed.items() if value), "")
-    if path == "compiled" or (known is not None and device not in known.devices):
-        return None
-    return TorchSession(
-        params,
-        partial(factory or torch.optim.RMSprop, **(known.fixed if known else fixed)),
-        _AnyName({"": ""}),
-        device=device,
-        differentiable=path == "differentiable",
-        tensor_lr=path == "tensor-lr",
-    )
-
-
 def user_subject(
     name: str, factory: Callable[..., Any], device: str, fixed: Mapping[str, bool] | None = None
 ) -> TorchSubject:

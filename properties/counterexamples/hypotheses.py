@@ -87,7 +87,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
 
 
 def _of_nothing(finding: Finding, case: Case, dialect: Dialect) -> tuple[str, ...]:
-    """The causes of a NaN or an infinity: a number, or an option in a half, that became 0."""
+    """List the causes of a NaN or an infinity: a number, or an option in a half, became 0."""
     if flushed(finding, dialect):
         return ("subnormals",)
     if not finding.half or not isinstance(finding.observed, float):

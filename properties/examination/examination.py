@@ -102,7 +102,7 @@ class Examination:
         yield SubjectFinished(self.result(stale))
 
     def _first_steps(self) -> Iterator[Event]:
-        """Judge the first steps of the subject's processes; what is there whenever the step is taken is taken up as of the search."""
+        """Judge the first steps of the subject's processes; a lasting deviation is taken up as one of the search."""
         subject, name = self.examinee.subject, self.examinee.subject.name
         if not isinstance(subject, Host) or subject.beginning is None:
             return
@@ -148,7 +148,7 @@ class Examination:
                 standing = self.books.interim(self.triage.deviations) if interim else None
                 if standing is not None:
                     yield Standing(standing)
-                for deviation in self.examined(program, keep=phase.kept):
+                for deviation in self.examined(program, keep=phase.keep):
                     if not settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
                         # What value deviates is known now; why, once all programs have been looked at together.
                         yield DeviationPending(name, deviation)

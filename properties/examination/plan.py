@@ -25,7 +25,7 @@ __all__ = ["Phase", "Plan", "generated", "part_for"]
 class Phase:
     """A part of the search: its programs, and their number; ``None`` for no end.
 
-    ``fingerprint`` identifies the programs that the state machine made. Those of a phase that is not ``kept`` have large
+    ``fingerprint`` identifies the programs that the state machine made. Those of a phase without ``keep`` have large
     transcripts: they are performed again where one is needed.
     """
 
@@ -33,7 +33,7 @@ class Phase:
     planned: int | None
     programs: Iterable[Program]
     fingerprint: str = ""
-    kept: bool = True
+    keep: bool = True
 
 
 def generated(settings: Settings) -> tuple[Program, ...]:
@@ -132,10 +132,10 @@ class Plan:
         yield Phase("corpus", len(self._stored), self._stored)
         yield Phase("differential", len(self._pairs), self._pairs)
         yield Phase("ranges", len(self._ladders), self._ladders)
-        yield Phase("sizes", len(self._sizes), self._sizes, kept=False)
+        yield Phase("sizes", len(self._sizes), self._sizes, keep=False)
         machine = generated(self._settings)[:: self._share] if self._machine is None else self._machine
         yield Phase("state machine", len(machine), machine, fingerprint(machine[:20]))
-        yield Phase("sweep", None if self.endless else self._profile.sweeps, self._sweeps(), kept=False)
+        yield Phase("sweep", None if self.endless else self._profile.sweeps, self._sweeps(), keep=False)
 
     def _sweeps(self) -> Iterator[Program]:
         from rmspec.properties.search.sweeps import sweep

@@ -1,4 +1,4 @@
-"""The first steps of a subject's processes: what deviates there, and not when the same process takes the step again.
+"""The first steps of a subject's processes, and deviations gone when the same process takes the step again.
 
 The kernels of a process may be set up by its first step, on each thread by itself, and that step may come out otherwise than
 every later one (pytorch#188792). So each process begins with a wide step on all threads. A replay of it is no first step, so what is
@@ -57,7 +57,7 @@ def judge_first_steps(
 
 
 def _cut(program: Program, finding: Finding) -> tuple[Program, Finding]:
-    """The program with the one element of a finding, and the finding there: the numbers that were seen."""
+    """The program with the one element of a finding, and the finding there: the observed numbers."""
     if finding.case is None:
         return program, finding
     parts = FORMATS[finding.case.format].parts

@@ -110,7 +110,7 @@ class Triage:
         return False
 
     def keep_sighting(self, deviation: Deviation) -> Place:
-        """Keep a deviation of the first step of a process, which no later program shows, and return its place."""
+        """Keep a deviation seen in the first step of a process alone, and return its place."""
         place = (deviation.clause, deviation.known or "once")
         self.deviations.setdefault(place, deviation)
         return place

@@ -1,4 +1,4 @@
-"""One evaluation of a step in which subnormal numbers become 0: where the bounds for that have no ends, it still says something."""
+"""One evaluation of a step with subnormal numbers replaced by 0, for steps without bounds of that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["flushed_value"]
 
 @dataclass(frozen=True, slots=True)
 class _Flushing:
-    """A number of a format; what is subnormal of an operation's result is 0."""
+    """A number of a format; a subnormal result of an operation is 0."""
 
     value: float
     fmt: Format
@@ -52,7 +52,7 @@ class _Flushing:
 
 
 def flushed_value(case: Case, role: str, fmt: Format, dialect: Dialect) -> float:
-    """The value of a role after a step without subnormal numbers, in the order of the page; NaN where there is none."""
+    """The value of a role after a step without subnormal numbers, in the order of the page; NaN without one."""
     if dialect.bias_correction or any(isinstance(getattr(case.before, name), tuple) for name in STATE_ROLES):
         return math.nan
     part = fmt.part

@@ -71,7 +71,7 @@ def exponents(dtype: str) -> tuple[int, int]:
 
 
 def decade_value(name: str, exponent: int, mantissa: float, *, near_one: bool = False) -> float:
-    """A value of an option in a decade: ``mantissa`` times a power of ten; of alpha and momentum one below 1, or that near 1."""
+    """A value of an option in a decade: ``mantissa`` times a power of ten; of alpha and momentum one below 1, or as near to 1."""
     if name not in ("alpha", "momentum"):
         return float(f"{mantissa}e{exponent}")
     distance = float(f"{mantissa}e{min(exponent, -1)}")
@@ -175,7 +175,7 @@ class Builder:
         return options
 
     def option_value(self, name: str) -> float:
-        """A value of an option: most often one of its table, else a number of any decade that makes sense."""
+        """A value of an option: most often one of its table, else a number of any sensible decade."""
         values = VALUES[name]
         turn = self.source.integer(0, len(values) * (_DECADES_SHARE + 1) - 1)
         if turn < len(values) * _DECADES_SHARE:

@@ -1,4 +1,4 @@
-"""Ladders: programs that climb through all decades of one hyperparameter, or all exponents of a number format.
+"""Ladders: programs with all decades of one hyperparameter, or all exponents of a number format.
 
 A rung is a group of its own, so that one program has a whole ladder; its numbers are chosen where the option shows on that
 rung: a parameter of 0 for lr, a gradient of 0 for the others, one about as large as eps. What holds on a rung holds for its
@@ -75,7 +75,7 @@ def _rungs(option: str, generator: np.random.Generator) -> list[float]:
 
 
 def _branches(turn: int, option: str) -> Options:
-    """The branches of the pseudocode: each of them on in every other turn, and the one that is climbed left alone."""
+    """The branches of the pseudocode: each of them on in every other turn, but for the climbed one."""
     # A step with a gradient of 0 leaves nothing of the variance where alpha is small.
     branches: Options = {"centered": bool(turn % 2) and option != "alpha"}
     if option != "momentum":
@@ -86,7 +86,7 @@ def _branches(turn: int, option: str) -> Options:
 
 
 def _numbers(option: str, value: float, generator: np.random.Generator) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The parameter and the gradient of one rung: where an option of this value shows."""
+    """The parameter and the gradient of one rung, to show an option of this value."""
     factors = [float(factor) for factor in generator.integers(9, 16, 4) / 8 * (-1) ** generator.integers(0, 2, 4)]
     if option == "lr":
         return (0.0, value * factors[0], -value, factors[1]), tuple(factors)

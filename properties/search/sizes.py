@@ -108,14 +108,14 @@ def many_tensors(seed: int, turn: int, count: int, formats: tuple[str, ...]) -> 
 
 
 def _values(generator: np.random.Generator, dtype: str, count: int) -> tuple[float, ...]:
-    """So many numbers of everyday size: what is rare has programs of its own."""
+    """So many numbers of everyday size; rare ones have programs of their own."""
     low, high = _SPREAD.get(dtype, (-8, 4))
     values = np.ldexp(generator.integers(128, 256, count) / 256, generator.integers(low, high, count))
     return tuple(float(value) for value in values * generator.choice((-1, 1), count))
 
 
 def _options(generator: np.random.Generator, turn: int) -> Options:
-    """Options at which everything shows, with each branch on in every other turn."""
+    """Options with room for everything to show, and with each branch on in every other turn."""
 
     def choose(values: Sequence[float]) -> float:
         return float(values[int(generator.integers(0, len(values)))])

@@ -18,7 +18,7 @@ from rmspec.properties.settings import PROFILES, Settings
 
 pytest.importorskip("torch")
 
-from rmspec.oracles.torch.subject import first_session  # noqa: E402 - needs torch
+from rmspec.oracles.torch.first_session import first_session
 
 SOURCE = '''
 from rmspec.oracles.faults.base import LoopRMSprop
