@@ -119,7 +119,7 @@ OpenFirst = Callable[[tuple[Param, ...]], Session | None]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A subject with its modules imported, to be made by a call; ``open_first`` is its framework's, if that has one."""
+    """A subject with its modules imported, to be made by a call; ``open_first`` comes from its framework, if at all."""
 
     make: Callable[[], Subject]
     open_first: OpenFirst | None = None

@@ -1,4 +1,4 @@
-"""One evaluation of a step with subnormal numbers replaced by 0, for steps without bounds of that."""
+"""One evaluation of a step with subnormal numbers replaced by 0, for steps without bounds for it."""
 
 from __future__ import annotations
 
