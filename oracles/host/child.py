@@ -27,7 +27,7 @@ from rmspec.oracles.host.descent import Descend, descend_in_place
 from rmspec.oracles.host.frames import Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, encode_fitted, encode_stepped
 from rmspec.oracles.host.perform import perform
-from rmspec.oracles.host.primitives import with_operations
+from rmspec.oracles.host.primitives import is_foreign, with_operations
 from rmspec.oracles.host.requests import FirstStep, Load, Request
 from rmspec.oracles.host.transcripts import encode_error, encode_transcript
 from rmspec.oracles.host.watched import WatchedSubject
@@ -145,7 +145,7 @@ class _Service:
         self._beginning = None if imported.open_first is None else begin(imported.open_first)
         subject = self._subject = WatchedSubject(ask.name, imported(), self._beat)
         capabilities, texts = with_operations(subject), isinstance(subject.whole, ProcessSubject)
-        if imported.open_first is None and not texts:
+        if imported.open_first is None and not texts and not is_foreign(subject.whole):
             self._beginning = begin_late(subject, capabilities)
         elif self._beginning is not None:
             self._beginning = named(self._beginning, capabilities, subject.state_names())

@@ -18,7 +18,7 @@ _GENERAL = (
     "gradients through a differentiable step (its values are checked)",
     "distributed and sharded optimizers, and use from several threads at once",
     "tensors of more than 2^20 elements, and of more than 4,096 in a wire peer; the number of threads elsewhere than on torch; "
-    "and the first step of a process where steps are compiled, or the subject is a wire peer",
+    "and the first step of a process where steps are compiled, and of a wire peer or an object with the Subject protocol",
     "parameters replaced, resized, or moved to another format or device after the optimizer is created, and parameters of several "
     "devices in one optimizer",
     "groups and parameters taken away, and state edited by hand: programs only add groups, set options, save and load",
