@@ -171,6 +171,9 @@ class Framework:
     ``preloaded`` are the modules that may be imported before a subject's own: a process that has them is forked for each
     subject. None where what is imported depends on the environment that a subject sets, or starts threads. ``caches`` are the
     environment variables for folders of caches that outlast a process: each subject gets an empty one.
+    ``first_session`` names the function of a name, a factory, a device, keyword arguments and parameters that opens a session on an
+    optimizer of which nothing was asked before, or ``None``.
+    ``threads`` names the function of a number that makes a context in which operations run on so many threads.
     ``habits``, ``counters`` and ``accuracies`` are empty where nothing is stated; without ``primitives`` its operations are
     not measured. ``order`` is its place in listings; equal
     ones stand by name.
@@ -198,6 +201,8 @@ class Framework:
     counters: tuple[EvidenceCounter, ...] = ()
     accuracies: tuple[OperationAccuracy, ...] = ()
     primitives: Primitives | None = None
+    threads: str = ""
+    first_session: str = ""
     order: int = 100
 
     @property

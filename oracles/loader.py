@@ -16,7 +16,8 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,10 +27,11 @@ from rmspec.impl.errors import nearest
 from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose, wording
 from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.names import parse_name, path_keywords
+from rmspec.oracles.program.program import Param
 from rmspec.oracles.registry import frameworks, left_out, registered_names
 from rmspec.oracles.session.paths import fixed_by
-from rmspec.oracles.session.surroundings import PlacedSubject, search_path
-from rmspec.oracles.subject import CALL_TIMEOUT, Subject
+from rmspec.oracles.session.surroundings import PlacedSession, PlacedSubject, search_path
+from rmspec.oracles.subject import CALL_TIMEOUT, Session, Subject
 
 
 def check_name(name: str) -> None:
@@ -111,15 +113,31 @@ def load(
     return find(name, framework=framework, device=device, call_timeout=call_timeout)()
 
 
+OpenFirst = Callable[[tuple[Param, ...]], Session | None]
+"""Opens a session on an optimizer of which nothing was asked before, or returns ``None``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A subject with its modules imported, to be made by a call; ``open_first`` comes from its framework, if at all."""
+
+    make: Callable[[], Subject]
+    open_first: OpenFirst | None = None
+
+    def __call__(self) -> Subject:
+        """Make the subject: see ``load``."""
+        return self.make()
+
+
 def find(
     name: str, *, framework: str | None = None, device: str = "cpu", call_timeout: float = CALL_TIMEOUT
-) -> Callable[[], Subject]:
-    """Import the modules of the subject of this name, and return a function to make it: see ``load``."""
+) -> Imported:
+    """Import the modules of the subject of this name. Raises the errors of ``load``, but for those of making the subject."""
     from rmspec.oracles.wire.subject import ProcessSubject
 
     check_name(name)
     if name.startswith("process:"):
-        return lambda: ProcessSubject(name, timeout=call_timeout)
+        return Imported(lambda: ProcessSubject(name, timeout=call_timeout))
     known = registered_names().get(name)
     if known is not None:
         registered = _function(known, known.registered, name)
@@ -130,19 +148,42 @@ def find(
                 subject.timeout = call_timeout
             return subject
 
-        return make
+        return Imported(make, _first_opener(known, name, None, device, {}, ()))
     folders, path = _folders(name), parse_name(name).path
     with search_path(folders):
         attribute = _attribute(name)
-        user = _user_subject(name, attribute, framework)
+        chosen = None if _is_subject(attribute) else _chosen(name, attribute, framework)
+        user = _user_subject(name, attribute, chosen)
+    fixed = fixed_by(path, attribute, name) if path else {}
     if path:
-        user = partial(user, fixed=fixed_by(path, attribute, name))
+        user = partial(user, fixed=fixed)
 
     def place() -> Subject:
         with search_path(folders):
             return PlacedSubject(user(name, attribute, device), folders)
 
-    return place
+    return Imported(place, _first_opener(chosen, name, attribute, device, fixed, folders))
+
+
+def _first_opener(
+    framework: Framework | None,
+    name: str,
+    attribute: Any,
+    device: str,
+    fixed: Mapping[str, bool],
+    folders: tuple[str, ...],
+) -> OpenFirst | None:
+    """The opener of a framework's first session, bound to a subject; ``None`` without one."""
+    if framework is None or not framework.first_session:
+        return None
+    first: Callable[..., Session | None] = _function(framework, framework.first_session, name)
+
+    def open_first(params: tuple[Param, ...]) -> Session | None:
+        with search_path(folders):
+            session = first(name, attribute, device, fixed, params)
+            return session if session is None or not folders else PlacedSession(session, partial(search_path, folders))
+
+    return open_first
 
 
 def _folders(name: str) -> tuple[str, ...]:
@@ -152,17 +193,25 @@ def _folders(name: str) -> tuple[str, ...]:
     return (*beside, os.getcwd())
 
 
-def _user_subject(name: str, attribute: Any, framework: str | None) -> Callable[..., Subject]:
-    """The maker of a subject from a class, a factory or an object of the user's."""
-    if isinstance(attribute, Subject) and not inspect.isclass(attribute):
-        return lambda name, subject, device, fixed=None: subject
+def _is_subject(attribute: Any) -> bool:
+    return isinstance(attribute, Subject) and not inspect.isclass(attribute)
+
+
+def _chosen(name: str, attribute: Any, framework: str | None) -> Framework:
+    """The framework of a class or a factory of the user's."""
     if not callable(attribute):
         raise NotAnOptimizer(
             f"{name} is not an optimizer: it is {_with_article(type(attribute).__name__)}",
             "it can be neither called to make an optimizer nor driven by itself",
             "name a class or a factory that is called like torch.optim.RMSprop",
         )
-    chosen = _framework(name, attribute, framework)
+    return _framework(name, attribute, framework)
+
+
+def _user_subject(name: str, attribute: Any, chosen: Framework | None) -> Callable[..., Subject]:
+    """The maker of a subject from a class or a factory; from an object of the user's, if no framework was ``chosen``."""
+    if chosen is None:
+        return lambda name, subject, device, fixed=None: subject
     subject: Callable[..., Subject] = _function(chosen, chosen.user_subject, name)
     return subject
 

@@ -26,6 +26,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "ScriptOutcome",
+    "Sighting",
     "Standing",
     "SubjectFinished",
     "SubjectResult",
@@ -48,6 +49,14 @@ class ScriptOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """In how many ``starts`` of a process its first step was asked, and in how many of them, ``times``, it was seen to deviate."""
+
+    times: int
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deviation:
     """A deviation, or a hazard, with the shortest program for it.
 
@@ -59,7 +68,8 @@ class Deviation:
     explains it, as TOML spells one (empty: none does), and ``given`` are the amendments, in words, under which it was found.
     ``plain`` is what the page itself allows of a value found so, as far as that is known. ``number`` counts the new
     deviations of its clause, from 1. ``script_run`` is what became of its script, ``None`` where that
-    was not run.
+    was not run. With a ``sighting`` it is one of the first step of a process, and was gone when the same process took the step
+    again: its program has the numbers that were seen, and shows nothing for certain.
     """
 
     clause: str
@@ -86,6 +96,12 @@ class Deviation:
     plain: tuple[float, float] | None = None
     number: int = 1
     script_run: ScriptOutcome | None = None
+    sighting: Sighting | None = None
+
+    @property
+    def passing(self) -> bool:
+        """Whether it was seen in the first step of a process alone."""
+        return self.sighting is not None
 
     @property
     def inherited(self) -> bool:

@@ -48,7 +48,9 @@ class Profile:
 
     The corpus is replayed in float32 whole, and in every other format one in ``every`` of its programs.
     Of a path on which each variant is compiled it asks programs with so many ``variants`` in all. ``paths``: which execution
-    paths of a class are checked where nothing says which.
+    paths of a class are checked where nothing says which. Ladders through the decades of the options are climbed in so many
+    ``branches``, and steps have up to ``largest`` elements, each size in so many ``rounds``; the first step of a process is
+    taken in so many ``starts``.
     ``endless`` keeps sweeping until the time budget is spent, when there is one.
     """
 
@@ -60,14 +62,18 @@ class Profile:
     every: int = 1
     variants: int = 70
     paths: str = "all"
+    branches: int = 2
+    largest: int = 2**17
+    rounds: int = 1
+    starts: int = 4
 
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("smoke", 30, 16, 512, every=3, variants=10, paths="default"),
+        Profile("smoke", 30, 16, 512, every=3, variants=10, paths="default", branches=1, largest=2**12, starts=1),
         Profile("ci", 400, 400, 4096),
-        Profile("deep", 2000, 4000, 16384, endless=True, variants=96),
+        Profile("deep", 2000, 4000, 16384, endless=True, variants=96, branches=8, rounds=8, starts=100),
     )
 }
 """The profiles of ``--profile`` by name."""
@@ -372,7 +378,7 @@ def _bytes(name: str, value: object, spelling: Spelling) -> object:
 
 
 def _enough(name: str, value: object, spelling: Spelling) -> None:
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < _LEAST_MEMORY):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < _LEAST_MEMORY):
         raise _no_size(name, value, spelling)
 
 

@@ -25,6 +25,7 @@ from rmspec.reports.documents import read_text
 __all__ = [
     "FOLDERS",
     "PROGRAMS",
+    "check_first_steps",
     "counterexample_text",
     "file_command",
     "file_commands",
@@ -39,8 +40,8 @@ __all__ = [
 PROGRAMS = "repro"
 """The folder of stored programs, where nobody names another."""
 
-FOLDERS = ("known", "inherited", "hazards")
-"""The folders below that of the new deviations."""
+FOLDERS = ("known", "inherited", "hazards", "first-steps")
+"""The folders below that of the new deviations: what is known, and the numbers seen in the first step of a process alone."""
 
 
 def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Deviation) -> str:
@@ -53,6 +54,9 @@ def program_file(folder: str, subjects: Sequence[str], name: str, deviation: Dev
         file = f"hazards/{file}"
     elif deviation.inherited:
         file = f"inherited/{file}"
+    elif deviation.sighting is not None:
+        # Beside it there may be one of the same clause that lasts.
+        file = f"first-steps/{file}"
     elif deviation.known is not None:
         # One clause may have several known deviations.
         file = f"known/{file}-{_plain(deviation.known)}"
@@ -92,11 +96,19 @@ def _text(path: str) -> str:
 def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list[str]:
     """List the commands to replay a deviation of subject ``name``.
 
-    Where the run stores no programs, the first command does: with the same settings it finds the same deviation again.
+    Where the run stores no programs, the first command does: with the same settings it finds the same deviation again. What was
+    seen in a first step alone has one command, which asks a hundred of them.
     """
+    if deviation.sighting is not None:
+        return [check_first_steps(name)]
     file = program_file(started.repro_dir or PROGRAMS, started.subjects, name, deviation)
     store = [] if started.repro_dir else [_check_again(name, started.environment)]
     return [*store, *file_commands(file, name)]
+
+
+def check_first_steps(name: str) -> str:
+    """Make the line to type for the first steps of a hundred processes of subject ``name``."""
+    return f"rmspec check {shlex.quote(name)} --profile deep --time-budget 60"
 
 
 def _check_again(name: str, environment: Mapping[str, str]) -> str:

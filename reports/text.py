@@ -11,7 +11,15 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
 from rmspec.oracles.subject import OPTIONS
-from rmspec.properties.events import ClauseResult, Deviation, Evidence, OperationEvidence, OtherDialect, SubjectResult
+from rmspec.properties.events import (
+    ClauseResult,
+    Deviation,
+    Evidence,
+    OperationEvidence,
+    OtherDialect,
+    Sighting,
+    SubjectResult,
+)
 
 __all__ = [
     "call_line",
@@ -29,6 +37,7 @@ __all__ = [
     "plain",
     "program_lines",
     "script_note",
+    "sighting_words",
     "spoken_lines",
     "spot",
 ]
@@ -72,9 +81,19 @@ def measured_lines(deviation: Deviation) -> list[str]:
     return [*lines, f"allowed   from {hexadecimal(low)}", f"          to   {hexadecimal(high)}"]
 
 
+def sighting_words(sighting: Sighting) -> str:
+    """Format in how many first steps a deviation was seen: ``seen in the first step of 1 of 4 processes``."""
+    return f"seen in the first step of {sighting.times:,} of {sighting.starts:,} processes"
+
+
 def explanation_lines(deviation: Deviation) -> list[str]:
-    """Format the amendment of a deviation, and those given when it was found: a line each, or none."""
+    """Format a sighting, the amendment of a deviation, and those given when it was found: a line each, or none."""
     lines = []
+    if deviation.sighting is not None:
+        lines.append(
+            f"{sighting_words(deviation.sighting)}, and no longer when the same process took that step again: neither a "
+            "replay nor a script shows it for certain. The numbers are those of one element, as they were seen"
+        )
     if deviation.amendment:
         lines.append(f"explained by: {parse_amendment(deviation.amendment, deviation.clause).words()}")
     return lines + ([f"found {given_words(deviation.given)}"] if deviation.given else [])

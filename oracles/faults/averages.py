@@ -210,3 +210,19 @@ class CenteredFirstStepPlain(ForeachRMSprop):
             return super()._variance(v, g_ave, h)
         self._started = True
         return v
+
+
+@fault("square-avg", bug_class=8)
+class AlphaAtMostNearOne(ForeachRMSprop):
+    """An alpha above 0.9999 is lowered to it."""
+
+    def _square_average(self, v: Tensors, g: Tensors, h: Hyper) -> None:
+        super()._square_average(v, g, replace(h, alpha=min(h.alpha, 0.9999)))
+
+
+@fault("square-avg")
+class LargeHalvesClipped(LoopRMSprop):
+    """A float16 gradient is clipped at 255, lest its square overflow."""
+
+    def _square_average(self, v: Tensor, g: Tensor, h: Hyper) -> None:
+        super()._square_average(v, g.clamp(-255, 255) if g.dtype == torch.float16 else g, h)

@@ -165,3 +165,11 @@ class DecayFirstStepOnly(ForeachRMSprop):
     def _update(self) -> None:
         super()._update()
         self._started = True
+
+
+@fault("weight-decay", bug_class=8)
+class DecayIgnoredBelowThousandth(LoopRMSprop):
+    """A weight decay below 1e-3 is taken for none."""
+
+    def _decayed(self, g: Tensor, theta: Tensor, h: Hyper) -> Tensor:
+        return super()._decayed(g, theta, h if h.weight_decay >= 1e-3 else replace(h, weight_decay=0.0))

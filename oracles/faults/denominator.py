@@ -187,3 +187,19 @@ class RootApproximated(ForeachRMSprop):
 
     def _denominator(self, v: Tensors, h: Hyper) -> Tensors:
         return [x.to(torch.bfloat16).sqrt().to(x.dtype).add_(h.eps) for x in v]
+
+
+@fault("update", "momentum-buffer", "eps-placement", bug_class=8)
+class EpsAtLeastMillionth(LoopRMSprop):
+    """An eps below 1e-6 is raised to it."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return super()._denominator(v, replace(h, eps=max(h.eps, 1e-6)))
+
+
+@fault("eps-placement", bug_class=20)
+class OneThreadEpsInside(LoopRMSprop):
+    """On one thread eps is added inside the root."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        return (v + h.eps).sqrt_() if torch.get_num_threads() == 1 else super()._denominator(v, h)

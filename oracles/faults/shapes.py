@@ -231,3 +231,38 @@ class ComplexDecayOfRealPart(LoopRMSprop):
             decayed = decayed.clone()
             decayed[..., 1] = g[..., 1]
         return decayed
+
+
+@fault("elementwise", bug_class=20, elementwise=False)
+class Beyond65536Still(ForeachRMSprop):
+    """As a kernel launched with too few blocks: elements beyond the first 65,536 do not move."""
+
+    def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
+        super()._apply(theta, [_with_tail(x, 65536, 0.0) for x in direction], h)
+
+
+@fault("update", "momentum-update", bug_class=4, elementwise=False)
+class Beyond110TensorsStill(ForeachRMSprop):
+    """As if one launch took a whole group: the tensors after the first 110 of a group do not move."""
+
+    def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
+        super()._apply(theta[:110], direction[:110], h)
+
+
+@fault("elementwise", "update", bug_class=20, elementwise=False)
+class SecondThreadDoubles(LoopRMSprop):
+    """The denominators in the last thread's chunk of a large tensor are doubled."""
+
+    def _denominator(self, v: Tensor, h: Hyper) -> Tensor:
+        threads = torch.get_num_threads()
+        d = super()._denominator(v, h)
+        return d if threads == 1 or v.numel() < 32768 else _with_tail(d, v.numel() - v.numel() // threads, 2.0)
+
+
+def _with_tail(x: Tensor, start: int, factor: float) -> Tensor:
+    """The tensor with the elements from ``start`` on multiplied."""
+    if x.numel() <= start:
+        return x
+    scaled = x.clone(memory_format=torch.contiguous_format)
+    scaled.view(-1)[start:] *= factor
+    return scaled

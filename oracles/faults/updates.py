@@ -247,3 +247,19 @@ class LargeBufferReset(ForeachRMSprop):
         super()._accumulate(b, n, h)
         for x, y in zip(b, n, strict=True):
             x.copy_(torch.where(x.abs() > 10, y, x))
+
+
+@fault("update", "momentum-update", bug_class=8)
+class LrAtMostTen(ForeachRMSprop):
+    """A learning rate above 10 is lowered to it."""
+
+    def _apply(self, theta: Tensors, direction: Tensors, h: Hyper) -> None:
+        super()._apply(theta, direction, replace(h, lr=min(h.lr, 10.0)))
+
+
+@fault("momentum-buffer", bug_class=8)
+class MomentumIgnoredBelowHundredth(LoopRMSprop):
+    """A momentum below 0.01 leaves nothing of the buffer."""
+
+    def _accumulate(self, b: Tensor, n: Tensor, h: Hyper) -> None:
+        super()._accumulate(b, n, h if h.momentum >= 0.01 else replace(h, momentum=0.0))

@@ -22,12 +22,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rmspec.oracles.errors import HostError, SubjectFailed, wording
+from rmspec.oracles.host.beginning import Beginning, begin, begin_late, named
 from rmspec.oracles.host.descent import Descend, descend_in_place
 from rmspec.oracles.host.frames import Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, encode_fitted, encode_stepped
 from rmspec.oracles.host.perform import perform
-from rmspec.oracles.host.primitives import with_operations
-from rmspec.oracles.host.requests import Load, Request
+from rmspec.oracles.host.primitives import is_foreign, with_operations
+from rmspec.oracles.host.requests import FirstStep, Load, Request
 from rmspec.oracles.host.transcripts import encode_error, encode_transcript
 from rmspec.oracles.host.watched import WatchedSubject
 from rmspec.oracles.loader import find
@@ -36,6 +37,7 @@ from rmspec.oracles.program.program import Program
 from rmspec.oracles.recordings.onestep import OneStep
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import Capabilities
+from rmspec.oracles.wire.subject import ProcessSubject
 
 _WATCHED = ("builtins", "json", "math", "numpy", "os", "pickle", "time")
 
@@ -87,6 +89,7 @@ class _Service:
         self._process = os.getpid()
         self._number = 0
         self._subject: WatchedSubject | None = None
+        self._beginning: Beginning | None = None
         self._modules = {name: dict(vars(sys.modules[name])) for name in _WATCHED}
 
     def answer(self, number: int, request: Request) -> None:
@@ -115,6 +118,9 @@ class _Service:
                 return json.dumps([trajectory.theta, trajectory.stopped]).encode()
             case Fit():
                 return encode_fitted(self._loaded().name, request).encode()
+            case FirstStep():
+                assert self._beginning is not None
+                return encode_transcript(self._beginning.transcript)
             case OneStep():
                 return encode_stepped(self._loaded().name, request).encode()
             case Program():
@@ -132,16 +138,24 @@ class _Service:
         os.chdir(ask.folder)
         sys.path[:] = ask.path
         _set_environment(ask.variables)
-        make = find(ask.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
+        imported = find(ask.name, framework=ask.framework, device=ask.device, call_timeout=ask.call_timeout)
         _import_rest()
         # Imports may take long; from here on it is the subject that is waited for.
         self._beat()
-        subject = self._subject = WatchedSubject(ask.name, make(), self._beat)
+        self._beginning = None if imported.open_first is None else begin(imported.open_first)
+        subject = self._subject = WatchedSubject(ask.name, imported(), self._beat)
+        capabilities, texts = with_operations(subject), isinstance(subject.whole, ProcessSubject)
+        if imported.open_first is None and not texts and not is_foreign(subject.whole):
+            self._beginning = begin_late(subject, capabilities)
+        elif self._beginning is not None:
+            self._beginning = named(self._beginning, capabilities, subject.state_names())
         return {
+            "began": None if self._beginning is None else self._beginning.seconds,
+            "texts": texts,
             "framework": subject.framework,
             "dialect": subject.dialect,
             "baselines": list(subject.baselines),
-            "capabilities": _capabilities(with_operations(subject)),
+            "capabilities": _capabilities(capabilities),
             "versions": dict(subject.versions()),
             "state_names": dict(subject.state_names()),
         }

@@ -1,8 +1,7 @@
 """A subject in a process of its own: programs go in, transcripts come out.
 
-The life of a host: it starts the process, which loads the subject and describes it; each program is one round trip; ``close``
-ends the process from outside, whatever the subject does. A process that ends, is silent for too long, uses too much memory, or
-writes what is no reply is a failure of its subject, and of nobody else.
+A host starts the process, which loads the subject and describes it; each program is one round trip; ``close`` ends the process from
+outside. One that ends, is silent for too long, uses too much memory, or writes what is no reply is its subject's failure alone.
 """
 
 from __future__ import annotations
@@ -23,18 +22,20 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung, TooMuchMemory
+from rmspec.oracles.host.beginning import FIRST_STEP
 from rmspec.oracles.host.crash import ending, last_words
 from rmspec.oracles.host.descent import Descend, Trajectory
 from rmspec.oracles.host.evidence import has_variants
 from rmspec.oracles.host.frames import Frame, Kind, receive, send
 from rmspec.oracles.host.onestep import Fit, decode_fitted, decode_stepped
 from rmspec.oracles.host.perform import Transcript
-from rmspec.oracles.host.requests import Load, Request
+from rmspec.oracles.host.requests import FirstStep, Load, Request
 from rmspec.oracles.host.transcripts import decode_error, decode_transcript
 from rmspec.oracles.host.zygote import Zygote, zygote
 from rmspec.oracles.loader import check_name
@@ -54,8 +55,10 @@ _SLICE = 0.1  # seconds between two looks at whether the process still runs, and
 _LOCATING = 0.3  # seconds in which a process that hangs may write where it is
 _SETTLING = 0.02  # seconds after which it has written that
 _PRINTED = 1 << 24  # bytes that a process may print before they are dropped
-_ENDING = 2.0  # seconds in which a process ends that has closed its connection
-_TAIL = 1 << 16  # bytes at the end of a log that are read
+_ENDING, _TAIL = (
+    2.0,
+    1 << 16,
+)  # seconds in which a process ends once its connection is closed; bytes of the end of its log
 
 
 Opened: TypeAlias = "Host | ProcessSubject"
@@ -87,7 +90,8 @@ class Host:
     """A subject in a process of its own, with its description; its attributes are those of ``Subject``.
 
     ``call_timeout`` is how many seconds it may be silent before it has hung, and ``memory_limit`` how many bytes of memory it
-    may have. Raises what ``open_subject`` raises.
+    may have. Its first step took ``began`` seconds, if it took one; ``texts`` tells that it writes every number as text. Raises
+    what ``open_subject`` raises.
     """
 
     occasion = "while it was checked"
@@ -118,6 +122,8 @@ class Host:
             self._capabilities = _capabilities(description["capabilities"])
             self._versions = _texts(description["versions"])
             self._state_names = _texts(description["state_names"])
+            self.began = None if description["began"] is None else float(description["began"])
+            self.texts = bool(description["texts"])
         if has_variants(self.framework, self._capabilities.paths):
             # A compiler takes long for the first graph, on a machine with other work.
             self._patience = max(call_timeout, _COMPILING)
@@ -133,6 +139,15 @@ class Host:
     def state_names(self) -> Mapping[str, str]:
         """The subject's own names for the visible roles of its state."""
         return self._state_names
+
+    @cached_property
+    def beginning(self) -> Transcript | None:
+        """The transcript of the first step of the process, ``None`` without one. Raises ``SubjectFailed``."""
+        if self.began is None:
+            return None
+        reply = self._reply(FirstStep(), self.occasion, self._patience)
+        with self._process.trusting_nothing():
+            return decode_transcript(reply, FIRST_STEP)
 
     def perform(self, program: Program) -> Transcript:
         """The transcript of a program. Raises ``SubjectFailed``."""
@@ -161,7 +176,7 @@ class Host:
             return decode_stepped(bytes(reply))
 
     def fresh(self) -> Host:
-        """The same subject in another process."""
+        """The same subject in another process. Raises the errors of ``open_subject``."""
         ask = self._question
         return Host(
             self.name,

@@ -6,12 +6,14 @@ So one transcript can be judged again, against another dialect or with less of i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
+from rmspec.oracles.framework import import_reference
 from rmspec.oracles.host.descent import Descend, Trajectory, descend_in_place
 from rmspec.oracles.host.evidence import StepCounters
 from rmspec.oracles.host.primitives import Evaluator, Workbench, make_evaluator
@@ -27,6 +29,7 @@ from rmspec.oracles.program.program import (
     Step,
     ZeroGrad,
 )
+from rmspec.oracles.registry import framework_named
 from rmspec.oracles.session.calling import performed
 from rmspec.oracles.subject import Capabilities, LocatedSession, Observation, Outcome, Session, Subject
 
@@ -103,15 +106,21 @@ def perform(program: Program, subject: Driven) -> Transcript:
     """Perform ``program`` in a session of its own. Raises ``SubjectFailed`` if the subject opens none."""
     if isinstance(subject, Performer):
         return subject.perform(program)
-    session = subject.session(program.params)
-    try:
+    with _threads(subject, program.threads), closing(subject.session(program.params)) as session:
         capabilities = subject.capabilities()
         counters = StepCounters(subject.name, subject.framework, capabilities.paths)
         asks = any(isinstance(call, Operate) for call in program.calls)
         evaluator = make_evaluator(subject) if asks else None
         return perform_in(session, program, capabilities.options, capabilities.carried, counters, evaluator)
-    finally:
-        session.close()
+
+
+def _threads(subject: Subject, count: int) -> AbstractContextManager[None]:
+    """The context of a subject on so many threads: an empty one for 0, and without a say of its framework in it."""
+    framework = framework_named(subject.framework)
+    if not count or framework is None or not framework.threads:
+        return nullcontext()
+    make: Callable[[int], AbstractContextManager[None]] = import_reference(framework.threads)
+    return make(count)
 
 
 def perform_in(

@@ -27,5 +27,10 @@ class Load:
     variables: Mapping[str, str]
 
 
-Request = Load | Program | Descend | Fit | OneStep
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """Return the transcript of the first step of the process."""
+
+
+Request = Load | Program | FirstStep | Descend | Fit | OneStep
 """A program asks for its transcript."""

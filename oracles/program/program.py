@@ -261,6 +261,7 @@ def op(call: Call) -> str:
 class Program:
     """A finite list of calls. ``note`` says its purpose, ``bug_classes`` lists the classes of faults caught by it.
 
+    It runs on so many ``threads``, where a framework lets one say so, and on those of the process if it is 0.
     A program that records a deviation also names the ``subject``, its ``framework`` where that was not detected, the
     ``dialect``, the ``policy`` and the ``device`` of the run, and the ``clause`` that broke.
     """
@@ -275,6 +276,7 @@ class Program:
     dialect: str = ""
     policy: str = ""
     device: str = ""
+    threads: int = 0
     schema: Literal["rmspec.program/1"] = "rmspec.program/1"
 
     def param(self, name: str) -> Param:

@@ -69,6 +69,10 @@ class Counterexample(Protocol):
         """The name of the subject's framework."""
 
     @property
+    def passing(self) -> bool:
+        """Whether it was seen in the first step of a process alone, so that no script shows it."""
+
+    @property
     def state_name(self) -> str:
         """The subject's own name for the role."""
 
@@ -90,6 +94,7 @@ class StoredCounterexample:
     hazard: bool = False
     framework: str = ""
     state_name: str = ""
+    passing: bool = False
 
     @property
     def clause(self) -> str:
@@ -97,7 +102,19 @@ class StoredCounterexample:
         return self.program.clause
 
 
-_WORDS = ("kind", "call", "summary", "optimizer", "param", "role", "element", "hazard", "framework", "state_name")
+_WORDS = (
+    "kind",
+    "call",
+    "summary",
+    "optimizer",
+    "param",
+    "role",
+    "element",
+    "hazard",
+    "framework",
+    "state_name",
+    "passing",
+)
 _ENDS = ("allowed", "plain")
 
 

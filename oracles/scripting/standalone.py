@@ -18,9 +18,9 @@ from rmspec.oracles.scripting.operation import write_operation
 
 
 def standalone_script(counterexample: Counterexample) -> str | None:
-    """The script of a deviation, or ``None`` for a framework without scripts (NumPy, processes)."""
+    """The script of a deviation, or ``None`` for a framework without scripts (NumPy, processes), and for a passing deviation."""
     framework = framework_named(counterexample.framework)
-    if framework is None or not framework.script:
+    if counterexample.passing or framework is None or not framework.script:
         return None
     if isinstance(counterexample.program.calls[counterexample.call], Operate):
         parts = write_operation(counterexample, framework)

@@ -102,10 +102,12 @@ class PlacedSubject:
     @surrounded
     def session(self, params: tuple[Param, ...]) -> Session:
         """See ``Subject``."""
-        return _PlacedSession(self.whole.session(params), self.surroundings)
+        return PlacedSession(self.whole.session(params), self.surroundings)
 
 
-class _PlacedSession:
+class PlacedSession:
+    """A session with the ``surroundings`` of its subject during its calls."""
+
     def __init__(self, session: Session, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self._session = session

@@ -48,3 +48,16 @@ def to_tensor(values: NDArray[Any], layout: str, device: str) -> torch.Tensor:
         view.copy_(plain)
         return view
     return plain
+
+
+def shaped(array: NDArray[Any], shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """The array in a shape of as many numbers, pairs of them as complex ones; in its own if they are others."""
+    if shape is None or array.shape == shape:
+        return array
+    size = math.prod(shape)
+    if array.size == size:
+        return array.reshape(shape)
+    if array.dtype.kind == "f" and array.size == 2 * size and array.dtype.itemsize in (4, 8):
+        pairs = np.ascontiguousarray(array).reshape(-1)
+        return pairs.view(np.complex64 if array.dtype.itemsize == 4 else np.complex128).reshape(shape)
+    return array

@@ -81,6 +81,8 @@ FRAMEWORK = Framework(
     },
     registered="rmspec.oracles.torch.subject:registered",
     user_subject="rmspec.oracles.torch.subject:user_subject",
+    threads="rmspec.oracles.torch.session:on_threads",
+    first_session="rmspec.oracles.torch.first_session:first_session",
     switches={
         "foreach": ExecutionSwitch(automatic=("cuda",)),
         "differentiable": ExecutionSwitch(),

@@ -1,10 +1,11 @@
-"""Saved states: their ways out and back, and to another device, with a stand-in for one where there is none."""
+"""State of an optimizer: its counters of steps, the ways of saved states out and back, and to another device."""
 
 from __future__ import annotations
 
 import copy
 import io
 import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from rmspec.oracles.program.program import Via
 from rmspec.oracles.session import edits
 
-__all__ = ["Elsewhere", "move_elsewhere", "opened_state", "reshaped", "saved_state"]
+__all__ = ["Elsewhere", "counted_steps", "move_elsewhere", "opened_state", "reshaped", "saved_state"]
 
 
 class Elsewhere(torch.Tensor):
@@ -93,3 +94,11 @@ def opened_state(saved: Any, via: str) -> Any:
             return copy.deepcopy(saved)
         case _:
             return saved
+
+
+def counted_steps(param: str, entry: object) -> dict[str, float]:
+    """The counter of steps in a parameter's state; empty without one."""
+    value = entry.get("step") if isinstance(entry, Mapping) else None
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    return {param: float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else {}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
@@ -16,6 +17,9 @@ from rmspec.oracles.scripting.lines import bounds_check, final_call, number
 from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 from rmspec.oracles.torch.edits_script import STAND_IN, edit_lines
+
+_MANY = 8
+"""So many parameters that are alike are made by one line."""
 
 
 def statements(counterexample: Counterexample) -> tuple[list[str], list[str]]:
@@ -51,12 +55,14 @@ def factory_lines(subject: str) -> tuple[set[str], list[str]]:
 class _Writer:
     """Writes a script; ``refused`` are the indices of the refused calls, with the last one of a script about a frame.
 
-    ``sources`` are the variables of the gradients and the rate recorded so far, by source; ``None`` before a recording.
+    ``sources`` are the variables of the gradients and the rate recorded so far, by source; ``None`` before a recording. ``alike``
+    are many parameters that differ in their names alone.
     """
 
     deviation: Counterexample
     refused: frozenset[int] = field(init=False)
     sources: dict[str, list[str]] | None = field(init=False, default=None)
+    alike: tuple[str, ...] = field(init=False, default=())
 
     @property
     def program(self) -> vocabulary.Program:
@@ -74,6 +80,10 @@ class _Writer:
         # The reference performs the program for it: once.
         frame = self.deviation.kind == "frame" and not self.rule.refusal
         self.refused = refused_calls(self.program, self.deviation.call + frame) | set(self._refusable())
+        first = self.program.params[0]
+        alike = tuple(param.name for param in self.program.params if replace(param, name="") == replace(first, name=""))
+        if len(alike) >= _MANY and not self.program.subject.endswith(":differentiable"):
+            self.alike = alike
 
     @property
     def _accepts(self) -> bool:
@@ -115,7 +125,12 @@ class _Writer:
     # -- the body
 
     def statements(self) -> list[str]:
-        lines = [self._param(param) for param in self.program.params]
+        lines = self._body()
+        head = [f"torch.set_num_threads({self.program.threads})"] if self.program.threads else []
+        return [*head, *self._params("\n".join(lines)), *lines]
+
+    def _body(self) -> list[str]:
+        lines: list[str] = []
         calls = self.program.calls[: self.deviation.call + 1]
         earlier, final = self._calls(calls[:-1]), self._call(calls[-1])
         before, after = self._check()
@@ -138,6 +153,10 @@ class _Writer:
         index = 0
         while index < len(calls):
             call = calls[index]
+            if self._sets_alike(calls[index : index + len(self.alike)]):
+                lines.append(f"for p in params: p.{self._call(call)[0].partition('.')[2]}")
+                index += len(self.alike)
+                continue
             count = 1
             while index + count < len(calls) and calls[index + count] == call:
                 count += 1
@@ -219,17 +238,29 @@ class _Writer:
         rates = {"lr": rate} if (rate := "".join(recorded.get("", ()))) else {}
         return {"start": f"{param}_start", **grads, **rates}
 
+    def _sets_alike(self, calls: tuple[vocabulary.Call, ...]) -> bool:
+        """Whether these calls give the same gradient to each parameter of those alike."""
+        sets = [call for call in calls if isinstance(call, vocabulary.SetGrad)]
+        return (
+            len(sets) == len(calls) > 0
+            and tuple(call.param for call in sets) == self.alike
+            and all(replace(call, param="") == replace(sets[0], param="") for call in sets)
+        )
+
+    def _listed(self, names: tuple[str, ...]) -> str:
+        return "params" if names and names == self.alike else f"[{', '.join(names)}]"
+
     def _created(self, call: vocabulary.Create) -> str:
         if call.dicts:
             return f"{call.dicts}_dicts"
         if call.form == "groups":
             return "[" + ", ".join(self._group(group) for group in call.groups) + "]"
-        names = ", ".join(name for group in call.groups for name in group.params)
-        return f"(p for p in [{names}])" if call.form == "generator" else f"[{names}]"
+        names = self._listed(tuple(name for group in call.groups for name in group.params))
+        return f"(p for p in {names})" if call.form == "generator" else names
 
     def _group(self, group: vocabulary.Group, form: str = "list") -> str:
-        names = ", ".join(group.params)
-        params = f"(p for p in [{names}])" if form == "generator" else f"[{names}]"
+        names = self._listed(group.params)
+        params = f"(p for p in {names})" if form == "generator" else names
         params = group.params[0] if form == "tensor" and len(group.params) == 1 else params
         options = "".join(f', "{name}": {self._value(value)}' for name, value in group.options.items())
         return f'{{"params": {params}{options}}}'
@@ -319,10 +350,11 @@ class _Writer:
         if call.closure == "raises":
             return [*lines, "calls = []", f"{step}(lambda: (calls.append(True), 1 / 0))"]
         first = self.program.params[0].name
-        sets = "".join(
-            f', setattr({param}, "grad", {self._tensor(self.program.param(param), values)})'
-            for param, values in call.grads.items()
-        )
+        tensors = {name: self._tensor(self.program.param(name), values) for name, values in call.grads.items()}
+        if tuple(tensors) == self.alike and len(set(tensors.values())) == 1:
+            sets = f', [setattr(p, "grad", {tensors[self.alike[0]]}) for p in params]'
+        else:
+            sets = "".join(f', setattr({name}, "grad", {tensor})' for name, tensor in tensors.items())
         record = f"calls.append((torch.is_grad_enabled(), {first}.detach().clone()))"
         return [
             *lines,
@@ -368,6 +400,17 @@ class _Writer:
         ]
 
     # -- tensors
+
+    def _params(self, body: str) -> list[str]:
+        """The lines for making the parameters: many alike ones are made together, and get a name if ``body`` uses it."""
+        lines = [self._param(param) for param in self.program.params if param.name not in self.alike]
+        if self.alike:
+            first = self.program.param(self.alike[0])
+            tensor = self._param(first).partition(" = ")[2]
+            named = [(index, name) for index, name in enumerate(self.alike) if re.search(rf"\b{name}\b", body)]
+            lines += [f"params = [{tensor} for _ in range({len(self.alike)})]"]
+            lines += [f"{name} = params[{index}]" for index, name in named]
+        return lines
 
     def _param(self, param: vocabulary.Param) -> str:
         text = f"{param.name} = {self._tensor(param, param.values, param.layout)}.requires_grad_()"

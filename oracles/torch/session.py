@@ -21,10 +21,10 @@ from rmspec.oracles.session.devices import device_name
 from rmspec.oracles.session.gradients import hold
 from rmspec.oracles.session.surroundings import surrounded
 from rmspec.oracles.subject import OPTIONS, ClosureReport, GroupView, Observation, Outcome
-from rmspec.oracles.torch.arrays import to_numpy, to_tensor
+from rmspec.oracles.torch.arrays import shaped, to_numpy, to_tensor
 from rmspec.oracles.torch.circumstances import StepHooks, in_mode, steps_wrapped
 from rmspec.oracles.torch.derivatives import History
-from rmspec.oracles.torch.saved_states import move_elsewhere, opened_state, reshaped, saved_state
+from rmspec.oracles.torch.saved_states import counted_steps, move_elsewhere, opened_state, reshaped, saved_state
 
 
 @contextmanager
@@ -41,6 +41,17 @@ def deterministic() -> Iterator[None]:
     finally:
         torch.set_deterministic_debug_mode(mode)
         memory.fill_uninitialized_memory = filled
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Run operations on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class TorchSession:
@@ -250,7 +261,7 @@ class TorchSession:
         loss = torch.tensor(call.loss, dtype=torch.float64)
 
         def closure() -> torch.Tensor:
-            moved = any(not _same(before[name], array) for name, array in self._arrays().items())
+            moved = any(before[name].tobytes() != array.tobytes() for name, array in self._arrays().items())
             states.append((torch.is_grad_enabled(), moved))
             if call.closure == "raises":
                 raise ClosureFailed
@@ -297,7 +308,7 @@ class TorchSession:
                 for param, tensor in self._params.items():
                     if tensor in entries:
                         state[name][param] = self._entry(entries[tensor], self._shapes[param])
-                        steps.setdefault(name, {}).update(_counted(param, entries[tensor]))
+                        steps.setdefault(name, {}).update(counted_steps(param, entries[tensor]))
         slots: dict[str, dict[int, dict[str, NDArray[Any]]]] = {}
         for slot, (via, saved) in self._slots.items():
             if via == "state_dict" and isinstance(saved, dict) and self._roles and "param_groups" in saved:
@@ -336,7 +347,7 @@ class TorchSession:
                 role = self._roles.get(str(key))
                 if role is not None and value is not None:
                     array = to_numpy(value) if isinstance(value, torch.Tensor) else np.array(value)
-                    arrays[role] = _shaped(array, shape)
+                    arrays[role] = shaped(array, shape)
         return arrays
 
     def _groups(self, optimizer: Any) -> tuple[GroupView, ...] | None:
@@ -371,15 +382,6 @@ def _listed(value: Any) -> Iterator[Any]:
     return iter(value) if isinstance(value, list | tuple) else iter(())
 
 
-def _counted(param: str, entry: object) -> dict[str, float]:
-    """The counter of steps in a parameter's state; empty without one."""
-    value = entry.get("step") if isinstance(entry, Mapping) else None
-    if isinstance(value, torch.Tensor) and value.numel() != 1:
-        return {}
-    count = math.nan if value is None or isinstance(value, bool) else float(option_value(value))
-    return {} if math.isnan(count) else {param: count}
-
-
 def _dense(grad: torch.Tensor) -> NDArray[Any]:
     return to_numpy(grad.to_dense() if grad.is_sparse else grad)
 
@@ -392,21 +394,5 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(option_value(value))
 
 
-def _same(x: NDArray[Any], y: NDArray[Any]) -> bool:
-    return x.tobytes() == y.tobytes()
-
-
 def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _shaped(array: NDArray[Any], shape: tuple[int, ...] | None) -> NDArray[Any]:
-    if shape is None or array.shape == shape:
-        return array
-    size = math.prod(shape)
-    if array.size == size:
-        return array.reshape(shape)
-    if array.dtype.kind == "f" and array.size == 2 * size and array.dtype.itemsize in (4, 8):
-        pairs = np.ascontiguousarray(array).reshape(-1)
-        return pairs.view(np.complex64 if array.dtype.itemsize == 4 else np.complex128).reshape(shape)
-    return array

@@ -46,7 +46,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
     if finding.kind != "value" or case is None or finding.hazard or CLAUSES[finding.clause].decided:
         return ()
     if not isinstance(finding.observed, float) or not math.isfinite(finding.observed):
-        return ("subnormals",) if flushed(finding, dialect) else ()
+        return _of_nothing(finding, case, dialect)
     value = finding.observed
     observed = np.array([value])
     before, hyper = case.before, case.hyper
@@ -84,6 +84,18 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         elif rounded or any(fits(hyper=rounding) for rounding in _rounded(case)):
             labels.append("scalar-precision")
     return tuple(labels)
+
+
+def _of_nothing(finding: Finding, case: Case, dialect: Dialect) -> tuple[str, ...]:
+    """List the causes of a NaN or an infinity: a number, or an option in a half, became 0."""
+    if flushed(finding, dialect):
+        return ("subnormals",)
+    if not finding.half or not isinstance(finding.observed, float):
+        return ()
+    bounds = envelope(case.before, FORMATS[case.format], case.hyper, dialect, scalars="storage", t=case.t, see=case.see)
+    narrow = bounds.get(finding.role)
+    fits = narrow is not None and bool(narrow.contains(np.array([finding.observed]))[0])
+    return ("scalar-precision",) if fits else ()
 
 
 def _guesses(case: Case, finding: Finding, program: Program, dialect: Dialect) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -210,6 +222,7 @@ def _rounded(case: Case) -> Iterator[Hyperparameters]:
             if (
                 rounded != value
                 and math.isfinite(rounded)
+                and (rounded or narrow == case.format)  # else it is ignored, for whatever reason
                 and (narrow != "float32" or case.format in ("float64", "complex128"))
             ):
                 changes: dict[str, float] = {option: rounded}

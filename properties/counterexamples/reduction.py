@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from rmspec.impl.arithmetic.formats import FORMATS
-from rmspec.oracles.program.changes import Values, change_values, option_tables, replace_tables
+from rmspec.oracles.program.changes import change_values, option_tables, replace_tables
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
@@ -32,7 +32,9 @@ from rmspec.oracles.program.program import (
     TensorNumber,
 )
 from rmspec.properties.counterexamples.variants import (
+    MANY,
     PLAIN_OPTIONS,
+    at_element,
     drop_dangling,
     merge_optimizers,
     plain_forms,
@@ -51,6 +53,10 @@ Shows = Callable[[Program], Finding | None]
 
 _PATIENCE = 20.0
 """Seconds after which a reduction ends, whatever it has found."""
+
+
+_LARGE = 2**13
+"""So many elements of a program make another attempt of it."""
 
 
 class _Search:
@@ -81,7 +87,7 @@ class _Search:
         if key in self._tried:
             return False
         self._tried.add(key)
-        self._left -= 1
+        self._left -= 1 + sum(math.prod(param.shape) for param in candidate.params) // _LARGE
         finding = self._shows(candidate)
         if finding is None:
             return False
@@ -104,6 +110,7 @@ def reduce(program: Program, finding: Finding, shows: Shows, *, attempts: int = 
     """Find the shortest program with the same finding, within so many runs; return it with its finding."""
     search = _Search(program, finding, shows, attempts)
     _cut(search)
+    _make_alike(search)
     _project(search)
     for _ in range(3):
         before = search.program
@@ -142,9 +149,9 @@ def _project(search: _Search) -> None:
             finding = search.finding
         fmt = FORMATS[declared.dtype]
         element = finding.element // fmt.parts
-        if declared.shape != (1,) and search.attempt(_element(search.program, element)):
+        if declared.shape != (1,) and search.attempt(at_element(search.program, element)):
             return
-    for param in search.program.params:
+    for param in search.program.params[:MANY]:
         if param.shape != (1,):
             _shrink_shape(search, param.name)
     search.change(params=tuple(replace(param, layout="contiguous") for param in search.program.params))
@@ -155,28 +162,6 @@ def _project(search: _Search) -> None:
     for index, call in enumerate(search.program.calls):
         if isinstance(call, SetGrad):
             search.put(index, replace(call, layout="contiguous"))
-
-
-def _element(program: Program, element: int) -> Program:
-    """Every parameter cut down to one element, all to the same one."""
-
-    def pick(values: Values, param: Param, place: Param | Call) -> Values:
-        parts = FORMATS[param.dtype].parts
-        expanded = isinstance(place, SetGrad) and place.layout == "expanded"
-        index = 0 if expanded else min(element, max(math.prod(param.shape), 1) - 1)
-        return tuple(values[(index * parts + part) % len(values)] for part in range(parts))
-
-    def place(call: Call) -> Call:
-        if not isinstance(call, SetGrad) or call.values is None:
-            return call
-        shape, rows = program.param(call.param).shape, call.rows
-        if rows is not None and shape:
-            rows = (0,) * rows.count(element // max(math.prod(shape[1:]), 1))
-        return replace(call, layout="contiguous", rows=rows)
-
-    picked = change_values(program, pick)
-    params = tuple(replace(param, shape=(1,), layout="contiguous") for param in picked.params)
-    return replace(picked, params=params, calls=tuple(place(call) for call in picked.calls))
 
 
 def _shrink_shape(search: _Search, name: str) -> None:
@@ -233,9 +218,29 @@ def _drop_calls(search: _Search) -> None:
 
 
 def _drop_params(search: _Search) -> None:
-    for name in [param.name for param in search.program.params]:
-        if len(search.program.params) > 1:
-            search.attempt(_without_params(search.program, {name, twins(search.program).get(name, name)}))
+    """Drop parameters, halves of them first: a group may have hundreds; a copy goes with its source."""
+    size = max(1, len(search.program.params) // 2)
+    while size >= 1 and not search.spent:
+        index = len(search.program.params) - size
+        while index >= 0 and not search.spent:
+            names = [param.name for param in search.program.params]
+            pairs = twins(search.program)
+            dropped = {each for name in names[index : index + size] for each in (name, pairs.get(name, name))}
+            if len(names) > len(dropped):
+                search.attempt(_without_params(search.program, dropped))
+            index = min(index, len(search.program.params)) - size
+        size //= 2
+
+
+def _make_alike(search: _Search) -> None:
+    """Give all of many parameters one shape and one number, and each of their gradients one."""
+    params = search.program.params
+    if len(params) < MANY:
+        return
+    alike = tuple(replace(param, shape=(1,), layout="contiguous") for param in params)
+    search.change(params=alike)
+    search.change(params=tuple(replace(param, dtype=search.program.params[0].dtype) for param in search.program.params))
+    search.attempt(change_values(search.program, lambda values, param, _: (2.0,) * FORMATS[param.dtype].parts))
 
 
 def _without_params(program: Program, names: set[str]) -> Program | None:
@@ -343,6 +348,8 @@ def _simplify_calls(search: _Search) -> None:
         for calls in plain_forms(search.program.calls[index]):
             if search.put(index, *calls):
                 break
+    if search.program.threads:
+        search.change(threads=0)
     if any(param.dtype != "float32" for param in search.program.params):
         search.change(params=tuple(replace(param, dtype="float32") for param in search.program.params))
 

@@ -12,9 +12,11 @@ from rmspec.oracles.program.changes import Values, change_options, change_values
 from rmspec.oracles.program.program import Call, Param, Program, plain_number
 
 __all__ = [
+    "MANY",
     "PLAIN_OPTIONS",
     "after_others",
     "alone_with",
+    "at_element",
     "drop_dangling",
     "plain_forms",
     "plain_numbers",
@@ -35,6 +37,9 @@ __all__ = [
     "without_recording",
     "without_zero_decay",
 ]
+
+MANY = 8
+"""From so many parameters on they are not looked at one by one."""
 
 PLAIN_OPTIONS = {"lr": 0.5, "alpha": 0.75, "eps": 0.5, "weight_decay": 0.5, "momentum": 0.5}
 """Neither 0 and 1, which hide rules, nor 1/2 for alpha, where alpha and 1 - alpha are one."""
@@ -264,10 +269,10 @@ def plain_forms(call: Call) -> Iterator[tuple[Call, ...]]:
     match call:
         case vocabulary.Step() if call != vocabulary.Step(call.optimizer):
             sets = tuple(vocabulary.SetGrad(name, values) for name, values in call.grads.items())
-            if call.grads:
+            if 0 < len(sets) < MANY:
                 yield (*sets, vocabulary.Step(call.optimizer))
             yield (vocabulary.Step(call.optimizer),)
-            if call.closure and call.mode:
+            if call.closure and call.mode and len(sets) < MANY:
                 yield (*sets, vocabulary.Step(call.optimizer, mode=call.mode))
             for plain in (
                 replace(call, hooks=False, mode="", bases=False),
@@ -388,13 +393,13 @@ def with_option(program: Program, option: str, value: float | bool) -> Program:
 def shifted_options(program: Program) -> Program:
     """Move every number among the options a little: equal ones stay equal, and none is a power of two or a usual value."""
 
+    def moved(name: str, value: vocabulary.OptionValue) -> vocabulary.OptionValue:
+        if name == "alpha" and isinstance(value, float) and 0.5 < value < 1:
+            return 1 - (1 - value) * 0.8125
+        return value * 0.8125 if name in PLAIN_OPTIONS and isinstance(value, float) and 0 < value < 1e30 else value
+
     def change(options: vocabulary.Options) -> vocabulary.Options:
-        return {
-            name: vocabulary.plain_number(value) * 0.8125
-            if name in ("lr", "eps", "momentum", "weight_decay") and isinstance(value, float) and 0 < value < 1e30
-            else value
-            for name, value in options.items()
-        }
+        return {name: moved(name, value) for name, value in options.items()}
 
     return replace(program, calls=tuple(change_options(call, change) for call in program.calls))
 
@@ -427,3 +432,25 @@ def with_reals(program: Program) -> Program:
     return replace(
         program, params=tuple(replace(param, dtype=FORMATS[param.dtype].part.name) for param in program.params)
     )
+
+
+def at_element(program: Program, element: int) -> Program:
+    """Every parameter cut down to one element, all to the same one."""
+
+    def pick(values: Values, param: Param, place: Param | Call) -> Values:
+        parts = FORMATS[param.dtype].parts
+        expanded = isinstance(place, vocabulary.SetGrad) and place.layout == "expanded"
+        index = 0 if expanded else min(element, max(math.prod(param.shape), 1) - 1)
+        return tuple(values[(index * parts + part) % len(values)] for part in range(parts))
+
+    def place(call: Call) -> Call:
+        if not isinstance(call, vocabulary.SetGrad) or call.values is None:
+            return call
+        shape, rows = program.param(call.param).shape, call.rows
+        if rows is not None and shape:
+            rows = (0,) * rows.count(element // max(math.prod(shape[1:]), 1))
+        return replace(call, layout="contiguous", rows=rows)
+
+    picked = change_values(program, pick)
+    params = tuple(replace(param, shape=(1,), layout="contiguous") for param in picked.params)
+    return replace(picked, params=params, calls=tuple(place(call) for call in picked.calls))

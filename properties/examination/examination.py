@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rmspec.impl.arithmetic.amendments import general_switches
 from rmspec.impl.spec.switches import SWITCHES
+from rmspec.oracles.host.host import Host
 from rmspec.oracles.host.perform import Driven, Transcript
 from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.program import Program
@@ -29,13 +30,17 @@ from rmspec.properties.examination.books import Books
 from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.layers import Examined, Layers
 from rmspec.properties.examination.plan import Plan
+from rmspec.properties.examination.starts import judge_first_steps
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.identify.neighbours import named_after
 from rmspec.properties.opening import open_named
-from rmspec.properties.search.fitting import admit
-from rmspec.properties.settings import Settings
+from rmspec.properties.search.fitting import admit, admit_whole
+from rmspec.properties.settings import PROFILES, Settings
 
 __all__ = ["Examination"]
+
+_SLOW = 5.0
+"""Seconds of the first step: a step of eight times as many elements would come near the time of a call."""
 
 
 class Examination:
@@ -79,6 +84,8 @@ class Examination:
                     if self.settings.fail_fast and deviation.known is None:
                         self.books.search = "stopped at the first deviation in the operations"
         if capabilities.formats and not self.books.search:
+            yield from self._first_steps()
+        if capabilities.formats and not self.books.search:
             yield from self._search(interim)
         if not self.settings.fail_fast:
             deviations = list(self._peeled())
@@ -91,9 +98,37 @@ class Examination:
         stale = self.triage.stale()
         yield SubjectFinished(self.result(stale))
 
+    def _first_steps(self) -> Iterator[Event]:
+        """Judge the first steps of the subject's processes; a lasting deviation is taken up as one of the search."""
+        subject, name = self.examinee.subject, self.examinee.subject.name
+        if not isinstance(subject, Host) or subject.beginning is None:
+            return
+        program = subject.beginning.program
+        if admit_whole(program, self.examinee.capabilities) is None:
+            return
+        tally, diagnosis = self.books.tally, self.triage.diagnosis
+        starts = PROFILES[self.settings.profile].starts
+        once, lasting = judge_first_steps(subject, self.examinee, diagnosis, tally, starts, lambda: self.books.spent)
+        self._record.append(Examined(program, lasting, None))
+        seconds = self.books.elapsed()
+        places = [self.triage.keep_sighting(deviation) for deviation in once]
+        for place in (*places, *self.triage.take_up(program, lasting)):
+            deviation = self.books.stamp(place, self.triage.deviations[place], seconds)
+            if not self.settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
+                yield DeviationPending(name, deviation)
+            else:
+                yield DeviationFound(name, deviation)
+            if self.settings.fail_fast and deviation.known is None and not deviation.hazard:
+                self.books.search = "stopped at the first deviation in the first step"
+                return
+
     def _plan(self, settings: Settings) -> Plan:
         partly = bool(parse_name(self.examinee.subject.name).path)
-        return Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly)
+        subject = self.examinee.subject
+        large = subject.framework != "process" and not (
+            isinstance(subject, Host) and (subject.texts or (subject.began or 0.0) > _SLOW)
+        )
+        return Plan(self.examinee.capabilities, settings, compiles=self.examinee.compiles, partly=partly, large=large)
 
     def _search(self, interim: bool) -> Iterator[Event]:
         name, settings = self.examinee.subject.name, self.examinee.settings
@@ -110,7 +145,7 @@ class Examination:
                 standing = self.books.interim(self.triage.deviations) if interim else None
                 if standing is not None:
                     yield Standing(standing)
-                for deviation in self.examined(program, keep=phase.name != "sweep"):
+                for deviation in self.examined(program, keep=phase.keep):
                     if not settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
                         # What value deviates is known now; why, once all programs have been looked at together.
                         yield DeviationPending(name, deviation)

@@ -245,6 +245,7 @@ def _explicable(deviation: Deviation) -> bool:
     return (
         deviation.kind == "value"
         and not deviation.hazard
+        and not deviation.sighting
         and not deviation.inherited
         and CLAUSES[deviation.clause].kind != "differential"
     )

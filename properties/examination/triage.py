@@ -32,7 +32,7 @@ from rmspec.properties.search.fitting import admit_whole
 __all__ = ["Place", "Triage"]
 
 Place = tuple[str, str]
-"""The place of a deviation: its clause, and ``hazard``, the id of what it is known by, or ``own``."""
+"""The place of a deviation: its clause, and ``hazard``, the id of what it is known by, ``own``, or ``once`` for a sighting."""
 
 _Look = tuple[tuple[str, str, str, bool], bool, bool, str, bool]
 """What findings that look alike have in common; the last is true where they have another cause than the first ones."""
@@ -62,7 +62,7 @@ class Triage:
         self._plain = plain or examinee
         self.baselines = baselines
         self.entries = Entries(examinee.settings.known, examinee.locality)
-        self._diagnosis = Diagnosis(examinee, self.entries, baselines)
+        self.diagnosis = Diagnosis(examinee, self.entries, baselines)
         self._places: dict[object, Place] = {}
         self._reductions: Counter[object] = Counter()
         self._looks: Counter[_Look] = Counter()
@@ -77,9 +77,9 @@ class Triage:
         """
         again = Triage(examinee, self.baselines, self._plain)
         retained = {
-            place: replace(deviation, occurrences=0) if _is_value(deviation) else deviation
+            place: replace(deviation, occurrences=0) if _is_value(deviation) and not deviation.sighting else deviation
             for place, deviation in self.deviations.items()
-            if not _is_value(deviation) or again.stays(deviation)
+            if not _is_value(deviation) or deviation.sighting or again.stays(deviation)
         }
         again.deviations.update(retained)
         again._places.update((key, place) for key, place in self._places.items() if place in retained)
@@ -106,8 +106,14 @@ class Triage:
                     similar.kind == "value" for similar in self._examinee.run(replace(program, clause="")).findings
                 )
             labels = hypotheses(finding, program, dialect)
-            return self._diagnosis.attribute(program, finding, labels) == deviation.clause
+            return self.diagnosis.attribute(program, finding, labels) == deviation.clause
         return False
+
+    def keep_sighting(self, deviation: Deviation) -> Place:
+        """Keep a deviation seen in the first step of a process alone, and return its place."""
+        place = (deviation.clause, deviation.known or "once")
+        self.deviations.setdefault(place, deviation)
+        return place
 
     def take_up(self, program: Program, findings: tuple[Finding, ...]) -> Iterator[Place]:
         """Take up the findings of the next program, and yield the places of new deviations."""
@@ -138,7 +144,7 @@ class Triage:
             self._spoil(look, finding, listed)
             self._again(listed)
             return listed if self.deviations[listed].occurrences == 1 else None
-        labels = self._diagnosis.labels(program, finding, findings)
+        labels = self.diagnosis.labels(program, finding, findings)
         self._causes.setdefault(look, set()).update(labels[:1] or ("",))
         key = (finding.key, labels[:1], inherited, finding.half, small)
         if key in self._places:
@@ -187,10 +193,10 @@ class Triage:
             # Made for this clause, and short: what is taken out of it would leave the clause without its conditions.
             clause = finding.clause
         else:
-            program, finding, clause = self._diagnosis.reduce(program, finding, labels, inherited, excluded)
+            program, finding, clause = self.diagnosis.reduce(program, finding, labels, inherited, excluded)
         if inherited == CUT:
             inherited = self.baselines.inherits(program, finding).removeprefix(CUT)
-        return self._diagnosis.describe(program, finding, clause, inherited)
+        return self.diagnosis.describe(program, finding, clause, inherited)
 
     def _explained_already(self, clause: str) -> bool:
         """Whether a value has deviated by a clause of the dialect itself: its relation to others is then broken as well.
@@ -202,6 +208,7 @@ class Triage:
             (deviation.known is None or not (deviation.inherited or listed))
             and deviation.kind == "value"
             and not deviation.hazard
+            and not deviation.sighting
             and not _differential(deviation.clause)
             for deviation in self.deviations.values()
         )
@@ -223,8 +230,8 @@ class Triage:
             return None
         clause = "subnormals" if small else finding.clause
         if compiles and finding.kind == "raised":
-            clause = self._diagnosis.attribute(program, finding, ())
-        whole = self._diagnosis.describe(program, finding, clause)
+            clause = self.diagnosis.attribute(program, finding, ())
+        whole = self.diagnosis.describe(program, finding, clause)
         entry = next((entry for entry in self.entries.of(self._examinee.subject) if matches(entry, whole)), None)
         if entry is None or entry.witness is None or set(entry.when) & {"options", "formats"}:
             return None
@@ -298,7 +305,7 @@ class Triage:
         again = () if self._examinee is self._plain else (self._examinee,)
         transcript = self._performed(entry, program)
         for examinee in (self._plain, *again):
-            diagnosis = replace(self._diagnosis, examinee=examinee)
+            diagnosis = replace(self.diagnosis, examinee=examinee)
             findings = examinee.judge(transcript).findings
             for finding in findings:
                 if finding.hazard:

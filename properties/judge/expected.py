@@ -77,7 +77,7 @@ class Refusal:
     ``rule``: it ``must`` be refused under ``clause``, or ``silence`` is the summary of what is wrong; it ``may`` be refused;
     or nobody says (``open``): then ``behaviour`` is observed, and a call that is accepted leaves nothing to go on with.
     A ``may`` with a ``behaviour`` is observed as well. A refused call changes nothing, under the clause ``rest``, if there is one.
-    ``ends``: the run ends own, refused or not. ``option``: what the groups show for it once the call is accepted is observed as
+    ``ends``: the run ends here, refused or not. ``option``: what the groups show for it once the call is accepted is observed as
     well.
     """
 
@@ -113,7 +113,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class ShownGroups:
-    """The optimizer shows the groups of its ledger; ``added``: the last of them is new. ``fresh``: its state begins own."""
+    """The optimizer shows the groups of its ledger; ``added``: the last of them is new. ``fresh``: its state begins here."""
 
     optimizer: str
     added: bool = False
@@ -343,7 +343,7 @@ class Expected:
     exceptions are no matter of the optimizer. ``ledger`` and ``saved`` are how the optimizer and the slot stand afterwards.
     ``tests`` counts the clauses that a call tests unless it is refused, ``accepted`` those that it tests where it raises nothing.
     ``step`` is the step to be judged by its closure and its hooks; ``refused_gradient``: one of its gradients need not be
-    taken, so that nothing is promised from own on. ``reports_dict``: what the call did to this dict of the caller's is observed.
+    taken, so that nothing is promised from here on. ``reports_dict``: what the call did to this dict of the caller's is observed.
     """
 
     parts: tuple[Part, ...] = ()

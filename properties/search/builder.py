@@ -18,7 +18,7 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
 
-__all__ = ["Builder", "RandomSource", "Source"]
+__all__ = ["DECADES", "Builder", "RandomSource", "Source", "decade_value", "exponents"]
 
 T = TypeVar("T")
 CREATE_FORMS: tuple[vocabulary.CreateForm, ...] = ("list", "generator", "groups")
@@ -36,7 +36,13 @@ VALUES: dict[str, tuple[float, ...]] = {
     "weight_decay": (0.0, 2.0**-7, 0.1, 0.01, 0.5, 1.0),
     "momentum": (0.0, 0.875, 0.9, 0.5, 0.99, 1.0),
 }
-"""The values to choose an option from."""
+"""The values to choose an option from, most often: each is one at which something shows."""
+
+DECADES = range(-12, 4)
+"""The powers of ten for an option; of alpha and momentum those below 0 for the distance from 0, or from 1."""
+
+_DECADES_SHARE = 8
+"""An option has a number of its decades once for so many times that it has one of its values."""
 
 
 class Source(Protocol):
@@ -56,6 +62,20 @@ class RandomSource:
     def integer(self, low: int, high: int) -> int:
         """A whole number from ``low`` to ``high``, both included."""
         return int(self._generator.integers(low, high + 1))
+
+
+def exponents(dtype: str) -> tuple[int, int]:
+    """The binary exponents of a format, from those of its smallest numbers to beyond its largest."""
+    fmt = FORMATS[dtype].part
+    return math.frexp(fmt.smallest_subnormal)[1] - 1, math.frexp(fmt.max_finite)[1] + 1
+
+
+def decade_value(name: str, exponent: int, mantissa: float, *, near_one: bool = False) -> float:
+    """A value of an option in a decade: ``mantissa`` times a power of ten; of alpha and momentum one below 1, or as near to 1."""
+    if name not in ("alpha", "momentum"):
+        return float(f"{mantissa}e{exponent}")
+    distance = float(f"{mantissa}e{min(exponent, -1)}")
+    return 1 - distance if near_one else distance
 
 
 @dataclass(slots=True)
@@ -114,6 +134,10 @@ class Builder:
         if kind == 3:
             return self._signed(math.sqrt(fmt.max_finite) * 2.0 ** self.source.integer(-2, 1))
         mantissa = self.source.integer(8, 15) / 8
+        if kind == 4:
+            # The square is subnormal, or underflows.
+            lowest, normal = math.log2(fmt.smallest_subnormal), math.log2(fmt.smallest_normal)
+            return self._signed(mantissa * 2.0 ** self.source.integer(int(lowest / 2) - 2, int(normal / 2) + 1))
         if kind < 12:
             return self._signed(mantissa * 2.0 ** self.source.integer(-8, 4))
         return self._signed(float(f"{self.source.integer(1, 9)}e{self.source.integer(-5, 2)}"))
@@ -135,18 +159,31 @@ class Builder:
         values = generator.standard_normal(count) * 10.0 ** generator.integers(-spread, 2, count)
         if self.chance(20):
             values[generator.integers(0, count, count // 8)] = 0.0
+        if self.chance(20):
+            few = generator.integers(0, count, count // 32)
+            values[few] = np.ldexp(generator.uniform(-1, 1, few.size), generator.integers(*exponents(dtype), few.size))
         return tuple(float(value) for value in values)
 
     def options(self, *, most: bool) -> dict[str, vocabulary.OptionValue]:
         """Options for a constructor or a group: most of them, or few."""
         keep = 75 if most else 30
         options: dict[str, vocabulary.OptionValue] = {}
-        for name, table in VALUES.items():
+        for name in VALUES:
             if self.chance(keep):
-                options[name] = self.choose(table)
+                options[name] = self.option_value(name)
         if self.chance(keep):
             options["centered"] = self.chance(50)
         return options
+
+    def option_value(self, name: str) -> float:
+        """A value of an option: most often one of its table, else a number of any sensible decade."""
+        values = VALUES[name]
+        turn = self.source.integer(0, len(values) * (_DECADES_SHARE + 1) - 1)
+        if turn < len(values) * _DECADES_SHARE:
+            return values[turn % len(values)]
+        decade = self.source.integer(DECADES.start, DECADES.stop - 1)
+        mantissa = self.source.integer(10, 99) / 10
+        return decade_value(name, decade, mantissa, near_one=name in ("alpha", "momentum") and self.chance(50))
 
     # -- the beginning
 
@@ -289,7 +326,7 @@ class Builder:
         if option == "momentum" and not self.chance(50):
             options: dict[str, vocabulary.OptionValue] = {"centered": self.chance(50)}
         else:
-            options = {option: self.choose(VALUES[option])}
+            options = {option: self.option_value(option)}
         self.calls.append(vocabulary.SetOption(name, group, options))
 
     def save(self) -> None:

@@ -22,7 +22,14 @@ from rmspec.reports.config.options import COMMAND_LINE
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.one_job import Stopped, open_for_job
-from rmspec.reports.stored import file_command, file_commands, read_counterexample, read_program, would_run
+from rmspec.reports.stored import (
+    check_first_steps,
+    file_command,
+    file_commands,
+    read_counterexample,
+    read_program,
+    would_run,
+)
 from rmspec.reports.terminal.failure_block import block, wrapped
 from rmspec.reports.text import plain
 
@@ -71,6 +78,12 @@ def repro(options: ReproOptions) -> ExitCode:
     others = [deviation for deviation in deviations if deviation not in same]
     code = max((_code(deviation, options) for deviation in deviations), default=ExitCode.CONFORMS)
     heading = f"{plain(program.subject)}: {_outcome(program, same, others)}"
+    stored = read_counterexample(options.file)
+    if not deviations and stored is not None and stored.passing:
+        heading = (
+            f"{plain(program.subject)}: not seen: {program.clause} holds in this program. It was broken in the first step of a "
+            f"process alone, which is no proof that it is mended: {check_first_steps(program.subject)} asks more of them"
+        )
     print("\n".join(wrapped(heading, hang=2)))
     for deviation in deviations:
         print()
@@ -155,6 +168,12 @@ def script(options: ReproOptions) -> ExitCode:
 
 def _printed(options: ReproOptions, deviation: Counterexample) -> ExitCode:
     text, program = standalone_script(deviation), deviation.program
+    if deviation.passing:
+        raise InputProblem(
+            f"what {options.file} shows was seen in the first step of a process alone",
+            "no script shows it for certain",
+            f"{check_first_steps(program.subject)} asks more first steps",
+        )
     if text is None:
         raise InputProblem(
             f"there is no standalone script for {program.subject}",

@@ -193,7 +193,8 @@ def _rechecked(subject: Opened, settings: Settings, scripts: ScriptRuns | None) 
         match event:
             case DeviationFound(deviation=deviation):
                 run = None
-                new = deviation.known is None and not deviation.hazard
+                # No other process need show what the first step of one did.
+                new = deviation.known is None and not deviation.hazard and deviation.sighting is None
                 if new and len(reasons) < _TRIED and isinstance(subject, Host):
                     deviation = _tried_alone(subject, deviation, settings)
                     reasons[_key(deviation)] = deviation.reason

@@ -41,10 +41,12 @@ def wrapped(text: str, *, width: int = WIDTH, indent: int = 0, hang: int | None 
 def block(deviation: Deviation, commands: list[str]) -> list[str]:
     """Format a deviation in full, from its clause to the ways to reproduce it.
 
-    ``commands`` are those of ``repro_commands``; the last, which prints the script, is left out: the script stands here.
+    ``commands`` are those of ``repro_commands``; the last, which prints the script, is left out: the script stands here. What was
+    seen in a first step alone has no script, and its one command asks again.
     """
     program = deviation.program
-    *replay, _ = commands
+    once = deviation.sighting is not None
+    replay = commands if once else commands[:-1]
     formats = ", ".join(dict.fromkeys(param.dtype for param in program.params))
     lines = wrapped(f"{deviation.clause}: {statement(deviation.clause, program.dialect)}", indent=2)
     lines += ["", *wrapped(plain(deviation.summary), indent=2), *wrapped(f"({spot(deviation)})", indent=2), ""]
@@ -58,11 +60,11 @@ def block(deviation: Deviation, commands: list[str]) -> list[str]:
         lines.append("")
     lines.append(f"  program ({formats}; {count(len(program.calls), 'call')}):")
     lines += [line for call in program_lines(program, mark=deviation.call) for line in _code(call)]
-    lines += ["", "  reproduce it with:", *(f"    {command}" for command in replay)]
+    heading = "ask more first steps with:" if once else "reproduce it with:"
+    lines += ["", f"  {heading}", *(f"    {command}" for command in replay)]
     lines += [
         "",
-        *_script(deviation),
-        "",
+        *([] if once else [*_script(deviation), ""]),
         f"  what the clause says, and what mends it: rmspec clauses {deviation.clause}",
     ]
     return lines
@@ -76,7 +78,7 @@ def back_reference(deviation: Deviation, owner: str, commands: list[str]) -> lis
         *wrapped(title, indent=2),
         *wrapped(same, indent=2),
         "",
-        "  reproduce it with:",
+        "  ask more first steps with:" if deviation.sighting is not None else "  reproduce it with:",
         *(f"    {command}" for command in commands),
     ]
 

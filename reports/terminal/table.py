@@ -9,7 +9,7 @@ from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.verdict_table import READING_ORDER, VERDICTS
 from rmspec.reports.gate import Gate
 from rmspec.reports.terminal.failure_block import count, wrapped
-from rmspec.reports.text import dialect_lines, evidence_lines, plain
+from rmspec.reports.text import dialect_lines, evidence_lines, plain, sighting_words
 
 __all__ = ["clause_counts", "clause_sum", "tallies", "verdict_lines", "verdict_phrase"]
 
@@ -130,7 +130,11 @@ def _failing(result: SubjectResult, commands: Commands, fail_on_hazards: bool) -
     failing.sort(key=lambda deviation: (deviation.hazard, len(deviation.program.calls), deviation.clause))
     labels = [f"{deviation.clause}{' (hazard)' if deviation.hazard else ''}" for deviation in failing]
     lines = ["  new deviations, the shortest program first:"]
+    store: list[str] = []
     for label, deviation in zip(labels, failing, strict=True):
-        *store, replay, _ = commands(result.name, deviation)
+        if deviation.sighting is not None:
+            replay = sighting_words(deviation.sighting)
+        else:
+            *store, replay, _ = commands(result.name, deviation)
         lines.append(f"    {label.ljust(max(map(len, labels)))}  {replay}")
     return lines + [f"    (first store the programs: {command})" for command in store]

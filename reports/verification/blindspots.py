@@ -17,6 +17,8 @@ _GENERAL = (
     "hooks other than the pre- and post-hooks of step",
     "derivatives through steps in half precision or of complex parameters, and second derivatives",
     "distributed and sharded optimizers, and use from several threads at once",
+    "tensors of more than 2^20 elements, and of more than 4,096 in a wire peer; the number of threads elsewhere than on torch; "
+    "and the first step of a process where steps are compiled, and of a wire peer or an object with the Subject protocol",
     "parameters replaced, resized, or moved to another format or device after the optimizer is created, and parameters of several "
     "devices in one optimizer",
     "groups and parameters taken away, and state edited by hand: programs only add groups, set options, save and load",

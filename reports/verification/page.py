@@ -23,7 +23,7 @@ from rmspec.properties.events import Deviation
 from rmspec.properties.verdict_table import CLAUSE_VERDICTS, READING_ORDER, VERDICTS
 from rmspec.reports.files.html import page_environment
 from rmspec.reports.readers.json_reader import deviation_of, result_of
-from rmspec.reports.stored import PROGRAMS, file_commands, program_file
+from rmspec.reports.stored import PROGRAMS, check_first_steps, file_commands, program_file
 from rmspec.reports.terminal.table import clause_sum, tallies
 from rmspec.reports.text import clause_note, evidence_lines, hexadecimal, number, other_path_lines
 from rmspec.reports.verification.captions import PLOTS
@@ -79,6 +79,8 @@ def report_parts(document: Mapping[str, Any]) -> Data:
 
     def commands(subject: Data, deviation: Deviation) -> str:
         name = subject["data"]["name"]
+        if deviation.sighting is not None:
+            return check_first_steps(name)
         return "\n".join(file_commands(program_file(PROGRAMS, names, name, deviation), name))
 
     return {
