@@ -55,10 +55,7 @@ _SLICE = 0.1  # seconds between two looks at whether the process still runs, and
 _LOCATING = 0.3  # seconds in which a process that hangs may write where it is
 _SETTLING = 0.02  # seconds after which it has written that
 _PRINTED = 1 << 24  # bytes that a process may print before they are dropped
-_ENDING, _TAIL = (
-    2.0,
-    1 << 16,
-)  # seconds in which a process ends once its connection is closed; bytes of the end of its log
+_ENDING = 2.0  # seconds in which a process ends that has closed its connection
 
 
 Opened: TypeAlias = "Host | ProcessSubject"
@@ -337,7 +334,7 @@ class _Process:
     def _last_words(self, begin: int) -> str:
         descriptor = self._log.fileno()
         size = os.fstat(descriptor).st_size
-        begin = max(0 if size < begin else begin, size - _TAIL)
+        begin = max(0 if size < begin else begin, size - (1 << 16))
         printed, where = last_words(os.pread(descriptor, size - begin, begin).decode("utf-8", "replace"))
         return (f", at {where}" if where else "") + (f"; it last printed:\n{printed}" if printed else "")
 
