@@ -71,7 +71,7 @@ def _doubts(run: Followed, ledger: OptimizerLedger, call: Step) -> Iterator[Refu
     """
     for group in ledger.groups:
         for option, value in group.options.items():
-            if group.sources[option] == "changed" and value is not None and not value >= 0:
+            if group.sources.get(option) == "changed" and value is not None and not value >= 0:
                 yield Refusal("open", "", "refuse-invalid", behaviour=f"{option}={value:g} set in a group later")
                 return
     modes = [step.mode for step in run.program.calls[: run.index] if isinstance(step, Step)]
