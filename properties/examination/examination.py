@@ -125,7 +125,7 @@ class Examination:
             yield from self._reported(self.triage.take_up(self._lasting.program, self._lasting.findings))
 
     def _reported(self, places: Iterable[Place]) -> Iterator[Event]:
-        """Report the deviations at these places, and stop the search at the first one if that was asked."""
+        """Report the deviations at these places, and stop the search at the first one with ``--fail-fast``."""
         name = self.examinee.subject.name
         for place in places:
             deviation = self.books.stamp(place, self.triage.deviations[place], self.books.elapsed())
