@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from rmspec.impl.arithmetic.amendments import general_switches
@@ -31,7 +31,7 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.layers import Examined, Layers
 from rmspec.properties.examination.plan import Plan
 from rmspec.properties.examination.starts import judge_first_steps
-from rmspec.properties.examination.triage import Triage
+from rmspec.properties.examination.triage import Place, Triage
 from rmspec.properties.identify.neighbours import named_after
 from rmspec.properties.opening import open_named
 from rmspec.properties.search.fitting import admit, admit_whole
@@ -60,6 +60,7 @@ class Examination:
         baselines = Baselines(self._baselines, subject, roles, self.examinee.dialect, settings.policy)
         self.triage = Triage(self.examinee, baselines)
         self._record: list[Examined] = []
+        self._lasting: Examined | None = None
 
     def close(self) -> None:
         """End the processes of the baselines."""
@@ -87,6 +88,8 @@ class Examination:
             yield from self._first_steps()
         if capabilities.formats and not self.books.search:
             yield from self._search(interim)
+        if not (self.settings.fail_fast and self.books.search):
+            yield from self._lasting_ones()
         if not self.settings.fail_fast:
             deviations = list(self._peeled())
             if self.books.speaks is not None:
@@ -99,8 +102,8 @@ class Examination:
         yield SubjectFinished(self.result(stale))
 
     def _first_steps(self) -> Iterator[Event]:
-        """Judge the first steps of the subject's processes; a lasting deviation is taken up as one of the search."""
-        subject, name = self.examinee.subject, self.examinee.subject.name
+        """Judge the first steps of the subject's processes; a lasting deviation is taken up after those of the search."""
+        subject = self.examinee.subject
         if not isinstance(subject, Host) or subject.beginning is None:
             return
         program = subject.beginning.program
@@ -109,11 +112,20 @@ class Examination:
         tally, diagnosis = self.books.tally, self.triage.diagnosis
         starts = PROFILES[self.settings.profile].starts
         once, lasting = judge_first_steps(subject, self.examinee, diagnosis, tally, starts, lambda: self.books.spent)
-        self._record.append(Examined(program, lasting, None))
-        seconds = self.books.elapsed()
-        places = [self.triage.keep_sighting(deviation) for deviation in once]
-        for place in (*places, *self.triage.take_up(program, lasting)):
-            deviation = self.books.stamp(place, self.triage.deviations[place], seconds)
+        self._lasting = Examined(program, lasting, None)
+        yield from self._reported(self.triage.keep_sighting(deviation) for deviation in once)
+
+    def _lasting_ones(self) -> Iterator[Event]:
+        """Take up the lasting deviations of the first step, after those of shorter programs."""
+        if self._lasting is not None:
+            self._record.append(self._lasting)
+            yield from self._reported(self.triage.take_up(self._lasting.program, self._lasting.findings))
+
+    def _reported(self, places: Iterable[Place]) -> Iterator[Event]:
+        """Report the deviations at these places, and stop the search at the first one with ``--fail-fast``."""
+        name = self.examinee.subject.name
+        for place in places:
+            deviation = self.books.stamp(place, self.triage.deviations[place], self.books.elapsed())
             if not self.settings.fail_fast and deviation.kind == "value" and not deviation.hazard:
                 yield DeviationPending(name, deviation)
             else:
