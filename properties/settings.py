@@ -372,7 +372,8 @@ def _bytes(name: str, value: object, spelling: Spelling) -> object:
 
 
 def _enough(name: str, value: object, spelling: Spelling) -> None:
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < _LEAST_MEMORY):
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (number and value >= _LEAST_MEMORY):  # type: ignore[operator]
         raise _no_size(name, value, spelling)
 
 
