@@ -23,9 +23,9 @@ _INTERVAL = 0.1  # seconds between two looks at the memory of a process
 _SHARE = 0.005  # of the time, at most, is for looking at all processes of the machine
 
 
-def adopt_orphans(wanted: bool = True) -> None:
+def adopt_orphans(adopting: bool = True) -> None:
     """Become the parent of every orphan below this process, or of no further one."""
-    _prctl(_SET_ADOPTING, int(wanted))
+    _prctl(_SET_ADOPTING, int(adopting))
 
 
 def signal_with_parent(number: signal.Signals) -> bool:

@@ -174,24 +174,29 @@ def ignores_signals():
         time.sleep(100)
 
 
+pieces = []
+
+
 def takes_memory():
-    pieces = []
-    while True:
-        pieces.append(np.ones(1 << 22))
-        time.sleep(0.01)
+    """Take 128 MiB more, and keep them."""
+    pieces.append(np.ones(1 << 24))
+    time.sleep(0.06)
 
 
 def child_takes_memory():
-    if not os.fork():
+    """Start a process that takes more and more, in a session of its own, and go on."""
+    if not pieces and not os.fork():
         os.setsid()
-        takes_memory()
-    time.sleep(1000)
+        for _ in range(30):
+            takes_memory()
+        time.sleep(1000)
+    pieces.append(None)
+    time.sleep(0.5)
 
 
 def shares_memory():
     """Start processes that use together little more than this one alone."""
-    global pieces
-    pieces = np.ones(1 << 24)
+    takes_memory()
     for _ in range(6):
         if not os.fork():
             time.sleep(1000)
