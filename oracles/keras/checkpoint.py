@@ -27,8 +27,18 @@ import numpy as np
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam, needed_roles
-from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, npz_arrays, reason, require
+from rmspec.oracles.checkpoints.arrays import (
+    DAMAGE,
+    SCHEMA,
+    description,
+    metadata_of,
+    npz_arrays,
+    open_archive,
+    reason,
+    require,
+)
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, options_in, resolve_options
+from rmspec.oracles.reading import check_members, parse_json
 
 _HDF5 = "files of Keras that hold HDF5 need it"
 _ORDER = ("square_avg", "momentum_buffer", "grad_avg")
@@ -110,10 +120,10 @@ def keras_saved(
 def keras_archive(path: Path, dialect: Dialect, given: Given) -> Saved:
     """The saved optimizer in a ``.keras`` file. Raises ``BadCheckpoint``."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+        with open_archive(path) as archive:
+            config = parse_json(archive.read("config.json"), special=True)
             weights = archive.read("model.weights.h5")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise BadCheckpoint(
             f"{path} is no .keras file: {reason(error)}", hint="save it with model.save(path)"
         ) from None
@@ -128,26 +138,33 @@ def keras_h5(
 ) -> Saved:
     """The saved optimizer in an HDF5 file. Raises ``BadCheckpoint``."""
     h5py = require("h5py", _HDF5)
+    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
     try:
         with h5py.File(file, "r") as opened:
             if "training_config" in opened.attrs:
-                config = _optimizer(json.loads(opened.attrs["training_config"]), "optimizer_config", where)
-            variables = _variables(h5py, opened, where)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+                table = parse_json(opened.attrs["training_config"], special=True)
+                config = _optimizer(table, "optimizer_config", where)
+            variables = _variables(h5py, opened, where, size)
+    except DAMAGE as error:
         raise BadCheckpoint(
             f"{where} cannot be read as HDF5: {reason(error)}", hint="save it again with Keras"
         ) from None
     return keras_saved(variables, config, "", dialect, given, where=where)
 
 
-def _variables(h5py: Any, opened: Any, where: str) -> list[Array]:
-    datasets: list[Any]
+def _variables(h5py: Any, opened: Any, where: str, size: int) -> list[Array]:
+    """Read the variables in a file of this ``size``. Nothing outside of the file is read, whatever it links to."""
+    names: list[Any]
     if "optimizer_weights" in opened and "weight_names" in opened["optimizer_weights"].attrs:
         group = opened["optimizer_weights"]
-        datasets = [group.get(name) for name in group.attrs["weight_names"]]
+        names = list(group.attrs["weight_names"])
     else:
         group = opened.get("optimizer/vars", {})
-        datasets = [group.get(str(index)) for index in range(len(group))]
+        names = [str(index) for index in range(len(group))]
+    links = [group.get(name, getlink=True) for name in names]
+    if any(isinstance(link, h5py.ExternalLink) for link in links):
+        raise ValueError("a variable of it is a link to another file")
+    datasets = [group.get(name) for name in names]
     if not datasets or any(
         not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iufc" for dataset in datasets
     ):
@@ -156,6 +173,9 @@ def _variables(h5py: Any, opened: Any, where: str) -> list[Array]:
             "they are in optimizer/vars, or in optimizer_weights",
             "save the model after it was compiled and trained",
         )
+    if any(dataset.external or dataset.is_virtual for dataset in datasets):
+        raise ValueError("a variable of it lies in another file")
+    check_members({str(dataset.name): dataset.size * dataset.dtype.itemsize for dataset in datasets}, size)
     return [np.asarray(dataset[()]) for dataset in datasets]
 
 

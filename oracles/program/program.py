@@ -28,9 +28,19 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
+from rmspec.oracles.reading import parse_json
 
 MAX_ELEMENTS = 2**24
 """The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
+
+MAX_DIMENSIONS = 32
+"""The most dimensions of a tensor: every framework has as many."""
+
+MAX_CALLS = 20_000
+"""The most calls of a program: as many are checked and performed in minutes."""
+
+MAX_NAME = 100
+"""The most characters of the name of a parameter, an optimizer or a slot."""
 
 Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
@@ -338,15 +348,15 @@ def _problem(error: jsonschema.ValidationError) -> str:
 def parse(text: str, *, where: str = "the program", trusted: bool = False) -> Program:
     """The program in a JSON text. Raises ``MalformedProgram`` for a truncated or malformed one."""
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except json.JSONDecodeError as error:
         raise MalformedProgram(
             f"{where} is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}",
             "it may have been cut off" if _cut_off(error, text) else "",
             "give a file that rmspec check --repro-dir wrote",
         ) from None
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits, or nesting without end: JSON, and no program.
+    except ValueError as error:
+        # A number of hundreds of digits, or nesting without end: JSON, and no program.
         raise MalformedProgram(f"{where} is not a program: {error}", hint="compare it with a stored one") from None
     return from_json(data, where=where, trusted=trusted)
 
@@ -381,6 +391,11 @@ def _check_params(program: Program) -> None:
     for param in program.params:
         if param.dtype not in FORMATS:
             raise ValueError(f"parameter {param.name}: unknown dtype {param.dtype!r}")
+        if len(param.shape) > MAX_DIMENSIONS:
+            raise ValueError(f"parameter {param.name} has {len(param.shape)} dimensions; at most {MAX_DIMENSIONS} are checked")
+        if max(param.shape, default=0) > MAX_ELEMENTS:
+            # It may have no elements, and still be beyond what a framework counts.
+            raise ValueError(f"parameter {param.name} has a dimension of {max(param.shape):,}; at most {MAX_ELEMENTS:,} fit")
         if not param.values:
             raise ValueError(f"parameter {param.name}: no values")
     count = sum(math.prod(param.shape) for param in program.params)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from rmspec.oracles.errors import CannotStart, MalformedProgram, ProtocolBroken, SubjectFailed, SubjectHung
+from rmspec.oracles.reading import parse_json
 from rmspec.oracles.wire.schema import PROTOCOL, violation
 
 LONGEST_LINE = 1 << 28
@@ -58,7 +59,7 @@ class WireProcess:
             ) from None
         self.pid = self._popen.pid
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=8)
+        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=1)  # a line may be long
         self._ended = threading.Event()
         self._tail: deque[bytes] = deque(maxlen=8)
         self._stderr = _thread(_drain, self._popen.stderr, self._tail)
@@ -105,8 +106,8 @@ class WireProcess:
         if len(self._line) >= LONGEST_LINE:
             raise self.broken(f"it wrote a line of more than {LONGEST_LINE >> 20} MiB")
         try:
-            reply = json.loads(self._line.decode("utf-8"), parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+            reply = parse_json(self._line.decode("utf-8"))
+        except ValueError:
             raise self.broken("it wrote a line that is not JSON") from None
         if not isinstance(reply, dict):
             raise self.broken("it wrote JSON that is not an object")
@@ -242,6 +243,3 @@ def _signal(number: int) -> str:
     except ValueError:
         return str(number)
 
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

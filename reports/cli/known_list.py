@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def add(options: AddOptions, folder: Path) -> str:
     ]
     if options.id is not None and len(candidates) > 1:
         raise BadOption(f"--id names one entry, and {len(candidates)} would be added", hint="say which with --clause")
-    held = read_known(path) if path.exists() else ()
+    held = read_known(path) if os.path.exists(path) else ()
     listed = list(held)
     entries: list[tuple[Known, Program]] = []
     lines: list[str] = []
@@ -180,7 +181,7 @@ def _deleted(witness: Path, dry_run: bool) -> str:
 def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool = False) -> str:
     """Read the entries of the user's list, and of rmspec's own (``ours``)."""
     configured = known or _configured(folder)
-    absent = configured is not None and known is None and not Path(configured).exists()
+    absent = configured is not None and known is None and not os.path.exists(configured)
     own = read_known(Path(configured)) if configured and not absent else ()
     entries = [*own, *(shipped() if ours else ())]
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -123,7 +124,7 @@ def _check_out(options: TranslateOptions, out: str, target: Dialect) -> None:
     for name, path in files.items():
         if path == Path(out).resolve():
             raise BadOption(f"--out {out} is {name} as well", "the one would replace the other", "name another file")
-    if Path(out).exists() and not options.force:
+    if os.path.exists(out) and not options.force:
         raise BadOption(
             f"{out} exists", "what is in it would be lost", f"name another file, or say --out {out} --force"
         )

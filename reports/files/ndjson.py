@@ -20,6 +20,7 @@ from referencing import Registry, Resource
 
 from rmspec.oracles.atomic import begin_file
 from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.reading import parse_json
 from rmspec.properties import events
 from rmspec.reports.documents import as_data, read_text, stored_json
 from rmspec.reports.files.json import deviation_document, result_document
@@ -155,12 +156,18 @@ def _document(event: events.Event) -> dict[str, Any]:
 
 def _parsed(path: str, number: int, line: str, *, last: bool) -> dict[str, Any]:
     try:
-        data = json.loads(line)
+        data = parse_json(line)
         if isinstance(data, dict):
             return data
     except json.JSONDecodeError:
         if last and number > 1:
             raise _cut(path, number) from None
+    except ValueError as error:
+        raise BadLog(
+            f"{path}, line {number}, cannot be read: {error}",
+            "it was edited, or is no log of rmspec",
+            "give a file that rmspec check --ndjson wrote",
+        ) from None
     raise BadLog(
         f"{path}, line {number}, is not a JSON object",
         "a log holds one on each line",

@@ -16,6 +16,7 @@ import jsonschema
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem, MalformedProgram
+from rmspec.oracles.reading import parse_json
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.documents import CONVERTER, read_text, stored_json
 from rmspec.reports.environment import version
@@ -39,15 +40,13 @@ def load(path: str) -> Data:
     hint = "give files that rmspec check --json wrote"
     text = read_text(path, BadReport, hint)
     try:
-        data = json.loads(text, parse_constant=_refused)
+        data = parse_json(text)
     except ValueError as error:
         cut = isinstance(error, json.JSONDecodeError) and (
             not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
         )
         what = "ends in the middle: it was cut off" if cut else f"is not JSON: {error}"
         raise BadReport(f"{path} {what}", "what is missing cannot be told from what was not found", hint) from None
-    except RecursionError:
-        raise BadReport(f"{path} is nested too deeply to be a report", hint=hint) from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         named = data.get("schema") if isinstance(data, dict) else None
         raise BadReport(f"{path} is not a report: its schema is {named!r}, not {SCHEMA!r}", hint=hint)
@@ -215,6 +214,3 @@ def _wrong_clause(subject: Data) -> str:
             return f"{clause} is {verdicts[clause]}, and a deviation of it is listed"
     return ""
 
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number")

@@ -35,6 +35,7 @@ BALLOON = 1 << 30
 """Bytes of memory that an input may take beyond the most that was taken before it."""
 
 _ENDLESS = 20
+_STUCK = 60  # seconds, of the preparations as well
 _SPEED = 64  # inputs between two looks at the clock of the whole
 
 
@@ -190,15 +191,31 @@ def _fork(
                 traceback.print_exc()
             finally:
                 os._exit(code)
-        _, status = os.waitpid(pid, 0)
+        status, hung = _wait(pid, report)
         failed.seek(0)
         text = failed.read().decode()
     done = struct.unpack_from("=qqqdqd", report, 0)
     if status:
-        return done, [], f"its process ended with {os.waitstatus_to_exitcode(status)}"
+        return done, [], hung or f"its process ended with {os.waitstatus_to_exitcode(status)}"
     import ast
 
     return done, ast.literal_eval(text), ""
+
+
+def _wait(pid: int, report: mmap.mmap) -> tuple[int, str]:
+    """Wait for the end of a reader; one that is at the same input for long, where no signal gets through, is killed."""
+    number, since = None, time.monotonic()
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status, ""
+        now = struct.unpack_from("=q", report, 0)[0], struct.unpack_from("=q", report, 8)[0]
+        if now != number:
+            number, since = now, time.monotonic()
+        elif time.monotonic() - since > _STUCK:
+            os.kill(pid, signal.SIGKILL)
+            return os.waitpid(pid, 0)[1], f"it takes more than {_STUCK} s"
+        time.sleep(0.05)
 
 
 def plan(names: list[str], count: int | None, seconds: float | None) -> tuple[dict[str, int], dict[str, float]]:

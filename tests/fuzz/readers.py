@@ -806,18 +806,11 @@ def _judge(transcript: Any) -> None:
         judge(transcript, SPECIFICATION, live=True)
 
 
-class _Recorder(io.BytesIO):
-    """What the other side of the wire wrote."""
-
-    def close(self) -> None:
-        """Keep it."""
-
-
 def _replies(program: Any) -> list[Any]:
     """The replies of a sound peer to the requests of one program."""
     from rmspec.oracles.numpy.subject import ReferenceSubject
     from rmspec.oracles.program.program import Call, Param, _converter
-    from rmspec.oracles.serve import serve
+    from rmspec.oracles.serve import Server, serve
 
     converter = _converter()
     requests: list[dict[str, Any]] = [{"request": "hello", "protocol": "rmspec.wire/1"}]
@@ -825,8 +818,8 @@ def _replies(program: Any) -> list[Any]:
     requests += [{"request": "perform", "call": converter.unstructure(call, unstructure_as=Call)} for call in program.calls]
     requests += [{"request": "close"}]
     given = "".join(json.dumps({"id": number, **request}) + "\n" for number, request in enumerate(requests, 1))
-    out = io.StringIO()
-    serve(ReferenceSubject(), io.StringIO(given), out)
+    out = io.BytesIO()
+    serve(Server(ReferenceSubject), io.BytesIO(given.encode()), out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 

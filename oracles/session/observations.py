@@ -1,0 +1,85 @@
+"""What an observation must be to be judged, whoever sends it: the declared parameters, numbers in their sizes, known roles.
+
+A subject in a process of its own, or on the wire, sends data. Its judge relies on the form of it, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.program.program import Param
+from rmspec.oracles.subject import OPTIONS, GroupView, Observation
+
+__all__ = ["check_observation", "check_options"]
+
+_KNOWN = frozenset(fmt.dtype for fmt in FORMATS.values())
+
+
+def check_observation(observation: Observation, params: Iterable[Param]) -> None:
+    """Raise ``ValueError`` for an observation that is not one of these parameters."""
+    declared = {param.name: param for param in params}
+    for kind in ("params", "grads"):
+        arrays = getattr(observation, kind)
+        if arrays.keys() != declared.keys():
+            names = ", ".join(sorted(map(str, arrays))) or "none"
+            raise ValueError(f"its {kind} are {names}, not {', '.join(sorted(declared))}")
+    for name, param in declared.items():
+        array = observation.params[name]
+        if array.dtype not in _KNOWN:
+            raise ValueError(f"the parameter {name} is {array.dtype.name}, not {param.dtype} as declared")
+        _check_size(array, param, f"the parameter {name}")
+        gradient = observation.grads[name]
+        if gradient is not None:
+            _check_size(gradient, param, f"the gradient of {name}")
+    for optimizer, groups in observation.groups.items():
+        for group in groups or ():
+            _check_group(group, f"a group of {optimizer}")
+    for optimizer, entries in observation.state.items():
+        for name, roles in entries.items():
+            if name not in declared:
+                raise ValueError(f"the state of {optimizer} is of {name!r}, which is no parameter")
+            _check_roles(roles, declared[name], f"of {name} in {optimizer}")
+    for slot, positions in observation.slots.items():
+        for position, roles in positions.items():
+            if not isinstance(position, int) or isinstance(position, bool) or position < 0:
+                raise ValueError(f"the slot {slot} has a position {position!r}")
+            _check_roles(roles, None, f"in the slot {slot}")
+
+
+def check_options(names: Iterable[str], what: str) -> None:
+    """Raise ``ValueError`` for the name of an option that is none."""
+    unknown = sorted(set(names) - set(OPTIONS))
+    if unknown:
+        raise ValueError(f"{what} has the option {unknown[0][:60]!r}")
+
+
+def _check_group(group: GroupView, what: str) -> None:
+    if not all(isinstance(name, str) for name in group.params):
+        raise ValueError(f"{what} holds what are no names of parameters")
+    if not isinstance(group.options, Mapping):
+        raise ValueError(f"{what} has no table of options")
+    check_options(group.options, what)
+    for name, value in group.options.items():
+        if not isinstance(value, bool | int | float):
+            raise ValueError(f"{name} in {what} is no number")
+
+
+def _check_roles(roles: Mapping[str, NDArray[Any]], param: Param | None, where: str) -> None:
+    for role, array in roles.items():
+        if role not in STATE_ROLES:
+            raise ValueError(f"the state {where} has the role {role[:60]!r}")
+        if param is not None:
+            _check_size(array, param, f"the {role} {where}")
+
+
+def _check_size(array: NDArray[Any], param: Param, what: str) -> None:
+    parts = 2 if array.dtype.kind == "c" else 1
+    if array.size * parts != math.prod(param.shape) * FORMATS[param.dtype].parts:
+        shape = ", ".join(map(str, array.shape))
+        raise ValueError(f"{what} is {array.dtype.name} of shape ({shape}), which are not the numbers of {param.name}")
