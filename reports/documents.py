@@ -17,6 +17,7 @@ import cattrs
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles import reading
 from rmspec.oracles.program.program import Program, from_json, to_json
+from rmspec.reports.escapes import escape_json
 
 __all__ = ["CONVERTER", "as_data", "json_number", "json_text", "read_text", "select_keys", "stored_json"]
 
@@ -53,7 +54,7 @@ def as_data(value: object) -> Any:
 
 def json_text(data: object) -> str:
     """The text of a JSON document."""
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return escape_json(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 @cache

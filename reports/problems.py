@@ -11,6 +11,7 @@ import click
 
 from rmspec.impl.errors import RmspecError, nearest
 from rmspec.oracles.errors import BadOption, choose
+from rmspec.reports.escapes import plain
 
 __all__ = ["BadOption", "InternalError", "choose", "click_message", "internal_message", "message", "nearest"]
 
@@ -27,7 +28,7 @@ class InternalError(RmspecError):
 def message(error: RmspecError) -> str:
     """Format an error of rmspec: a line each for the problem, its consequence and the remedy."""
     lines = [f"rmspec: {error.what}", *(f"  {part}" for part in (error.why, error.hint) if part)]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def click_message(error: click.ClickException) -> str:
@@ -38,7 +39,7 @@ def click_message(error: click.ClickException) -> str:
     else:
         text = error.format_message().rstrip(".")
         what = text[:1].lower() + text[1:]
-    return f"rmspec: {what}\n  {command} --help lists what it takes"
+    return f"rmspec: {plain(what)}\n  {command} --help lists what it takes"
 
 
 def _nearest_option(error: click.NoSuchOption) -> str:
@@ -50,10 +51,12 @@ def _nearest_option(error: click.NoSuchOption) -> str:
 
 def internal_message(trace: str) -> str:
     """A failure of rmspec itself: a short message, and the traceback in a file (or here, with ``RMSPEC_DEBUG=1``)."""
-    last = _last_line(trace)
+    last = plain(_last_line(trace))
     if os.environ.get("RMSPEC_DEBUG") == "1":
-        return f"rmspec: internal error: {last}\n{trace.rstrip()}"
-    with tempfile.NamedTemporaryFile("w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8") as log:
+        return f"rmspec: internal error: {last}\n{plain(trace.rstrip())}"
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as log:
         log.write(f"{' '.join(sys.argv)}\n{trace}")
     return (
         f"rmspec: internal error: {last}\n"

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import keyword
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import cattrs
@@ -29,6 +30,7 @@ from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.reading import parse_json
+from rmspec.oracles.schemas import validator_of
 
 MAX_ELEMENTS = 2**24
 """The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
@@ -41,6 +43,8 @@ MAX_CALLS = 20_000
 
 MAX_NAME = 100
 """The most characters of the name of a parameter, an optimizer or a slot."""
+
+_ERRORS = 50
 
 Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
@@ -299,13 +303,12 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
 
     ``trusted`` skips the schema, for programs that are part of the package and validated by its tests.
     """
-    errors = (
-        []
-        if trusted
-        else sorted(_validator().iter_errors(data), key=lambda error: (-len(error.absolute_path), error.message))
-    )
+    if not trusted and (beyond := _beyond(data)):
+        raise MalformedProgram(f"{where} is not a program: {beyond}", hint="compare it with a stored one")
+    # The first errors are enough to name one: each call of thousands may have its own.
+    errors = () if trusted else tuple(islice(validator_of("program").iter_errors(data), _ERRORS))
     if errors:
-        worst = errors[0]
+        worst = min(errors, key=lambda error: (-len(error.absolute_path), error.message))
         while worst.context:
             # Of the forms of a call the one whose name it bears, if there is one.
             wrong_ops = {error.schema_path[0] for error in worst.context if list(error.path) == ["op"]}
@@ -313,7 +316,7 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
             worst = max(meant or worst.context, key=lambda error: len(error.absolute_path))
         place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
         raise MalformedProgram(
-            f"{where} is not a program: at {place}: {_problem(worst)}",
+            f"{where} is not a program: at {place[:200]}: {_problem(worst)}",
             "a program follows the schema rmspec.program/1",
             "write programs with rmspec check --repro-dir, or compare with the schema in rmspec/oracles/schemas",
         )
@@ -331,9 +334,37 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
     return program
 
 
+def _beyond(data: object) -> str:
+    """Say what in the data of a program is beyond the bounds; empty for nothing, or for no program."""
+    if not isinstance(data, dict):
+        return ""
+    calls, params = (data.get(key) for key in ("calls", "params"))
+    if isinstance(calls, list) and len(calls) > MAX_CALLS:
+        return f"it has {len(calls):,} calls; at most {MAX_CALLS:,} are replayed"
+    tables = [param for param in params if isinstance(param, dict)] if isinstance(params, list) else []
+    shapes = [param["shape"] for param in tables if isinstance(param.get("shape"), list)]
+    if any(len(shape) > MAX_DIMENSIONS for shape in shapes):
+        return f"a parameter has {max(map(len, shapes))} dimensions; at most {MAX_DIMENSIONS} are checked"
+    whole = [shape for shape in shapes if all(isinstance(size, int) and size >= 0 for size in shape)]
+    count = sum(map(math.prod, whole))
+    if count > MAX_ELEMENTS:
+        return f"its parameters have {_large(count)} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
+    largest = max((max(shape, default=0) for shape in whole), default=0)
+    if largest > MAX_ELEMENTS:
+        # A tensor without elements may have it, and no framework counts so far.
+        return f"a parameter has a dimension of {_large(largest)}; at most {MAX_ELEMENTS:,} can be counted"
+    return ""
+
+
+def _large(number: int) -> str:
+    return f"{number:,}" if number < 10**30 else "more than 10^30"
+
+
 def _problem(error: jsonschema.ValidationError) -> str:
     """Describe the error at one place, in the words of the vocabulary if the schema's own say less."""
     value = json.dumps(error.instance)[:100]
+    if error.validator in ("pattern", "maxLength") and isinstance(error.instance, str) and len(error.instance) > MAX_NAME:
+        return f"{value[:60]}... has {len(error.instance):,} characters, which are too many"
     if list(error.absolute_path)[-1:] == ["op"]:
         near = difflib.get_close_matches(str(error.instance), list(_OPS), n=1)
         return f"unknown op {value}" + (f"; did you mean {near[0]}?" if near else f"; the ops are {', '.join(_OPS)}")
@@ -375,6 +406,9 @@ def _check_names(program: Program) -> None:
             optimizers.add(call.optimizer)
         if isinstance(call, Save):
             slots.add(call.slot)
+        for option in _option_names(call):
+            if keyword.iskeyword(option):
+                raise ValueError(f"call {index} has the option {option}, a word of Python: no constructor takes it")
         for name in _params_of(call):
             if name not in params:
                 raise ValueError(f"call {index} names a parameter that is not declared: {name}")
@@ -391,18 +425,20 @@ def _check_params(program: Program) -> None:
     for param in program.params:
         if param.dtype not in FORMATS:
             raise ValueError(f"parameter {param.name}: unknown dtype {param.dtype!r}")
-        if len(param.shape) > MAX_DIMENSIONS:
-            raise ValueError(f"parameter {param.name} has {len(param.shape)} dimensions; at most {MAX_DIMENSIONS} are checked")
-        if max(param.shape, default=0) > MAX_ELEMENTS:
-            # It may have no elements, and still be beyond what a framework counts.
-            raise ValueError(f"parameter {param.name} has a dimension of {max(param.shape):,}; at most {MAX_ELEMENTS:,} fit")
         if not param.values:
             raise ValueError(f"parameter {param.name}: no values")
-    count = sum(math.prod(param.shape) for param in program.params)
-    if count > MAX_ELEMENTS:
-        raise ValueError(
-            f"its parameters have {count:,} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
-        )
+
+
+def _option_names(call: Call) -> Iterable[str]:
+    match call:
+        case Create():
+            return [name for table in (call.options, *(group.options for group in call.groups)) for name in table]
+        case AddParamGroup():
+            return call.group.options
+        case SetOption():
+            return call.options
+        case _:
+            return ()
 
 
 def _params_of(call: Call) -> Iterable[str]:
@@ -419,12 +455,6 @@ def _params_of(call: Call) -> Iterable[str]:
             return (*call.operands, *call.results.values())
         case _:
             return ()
-
-
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    text = (files("rmspec.oracles") / "schemas" / "program-1.json").read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
 
 
 def _option(value: object) -> OptionValue:

@@ -19,12 +19,12 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program, from_json
 from rmspec.properties.known import Known, expired, read_known, shipped
 from rmspec.reports.config.pyproject import read_config
+from rmspec.reports.escapes import escape_json, plain
 from rmspec.reports.files.known_toml import WITNESSES, append, orphans, remove
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import load
 from rmspec.reports.stored import read_program
 from rmspec.reports.terminal.failure_block import wrapped
-from rmspec.reports.text import plain
 
 __all__ = ["AddOptions", "add", "listing", "prune"]
 
@@ -185,7 +185,7 @@ def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool
     own = read_known(Path(configured)) if configured and not absent else ()
     entries = [*own, *(shipped() if ours else ())]
     if as_json:
-        return json.dumps({"known": [_document(entry) for entry in entries]}, indent=1, ensure_ascii=False)
+        return escape_json(json.dumps({"known": [_document(entry) for entry in entries]}, indent=1, ensure_ascii=False))
     if absent:
         # ``known add`` makes it; until then there is nothing in it.
         return "\n".join([f"{configured} is not there yet: rmspec known add makes it", *_lines(entries)])

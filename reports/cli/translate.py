@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from rmspec.impl.translation.translate import translate as translated
 from rmspec.oracles.checkpoints.files import check_ending, checkpoint_bytes, loading, read_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import Given, resolve_options
 from rmspec.oracles.dialects import dialect_named, dialects
+from rmspec.reports.escapes import say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write, write_bytes
 from rmspec.reports.problems import BadOption, choose
@@ -77,7 +77,7 @@ def translate(options: TranslateOptions) -> ExitCode:
         write_bytes(options.out, checkpoint_bytes(options.out, result.saved))
     if options.json is not None:
         write(options.json, as_json(report))
-    print(as_text(report), file=sys.stderr if options.json == "-" else sys.stdout)
+    say(as_text(report), error=options.json == "-")
     return ExitCode.CONFORMS
 
 
