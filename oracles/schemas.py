@@ -15,9 +15,7 @@ from typing import Any
 
 import jsonschema
 
-__all__ = ["read_schema", "validator_of"]
-
-_DOCUMENTS = {"program": "program-1", "wire": "wire-1"}
+__all__ = ["quick_validator", "read_schema", "validator_of"]
 
 
 @cache
@@ -27,23 +25,29 @@ def read_schema(name: str) -> Any:
 
 
 @cache
-def validator_of(document: str, definition: str = "") -> Any:
-    """A validator of a definition in the schema of programs or of the wire; of the whole schema for an empty name."""
-    whole = read_schema(_DOCUMENTS[document])
-    schema = {key: part for key, part in whole.items() if key not in ("$defs", "$id")}
-    return _Quick(_inlined({"$ref": f"#/$defs/{definition}"} if definition else schema, document))
+def validator_of(name: str, definition: str = "") -> Any:
+    """A validator of a definition in the schema of this name; of the whole schema for an empty definition."""
+    return quick_validator(read_schema(name), read_schema("program-1"), definition=definition)
 
 
-def _inlined(schema: Any, document: str) -> Any:
-    if isinstance(schema, list):
-        return [_inlined(part, document) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        base, _, place = schema["$ref"].partition("#/$defs/")
-        target = base.split(":")[2] if base else document
-        return _inlined(read_schema(_DOCUMENTS[target])["$defs"][place], target)
-    return {key: _inlined(part, document) for key, part in schema.items()}
+def quick_validator(schema: Mapping[str, Any], *others: Mapping[str, Any], definition: str = "") -> Any:
+    """A validator of a schema, or of one definition in it; ``others`` are the schemas that it refers to."""
+    documents = {document["$id"]: document for document in (schema, *others) if "$id" in document}
+    whole = {"$ref": f"#/$defs/{definition}"} if definition else {**schema, "$defs": {}}
+    whole.pop("$id", None)
+    return _Quick(_inlined(whole, schema, documents))
+
+
+def _inlined(part: Any, document: Mapping[str, Any], documents: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(element, document, documents) for element in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        base, _, place = part["$ref"].partition("#/$defs/")
+        target = documents[base] if base else document
+        return _inlined({**target["$defs"][place], **{key: part[key] for key in part if key != "$ref"}}, target, documents)
+    return {key: _inlined(element, document, documents) for key, element in part.items()}
 
 
 def _all_match(values: list[Any], schema: Mapping[str, str]) -> bool:

@@ -18,7 +18,6 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +31,7 @@ from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.reading import check_members, parse_json
+from rmspec.oracles.schemas import validator_of
 
 SCHEMA = "rmspec.checkpoint/1"
 
@@ -114,10 +114,9 @@ def metadata_of(text: str, dialect: Dialect, where: str) -> dict[str, Any]:
     """The description as data, checked. Raises ``BadCheckpoint``."""
     import jsonschema
 
-    schema = json.loads((files("rmspec.oracles") / "schemas" / "checkpoint-1.json").read_text("utf-8"))
     try:
         table = parse_json(text)
-        jsonschema.validate(table, schema)
+        validator_of("checkpoint-1").validate(table)
     except (ValueError, jsonschema.ValidationError) as error:
         reason = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
         raise BadCheckpoint(

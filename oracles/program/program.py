@@ -306,7 +306,7 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
     if not trusted and (beyond := _beyond(data)):
         raise MalformedProgram(f"{where} is not a program: {beyond}", hint="compare it with a stored one")
     # The first errors are enough to name one: each call of thousands may have its own.
-    errors = () if trusted else tuple(islice(validator_of("program").iter_errors(data), _ERRORS))
+    errors = () if trusted else tuple(islice(validator_of("program-1").iter_errors(data), _ERRORS))
     if errors:
         worst = min(errors, key=lambda error: (-len(error.absolute_path), error.message))
         while worst.context:

@@ -11,13 +11,10 @@ reals, two for each complex element.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +24,7 @@ import jsonschema
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.reading import parse_json, read_text
 from rmspec.oracles.recordings.chunks import BadRecording, RecordedStep, chunk_name, chunk_numbers, read_chunk
+from rmspec.oracles.schemas import validator_of
 
 INDEX = "recording.json"
 
@@ -180,7 +178,7 @@ def open_recording(path: str) -> Recording:
     folder = folder.parent if folder.name == INDEX and not os.path.isdir(folder) else folder
     try:
         data = parse_json(read_text(folder / INDEX))
-        jsonschema.Draft202012Validator(_schema()).validate(data)
+        validator_of("recording-1").validate(data)
     except FileNotFoundError:
         raise BadRecording(
             f"{path} is no recording: it has no {INDEX}",
@@ -195,9 +193,3 @@ def open_recording(path: str) -> Recording:
             "record the run again",
         ) from None
     return cattrs.structure({**data, "folder": folder}, Recording)
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((files("rmspec.oracles") / "schemas" / "recording-1.json").read_text("utf-8"))
-    return document

@@ -9,7 +9,7 @@ PROTOCOL = "rmspec.wire/1"
 
 def violation(message: object, definition: str) -> str:
     """A message's violation of a definition of the schema (``request``, ``reply_performed``, ...), or ``""``."""
-    validator = validator_of("wire", definition)
+    validator = validator_of("wire-1", definition)
     worst = max(validator.iter_errors(message), key=lambda error: len(error.absolute_path), default=None)
     if worst is None:
         return ""

@@ -273,6 +273,7 @@ def _from_programs(files: Sequence[str]) -> Iterator[_Candidate]:
                 "it is a program that records no deviation",
                 "give a file that rmspec check --repro-dir wrote",
             )
+        choose("clause", program.clause, CLAUSES, where=file)
         yield _Candidate(program.clause, program.subject, "", program)
 
 
@@ -280,7 +281,7 @@ def _from_report(file: str) -> Iterator[_Candidate]:
     for subject in load(file)["subjects"]:
         for deviation in subject["deviations"]:
             if deviation["known"] is None:
-                clause, table = deviation["clause"], deviation.get("amendment")
+                clause, table = choose("clause", deviation["clause"], CLAUSES, where=file), deviation.get("amendment")
                 yield _Candidate(
                     clause,
                     subject["name"],

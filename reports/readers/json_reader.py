@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from itertools import islice
 from typing import Any
-
-import jsonschema
 
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.reading import parse_json
+from rmspec.oracles.schemas import quick_validator
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.documents import CONVERTER, read_text, stored_json
 from rmspec.reports.environment import version
@@ -50,12 +51,17 @@ def load(path: str) -> Data:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         named = data.get("schema") if isinstance(data, dict) else None
         raise BadReport(f"{path} is not a report: its schema is {named!r}, not {SCHEMA!r}", hint=hint)
-    errors = jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).iter_errors(data)
+    errors = islice(_validator().iter_errors(data), 100)
     first = min(errors, key=lambda each: list(map(str, each.absolute_path)), default=None)
     if first is not None:
         place = "/".join(str(part) for part in first.absolute_path) or "the top"
         raise BadReport(f"{path} does not follow the schema, at {place}: {first.message[:200]}", hint=hint)
     return {key: value for key, value in data.items() if key != "verification"}
+
+
+@cache
+def _validator() -> Any:
+    return quick_validator(stored_json("schemas/report-1.json"))
 
 
 def read(path: str) -> Data:
@@ -120,7 +126,7 @@ def deviation_of(data: Mapping[str, Any], *, hazard: bool = False) -> Deviation:
     """A deviation of a report as it is printed; its script stays in the report. Raises ``MalformedProgram``."""
     # In a report ``elements`` are those of the program, and no amendment is null.
     known = {key: value for key, value in data.items() if key != "elements" and (key, value) != ("amendment", None)}
-    older = {"kind": "", "call": len(data["program"]["calls"]) - 1}
+    older = {"kind": "", "call": max(data["calls"] - 1, 0)}
     return CONVERTER.structure({**older, **known, "hazard": hazard}, Deviation)
 
 

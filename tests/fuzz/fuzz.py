@@ -29,13 +29,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "helpers")]
 from readers import READERS, RMSPEC_ERROR, Files, Reader, command_of, reading, write_files  # noqa: E402
 
 SLOW = 5.0
-"""Seconds that an input may take."""
+"""Seconds of a processor that an input may take: on a machine with other work it waits for longer."""
 
 BALLOON = 1 << 30
 """Bytes of memory that an input may take beyond the most that was taken before it."""
 
-_ENDLESS = 20
-_STUCK = 60  # seconds, of the preparations as well
+_ENDLESS = 60
+_STUCK = 180  # seconds, of the preparations as well
 _SPEED = 64  # inputs between two looks at the clock of the whole
 
 
@@ -109,11 +109,11 @@ def run_reader(name: str, seed: int, numbers: Iterator[int], until: float, repor
                 break
             struct.pack_into("=qqqdqd", report, 0, number, count, refused, slowest, slow, time.monotonic() - begin)
             files = make(reader, name, seed, number)
-            start = time.monotonic()
+            start = time.process_time()
             signal.alarm(_ENDLESS)
             problem, no = attempt(reader, files)
             signal.alarm(0)
-            took = time.monotonic() - start
+            took = time.process_time() - start
             count += 1
             refused += no
             if took > slowest:

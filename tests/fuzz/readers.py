@@ -164,9 +164,13 @@ def _reports() -> Reader:
     from rmspec.reports.readers.json_reader import merged, read as read_report, result_of
     from rmspec.reports.stored import file_commands, program_file
     from rmspec.reports.terminal.failure_block import block
+    from rmspec.reports.documents import json_text as report_text
     from rmspec.reports.terminal.table import verdict_lines
+    from rmspec.reports.verification import markdown
+    from rmspec.reports.verification.document import verified
 
     documents = Documents(_result_documents())
+    verified(_result_documents()[0])  # its maps are drawn once
 
     def read(files: Files) -> None:
         chosen = zlib.crc32(files["input.json"])
@@ -184,7 +188,10 @@ def _reports() -> Reader:
         for result in results:
             for found in (*result.deviations, *result.hazards):
                 block(found, ["x", "y"])
-        if chosen % 8 == 1:
+        whole = verified({**document, "exit_code": gate.code.value})
+        markdown.render(whole)
+        report_text(whole)
+        if chosen % 64 == 1:
             report_files({**document, "exit_code": gate.code.value})
 
     def make(random: Random) -> Files:
