@@ -154,7 +154,7 @@ def _result_documents() -> list[Any]:
         document["exit_code"] = 1
         documents.append(json.loads(json.dumps(document)))
     # Most mutations of a long list of clauses are refused alike: the short one is asked more often.
-    return [documents[1]] * 4 + documents
+    return [documents[1]] * 16 + documents
 
 
 def _reports() -> Reader:
@@ -213,7 +213,7 @@ def _logs() -> Reader:
     texts = [Path("made.ndjson").read_text("utf-8"), (SAMPLES / "log.ndjson").read_text("utf-8")]
     Path("made.ndjson").unlink()
     logs = [[json.loads(line) for line in text.splitlines()] for text in texts]
-    whole = Documents([logs[0]] * 3 + logs)
+    whole = Documents([logs[0]] * 8 + logs)
     raw = [text.encode() for text in texts]
 
     def make(random: Random) -> Files:
@@ -1019,22 +1019,22 @@ def _errors() -> type[Exception]:
 RMSPEC_ERROR = _errors()
 
 READERS: dict[str, Row] = {
-    "programs": Row(_programs, 12),
-    "reports": Row(_reports, 6),
-    "logs": Row(_logs, 6),
-    "known lists": Row(_known, 10),
-    "configuration": Row(_configuration, 8),
-    "arguments": Row(_arguments, 3),
-    "names": Row(_names, 10),
-    "recordings": Row(_recordings, 8),
-    "npz": Row(_npz, 9),
-    "safetensors": Row(_safetensors_files, 6, "safetensors"),
-    "pt": Row(_torch_files, 7, "torch"),
+    "programs": Row(_programs, 9),
+    "reports": Row(_reports, 5),
+    "logs": Row(_logs, 5),
+    "known lists": Row(_known, 9),
+    "configuration": Row(_configuration, 12),
+    "arguments": Row(_arguments, 2),
+    "names": Row(_names, 14),
+    "recordings": Row(_recordings, 6),
+    "npz": Row(_npz, 10),
+    "safetensors": Row(_safetensors_files, 9, "safetensors"),
+    "pt": Row(_torch_files, 5, "torch"),
     "h5": Row(_hdf5, 6, "h5py"),
     "keras": Row(_keras_archives, 6, "h5py"),
-    "wire": Row(_wire, 2),
+    "wire": Row(_wire, 1),
     "transcripts": Row(_transcripts, 12),
-    "last words": Row(_last_words, 2),
+    "last words": Row(_last_words, 5),
 }
 """Every reader, with its share of the inputs."""
 
