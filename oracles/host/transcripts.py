@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import traceback
 from collections.abc import Callable, Mapping
@@ -152,6 +153,9 @@ def dtype_name(dtype: np.dtype[Any]) -> str | None:
 def dtype_named(name: object) -> np.dtype[Any]:
     """The dtype of numbers of this name. Raises ``TypeError`` for any other."""
     text = _text(name)
+    # NumPy reads much more in such a name, and some of it as Python.
+    if text not in _SPECIAL and not re.fullmatch(r"[<>=|][biufc]\d{1,2}", text):
+        raise TypeError(f"{text[:60]!r} is no dtype of numbers")
     dtype = _SPECIAL[text] if text in _SPECIAL else np.dtype(text)
     if dtype_name(dtype) != text:
         raise TypeError(f"{text} is no dtype of numbers")

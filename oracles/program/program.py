@@ -241,7 +241,10 @@ def real(text: str) -> float:
     """A float of the JSON form. Raises ``ValueError`` for anything else."""
     if text in ("nan", "inf", "-inf"):
         return float(text)
-    value = float.fromhex(text)
+    try:
+        value = float.fromhex(text)
+    except OverflowError:
+        raise ValueError(f"beyond the largest number: {text[:60]!r}") from None
     if not math.isfinite(value):
         raise ValueError(f"not a finite hexadecimal number: {text!r}")
     return value

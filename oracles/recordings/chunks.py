@@ -290,7 +290,8 @@ def _check_step(step: RecordedStep, params: Sequence[tuple[str, int]]) -> None:
             dtype, reals = params[index]
             for key, array in arrays.items():
                 own = _text(key) in ("param", "grad")
-                if (own and array.size != reals) or (key == "param" and array.dtype != FORMATS[dtype].part.dtype):
+                sizes = (reals,) if own else (reals, reals // FORMATS[dtype].parts, 1)
+                if array.size not in sizes or (key == "param" and array.dtype != FORMATS[dtype].part.dtype):
                     raise ValueError(f"{key} {moment} step {step.number} is not {reals} numbers of {dtype}")
             if "param" not in arrays:
                 raise ValueError(f"step {step.number} has no value of a parameter {moment} it")

@@ -13,8 +13,11 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import UnknownDialect
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.reading import parse_json
 from rmspec.oracles.schemas import quick_validator
@@ -159,7 +162,8 @@ def _contradiction(subject: Data) -> str:
     if ids and ids not in (list(CLAUSES), [id for id, clause in CLAUSES.items() if not clause.younger]):
         odd = sorted(set(ids) ^ set(CLAUSES)) or ["their order"]
         return f"its clauses are not those of the specification ({', '.join(odd[:3])})"
-    return _wrong_verdict(subject) or _wrong_counts(subject) or _wrong_program(subject) or _wrong_clause(subject)
+    checks = (_wrong_verdict, _wrong_counts, _wrong_figures, _wrong_program, _wrong_clause)
+    return next(filter(None, (check(subject) for check in checks)), "")
 
 
 def _wrong_verdict(subject: Data) -> str:
@@ -182,6 +186,22 @@ def _wrong_counts(subject: Data) -> str:
     for clause in subject["clauses"]:
         if clause["inconclusive"] > clause["checks"]:
             return f"{clause['id']} has more inconclusive checks than checks"
+    return ""
+
+
+def _wrong_figures(subject: Data) -> str:
+    use = subject.get("envelope_use")
+    if use and any(
+        len(counts[key]) != len(use["edges_ulp"]) - 1 for counts in use["formats"].values() for key in ("used", "allowed")
+    ):
+        return "the use of its envelopes has more counts than edges, or fewer"
+    if subject.get("trajectory"):
+        if subject["policy"] not in POLICIES:
+            return f"there is no policy {subject['policy']}"
+        try:
+            dialect_named(subject["dialect"])
+        except UnknownDialect as error:
+            return error.what
     return ""
 
 

@@ -41,11 +41,15 @@ class Reader:
 
 @dataclass(frozen=True)
 class Row:
-    """How a reader is made ready, and its share of the inputs of a run; ``needs`` is a module without which it is left out."""
+    """How a reader is made ready, and its share of the inputs of a run.
+
+    ``needs`` is a module without which it is left out; ``starts``: it starts processes, as it is meant to.
+    """
 
     prepare: Callable[[], Reader]
     share: float = 1.0
     needs: str = ""
+    starts: bool = False
 
 
 class Documents:
@@ -170,7 +174,7 @@ def _reports() -> Reader:
     from rmspec.reports.verification.document import verified
 
     documents = Documents(_result_documents())
-    verified(_result_documents()[0])  # its maps are drawn once
+    report_files(_result_documents()[1])  # its maps are calculated once, and its library looks for fonts
 
     def read(files: Files) -> None:
         chosen = zlib.crc32(files["input.json"])
@@ -1032,7 +1036,7 @@ READERS: dict[str, Row] = {
     "pt": Row(_torch_files, 5, "torch"),
     "h5": Row(_hdf5, 6, "h5py"),
     "keras": Row(_keras_archives, 6, "h5py"),
-    "wire": Row(_wire, 1),
+    "wire": Row(_wire, 1, starts=True),
     "transcripts": Row(_transcripts, 12),
     "last words": Row(_last_words, 5),
 }
