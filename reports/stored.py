@@ -148,7 +148,8 @@ def _slug(subjects: Sequence[str], name: str) -> str:
     plain = _plain(name)
     if sum(_plain(subject) == plain for subject in subjects) <= 1:
         return plain
-    return f"{plain}-{hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:6]}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{plain}-{digest[:6]}"
 
 
 def _plain(name: str) -> str:

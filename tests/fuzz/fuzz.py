@@ -26,7 +26,7 @@ from random import Random
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "helpers")]
 
-from readers import READERS, RMSPEC_ERROR, Files, Reader, command_of, reading, write_files  # noqa: E402
+from readers import READERS, RMSPEC_ERROR, Files, Reader, Row, command_of, reading, write_files  # noqa: E402
 
 SLOW = 5.0
 """Seconds of a processor that an input may take: on a machine with other work it waits for longer."""
@@ -168,7 +168,7 @@ def run_reader(
 
 def keep_input(folder: Path, name: str, number: int, files: Files, problem: str) -> None:
     """Put an input that failed into a folder of its own."""
-    place = folder / f"{name.replace(' ', '-')}-{number}"
+    place = folder / f"{name}-{number}"
     place.mkdir(parents=True, exist_ok=True)
     for file, data in files.items():
         (place / file).write_bytes(data)

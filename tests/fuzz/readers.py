@@ -1026,7 +1026,7 @@ READERS: dict[str, Row] = {
     "programs": Row(_programs, 9),
     "reports": Row(_reports, 5),
     "logs": Row(_logs, 5),
-    "known lists": Row(_known, 9),
+    "known-lists": Row(_known, 9),
     "configuration": Row(_configuration, 12),
     "arguments": Row(_arguments, 2),
     "names": Row(_names, 14),
@@ -1038,7 +1038,7 @@ READERS: dict[str, Row] = {
     "keras": Row(_keras_archives, 6, "h5py"),
     "wire": Row(_wire, 1, starts=True),
     "transcripts": Row(_transcripts, 12),
-    "last words": Row(_last_words, 5),
+    "last-words": Row(_last_words, 5),
 }
 """Every reader, with its share of the inputs."""
 
