@@ -67,7 +67,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise
     except ValueError as error:
         raise ValueError(_LONG if "digits" in str(error) else str(error)) from None
-    if any(isinstance(value, int) and value.bit_length() > _MAX_BITS for level in _check_depth(data) for value in level):
+    if any(
+        isinstance(value, int) and value.bit_length() > _MAX_BITS for level in _check_depth(data) for value in level
+    ):
         raise ValueError(_LONG)
     return data
 

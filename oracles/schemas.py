@@ -46,7 +46,9 @@ def _inlined(part: Any, document: Mapping[str, Any], documents: Mapping[str, Any
     if "$ref" in part:
         base, _, place = part["$ref"].partition("#/$defs/")
         target = documents[base] if base else document
-        return _inlined({**target["$defs"][place], **{key: part[key] for key in part if key != "$ref"}}, target, documents)
+        return _inlined(
+            {**target["$defs"][place], **{key: part[key] for key in part if key != "$ref"}}, target, documents
+        )
     return {key: _inlined(element, document, documents) for key, element in part.items()}
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import cattrs
 
-from rmspec.oracles.errors import InputProblem
 from rmspec.oracles import reading
+from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import Program, from_json, to_json
 from rmspec.reports.escapes import escape_json
 

@@ -193,7 +193,9 @@ def _plain(options: Mapping[str, Any]) -> dict[str, float | bool]:
 def _transcript(data: memoryview, program: Program) -> Transcript:
     (length,) = _LENGTH.unpack_from(data)
     end = _LENGTH.size + length
-    (first, later, (options, carried, failure, devices)), table = parse_json(bytes(data[_LENGTH.size : end]), special=True)
+    (first, later, (options, carried, failure, devices)), table = parse_json(
+        bytes(data[_LENGTH.size : end]), special=True
+    )
     arrays = _arrays(data, end, table)
     start = latest = _observation(first, arrays, ())
     answers = []

@@ -366,7 +366,11 @@ def _large(number: int) -> str:
 def _problem(error: jsonschema.ValidationError) -> str:
     """Describe the error at one place, in the words of the vocabulary if the schema's own say less."""
     value = json.dumps(error.instance)[:100]
-    if error.validator in ("pattern", "maxLength") and isinstance(error.instance, str) and len(error.instance) > MAX_NAME:
+    if (
+        error.validator in ("pattern", "maxLength")
+        and isinstance(error.instance, str)
+        and len(error.instance) > MAX_NAME
+    ):
         return f"{value[:60]}... has {len(error.instance):,} characters, which are too many"
     if list(error.absolute_path)[-1:] == ["op"]:
         near = difflib.get_close_matches(str(error.instance), list(_OPS), n=1)

@@ -36,9 +36,7 @@ def render(record: Record) -> str:
     return _template().render(record=record, results=[(result, tallies(result)) for result in record.results])
 
 
-def page_environment(
-    *, autoescape: bool = True, finalize: Callable[[object], object] | None = None
-) -> Environment:
+def page_environment(*, autoescape: bool = True, finalize: Callable[[object], object] | None = None) -> Environment:
     """Make the environment of the templates: HTML is escaped, and deviations and numbers have their filters.
 
     ``finalize`` is called for every value that a template prints.

@@ -192,7 +192,9 @@ def _wrong_counts(subject: Data) -> str:
 def _wrong_figures(subject: Data) -> str:
     use = subject.get("envelope_use")
     if use and any(
-        len(counts[key]) != len(use["edges_ulp"]) - 1 for counts in use["formats"].values() for key in ("used", "allowed")
+        len(counts[key]) != len(use["edges_ulp"]) - 1
+        for counts in use["formats"].values()
+        for key in ("used", "allowed")
     ):
         return "the use of its envelopes has more counts than edges, or fewer"
     if subject.get("trajectory"):
@@ -239,4 +241,3 @@ def _wrong_clause(subject: Data) -> str:
         if verdicts and verdicts[clause] not in possible:
             return f"{clause} is {verdicts[clause]}, and a deviation of it is listed"
     return ""
-

@@ -26,7 +26,8 @@ from random import Random
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "helpers")]
 
-from readers import READERS, RMSPEC_ERROR, Files, Reader, Row, command_of, reading, write_files  # noqa: E402
+from reader import RMSPEC_ERROR, Files, Reader, command_of, reading, write_files  # noqa: E402
+from readers import READERS  # noqa: E402
 
 SLOW = 5.0
 """Seconds of a processor that an input may take: on a machine with other work it waits for longer."""
@@ -175,7 +176,9 @@ def keep_input(folder: Path, name: str, number: int, files: Files, problem: str)
     (place / "PROBLEM").write_text(problem)
 
 
-def run(names: list[str], seed: int, first: int, counts: dict[str, int], seconds: dict[str, float], keep: Path | None) -> Tally:
+def run(
+    names: list[str], seed: int, first: int, counts: dict[str, int], seconds: dict[str, float], keep: Path | None
+) -> Tally:
     """Run the readers one after the other, each in a fork of this process."""
     tally = Tally()
     for name in names:
@@ -273,7 +276,9 @@ def summary(tally: Tally) -> str:
         rate = count / max(tally.seconds[name], 1e-9)
         lines.append(f"{name:<14} {count:>9,} inputs, {tally.refused[name]:>9,} refused, {rate:>8,.0f} a second")
     took, name, number = tally.slowest
-    lines.append(f"{'in all':<14} {sum(tally.counts.values()):>9,} inputs; the slowest took {took:.2f} s: {name} {number}")
+    lines.append(
+        f"{'in all':<14} {sum(tally.counts.values()):>9,} inputs; the slowest took {took:.2f} s: {name} {number}"
+    )
     return "\n".join(lines)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from readers import READERS, RMSPEC_ERROR, Files, Reader, reading
+from reader import RMSPEC_ERROR, Files, Reader, Row, reading
+from readers import READERS
 
 KEPT = Path(__file__).parent / "kept"
 CASES = sorted(place for place in KEPT.glob("*/*") if place.is_dir())
@@ -67,7 +68,9 @@ def test_inputs_that_once_overcame_a_reader_are_refused(name: str, tmp_path: Pat
     if row.needs:
         pytest.importorskip(row.needs)
     inputs = {
-        case.name: {path.name: path.read_bytes() for path in case.iterdir()} for case in CASES if case.parent.name == name
+        case.name: {path.stem: path.read_bytes() for path in case.iterdir()}
+        for case in CASES
+        if case.parent.name == name
     }
 
     def read() -> str:
@@ -153,9 +156,7 @@ def test_what_overcomes_a_reader_is_counted(
     """An exception, an endless loop, a crash, a balloon; and nothing for what is read, or refused by rmspec's own error."""
     monkeypatch.setattr(fuzz, "_ENDLESS", 2)
     monkeypatch.setattr(fuzz, "BALLOON", 1 << 27)
-    monkeypatch.setitem(
-        READERS, "made", fuzz.Row(lambda: Reader(lambda random: {"x": b""}, read, written=False))
-    )
+    monkeypatch.setitem(READERS, "made", Row(lambda: Reader(lambda random: {"x": b""}, read, written=False)))
     tally = fuzz.run(["made"], 0, 0, {"made": 1}, {"made": 30.0}, None)
     assert tally.counts == {"made": 1}
     assert tally.refused == {"made": int(read is refuse)}
