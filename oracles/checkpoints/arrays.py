@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -143,7 +143,7 @@ def npz_arrays(path: Path) -> tuple[dict[str, Array], str | None, str]:
     try:
         with open_archive(path) as archive:
             comment = archive.comment.decode("utf-8", errors="replace")
-            arrays = {name.removesuffix(".npy"): _npy_array(archive, name) for name in archive.namelist()}
+        arrays = npz_members(path)
     except DAMAGE as error:
         code = "pickle" in str(error)
         raise BadCheckpoint(
@@ -175,10 +175,16 @@ DAMAGE = (
 """The exceptions of the libraries for archives and arrays on a damaged file, or a hostile one."""
 
 
-def open_archive(file: Path | IO[bytes]) -> zipfile.ZipFile:
+def npz_members(file: Path | io.BytesIO) -> dict[str, Array]:
+    """The arrays of an ``.npz`` by name. Raises ``DAMAGE``."""
+    with open_archive(file) as archive:
+        return {name.removesuffix(".npy"): _npy_array(archive, name) for name in archive.namelist()}
+
+
+def open_archive(file: Path | io.BytesIO) -> zipfile.ZipFile:
     """Open a zip whose members fit into memory. Raises ``DAMAGE``."""
     archive = zipfile.ZipFile(file)
-    size = sum(entry.compress_size for entry in archive.infolist())
+    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
     check_members({entry.filename: entry.file_size for entry in archive.infolist()}, size)
     return archive
 

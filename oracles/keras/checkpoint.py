@@ -38,7 +38,8 @@ from rmspec.oracles.checkpoints.arrays import (
     require,
 )
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, options_in, resolve_options
-from rmspec.oracles.reading import check_members, parse_json
+from rmspec.oracles.keras.hdf5 import NoVariables, read_variables
+from rmspec.oracles.reading import parse_json
 
 _HDF5 = "files of Keras that hold HDF5 need it"
 _ORDER = ("square_avg", "momentum_buffer", "grad_avg")
@@ -93,7 +94,7 @@ def keras_saved(
     elif SCHEMA in comment:
         stored = options_in(dialect, metadata_of(comment, dialect, where)["groups"][0]["options"], where=where)
     schedule = (
-        not rest or rest[0].shape != () or (config is not None and not isinstance(config["learning_rate"], float))
+        not rest or rest[0].shape != () or (config is not None and not isinstance(config.get("learning_rate"), float))
     )
     if not schedule:
         stored["lr"] = float(rest[0])
@@ -137,46 +138,21 @@ def keras_h5(
     file: Path | io.BytesIO, dialect: Dialect, given: Given, *, where: str, config: Mapping[str, Any] | None = None
 ) -> Saved:
     """The saved optimizer in an HDF5 file. Raises ``BadCheckpoint``."""
-    h5py = require("h5py", _HDF5)
-    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
     try:
-        with h5py.File(file, "r") as opened:
-            if "training_config" in opened.attrs:
-                table = parse_json(opened.attrs["training_config"], special=True)
-                config = _optimizer(table, "optimizer_config", where)
-            variables = _variables(h5py, opened, where, size)
+        variables, trained = read_variables(file)
+        if trained is not None:
+            config = _optimizer(parse_json(trained, special=True), "optimizer_config", where)
+    except NoVariables:
+        raise BadCheckpoint(
+            f"{where} has no variables of an optimizer",
+            "they are in optimizer/vars, or in optimizer_weights",
+            "save the model after it was compiled and trained",
+        ) from None
     except DAMAGE as error:
         raise BadCheckpoint(
             f"{where} cannot be read as HDF5: {reason(error)}", hint="save it again with Keras"
         ) from None
     return keras_saved(variables, config, "", dialect, given, where=where)
-
-
-def _variables(h5py: Any, opened: Any, where: str, size: int) -> list[Array]:
-    """Read the variables in a file of this ``size``. Nothing outside of the file is read, whatever it links to."""
-    names: list[Any]
-    if "optimizer_weights" in opened and "weight_names" in opened["optimizer_weights"].attrs:
-        group = opened["optimizer_weights"]
-        names = list(group.attrs["weight_names"])
-    else:
-        group = opened.get("optimizer/vars", {})
-        names = [str(index) for index in range(len(group))]
-    links = [group.get(name, getlink=True) for name in names]
-    if any(isinstance(link, h5py.ExternalLink) for link in links):
-        raise ValueError("a variable of it is a link to another file")
-    datasets = [group.get(name) for name in names]
-    if not datasets or any(
-        not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iufc" for dataset in datasets
-    ):
-        raise BadCheckpoint(
-            f"{where} has no variables of an optimizer",
-            "they are in optimizer/vars, or in optimizer_weights",
-            "save the model after it was compiled and trained",
-        )
-    if any(dataset.external or dataset.is_virtual for dataset in datasets):
-        raise ValueError("a variable of it lies in another file")
-    check_members({str(dataset.name): dataset.size * dataset.dtype.itemsize for dataset in datasets}, size)
-    return [np.asarray(dataset[()]) for dataset in datasets]
 
 
 def _optimizer(table: object, key: str, where: str) -> Mapping[str, Any] | None:

@@ -34,13 +34,14 @@ class Reader:
 class Row:
     """How a reader is made ready, and its share of the inputs of a run.
 
-    ``needs`` is a module without which it is left out; ``starts``: it starts processes, as it is meant to.
+    ``needs`` is a module without which it is left out; ``starts`` are the events of processes that it is meant to
+    start.
     """
 
     prepare: Callable[[], Reader]
     share: float = 1.0
     needs: str = ""
-    starts: bool = False
+    starts: tuple[str, ...] = ()
 
 
 class Documents:

@@ -22,9 +22,9 @@ READERS: dict[str, Row] = {
     "npz": Row(file_readers.npz_reader, 10),
     "safetensors": Row(file_readers.safetensors_files, 9, "safetensors"),
     "pt": Row(file_readers.torch_files, 5, "torch"),
-    "h5": Row(file_readers.hdf5_reader, 6, "h5py"),
-    "keras": Row(file_readers.keras_archives_reader, 6, "h5py"),
-    "wire": Row(process_readers.wire_reader, 1, starts=True),
+    "h5": Row(file_readers.hdf5_reader, 6, "h5py", starts=("os.fork",)),
+    "keras": Row(file_readers.keras_archives_reader, 6, "h5py", starts=("os.fork",)),
+    "wire": Row(process_readers.wire_reader, 1, starts=("subprocess.Popen",)),
     "transcripts": Row(process_readers.transcripts_reader, 12),
     "last-words": Row(process_readers.last_words_reader, 5),
 }

@@ -76,7 +76,7 @@ def test_inputs_that_once_overcame_a_reader_are_refused(name: str, tmp_path: Pat
     def read() -> str:
         with reading(tmp_path):
             reader = row.prepare()
-            fuzz.forbid_starting()
+            fuzz.forbid_starting(row.starts)
             problems = {case: fuzz.attempt(reader, files)[0] for case, files in inputs.items()}
         return "".join(f"{case}: {problem}" for case, problem in problems.items() if problem)
 
