@@ -24,6 +24,7 @@ import cattrs
 import jsonschema
 import numpy as np
 from cattrs.strategies import configure_tagged_union
+from cattrs.v import format_exception
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.accuracy import Operation
@@ -329,12 +330,18 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
         _check_names(program)
     except (cattrs.BaseValidationError, ValueError, KeyError, TypeError) as error:
         reason = (
-            "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
+            "; ".join(cattrs.transform_error(error, format_exception=_words))
+            if isinstance(error, cattrs.BaseValidationError)
+            else str(error)
         )
         raise MalformedProgram(
             f"{where} is not a program: {reason[:300]}", hint="compare it with a stored one"
         ) from None
     return program
+
+
+def _words(error: BaseException, kind: type | None) -> str:
+    return str(error) if type(error) is ValueError else format_exception(error, kind)
 
 
 def _beyond(data: object) -> str:
@@ -360,7 +367,7 @@ def _beyond(data: object) -> str:
 
 
 def _large(number: int) -> str:
-    return f"{number:,}" if number < 10**30 else "more than 10^30"
+    return f"{number:,}" if number <= 10**30 else "more than 10^30"
 
 
 def _problem(error: jsonschema.ValidationError) -> str:
