@@ -14,6 +14,7 @@ import json
 import lzma
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -200,7 +201,12 @@ def _npy_array(archive: zipfile.ZipFile, name: str) -> Array:
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
             raise ValueError(f"{name} is cut off: its shape is {shape}")
     with archive.open(name) as member:
-        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+        array = np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+    if array.dtype.kind == "U":
+        codes = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.size and codes.max() > sys.maxunicode:
+            raise ValueError(f"{name} is no text")
+    return array
 
 
 def safetensors_file(path: Path) -> tuple[dict[str, Array], str | None]:

@@ -245,7 +245,7 @@ def real(text: str) -> float:
     try:
         value = float.fromhex(text)
     except OverflowError:
-        raise ValueError(f"beyond the largest number: {text[:60]!r}") from None
+        raise ValueError(f"too large: {text[:60]!r} is beyond the largest number") from None
     if not math.isfinite(value):
         raise ValueError(f"not a finite hexadecimal number: {text!r}")
     return value
@@ -329,11 +329,8 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
         program: Program = _converter().structure(given, Program)
         _check_names(program)
     except (cattrs.BaseValidationError, ValueError, KeyError, TypeError) as error:
-        reason = (
-            "; ".join(cattrs.transform_error(error, format_exception=_words))
-            if isinstance(error, cattrs.BaseValidationError)
-            else str(error)
-        )
+        broken = isinstance(error, cattrs.BaseValidationError)
+        reason = "; ".join(cattrs.transform_error(error, format_exception=_words)) if broken else str(error)
         raise MalformedProgram(
             f"{where} is not a program: {reason[:300]}", hint="compare it with a stored one"
         ) from None

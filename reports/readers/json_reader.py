@@ -117,7 +117,10 @@ def merged(reports: Sequence[tuple[str, Data]]) -> Data:
 def result_of(subject: Mapping[str, Any]) -> SubjectResult:
     """Rebuild the result of a subject from its report, but for the use of its envelopes and its trajectory."""
     data = {key: value for key, value in subject.items() if key not in ("envelope_use", "trajectory")}
-    result = CONVERTER.structure({**data, "deviations": (), "hazards": ()}, SubjectResult)
+    try:
+        result = CONVERTER.structure({**data, "deviations": (), "hazards": ()}, SubjectResult)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadReport(f"the result of {subject['name']} cannot be read: {error}", hint="check it again") from None
     return replace(
         result,
         deviations=tuple(deviation_of(each) for each in subject["deviations"]),
