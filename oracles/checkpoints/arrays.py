@@ -32,7 +32,7 @@ from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.reading import check_members, parse_json
-from rmspec.oracles.schemas import validator_of
+from rmspec.oracles.validators import validator_of
 
 SCHEMA = "rmspec.checkpoint/1"
 

@@ -197,21 +197,22 @@ def _transcript(data: memoryview, program: Program) -> Transcript:
         bytes(data[_LENGTH.size : end]), special=True
     )
     arrays = _arrays(data, end, table)
-    start = latest = _observation(first, arrays, ())
+    latest = _observation(first, arrays, ())
+    start = checked = Observation(*latest)
+    check_observation(start, program.params)
     answers = []
     for outcome, parts in later:
-        previous, latest = latest, _observation(parts, arrays, latest)
+        latest = _observation(parts, arrays, latest)
         after = Observation(*latest)
-        if any(new is not old for new, old in zip(latest, previous, strict=True)):
-            check_observation(after, program.params)
+        check_observation(after, program.params, checked)
         answers.append(Answer(_decoded_outcome(outcome), after))
+        checked = after
     if len(answers) > len(program.calls):
         raise ValueError(f"{len(answers)} answers to {len(program.calls)} calls")
-    check_observation(Observation(*start), program.params)
     check_options((*options, *carried), "what it takes and carries")
     return Transcript(
         program,
-        Observation(*start),
+        start,
         tuple(answers),
         frozenset(map(_text, options)),
         frozenset(map(_text, carried)),

@@ -31,7 +31,7 @@ from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
 from rmspec.oracles.reading import parse_json
-from rmspec.oracles.schemas import validator_of
+from rmspec.oracles.validators import validator_of
 
 MAX_ELEMENTS = 2**24
 """The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""

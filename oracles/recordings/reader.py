@@ -24,7 +24,7 @@ import jsonschema
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.reading import parse_json, read_text
 from rmspec.oracles.recordings.chunks import BadRecording, RecordedStep, chunk_name, chunk_numbers, read_chunk
-from rmspec.oracles.schemas import validator_of
+from rmspec.oracles.validators import validator_of
 
 INDEX = "recording.json"
 

@@ -21,35 +21,33 @@ __all__ = ["check_observation", "check_options"]
 _KNOWN = frozenset(fmt.dtype for fmt in FORMATS.values())
 
 
-def check_observation(observation: Observation, params: Iterable[Param]) -> None:
-    """Raise ``ValueError`` for an observation that is not one of these parameters."""
+def check_observation(observation: Observation, params: Iterable[Param], checked: Observation | None = None) -> None:
+    """Raise ``ValueError`` for an observation that is not one of these parameters.
+
+    What it has in common with one ``checked`` before is right.
+    """
     declared = {param.name: param for param in params}
-    for kind in ("params", "grads"):
-        arrays = getattr(observation, kind)
-        if arrays.keys() != declared.keys():
-            names = ", ".join(sorted(map(str, arrays))) or "none"
-            raise ValueError(f"its {kind} are {names}, not {', '.join(sorted(declared))}")
-    for name, param in declared.items():
-        array = observation.params[name]
-        if array.dtype not in _KNOWN:
-            raise ValueError(f"the parameter {name} is {array.dtype.name}, not {param.dtype} as declared")
-        _check_size(array, param, f"the parameter {name}")
-        gradient = observation.grads[name]
-        if gradient is not None:
-            _check_size(gradient, param, f"the gradient of {name}")
-    for optimizer, groups in observation.groups.items():
-        for group in groups or ():
-            _check_group(group, f"a group of {optimizer}")
-    for optimizer, entries in observation.state.items():
-        for name, roles in entries.items():
-            if name not in declared:
-                raise ValueError(f"the state of {optimizer} is of {name!r}, which is no parameter")
-            _check_roles(roles, declared[name], f"of {name} in {optimizer}")
-    for slot, positions in observation.slots.items():
-        for position, roles in positions.items():
-            if not isinstance(position, int) or isinstance(position, bool) or position < 0:
-                raise ValueError(f"the slot {slot} has a position {position!r}")
-            _check_roles(roles, None, f"in the slot {slot}")
+    if checked is None or observation.params is not checked.params:
+        _check_names(observation.params, declared, "params")
+        for name, array in observation.params.items():
+            if array.dtype not in _KNOWN:
+                raise ValueError(f"the parameter {name} is {array.dtype.name}, not {declared[name].dtype} as declared")
+            _check_size(array, declared[name], f"the parameter {name}")
+    if checked is None or observation.grads is not checked.grads:
+        _check_names(observation.grads, declared, "grads")
+        for name, gradient in observation.grads.items():
+            if gradient is not None:
+                _check_size(gradient, declared[name], f"the gradient of {name}")
+    if checked is None or observation.groups is not checked.groups:
+        for optimizer, groups in observation.groups.items():
+            for group in groups or ():
+                _check_group(group, f"a group of {optimizer}")
+    if checked is None or observation.state is not checked.state:
+        for optimizer, entries in observation.state.items():
+            _check_state(entries, declared, optimizer)
+    if checked is None or observation.slots is not checked.slots:
+        for slot, positions in observation.slots.items():
+            _check_slot(positions, slot)
 
 
 def check_options(names: Iterable[str], what: str) -> None:
@@ -57,6 +55,28 @@ def check_options(names: Iterable[str], what: str) -> None:
     unknown = sorted(set(names) - set(OPTIONS))
     if unknown:
         raise ValueError(f"{what} has the option {unknown[0][:60]!r}")
+
+
+def _check_names(arrays: Mapping[str, object], declared: Mapping[str, Param], kind: str) -> None:
+    if arrays.keys() != declared.keys():
+        names = ", ".join(sorted(map(str, arrays))) or "none"
+        raise ValueError(f"its {kind} are {names}, not {', '.join(sorted(declared))}")
+
+
+def _check_state(
+    entries: Mapping[str, Mapping[str, NDArray[Any]]], declared: Mapping[str, Param], optimizer: str
+) -> None:
+    for name, roles in entries.items():
+        if name not in declared:
+            raise ValueError(f"the state of {optimizer} is of {name!r}, which is no parameter")
+        _check_roles(roles, declared[name], f"of {name} in {optimizer}")
+
+
+def _check_slot(positions: Mapping[int, Mapping[str, NDArray[Any]]], slot: str) -> None:
+    for position, roles in positions.items():
+        if not isinstance(position, int) or isinstance(position, bool) or position < 0:
+            raise ValueError(f"the slot {slot} has a position {position!r}")
+        _check_roles(roles, None, f"in the slot {slot}")
 
 
 def _check_group(group: GroupView, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmspec.oracles.schemas import validator_of
+from rmspec.oracles.validators import validator_of
 
 PROTOCOL = "rmspec.wire/1"
 

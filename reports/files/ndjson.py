@@ -22,7 +22,7 @@ import jsonschema
 from rmspec.oracles.atomic import begin_file
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.reading import parse_json
-from rmspec.oracles.schemas import quick_validator
+from rmspec.oracles.validators import quick_validator
 from rmspec.properties import events
 from rmspec.reports.documents import as_data, read_text, stored_json
 from rmspec.reports.files.json import deviation_document, result_document

@@ -20,7 +20,7 @@ from rmspec.impl.spec.dialect import UnknownDialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import InputProblem, MalformedProgram
 from rmspec.oracles.reading import parse_json
-from rmspec.oracles.schemas import quick_validator
+from rmspec.oracles.validators import quick_validator
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.documents import CONVERTER, read_text, stored_json
 from rmspec.reports.environment import version
