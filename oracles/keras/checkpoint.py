@@ -38,7 +38,7 @@ from rmspec.oracles.checkpoints.arrays import (
     require,
 )
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, options_in, resolve_options
-from rmspec.oracles.keras.hdf5 import NoVariables, read_variables
+from rmspec.oracles.keras.hdf5 import read_variables
 from rmspec.oracles.reading import parse_json
 
 _HDF5 = "files of Keras that hold HDF5 need it"
@@ -140,11 +140,10 @@ def keras_h5(
     """The saved optimizer in an HDF5 file. Raises ``BadCheckpoint``."""
     try:
         variables, trained = read_variables(file)
-        if trained is not None:
-            config = _optimizer(parse_json(trained, special=True), "optimizer_config", where)
-    except NoVariables:
+        table = None if trained is None else parse_json(trained, special=True)
+    except BadCheckpoint as error:
         raise BadCheckpoint(
-            f"{where} has no variables of an optimizer",
+            f"{where}: {error.what}",
             "they are in optimizer/vars, or in optimizer_weights",
             "save the model after it was compiled and trained",
         ) from None
@@ -152,6 +151,7 @@ def keras_h5(
         raise BadCheckpoint(
             f"{where} cannot be read as HDF5: {reason(error)}", hint="save it again with Keras"
         ) from None
+    config = config if trained is None else _optimizer(table, "optimizer_config", where)
     return keras_saved(variables, config, "", dialect, given, where=where)
 
 

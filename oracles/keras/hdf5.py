@@ -18,9 +18,10 @@ import numpy as np
 
 from rmspec.impl.translation.saved import Array
 from rmspec.oracles.checkpoints.arrays import DAMAGE, npz_members, reason, require
+from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint
 from rmspec.oracles.reading import check_members
 
-__all__ = ["NoVariables", "read_variables"]
+__all__ = ["read_variables"]
 
 _PATIENCE = 4.0
 """Seconds for a file of any size: a hundred times what the largest of the tests takes."""
@@ -29,12 +30,8 @@ _SPEED = 20e6
 """Bytes that are read in a second on a slow disk."""
 
 
-class NoVariables(ValueError):
-    """A file of HDF5 without the variables of an optimizer."""
-
-
 def read_variables(file: Path | io.BytesIO) -> tuple[list[Array], str | None]:
-    """The variables of an optimizer in their order, and the configuration of its training. Raises ``NoVariables`` and ``DAMAGE``."""
+    """The variables of an optimizer in their order, and the configuration of its training. Raises ``BadCheckpoint`` and ``DAMAGE``."""
     h5py = require("h5py", "files of Keras that hold HDF5 need it")
     size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
     ours, theirs = os.pipe()
@@ -52,7 +49,7 @@ def read_variables(file: Path | io.BytesIO) -> tuple[list[Array], str | None]:
     members = npz_members(io.BytesIO(data)) if data else {"problem": np.array("its library crashed on it")}
     if "problem" in members:
         problem = str(members["problem"])
-        raise NoVariables(problem) if "none" in members else ValueError(problem)
+        raise BadCheckpoint(problem) if "none" in members else ValueError(problem)
     config = members.pop("config", None)
     return [members[str(index)] for index in range(len(members))], None if config is None else str(config)
 
@@ -72,8 +69,8 @@ def _answer(h5py: Any, file: Path | io.BytesIO, size: int, pipe: int) -> NoRetur
     try:
         try:
             members = _members(h5py, file, size)
-        except NoVariables as error:
-            members = {"problem": np.array(str(error)), "none": np.array(True)}
+        except BadCheckpoint as error:
+            members = {"problem": np.array(error.what), "none": np.array(True)}
         except DAMAGE as error:
             members = {"problem": np.array(reason(error))}
         with os.fdopen(pipe, "wb") as stream:
@@ -111,7 +108,7 @@ def _variables(h5py: Any, opened: Any, size: int) -> list[Array]:
     if not datasets or any(
         not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iufc" for dataset in datasets
     ):
-        raise NoVariables("it has no variables of an optimizer")
+        raise BadCheckpoint("it has no variables of an optimizer")
     if any(dataset.external or dataset.is_virtual for dataset in datasets):
         raise ValueError("a variable of it lies in another file")
     check_members({str(dataset.name): dataset.size * dataset.dtype.itemsize for dataset in datasets}, size)
