@@ -16,7 +16,7 @@ import torch
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import OPTIONS, SPECIFICATION, Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
-from rmspec.oracles.checkpoints.arrays import reason
+from rmspec.oracles.checkpoints.arrays import DAMAGE, reason
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.reading import MAX_DEPTH, check_members
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
@@ -114,7 +114,7 @@ def _written_by_torch(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGE:
         raise BadCheckpoint(f"{path} is cut off or damaged", "the list of its contents is missing", _SAVE) from None
 
 
