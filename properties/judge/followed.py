@@ -82,11 +82,17 @@ def same(x: Array, y: Array) -> bool:
     return x is y or (x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes())
 
 
-def sized(state: Mapping[str, Any], param: Array) -> dict[str, Any]:
-    """The state of a parameter, without the arrays of another size: they are no state of its elements, and count as hidden."""
+def sized(param: Array, *states: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a parameter, later ones before earlier ones, without arrays of another size.
+
+    They are no state of its elements, and count as hidden.
+    """
     reals = count_reals(param)
     return {
-        role: value for role, value in state.items() if not isinstance(value, np.ndarray) or count_reals(value) == reals
+        role: value
+        for state in states
+        for role, value in state.items()
+        if not isinstance(value, np.ndarray) or count_reals(value) == reals
     }
 
 
