@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
@@ -20,6 +19,7 @@ from rmspec.properties.events import (
     Sighting,
     SubjectResult,
 )
+from rmspec.reports.escapes import plain, shell_word
 
 __all__ = [
     "call_line",
@@ -43,13 +43,6 @@ __all__ = [
 ]
 
 _SHOWN = 8
-
-
-def plain(text: str) -> str:
-    """Text from outside with its control characters escaped; line breaks are kept."""
-    return "".join(
-        each if each == "\n" or each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def hexadecimal(value: float) -> str:
@@ -179,7 +172,7 @@ def _operation_accuracy(operations: Sequence[OperationEvidence]) -> str:
 
 def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:
     """Name the other dialect of this subject, with the commands to go on."""
-    subject = shlex.quote(name)
+    subject = shell_word(name)
     if not speaks.names:
         return [
             f"it speaks another dialect throughout, one without a name: {'; '.join(speaks.switches)}",
@@ -189,7 +182,7 @@ def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:
     return [
         f"it speaks the dialect {names} throughout: {'; '.join(speaks.switches)}",
         f"rmspec identify {subject}",
-        f"rmspec check {subject} --dialect {speaks.names[0]}",
+        f"rmspec check {subject} --dialect {shell_word(speaks.names[0])}",
     ]
 
 

@@ -1,25 +1,32 @@
-"""Changes made throughout a program: to its option tables, and to the values of its parameters and gradients."""
+"""Changes made throughout a program: to its option tables, to the values of its parameters and gradients, to its names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
+    Copy,
     Create,
     Differentiate,
+    EditState,
+    Freeze,
     Group,
+    Load,
+    Operate,
     Options,
     Param,
     Program,
+    Record,
+    Save,
     SetGrad,
     SetOption,
     Step,
 )
 
-__all__ = ["change_options", "change_values", "groups_of", "option_tables", "replace_tables"]
+__all__ = ["change_options", "change_values", "groups_of", "option_tables", "program_names", "rename", "replace_tables"]
 
 Values = tuple[float, ...]
 
@@ -90,3 +97,50 @@ def change_values(program: Program, change: Callable[[Values, Param, Param | Cal
 
     params = tuple(replace(param, values=change(param.values, param, param)) for param in program.params)
     return replace(program, params=params, calls=tuple(changed(call) for call in program.calls))
+
+
+def program_names(program: Program) -> list[str]:
+    """The names in a program, of parameters, optimizers and slots, each once."""
+    names = [param.name for param in program.params]
+    for call in program.calls:
+        names += [value for key in ("optimizer", "slot") if isinstance(value := getattr(call, key, None), str)]
+    return list(dict.fromkeys(names))
+
+
+def rename(program: Program, names: Mapping[str, str]) -> Program:
+    """Give parameters, optimizers and slots other names; one without another keeps its own."""
+
+    def name(old: str) -> str:
+        return names.get(old, old)
+
+    def group(old: Group) -> Group:
+        return replace(old, params=tuple(map(name, old.params)))
+
+    def call(old: Call) -> Call:
+        match old:
+            case Operate(operands=(x, y, z), results=results):
+                return Operate((name(x), name(y), name(z)), {key: name(param) for key, param in results.items()})
+            case SetGrad() | Freeze() | Differentiate():
+                return replace(old, param=name(old.param))
+            case Record():
+                return old
+            case Copy():
+                params = {name(param): name(twin) for param, twin in old.params.items()}
+                return replace(old, optimizer=name(old.optimizer), source=name(old.source), params=params)
+            case EditState():
+                return replace(old, slot=name(old.slot))
+            case Save() | Load():
+                return replace(old, optimizer=name(old.optimizer), slot=name(old.slot))
+            case Create():
+                groups = tuple(map(group, old.groups))
+                return replace(old, optimizer=name(old.optimizer), groups=groups, dicts=name(old.dicts))
+            case AddParamGroup():
+                return replace(old, optimizer=name(old.optimizer), group=group(old.group))
+            case Step():
+                grads = {name(param): values for param, values in old.grads.items()}
+                return replace(old, optimizer=name(old.optimizer), grads=grads)
+            case _:
+                return replace(old, optimizer=name(old.optimizer))
+
+    params = tuple(replace(param, name=name(param.name)) for param in program.params)
+    return replace(program, params=params, calls=tuple(map(call, program.calls)))
