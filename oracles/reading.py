@@ -1,4 +1,4 @@
-"""Texts and documents from anyone, read within bounds: whatever is in a file, its reader gets data or a ``ValueError``.
+"""Texts and documents from anyone, read within bounds: a reader gets data, or a ``ValueError``.
 
 A text has at most ``MAX_BYTES``; JSON and TOML nest at most ``MAX_DEPTH`` deep, their numbers are finite and have at most
 ``MAX_DIGITS`` digits, so that a float can hold each. What a document means is for its own reader to check.
@@ -30,7 +30,7 @@ _RATIO = 100
 
 
 def read_text(path: str | Path) -> str:
-    """The text in a file. Raises ``OSError``, ``UnicodeDecodeError``, and ``ValueError`` for a text that is too long."""
+    """The text in a file. Raises ``OSError``, ``UnicodeDecodeError``, and ``ValueError`` for a text beyond the bound."""
     with open(path, "rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -58,7 +58,7 @@ def parse_json(text: str | bytes, *, special: bool = False) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The data of a TOML text. Raises ``ValueError``, which is a ``TOMLDecodeError`` for a text that is no TOML."""
+    """The data of a TOML text. Raises ``ValueError``: a ``TOMLDecodeError`` for anything but TOML."""
     try:
         data = tomllib.loads(text, parse_float=lambda number: float(number) if _is_special(number) else _real(number))
     except RecursionError:
@@ -75,7 +75,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def check_members(sizes: Mapping[str, int], size: int) -> None:
-    """Raise ``ValueError`` if what is in a file of this ``size`` would take far more memory than the file, once unpacked."""
+    """Raise ``ValueError`` if the members of a file of this ``size`` would take far more memory than the file."""
     whole = sum(sizes.values())
     if whole > max(_FREE, _RATIO * size):
         largest = max(sizes, key=lambda name: sizes[name])

@@ -30,9 +30,9 @@ def validator_of(name: str, definition: str = "") -> Any:
     return quick_validator(read_schema(name), read_schema("program-1"), definition=definition)
 
 
-def quick_validator(schema: Mapping[str, Any], *others: Mapping[str, Any], definition: str = "") -> Any:
-    """A validator of a schema, or of one definition in it; ``others`` are the schemas that it refers to."""
-    documents = {document["$id"]: document for document in (schema, *others) if "$id" in document}
+def quick_validator(schema: Mapping[str, Any], *targets: Mapping[str, Any], definition: str = "") -> Any:
+    """A validator of a schema, or of one definition in it; ``targets`` are the schemas of its references."""
+    documents = {document["$id"]: document for document in (schema, *targets) if "$id" in document}
     whole = {"$ref": f"#/$defs/{definition}"} if definition else {**schema, "$defs": {}}
     whole.pop("$id", None)
     return _Quick(_inlined(whole, schema, documents))
@@ -79,7 +79,7 @@ def _items(validator: Any, schema: Any, instance: Any, whole: Any) -> Iterator[A
 
 
 def _one_of(validator: Any, schemas: Any, instance: Any, whole: Any) -> Iterator[Any]:
-    """A call can only be of the form whose name it bears."""
+    """A call can only be of the form of its name."""
     name = instance.get("op") if isinstance(instance, dict) else None
     named = [
         schema for schema in schemas if name and schema.get("properties", {}).get("op", {}).get("const", "") == name

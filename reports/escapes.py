@@ -1,4 +1,4 @@
-"""Text from outside, made harmless for where it goes: a terminal, a shell, a JSON document, the log of a CI runner."""
+"""Text from outside, made harmless for its destination: a terminal, a shell, a JSON document, the log of a CI runner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plain(text: str) -> str:
 
 
 def shell_word(text: str) -> str:
-    """A word of a command to type: quoted for the shell, with nothing in it that a terminal heeds."""
+    """A word of a command to type: quoted for the shell, with no control sequence of a terminal in it."""
     if text.isprintable():
         return shlex.quote(text)
     return f"$'{''.join(map(_shell_character, text))}'"
@@ -38,7 +38,7 @@ def _shell_character(char: str) -> str:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print lines for a person, on standard output or standard error: whatever they hold, the terminal shows it."""
+    """Print lines for a person, on standard output or standard error, with their control characters escaped."""
     print(plain(text), file=sys.stderr if error else sys.stdout)
 
 
@@ -47,7 +47,7 @@ _UNSEEN = re.compile("[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 
 def escape_json(text: str) -> str:
-    """The text of a JSON document with nothing in it that is not shown; its data stay the same."""
+    """The text of a JSON document with its invisible characters escaped; its data stay the same."""
     return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
@@ -58,7 +58,7 @@ def on_github(environment: Mapping[str, str] = os.environ) -> bool:
 
 @contextlib.contextmanager
 def commands_stopped() -> Iterator[None]:
-    """In a job of GitHub the runner takes no line for a command that is printed within."""
+    """In a job of GitHub the runner takes no line for a command, as long as this is open."""
     if not on_github():
         yield
         return

@@ -183,7 +183,7 @@ def npz_members(file: Path | io.BytesIO) -> dict[str, Array]:
 
 
 def open_archive(file: Path | io.BytesIO) -> zipfile.ZipFile:
-    """Open a zip whose members fit into memory. Raises ``DAMAGE``."""
+    """Open a zip, if its members fit into memory. Raises ``DAMAGE``."""
     archive = zipfile.ZipFile(file)
     size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
     check_members({entry.filename: entry.file_size for entry in archive.infolist()}, size)

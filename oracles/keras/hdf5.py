@@ -94,7 +94,7 @@ def _members(h5py: Any, file: Path | io.BytesIO, size: int) -> dict[str, Array]:
 
 
 def _variables(h5py: Any, opened: Any, size: int) -> list[Array]:
-    """Read the variables in a file of this ``size``. Nothing outside of the file is read, whatever it links to."""
+    """Read the variables in a file of this ``size``. Its links to other files are not followed."""
     names: list[Any]
     if "optimizer_weights" in opened and "weight_names" in opened["optimizer_weights"].attrs:
         group = opened["optimizer_weights"]

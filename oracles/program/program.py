@@ -411,7 +411,7 @@ def _words(error: BaseException, kind: type | None) -> str:
 
 
 def _beyond(data: object) -> str:
-    """Say what in the data of a program is beyond the bounds; empty for nothing, or for no program."""
+    """Describe the part of a program's data beyond the bounds; empty for nothing, or for no program."""
     if not isinstance(data, dict):
         return ""
     calls, params = (data.get(key) for key in ("calls", "params"))

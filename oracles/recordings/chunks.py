@@ -280,7 +280,7 @@ def _read_row(
 
 
 def _check_step(step: RecordedStep, params: Sequence[tuple[str, int]]) -> None:
-    """Raise ``ValueError`` for a step that is not one of these parameters: for one unknown, or values that are not its own."""
+    """Raise ``ValueError`` for a step of other parameters than these, or with values of another size."""
     members = [_whole(index) for group in step.groups for index in group.params]
     for index in (*members, *step.before, *step.after):
         if not 0 <= _whole(index) < len(params):

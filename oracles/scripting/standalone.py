@@ -29,10 +29,10 @@ def standalone_script(counterexample: Counterexample) -> str | None:
     writable = parse_name(counterexample.program.subject).writable
     if counterexample.passing or framework is None or not framework.script or not writable:
         return None
-    parts = _written(counterexample, framework)
+    parts = _write(counterexample, framework)
     names = program_names(counterexample.program)
     if parts is not None and not all(map(_PLAIN.fullmatch, names)):
-        parts = _written(with_own_names(counterexample, names, framework), framework)
+        parts = _write(with_own_names(counterexample, names, framework), framework)
     if parts is None:
         return None
     imports, statements = parts
@@ -50,7 +50,7 @@ def title_line(clause: str, dialect: str) -> str:
     return f'"""{text}"""' if text.isprintable() and not {'"', "\\"} & set(text) else repr(text)
 
 
-def _written(counterexample: Counterexample, framework: Framework) -> tuple[list[str], list[str]] | None:
+def _write(counterexample: Counterexample, framework: Framework) -> tuple[list[str], list[str]] | None:
     if isinstance(counterexample.program.calls[counterexample.call], Operate):
         return write_operation(counterexample, framework)
     write: Callable[[Counterexample], tuple[list[str], list[str]]] = import_reference(framework.script)
@@ -58,12 +58,12 @@ def _written(counterexample: Counterexample, framework: Framework) -> tuple[list
 
 
 def with_own_names(counterexample: Counterexample, names: list[str], framework: Framework) -> Counterexample:
-    """The counterexample, its names changed where the script has another use for them, or Python has.
+    """The counterexample, its names changed if the script, or Python, has another use for them.
 
     The script is written with names that nothing else has: whatever else is in it then is in use.
     """
     strange = {name: f"rmspec_{index}_name" for index, name in enumerate(names)}
-    parts = _written(_renamed(counterexample, strange), framework)
+    parts = _write(_renamed(counterexample, strange), framework)
     words = set(re.findall(r"\w+", "\n".join(parts[0] + parts[1]))) if parts is not None else set()
     derived = {word.removeprefix(own) for word in words for own in strange.values() if word.startswith(own)}
     taken_names = words | set(keyword.kwlist) | set(dir(builtins))

@@ -1,4 +1,4 @@
-"""What an observation must be to be judged, whoever sends it: the declared parameters, numbers in their sizes, known roles.
+"""The form of an observation to be judged: the declared parameters, numbers in their sizes, known roles.
 
 A subject in a process of its own, or on the wire, sends data. Its judge relies on the form of it, and on nothing else.
 """
@@ -22,7 +22,7 @@ _KNOWN = frozenset(fmt.dtype for fmt in FORMATS.values())
 
 
 def check_observation(observation: Observation, params: Iterable[Param], checked: Observation | None = None) -> None:
-    """Raise ``ValueError`` for an observation that is not one of these parameters.
+    """Raise ``ValueError`` for an observation of other parameters than these.
 
     What it has in common with one ``checked`` before is right.
     """
@@ -51,11 +51,11 @@ def check_observation(observation: Observation, params: Iterable[Param], checked
             _check_slot(positions, slot)
 
 
-def check_options(names: Iterable[str], what: str) -> None:
-    """Raise ``ValueError`` for the name of an option that is none."""
+def check_options(names: Iterable[str], place: str) -> None:
+    """Raise ``ValueError`` for the name of no option."""
     unknown = sorted(set(names) - set(OPTIONS))
     if unknown:
-        raise ValueError(f"{what} has the option {unknown[0][:60]!r}")
+        raise ValueError(f"{place} has the option {unknown[0][:60]!r}")
 
 
 def _check_names(arrays: Mapping[str, object], declared: Mapping[str, Param], kind: str) -> None:
@@ -86,15 +86,15 @@ def _check_slot(positions: Mapping[int, Mapping[str, NDArray[Any]]], slot: str) 
         _check_roles(roles, f"in the slot {slot}")
 
 
-def _check_group(group: GroupView, what: str) -> None:
+def _check_group(group: GroupView, place: str) -> None:
     if not all(isinstance(name, str) for name in group.params):
-        raise ValueError(f"{what} holds what are no names of parameters")
+        raise ValueError(f"{place} holds what are no names of parameters")
     if not isinstance(group.options, Mapping):
-        raise ValueError(f"{what} has no table of options")
-    check_options(group.options, what)
+        raise ValueError(f"{place} has no table of options")
+    check_options(group.options, place)
     for name, value in group.options.items():
         if not isinstance(value, bool | int | float):
-            raise ValueError(f"{name} in {what} is no number")
+            raise ValueError(f"{name} in {place} is no number")
 
 
 def _check_roles(roles: Iterable[str], where: str) -> None:
@@ -103,8 +103,8 @@ def _check_roles(roles: Iterable[str], where: str) -> None:
             raise ValueError(f"the state {where} has the role {role[:60]!r}")
 
 
-def _check_size(array: NDArray[Any], param: Param, what: str) -> None:
+def _check_size(array: NDArray[Any], param: Param, place: str) -> None:
     parts = 2 if array.dtype.kind == "c" else 1
     if array.size * parts != math.prod(param.shape) * FORMATS[param.dtype].parts:
         shape = ", ".join(map(str, array.shape))
-        raise ValueError(f"{what} is {array.dtype.name} of shape ({shape}), which are not the numbers of {param.name}")
+        raise ValueError(f"{place} is {array.dtype.name} of shape ({shape}), which are not the numbers of {param.name}")

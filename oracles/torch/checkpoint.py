@@ -83,7 +83,7 @@ def torch_bytes(saved: Saved, ending: str = ".pt") -> bytes:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise ``ValueError`` for an archive that would take far more memory than its file."""
+    """Raise ``ValueError`` for an archive of far more memory than its file."""
     with contextlib.suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         check_members({entry.filename: entry.file_size for entry in entries}, path.stat().st_size)

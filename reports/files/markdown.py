@@ -32,13 +32,13 @@ def markdown_environment() -> Environment:
 
 
 class Markup(str):
-    """Text of Markdown: what is of it already is not escaped again."""
+    """Text of Markdown, not to be escaped again."""
 
     __slots__ = ()
 
 
 def _escaped(value: object) -> object:
-    """Escape whatever a template prints, but for Markdown and for numbers."""
+    """Escape the values printed by a template, but for Markdown and for numbers."""
     return _without_markup(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -58,7 +58,7 @@ def fence(text: str, language: str = "text") -> Markup:
 
 
 def inline(text: str) -> Markup:
-    """Escape foreign text: no markup, no address that becomes a link, no end of a table's row."""
+    """Escape foreign text: no markup, no address to become a link, no end of a table's row."""
     return _without_markup(text.strip())
 
 
