@@ -62,7 +62,8 @@ def test_a_scan_has_every_exponent_and_the_landmarks(dtype: str) -> None:
     exponents = sorted({math.frexp(size)[1] for size in sizes})
     step = 3 if fmt.name == "float64" else 1
     assert max(after - before for before, after in itertools.pairwise(exponents)) == step
-    assert exponents[0] <= math.frexp(fmt.smallest_subnormal)[1]
+    # A number between the two smallest may be rounded up.
+    assert exponents[0] <= math.frexp(fmt.smallest_subnormal)[1] + 1
     assert exponents[-1] >= math.frexp(fmt.max_finite)[1] - step
     root = math.sqrt(fmt.max_finite)
     assert any(root * 0.99 < size < root for size in sizes)
