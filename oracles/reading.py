@@ -32,7 +32,9 @@ _RATIO = 100
 def read_text(path: str | Path) -> str:
     """The text in a file. Raises ``OSError``, ``UnicodeDecodeError``, and ``ValueError`` for a text beyond the bound."""
     with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
+        # A read of the bound would take as much memory, however short the file; a pipe has no length.
+        length = os.fstat(file.fileno()).st_size
+        data = file.read(min(length or MAX_BYTES, MAX_BYTES) + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB")
     return data.decode("utf-8")

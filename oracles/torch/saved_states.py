@@ -83,7 +83,7 @@ def saved_state(state: Any, via: Via) -> Any:
 
 
 def opened_state(saved: Any, via: str) -> Any:
-    """What was saved, as a state dict."""
+    """The state dict in a pickle, a file or a copy."""
     match via:
         case "pickle":
             return pickle.loads(saved)

@@ -34,15 +34,18 @@ from rmspec.oracles.program.program import (
 )
 from rmspec.oracles.subject import VERSION_EDITS
 from rmspec.properties.counterexamples.hypotheses import hypotheses
+from rmspec.properties.counterexamples.other_options import (
+    options_from_the_start,
+    with_option,
+    with_saved_options,
+    without_zero_decay,
+)
 from rmspec.properties.counterexamples.variants import (
     alone_with,
-    options_from_the_start,
     plain_numbers,
     uncopied,
     with_gradients,
-    with_option,
     with_reals,
-    with_saved_options,
     with_whole_state,
     without_circumstances,
     without_closures,
@@ -50,7 +53,6 @@ from rmspec.properties.counterexamples.variants import (
     without_edits,
     without_loads,
     without_recording,
-    without_zero_decay,
 )
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.peeling.evidence import flushed

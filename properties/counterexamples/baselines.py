@@ -13,7 +13,8 @@ from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.host.hiding import show_only
 from rmspec.oracles.host.perform import Driven, perform
 from rmspec.oracles.program.program import Create, Program, Step
-from rmspec.properties.counterexamples.variants import plain_numbers, plain_options
+from rmspec.properties.counterexamples.other_options import plain_options
+from rmspec.properties.counterexamples.variants import plain_numbers
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.judge.runner import judge, run
 from rmspec.properties.known import applies, shipped

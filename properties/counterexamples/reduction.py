@@ -225,7 +225,7 @@ def _drop_params(search: _Search) -> None:
         while index >= 0 and not search.spent:
             names = [param.name for param in search.program.params]
             pairs = twins(search.program)
-            dropped = {each for name in names[index : index + size] for each in (name, pairs.get(name, name))}
+            dropped = {half for name in names[index : index + size] for half in (name, pairs.get(name, name))}
             if len(names) > len(dropped):
                 search.attempt(_without_params(search.program, dropped))
             index = min(index, len(search.program.params)) - size

@@ -17,16 +17,10 @@ from rmspec.properties.counterexamples.attribution import attribute, has_layouts
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
 from rmspec.properties.counterexamples.hypotheses import hypotheses
+from rmspec.properties.counterexamples.other_options import shifted_options, with_option
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.unamended import unamended_bounds
-from rmspec.properties.counterexamples.variants import (
-    after_others,
-    alone_with,
-    plain_numbers,
-    shifted_options,
-    stored_values,
-    with_option,
-)
+from rmspec.properties.counterexamples.variants import after_others, alone_with, plain_numbers, stored_values
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee

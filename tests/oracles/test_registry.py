@@ -12,7 +12,7 @@ from rmspec.oracles.errors import Unsupported
 from rmspec.oracles.framework import import_reference
 from rmspec.oracles.loader import load
 from rmspec.oracles.registry import frameworks, registered_names
-from rmspec.oracles.subject import FEATURES, OPTIONS, Subject
+from rmspec.oracles.subject import ANNOUNCED, FEATURES, OPTIONS, Subject
 
 PRESENT = {each.name for each in frameworks() if importlib.util.find_spec(each.requires) is not None}
 
@@ -64,6 +64,6 @@ def test_a_registered_name_loads_or_says_what_is_missing(name: str) -> None:
     assert subject.dialect in DIALECTS
     capabilities = subject.capabilities()
     assert set(capabilities.options) <= set(OPTIONS)
-    assert set(capabilities.features) <= set(FEATURES)
+    assert set(capabilities.features) <= {*FEATURES, *ANNOUNCED}
     assert set(subject.state_names()) == set(capabilities.roles) != set()
     assert subject.versions()

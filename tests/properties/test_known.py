@@ -65,7 +65,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     module = import_module("rmspec.properties.examination.plan")
     monkeypatch.setattr(module, "corpus", lambda: (WITNESS,))
     monkeypatch.setattr(module, "differential", lambda formats: ())
-    monkeypatch.setitem(module.PROFILES, "smoke", replace(module.PROFILES["smoke"], sweeps=0))
+    monkeypatch.setitem(module.PROFILES, "smoke", replace(module.PROFILES["smoke"], sweeps=0, branches=0, rounds=0))
 
 
 # -- matching

@@ -67,6 +67,10 @@ IDS = (
     "state-dict-copy",
     "load-shape",
     "load-partial",
+    "load-version",
+    "load-device",
+    "optimizer-copy",
+    "step-counter",
     "option-change",
     "scalar-precision",
     "subnormals",
@@ -87,6 +91,7 @@ IDS = (
     "first-average",
     "refuse-invalid",
     "caller-dict",
+    "load-without-option",
     "failed-step",
 )
 
@@ -94,6 +99,7 @@ FEATURES = {
     "centered",
     "closure",
     "complex",
+    "copy",
     "derivatives",
     "duplicates",
     "groups",
@@ -152,7 +158,7 @@ def test_every_default_of_the_page_has_its_clause():
 def test_only_readings_of_a_silent_page_do_not_gate():
     """What the page states fails a run; what it promises nothing about is only shown."""
     silent = [each for each in CLAUSES.values() if not each.gates]
-    assert [each.id for each in silent] == ["refuse-invalid", "caller-dict", "failed-step"]
+    assert [each.id for each in silent] == ["refuse-invalid", "caller-dict", "load-without-option", "failed-step"]
     assert all(each.kind == "interpretation" for each in silent)
 
 
@@ -238,7 +244,7 @@ def test_what_each_clause_needs_and_how_its_violation_reads():
     assert ids(decided=True) == {"duplicate-in-group"}
     assert {id for id, row in CLAUSES.items() if row.cause} == {"scalar-precision"}
     usual = Clause("", "", "api", "", "").circumstance
-    assert set(CLAUSES) - ids(circumstance=usual) == {"grad-none", "isolation", "load-isolation"}
+    assert set(CLAUSES) - ids(circumstance=usual) == {"grad-none", "isolation", "load-isolation", "optimizer-copy"}
 
 
 def test_every_field_names_something_that_there_is():

@@ -187,7 +187,7 @@ def test_a_transcript_that_is_cut_off_is_refused(cut: int) -> None:
         ('{"p":0}', '{"p":99}'),
         ('["alpha",', "[1,"),
         ("[[{", "[[0,{"),
-        (",null]", ',{"kind":"SystemExit","what":"","why":"","hint":""}]'),
+        (",null,[]]", ',{"kind":"SystemExit","what":"","why":"","hint":""},[]]'),
     ],
 )
 def test_a_transcript_with_something_else_in_it_is_refused(old: str, new: str) -> None:

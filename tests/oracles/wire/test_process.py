@@ -82,7 +82,8 @@ def alive(pid: int) -> bool:
 
 
 def programs() -> tuple[Program, ...]:
-    return (*corpus(), *generate(7, 15), *(sweep(7, index, wide=0) for index in range(40)))
+    stored = (each for each in corpus() if not any(isinstance(call, Differentiate) for call in each.calls))
+    return (*stored, *generate(7, 15), *(sweep(7, index, wide=0) for index in range(40)))
 
 
 def deviations(subject: Subject) -> tuple[list[Finding], int]:
