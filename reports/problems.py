@@ -13,7 +13,7 @@ import click
 
 from rmspec.impl.errors import RmspecError, nearest
 from rmspec.oracles.errors import BadOption, choose
-from rmspec.reports.escapes import plain
+from rmspec.reports.escapes import commands_stopped, plain, say
 from rmspec.reports.exit_codes import PRECEDENCE, ExitCode
 
 __all__ = [
@@ -110,8 +110,8 @@ def tell_failure(error: Exception, code: ExitCode) -> ExitCode:
         text, unwritten = f"{problem}\n  free some space, or write to another place", ExitCode.BAD_INPUT
     else:
         text, unwritten = internal_message(trace_of(error)), ExitCode.INTERNAL
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)
+    with contextlib.suppress(OSError), commands_stopped():
+        say(text, error=True)
     return min(code, unwritten, key=_rank)
 
 

@@ -635,7 +635,8 @@ _ALL = (
         "a copy of the optimizer goes on as it would, and shares nothing with it",
         "interpretation",
         "copy.deepcopy and pickle of the optimizer together with its parameters give one with the same groups and state, which can be "
-        "copied in its turn; a step of either changes nothing of the other.",
+        "copied in its turn; a step of either changes nothing of the other. That torch.optim.Optimizer leaves other attributes out of "
+        "a copy is its own doing.",
         "silent; read as: a training run is copied whole",
         "copy",
         circumstance="in a call on its copy, or on what it is a copy of",

@@ -174,6 +174,7 @@ FRAMEWORK = Framework(
     ),
     blind_spots=(
         "what torch does with the values of sparse gradients (only that they are refused)",
+        "attributes of an optimizer that torch leaves out of its copies: all but defaults, state and param_groups",
         "a gradient of another format than its parameter (through grad_dtype), or on another device (torch refuses to assign it)",
     ),
     order=1,

@@ -22,7 +22,7 @@ class Copied(Sound):
 
 
 class AttributeLost(Copied):
-    """torch copies defaults, state and groups alone: a copy has no attribute that a step reads."""
+    """No fault of its own: torch copies defaults, state and groups alone, and a copy lacks what a step reads."""
 
     def __setstate__(self, state):
         Sound.__setstate__(self, state)

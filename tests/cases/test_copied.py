@@ -33,7 +33,8 @@ def test_there_are_programs_about_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Sound", "Copied", "Versioned", "RefusesWhole", "UnknownEntryRefused", "UnknownEntryInTheWay"]
+    "name",
+    ["Sound", "Copied", "AttributeLost", "Versioned", "RefusesWhole", "UnknownEntryRefused", "UnknownEntryInTheWay"],
 )
 def test_an_optimizer_without_a_fault_passes(name: str) -> None:
     """It is copied, and loads what lacks nothing that it needs, or refuses it whole."""
@@ -44,7 +45,6 @@ def test_an_optimizer_without_a_fault_passes(name: str) -> None:
     ("name", "clause"),
     [
         ("NoPickle", "optimizer-copy"),
-        ("AttributeLost", "optimizer-copy"),
         ("CopyIsItself", "optimizer-copy"),
         ("StateOfTheOriginal", "optimizer-copy"),
         ("StateLeftBehind", "optimizer-copy"),

@@ -86,7 +86,8 @@ def test_a_script_fails_on_its_fault_and_on_no_correct_optimizer(id: str) -> Non
     with pytest.raises((Exception, SystemExit)):
         exec(script, {})
     if fault.dialect == "torch":
-        correct = {"for-loop": "LoopRMSprop", "foreach": "ForeachRMSprop"}[fault.path]
+        bases = {"for-loop": "LoopRMSprop", "foreach": "ForeachRMSprop", "differentiable": "DifferentiableRMSprop"}
+        correct = bases[fault.switch if fault.switch == "differentiable" else fault.path]
         mended = script.replace(
             f"RMSprop = {fault.attr}\n", f"from rmspec.oracles.faults.base import {correct} as RMSprop\n"
         )

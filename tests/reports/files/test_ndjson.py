@@ -143,7 +143,7 @@ def test_the_command_sums_a_log_up(tmp_path: Path, capsys: pytest.CaptureFixture
     path = written(tmp_path / "log")
     assert main(["log", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "torch: deviates\n  66 conform + 1 deviate = 67 clauses\n  1 new deviation, 0 known or inherited" in out
+    assert "torch: deviates\n  71 conform + 1 deviate = 72 clauses\n  1 new deviation, 0 known or inherited" in out
     assert "  eps-placement: param is 0.5\n" in out
     assert max(map(len, out.splitlines())) <= 80
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
