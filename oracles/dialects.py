@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -12,6 +11,7 @@ from rmspec.impl.spec import wording
 from rmspec.impl.spec.dialect import DIALECTS, SPECIFICATION, Dialect, UnknownDialect
 from rmspec.impl.spec.switches import UnknownPosition, set_switches
 from rmspec.oracles.errors import choose
+from rmspec.oracles.reading import parse_json
 from rmspec.oracles.registry import frameworks
 
 
@@ -46,8 +46,8 @@ def _setting(text: str) -> tuple[str, object]:
     if not equals:
         raise ValueError(text)
     try:
-        return switch.strip(), json.loads(value)
-    except json.JSONDecodeError:
+        return switch.strip(), parse_json(value)
+    except ValueError:
         return switch.strip(), value.strip()
 
 

@@ -26,6 +26,7 @@ from rmspec.impl.errors import nearest
 from rmspec.oracles.errors import BadOption, CannotImport, NotAnOptimizer, UnknownSubject, Unsupported, choose, wording
 from rmspec.oracles.framework import Framework, import_reference
 from rmspec.oracles.names import parse_name, path_keywords
+from rmspec.oracles.reading import is_file
 from rmspec.oracles.registry import frameworks, left_out, registered_names
 from rmspec.oracles.session.paths import fixed_by
 from rmspec.oracles.session.surroundings import PlacedSubject, search_path
@@ -56,7 +57,7 @@ def check_name(name: str) -> None:
     if ":" in place:
         _check_path(place, attribute, several=bool(parts.path))
     if place.endswith(".py"):
-        if not Path(place).is_file():
+        if not is_file(place):
             raise UnknownSubject(
                 f"there is no file {place}",
                 "the part before the colon names a Python file, from the current directory",
@@ -283,6 +284,6 @@ def _with_article(noun: str) -> str:
 
 def _nearest(place: str) -> str:
     folder = Path(place).parent
-    names = [path.name for path in folder.glob("*.py")] if folder.is_dir() else []
+    names = [path.name for path in folder.glob("*.py")] if os.path.isdir(folder) else []
     near = difflib.get_close_matches(Path(place).name, names, n=1)
     return f"; did you mean {folder / near[0]}?" if near else ""

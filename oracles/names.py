@@ -7,6 +7,7 @@ another colon where there is one: ``file.py:Attr:foreach`` calls ``Attr`` with `
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -41,6 +42,14 @@ class SubjectName:
     def base(self) -> str:
         """The name without its path."""
         return f"{self.place}:{self.attribute}" if self.place else self.attribute
+
+    @property
+    def writable(self) -> bool:
+        """Whether it is Python: a registered name, or the name of an attribute, in a file or in a module."""
+        if not self.place:
+            return True
+        words = [*self.attribute.split("."), *(() if self.file else self.place.split("."))]
+        return all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
 
     def placed(self, place: str) -> str:
         """The whole name with another place."""

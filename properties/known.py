@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import fnmatch
 import platform
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
@@ -41,6 +40,7 @@ from rmspec.oracles.framework import Framework
 from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.changes import option_tables
 from rmspec.oracles.program.program import Program, op, parse
+from rmspec.oracles.reading import parse_toml, read_text
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
@@ -147,21 +147,25 @@ def _of(framework: Framework) -> Iterable[Known]:
 def read_known(path: Path) -> tuple[Known, ...]:
     """Read the list in a file. Raises ``BadKnownList`` with the entry and the key at fault."""
     try:
-        text = path.read_text("utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise BadKnownList(
             f"there is no list of known deviations {path}",
             "without it every deviation that it names would count as new",
             "name a list that is there; rmspec known add makes one",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else _not_text(error)
         raise BadKnownList(
             f"cannot read the list of known deviations {path}: {reason}",
             "without it every deviation that it names would count as new",
             "name a file of [[known]] tables, as rmspec known add makes it",
         ) from None
-    return tuple(_entries(text, str(path), lambda name: (path.parent / name).read_text("utf-8")))
+    return tuple(_entries(text, str(path), lambda name: read_text(path.parent / name)))
+
+
+def _not_text(error: ValueError) -> str:
+    return "it is not text" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def speaks_of(entry: Known, subject: str) -> bool:
@@ -262,8 +266,8 @@ def _listed(value: Any) -> list[Any]:
 
 def _entries(text: str, where: str, read: Callable[[str], str]) -> Iterable[Known]:
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(text)
+    except ValueError as error:
         raise BadKnownList(f"{where} is not TOML: {error}", hint="mend the file") from None
     tables = data.get("known", [])
     if set(data) - {"known", "tested"} or not isinstance(tables, list):
@@ -327,6 +331,10 @@ def _witness(name: str, file: str, read: Callable[[str], str]) -> Program:
         return parse(read(file), where=file)
     except OSError:
         raise BadKnownList(f"{name}: there is no witness {file}", hint="give a stored program") from None
+    except ValueError as error:
+        raise BadKnownList(
+            f"{name}: the witness {file} cannot be read: {_not_text(error)}", hint="give a stored program"
+        ) from None
     except MalformedProgram as error:
         raise BadKnownList(f"{name}: {error}") from None
 

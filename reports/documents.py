@@ -10,13 +10,14 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import cattrs
 
+from rmspec.oracles import reading
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import Program, from_json, to_json
+from rmspec.reports.escapes import escape_json
 
 __all__ = ["CONVERTER", "as_data", "json_number", "json_text", "read_text", "select_keys", "stored_json"]
 
@@ -53,7 +54,7 @@ def as_data(value: object) -> Any:
 
 def json_text(data: object) -> str:
     """The text of a JSON document."""
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return escape_json(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 @cache
@@ -72,7 +73,7 @@ def select_keys(schema: str, definition: str, data: Mapping[str, Any]) -> dict[s
 def read_text(path: str, problem: type[InputProblem], hint: str) -> str:
     """Read a text file of a user. Raises ``problem`` for an unreadable one, or one without text."""
     try:
-        return Path(path).read_text("utf-8")
+        return reading.read_text(path)
     except UnicodeDecodeError:
         raise problem(f"{path} is not text", hint=hint) from None
     except (OSError, ValueError) as error:

@@ -49,9 +49,9 @@ def check_folder(path: str, option: str, *, example: str = "repro", content: str
     """Refuse a useless folder for some ``content``, without making it. Raises ``BadOption``."""
     target = Path(path).absolute()
     existing = target
-    while not existing.exists() and existing != existing.parent:
+    while not os.path.exists(existing) and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir():
+    if not os.path.isdir(existing):
         raise BadOption(f"{option} {path}: {existing} is not a folder", hint=f"name a folder, as in {option} {example}")
     try:
         probe_folder(existing)
@@ -109,4 +109,4 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def _special(target: Path) -> bool:
-    return target.exists() and not target.is_file() and not target.is_dir()
+    return os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target)

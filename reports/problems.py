@@ -13,6 +13,7 @@ import click
 
 from rmspec.impl.errors import RmspecError, nearest
 from rmspec.oracles.errors import BadOption, choose
+from rmspec.reports.escapes import commands_stopped, plain, say
 from rmspec.reports.exit_codes import PRECEDENCE, ExitCode
 
 __all__ = [
@@ -41,7 +42,7 @@ class InternalError(RmspecError):
 def message(error: RmspecError) -> str:
     """Format an error of rmspec: a line each for the problem, its consequence and the remedy."""
     lines = [f"rmspec: {error.what}", *(f"  {part}" for part in (error.why, error.hint) if part)]
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def click_message(error: click.ClickException) -> str:
@@ -52,7 +53,7 @@ def click_message(error: click.ClickException) -> str:
     else:
         text = error.format_message().rstrip(".")
         what = text[:1].lower() + text[1:]
-    return f"rmspec: {what}\n  {command} --help lists what it takes"
+    return f"rmspec: {plain(what)}\n  {command} --help lists what it takes"
 
 
 def _nearest_option(error: click.NoSuchOption) -> str:
@@ -64,14 +65,16 @@ def _nearest_option(error: click.NoSuchOption) -> str:
 
 def internal_message(trace: str) -> str:
     """A failure of rmspec itself: a short message, and the traceback in a file (or here, with ``RMSPEC_DEBUG=1``)."""
-    last = _last_line(trace)
+    last = plain(_last_line(trace))
     if os.environ.get("RMSPEC_DEBUG") == "1":
-        return f"rmspec: internal error: {last}\n{trace.rstrip()}"
+        return f"rmspec: internal error: {last}\n{plain(trace.rstrip())}"
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8") as log:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="rmspec-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as log:
             log.write(f"{' '.join(sys.argv)}\n{trace}")
     except OSError:  # there is no place for it
-        return f"rmspec: internal error: {last}\n{trace.rstrip()}"
+        return f"rmspec: internal error: {last}\n{plain(trace.rstrip())}"
     return (
         f"rmspec: internal error: {last}\n"
         "  this is a fault of rmspec, not of the subject; please report it with the traceback\n"
@@ -107,8 +110,8 @@ def tell_failure(error: Exception, code: ExitCode) -> ExitCode:
         text, unwritten = f"{problem}\n  free some space, or write to another place", ExitCode.BAD_INPUT
     else:
         text, unwritten = internal_message(trace_of(error)), ExitCode.INTERNAL
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)
+    with contextlib.suppress(OSError), commands_stopped():
+        say(text, error=True)
     return min(code, unwritten, key=_rank)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,7 @@ from rmspec.oracles.registry import registered_names
 from rmspec.oracles.scripting.counterexample import StoredCounterexample, shows, stored_counterexample
 from rmspec.properties.events import Deviation, RunStarted
 from rmspec.reports.documents import read_text
+from rmspec.reports.escapes import shell_word
 
 __all__ = [
     "FOLDERS",
@@ -100,11 +100,11 @@ def repro_commands(started: RunStarted, name: str, deviation: Deviation) -> list
 
 
 def _check_again(name: str, environment: Mapping[str, str]) -> str:
-    words = ["rmspec", "check", shlex.quote(name)]
+    words = ["rmspec", "check", shell_word(name)]
     for key, default in _OPTIONS.items():
         value = environment.get(key, default)
         if value != default:
-            words.append(f"--{key.replace('_', '-')} {shlex.quote(value)}")
+            words.append(f"--{key.replace('_', '-')} {shell_word(value)}")
     return " ".join([*words, f"--repro-dir {PROGRAMS}"])
 
 
@@ -140,15 +140,16 @@ def file_commands(file: str, subject: str) -> list[str]:
 
 def file_command(command: Literal["repro", "script"], file: str, subject: str = "") -> str:
     """Make the line to type for a command on a stored program or a recording, on this subject if one is named."""
-    named = f" --subject {shlex.quote(subject)}" if subject else ""
-    return f"rmspec {command} {shlex.quote(file)}{named}"
+    named = f" --subject {shell_word(subject)}" if subject else ""
+    return f"rmspec {command} {shell_word(file)}{named}"
 
 
 def _slug(subjects: Sequence[str], name: str) -> str:
     plain = _plain(name)
     if sum(_plain(subject) == plain for subject in subjects) <= 1:
         return plain
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{plain}-{digest[:6]}"
 
 
 def _plain(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 
 from rmspec.impl.arithmetic.amendments import parse_amendment
@@ -11,6 +10,7 @@ from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.program.program import Call, Param, Program
 from rmspec.properties.events import ClauseResult, Deviation, Evidence, OperationEvidence, OtherDialect, SubjectResult
+from rmspec.reports.escapes import plain, shell_word
 
 __all__ = [
     "call_line",
@@ -33,13 +33,6 @@ __all__ = [
 ]
 
 _SHOWN = 8
-
-
-def plain(text: str) -> str:
-    """Text from outside with its control characters escaped; line breaks are kept."""
-    return "".join(
-        each if each == "\n" or each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def hexadecimal(value: float) -> str:
@@ -159,7 +152,7 @@ def _operation_accuracy(operations: Sequence[OperationEvidence]) -> str:
 
 def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:
     """Name the other dialect of this subject, with the commands to go on."""
-    subject = shlex.quote(name)
+    subject = shell_word(name)
     if not speaks.names:
         return [
             f"it speaks another dialect throughout, one without a name: {'; '.join(speaks.switches)}",
@@ -169,7 +162,7 @@ def spoken_lines(name: str, speaks: OtherDialect) -> list[str]:
     return [
         f"it speaks the dialect {names} throughout: {'; '.join(speaks.switches)}",
         f"rmspec identify {subject}",
-        f"rmspec check {subject} --dialect {speaks.names[0]}",
+        f"rmspec check {subject} --dialect {shell_word(speaks.names[0])}",
     ]
 
 

@@ -95,6 +95,8 @@ class Arithmetic:
 
     def complement(self, of: Coefficient) -> Coefficient:
         """``1 - of``, formed before it is rounded (unless the dialect's scalars say otherwise)."""
+        if not math.isfinite(of.value):
+            return self._coefficient({1 - of.value}, 1 - of.value, of)
         exact = 1 - Fraction(of.value)
         nearest = float(exact)
         values = {nearest, *self._roundings(nearest)}

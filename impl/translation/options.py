@@ -272,10 +272,24 @@ def _errors(pair: _Pair, value: float, option: str) -> float:
     """The largest relative difference between ``value`` held in the precisions of the two dialects."""
     worst = 0.0
     for fmt in pair.formats:
-        old, new = (_precision(dialect, fmt, option).round(value) for dialect in (pair.source, pair.target))
+        old, new = (
+            _round_to(_precision(dialect, fmt, option), value, option) for dialect in (pair.source, pair.target)
+        )
         if old != new:
             worst = max(worst, float(abs(Fraction(new) - Fraction(old)) / abs(Fraction(old or value))))
     return worst
+
+
+def _round_to(fmt: Format, value: float, option: str) -> float:
+    """A value as it is held in a format. Raises ``CannotTranslate`` for one beyond its largest number."""
+    rounded = fmt.round(value)
+    if not math.isfinite(rounded):
+        raise CannotTranslate(
+            f"{option} {value!r} is beyond the largest number of {fmt.name}",
+            "the optimizer would go on with an infinity",
+            "correct it",
+        )
+    return rounded
 
 
 def _carry(pair: _Pair, option: str, value: float) -> Line:

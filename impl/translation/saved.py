@@ -77,6 +77,13 @@ def formats_of(saved: Saved) -> tuple[str, ...]:
 
 def check_saved(saved: Saved) -> None:
     """Raise ``IncompleteState`` for missing or unfitting entries, a NaN, a negative square or a negative count."""
+    for param in saved.params():
+        if param.steps is not None and param.steps >= 2**63:
+            raise IncompleteState(
+                f"parameter {param.name} has made more than 2^63 steps",
+                "no framework counts so far",
+                "the file is damaged: save it again",
+            )
     for group in saved.groups:
         needed = needed_roles(group.dialect, group.hyper)
         for param in group.params:

@@ -11,20 +11,28 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import lzma
+import math
+import struct
+import sys
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.dialect import Dialect, Hyperparameters
 from rmspec.impl.spec.switches import SWITCHES
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
 from rmspec.oracles.errors import Unsupported
+from rmspec.oracles.reading import check_members, parse_json
+from rmspec.oracles.validators import validator_of
 
 SCHEMA = "rmspec.checkpoint/1"
 
@@ -53,6 +61,12 @@ def saved(arrays: Mapping[str, Array], metadata: str | None, dialect: Dialect, g
                 f"{where} has an array {name!r}",
                 f"the arrays of {dialect.name} are called PARAMETER.ROLE, and the roles are {', '.join(roles)}",
                 "name the dialect that the file is of with --from, or rename the arrays",
+            )
+        if values.dtype.name not in FORMATS:
+            raise BadCheckpoint(
+                f"{name} in {where} is {values.dtype.name}",
+                "the state of an optimizer is floating-point numbers",
+                f"it can be {', '.join(FORMATS)}",
             )
         by_param.setdefault(param, {})[roles[role]] = _signed(values, roles[role], dialect)
     if metadata is None:
@@ -101,10 +115,9 @@ def metadata_of(text: str, dialect: Dialect, where: str) -> dict[str, Any]:
     """The description as data, checked. Raises ``BadCheckpoint``."""
     import jsonschema
 
-    schema = json.loads((files("rmspec.oracles") / "schemas" / "checkpoint-1.json").read_text("utf-8"))
     try:
-        table = json.loads(text)
-        jsonschema.validate(table, schema)
+        table = parse_json(text)
+        validator_of("checkpoint-1").validate(table)
     except (ValueError, jsonschema.ValidationError) as error:
         reason = error.message if isinstance(error, jsonschema.ValidationError) else str(error)
         raise BadCheckpoint(
@@ -129,11 +142,10 @@ def _ordered(names: Mapping[str, object]) -> list[str]:
 def npz_arrays(path: Path) -> tuple[dict[str, Array], str | None, str]:
     """The arrays of an ``.npz``, its description, and the comment of the archive. No pickle is read. Raises ``BadCheckpoint``."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             comment = archive.comment.decode("utf-8", errors="replace")
-        with np.load(path, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        arrays = npz_members(path)
+    except DAMAGE as error:
         code = "pickle" in str(error)
         raise BadCheckpoint(
             f"{path} cannot be read as .npz: {reason(error)}",
@@ -144,13 +156,66 @@ def npz_arrays(path: Path) -> tuple[dict[str, Array], str | None, str]:
     return arrays, None if description is None else str(description), comment
 
 
+DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    RuntimeError,  # of an encrypted member; NotImplementedError of an unknown compression
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""The exceptions of the libraries for archives and arrays on a damaged file, or a hostile one."""
+
+
+def npz_members(file: Path | io.BytesIO) -> dict[str, Array]:
+    """The arrays of an ``.npz`` by name. Raises ``DAMAGE``."""
+    with open_archive(file) as archive:
+        return {name.removesuffix(".npy"): _npy_array(archive, name) for name in archive.namelist()}
+
+
+def open_archive(file: Path | io.BytesIO) -> zipfile.ZipFile:
+    """Open a zip, if its members fit into memory. Raises ``DAMAGE``."""
+    archive = zipfile.ZipFile(file)
+    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
+    check_members({entry.filename: entry.file_size for entry in archive.infolist()}, size)
+    return archive
+
+
+def _npy_array(archive: zipfile.ZipFile, name: str) -> Array:
+    """The array in a member, if its header promises no more than the member holds. Raises ``DAMAGE``."""
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+        if dtype.hasobject:
+            raise ValueError(f"{name} is a pickle: it has objects")
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+            raise ValueError(f"{name} is cut off: its shape is {shape}")
+    with archive.open(name) as member:
+        array = np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+    if array.dtype.kind == "U":
+        codes = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.size and codes.max() > sys.maxunicode:
+            raise ValueError(f"{name} is no text")
+    return array
+
+
 def safetensors_file(path: Path) -> tuple[dict[str, Array], str | None]:
     """The arrays of a ``.safetensors`` file, and its description. Raises ``BadCheckpoint``."""
     safetensors = require("safetensors", _SAFETENSORS)
     try:
         data = path.read_bytes()
         tensors = safetensors.deserialize(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise BadCheckpoint(
             f"{path} cannot be read as safetensors: {reason(error)}", hint="save it again with safetensors"

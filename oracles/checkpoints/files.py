@@ -15,6 +15,7 @@ from rmspec.impl.translation.saved import Saved, check_saved
 from rmspec.oracles.checkpoints import arrays as array_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given
 from rmspec.oracles.framework import Layout, import_reference
+from rmspec.oracles.reading import is_file
 from rmspec.oracles.registry import frameworks
 
 _ARRAYS = (".npz", ".safetensors")
@@ -42,7 +43,7 @@ def read_checkpoint(path: str, dialect: Dialect, given: Given | None = None) -> 
     given = given or Given()
     ending = check_ending(path, dialect, writes=False)
     file = Path(path)
-    if not file.is_file():
+    if not is_file(file):
         raise BadCheckpoint(f"there is no file {path}", hint="name a saved state")
     saved = _read(file, ending, dialect, given)
     if given.group is not None:

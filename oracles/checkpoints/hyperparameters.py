@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rmspec.impl.spec.dialect import OPTIONS, Dialect, Hyperparameters
-from rmspec.impl.spec.switches import SWITCHES
+from rmspec.impl.spec.switches import SWITCHES, Switch, UnknownPosition
 from rmspec.oracles.dialects import dialects
 from rmspec.oracles.errors import InputProblem
 
@@ -73,7 +73,7 @@ def resolve_options(
             + (", or --defaults where they are the documented defaults" if known and not given.defaults else ""),
         )
     for option, value in values.items():
-        if option != "centered" and not (float(value) >= 0 and math.isfinite(float(value))):
+        if option != "centered" and not 0 <= value <= sys.float_info.max:
             raise BadCheckpoint(f"{option} is {value!r}", "it must be a finite number, 0 or larger", "correct it")
     switches = _switches(dialect, stored, given, where)
     centered = bool(values["centered"]) or dialect.centered_form == "always"
@@ -112,8 +112,15 @@ def options_in(dialect: Dialect, table: Mapping[str, object], *, where: str) -> 
                 "a schedule has to be given as the number in use now",
             )
         switch = SWITCHES.get(ours[name])
-        values[ours[name]] = switch.position_of(value) if switch else value  # type: ignore[assignment]
+        values[ours[name]] = value if switch is None else _position(switch, value, where)
     return values
+
+
+def _position(switch: Switch, value: object, where: str) -> Value:
+    try:
+        return switch.parse(switch.spell(switch.position_of(value)))  # type: ignore[return-value]
+    except UnknownPosition as error:
+        raise BadCheckpoint(f"{where} has {error.what}", "no dialect does that", error.hint) from None
 
 
 def _agreed(dialect: Dialect, option: str, stored: Value, user_value: Value | None, where: str) -> Value:

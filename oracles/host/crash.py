@@ -58,5 +58,8 @@ def _foreign(file: str) -> bool:
     path = Path(file)
     if not path.is_absolute():
         return file.startswith("<")
-    resolved = path.resolve()
+    try:
+        resolved = path.resolve()
+    except (OSError, ValueError):  # a subject may print the like of a place
+        return True
     return any(resolved.is_relative_to(place) for place in [impl, oracles, *_LIBRARIES])

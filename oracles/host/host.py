@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import importlib.machinery
 import importlib.util
-import json
 import os
 import pickle
 import re
@@ -42,6 +41,7 @@ from rmspec.oracles.names import parse_name
 from rmspec.oracles.processes.descendants import Memory
 from rmspec.oracles.processes.machine import default_memory_limit, format_size
 from rmspec.oracles.program.program import Program
+from rmspec.oracles.reading import parse_json
 from rmspec.oracles.recordings.onestep import OneStep, Stepped
 from rmspec.oracles.registry import frameworks, registered_names
 from rmspec.oracles.subject import CALL_TIMEOUT, IMPORT_TIMEOUT, Capabilities
@@ -111,7 +111,7 @@ class Host:
         self._question = Load(name, framework, device, call_timeout, os.getcwd(), tuple(sys.path), variables)
         reply = self._reply(self._question, "while it was loaded", max(call_timeout, IMPORT_TIMEOUT))
         with self._process.trusting_nothing():
-            description = json.loads(bytes(reply))
+            description = parse_json(bytes(reply))
             self.framework = str(description["framework"])
             self.dialect = str(description["dialect"])
             self.baselines = tuple(map(str, description["baselines"]))
@@ -144,7 +144,7 @@ class Host:
         """The trajectory of the subject. Raises ``SubjectFailed``."""
         reply = self._reply(ask, self.occasion, self._patience)
         with self._process.trusting_nothing():
-            theta, stopped = json.loads(bytes(reply))
+            theta, stopped = parse_json(bytes(reply), special=True)
             return Trajectory(tuple(map(float, theta)), str(stopped))
 
     def fitted(self, step: OneStep) -> OneStep:
@@ -196,7 +196,7 @@ class Host:
         frame = self._process.ask(request, occasion, patience, self._patience)
         if frame.kind is Kind.ERROR:
             with self._process.trusting_nothing():
-                error = decode_error(json.loads(bytes(frame.payload)))
+                error = decode_error(parse_json(bytes(frame.payload)))
             raise error
         return frame.payload
 

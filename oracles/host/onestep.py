@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmspec.oracles.host.transcripts import dtype_name, dtype_named
+from rmspec.oracles.reading import parse_json
 from rmspec.oracles.recordings.onestep import OneStep, Stepped
 
 _TORCH = "rmspec.oracles.torch.onestep"
@@ -37,7 +38,7 @@ def encode_fitted(name: str, ask: Fit) -> str:
 def decode_fitted(data: bytes, ask: Fit) -> OneStep:
     """The step with these names alone. Raises ``KeyError`` and ``ValueError`` for unknown ones."""
     known = {**ask.step.attributes, **ask.step.extras, **ask.step.options}
-    options, extras, attributes = ({name: known[name] for name in names} for names in json.loads(data))
+    options, extras, attributes = ({name: known[name] for name in names} for names in parse_json(data))
     return replace(ask.step, options=options, extras=extras, attributes=attributes)
 
 
@@ -50,7 +51,7 @@ def encode_stepped(name: str, step: OneStep) -> str:
 
 def decode_stepped(data: bytes) -> Stepped:
     """The performed step. Raises ``KeyError``, ``TypeError`` and ``ValueError`` for other data."""
-    before, after = json.loads(data)
+    before, after = parse_json(data, special=True)
     return Stepped(_decode(before), _decode(after))
 
 

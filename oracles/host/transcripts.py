@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import traceback
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ from rmspec.oracles import errors
 from rmspec.oracles.errors import HostError, ProtocolBroken, wording
 from rmspec.oracles.host.perform import Answer, Transcript
 from rmspec.oracles.program.program import Program
+from rmspec.oracles.reading import parse_json
+from rmspec.oracles.session.observations import check_observation, check_options
 from rmspec.oracles.subject import ClosureReport, GroupView, Observation, Outcome, Raised
 
 _LENGTH = struct.Struct("!I")
@@ -150,6 +153,9 @@ def dtype_name(dtype: np.dtype[Any]) -> str | None:
 def dtype_named(name: object) -> np.dtype[Any]:
     """The dtype of numbers of this name. Raises ``TypeError`` for any other."""
     text = _text(name)
+    # NumPy reads much more in such a name, and some of it as Python.
+    if text not in _SPECIAL and not re.fullmatch(r"[<>=|][biufc]\d{1,2}", text):
+        raise TypeError(f"{text[:60]!r} is no dtype of numbers")
     dtype = _SPECIAL[text] if text in _SPECIAL else np.dtype(text)
     if dtype_name(dtype) != text:
         raise TypeError(f"{text} is no dtype of numbers")
@@ -187,18 +193,26 @@ def _plain(options: Mapping[str, Any]) -> dict[str, float | bool]:
 def _transcript(data: memoryview, program: Program) -> Transcript:
     (length,) = _LENGTH.unpack_from(data)
     end = _LENGTH.size + length
-    (first, later, (options, carried, failure, devices)), table = json.loads(bytes(data[_LENGTH.size : end]))
+    (first, later, (options, carried, failure, devices)), table = parse_json(
+        bytes(data[_LENGTH.size : end]), special=True
+    )
     arrays = _arrays(data, end, table)
-    start = latest = _observation(first, arrays, ())
+    latest = _observation(first, arrays, ())
+    start = checked = Observation(*latest)
+    check_observation(start, program.params)
     answers = []
     for outcome, parts in later:
         latest = _observation(parts, arrays, latest)
-        answers.append(Answer(_decoded_outcome(outcome), Observation(*latest)))
+        after = Observation(*latest)
+        check_observation(after, program.params, checked)
+        answers.append(Answer(_decoded_outcome(outcome), after))
+        checked = after
     if len(answers) > len(program.calls):
         raise ValueError(f"{len(answers)} answers to {len(program.calls)} calls")
+    check_options((*options, *carried), "what it takes and carries")
     return Transcript(
         program,
-        Observation(*start),
+        start,
         tuple(answers),
         frozenset(map(_text, options)),
         frozenset(map(_text, carried)),
@@ -266,11 +280,25 @@ def _decoded_outcome(parts: list[Any] | None) -> Outcome:
     raised, closure, hooks, changed, paths = parts
     return Outcome(
         None if raised is None else Raised(*map(_text, raised)),
-        None if closure is None else ClosureReport(*closure),
-        None if hooks is None else (hooks[0], hooks[1]),
-        changed,
-        {_text(path): int(count) for path, count in (paths or {}).items()},
+        None if closure is None else _closure(*closure),
+        None if hooks is None else (_whole(hooks[0]), _whole(hooks[1])),
+        None if changed is None else bool(changed),
+        {_text(path): _whole(count) for path, count in (paths or {}).items()},
     )
+
+
+def _closure(calls: object, grad_enabled: object, moved_before: object, returned: object) -> ClosureReport:
+    if returned is not None and (isinstance(returned, bool) or not isinstance(returned, int | float)):
+        raise TypeError(f"{returned!r} is no loss")
+    return ClosureReport(
+        _whole(calls), bool(grad_enabled), bool(moved_before), None if returned is None else float(returned)
+    )
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no count")
+    return value
 
 
 def _text(value: object) -> str:

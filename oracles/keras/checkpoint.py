@@ -27,8 +27,19 @@ import numpy as np
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam, needed_roles
-from rmspec.oracles.checkpoints.arrays import SCHEMA, description, metadata_of, npz_arrays, reason, require
+from rmspec.oracles.checkpoints.arrays import (
+    DAMAGE,
+    SCHEMA,
+    description,
+    metadata_of,
+    npz_arrays,
+    open_archive,
+    reason,
+    require,
+)
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, Value, options_in, resolve_options
+from rmspec.oracles.keras.hdf5 import read_variables
+from rmspec.oracles.reading import parse_json
 
 _HDF5 = "files of Keras that hold HDF5 need it"
 _ORDER = ("square_avg", "momentum_buffer", "grad_avg")
@@ -83,7 +94,7 @@ def keras_saved(
     elif SCHEMA in comment:
         stored = options_in(dialect, metadata_of(comment, dialect, where)["groups"][0]["options"], where=where)
     schedule = (
-        not rest or rest[0].shape != () or (config is not None and not isinstance(config["learning_rate"], float))
+        not rest or rest[0].shape != () or (config is not None and not isinstance(config.get("learning_rate"), float))
     )
     if not schedule:
         stored["lr"] = float(rest[0])
@@ -110,10 +121,10 @@ def keras_saved(
 def keras_archive(path: Path, dialect: Dialect, given: Given) -> Saved:
     """The saved optimizer in a ``.keras`` file. Raises ``BadCheckpoint``."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+        with open_archive(path) as archive:
+            config = parse_json(archive.read("config.json"), special=True)
             weights = archive.read("model.weights.h5")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise BadCheckpoint(
             f"{path} is no .keras file: {reason(error)}", hint="save it with model.save(path)"
         ) from None
@@ -127,36 +138,21 @@ def keras_h5(
     file: Path | io.BytesIO, dialect: Dialect, given: Given, *, where: str, config: Mapping[str, Any] | None = None
 ) -> Saved:
     """The saved optimizer in an HDF5 file. Raises ``BadCheckpoint``."""
-    h5py = require("h5py", _HDF5)
     try:
-        with h5py.File(file, "r") as opened:
-            if "training_config" in opened.attrs:
-                config = _optimizer(json.loads(opened.attrs["training_config"]), "optimizer_config", where)
-            variables = _variables(h5py, opened, where)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        variables, trained = read_variables(file)
+        table = None if trained is None else parse_json(trained, special=True)
+    except BadCheckpoint as error:
+        raise BadCheckpoint(
+            f"{where}: {error.what}",
+            "they are in optimizer/vars, or in optimizer_weights",
+            "save the model after it was compiled and trained",
+        ) from None
+    except DAMAGE as error:
         raise BadCheckpoint(
             f"{where} cannot be read as HDF5: {reason(error)}", hint="save it again with Keras"
         ) from None
+    config = config if trained is None else _optimizer(table, "optimizer_config", where)
     return keras_saved(variables, config, "", dialect, given, where=where)
-
-
-def _variables(h5py: Any, opened: Any, where: str) -> list[Array]:
-    datasets: list[Any]
-    if "optimizer_weights" in opened and "weight_names" in opened["optimizer_weights"].attrs:
-        group = opened["optimizer_weights"]
-        datasets = [group.get(name) for name in group.attrs["weight_names"]]
-    else:
-        group = opened.get("optimizer/vars", {})
-        datasets = [group.get(str(index)) for index in range(len(group))]
-    if not datasets or any(
-        not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "iufc" for dataset in datasets
-    ):
-        raise BadCheckpoint(
-            f"{where} has no variables of an optimizer",
-            "they are in optimizer/vars, or in optimizer_weights",
-            "save the model after it was compiled and trained",
-        )
-    return [np.asarray(dataset[()]) for dataset in datasets]
 
 
 def _optimizer(table: object, key: str, where: str) -> Mapping[str, Any] | None:

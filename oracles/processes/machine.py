@@ -31,9 +31,9 @@ def format_size(size: int) -> str:
 
 
 def default_memory_limit() -> int:
-    """The bytes of memory for one subject by default: an eighth of all, at least 2 GiB, but never more than half."""
+    """The bytes of memory for one subject by default: a quarter of all, at least 2 GiB, but never more than half."""
     total = total_memory()
-    return min(max(total >> 3, 2 << 30), total >> 1)
+    return min(max(total >> 2, 2 << 30), total >> 1)
 
 
 def total_memory() -> int:

@@ -1,23 +1,29 @@
-"""Changes made throughout a program: to its option tables, and to the values of its parameters and gradients."""
+"""Changes made throughout a program: to its option tables, to the values of its parameters and gradients, to its names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
     Create,
+    EditState,
+    Freeze,
+    Group,
+    Load,
+    Operate,
     Options,
     Param,
     Program,
+    Save,
     SetGrad,
     SetOption,
     Step,
 )
 
-__all__ = ["change_options", "change_values", "option_tables", "replace_tables"]
+__all__ = ["change_options", "change_values", "option_tables", "program_names", "rename", "replace_tables"]
 
 Values = tuple[float, ...]
 
@@ -75,3 +81,44 @@ def change_values(program: Program, change: Callable[[Values, Param, Param | Set
 
     params = tuple(replace(param, values=change(param.values, param, param)) for param in program.params)
     return replace(program, params=params, calls=tuple(changed(call) for call in program.calls))
+
+
+def program_names(program: Program) -> list[str]:
+    """The names in a program, of parameters, optimizers and slots, each once."""
+    names = [param.name for param in program.params]
+    for call in program.calls:
+        names += [value for key in ("optimizer", "slot") if isinstance(value := getattr(call, key, None), str)]
+    return list(dict.fromkeys(names))
+
+
+def rename(program: Program, names: Mapping[str, str]) -> Program:
+    """Give parameters, optimizers and slots other names; one without another keeps its own."""
+
+    def name(old: str) -> str:
+        return names.get(old, old)
+
+    def group(old: Group) -> Group:
+        return replace(old, params=tuple(map(name, old.params)))
+
+    def call(old: Call) -> Call:
+        match old:
+            case Operate(operands=(x, y, z), results=results):
+                return Operate((name(x), name(y), name(z)), {key: name(param) for key, param in results.items()})
+            case SetGrad() | Freeze():
+                return replace(old, param=name(old.param))
+            case EditState():
+                return replace(old, slot=name(old.slot))
+            case Save() | Load():
+                return replace(old, optimizer=name(old.optimizer), slot=name(old.slot))
+            case Create():
+                return replace(old, optimizer=name(old.optimizer), groups=tuple(map(group, old.groups)))
+            case AddParamGroup():
+                return replace(old, optimizer=name(old.optimizer), group=group(old.group))
+            case Step():
+                grads = {name(param): values for param, values in old.grads.items()}
+                return replace(old, optimizer=name(old.optimizer), grads=grads)
+            case _:
+                return replace(old, optimizer=name(old.optimizer))
+
+    params = tuple(replace(param, name=name(param.name)) for param in program.params)
+    return replace(program, params=params, calls=tuple(map(call, program.calls)))

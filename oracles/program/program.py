@@ -11,26 +11,41 @@ from __future__ import annotations
 
 import difflib
 import json
+import keyword
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import cattrs
 import jsonschema
 import numpy as np
 from cattrs.strategies import configure_tagged_union
+from cattrs.v import format_exception
 from numpy.typing import NDArray
 
 from rmspec.impl.arithmetic.accuracy import Operation
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import MalformedProgram
+from rmspec.oracles.reading import parse_json
+from rmspec.oracles.validators import validator_of
 
 MAX_ELEMENTS = 2**24
 """The most elements that the parameters of a program may have together: a step of them is checked in a few gigabytes."""
+
+MAX_DIMENSIONS = 32
+"""The most dimensions of a tensor: every framework has as many."""
+
+MAX_CALLS = 20_000
+"""The most calls of a program: as many are checked and performed in minutes."""
+
+MAX_NAME = 100
+"""The most characters of the name of a parameter, an optimizer or a slot."""
+
+_ERRORS = 50
 
 Layout = Literal["contiguous", "transposed", "strided", "expanded"]
 CreateForm = Literal["list", "generator", "groups"]
@@ -227,7 +242,10 @@ def real(text: str) -> float:
     """A float of the JSON form. Raises ``ValueError`` for anything else."""
     if text in ("nan", "inf", "-inf"):
         return float(text)
-    value = float.fromhex(text)
+    try:
+        value = float.fromhex(text)
+    except OverflowError:
+        raise ValueError(f"too large: {text[:60]!r} is beyond the largest number") from None
     if not math.isfinite(value):
         raise ValueError(f"not a finite hexadecimal number: {text!r}")
     return value
@@ -289,13 +307,12 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
 
     ``trusted`` skips the schema, for programs that are part of the package and validated by its tests.
     """
-    errors = (
-        []
-        if trusted
-        else sorted(_validator().iter_errors(data), key=lambda error: (-len(error.absolute_path), error.message))
-    )
+    if not trusted and (beyond := _beyond(data)):
+        raise MalformedProgram(f"{where} is not a program: {beyond}", hint="compare it with a stored one")
+    # The first errors are enough to name one: each call of thousands may have its own.
+    errors = () if trusted else tuple(islice(validator_of("program-1").iter_errors(data), _ERRORS))
     if errors:
-        worst = errors[0]
+        worst = min(errors, key=lambda error: (-len(error.absolute_path), error.message))
         while worst.context:
             # Of the forms of a call the one whose name it bears, if there is one.
             wrong_ops = {error.schema_path[0] for error in worst.context if list(error.path) == ["op"]}
@@ -303,7 +320,7 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
             worst = max(meant or worst.context, key=lambda error: len(error.absolute_path))
         place = "/".join(str(part) for part in worst.absolute_path) or "the top level"
         raise MalformedProgram(
-            f"{where} is not a program: at {place}: {_problem(worst)}",
+            f"{where} is not a program: at {place[:200]}: {_problem(worst)}",
             "a program follows the schema rmspec.program/1",
             "write programs with rmspec check --repro-dir, or compare with the schema in rmspec/oracles/schemas",
         )
@@ -312,18 +329,53 @@ def from_json(data: object, *, where: str = "the program", trusted: bool = False
         program: Program = _converter().structure(given, Program)
         _check_names(program)
     except (cattrs.BaseValidationError, ValueError, KeyError, TypeError) as error:
-        reason = (
-            "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
-        )
+        broken = isinstance(error, cattrs.BaseValidationError)
+        reason = "; ".join(cattrs.transform_error(error, format_exception=_words)) if broken else str(error)
         raise MalformedProgram(
             f"{where} is not a program: {reason[:300]}", hint="compare it with a stored one"
         ) from None
     return program
 
 
+def _words(error: BaseException, kind: type | None) -> str:
+    return str(error) if type(error) is ValueError else format_exception(error, kind)
+
+
+def _beyond(data: object) -> str:
+    """Describe the part of a program's data beyond the bounds; empty for nothing, or for no program."""
+    if not isinstance(data, dict):
+        return ""
+    calls, params = (data.get(key) for key in ("calls", "params"))
+    if isinstance(calls, list) and len(calls) > MAX_CALLS:
+        return f"it has {len(calls):,} calls; at most {MAX_CALLS:,} are replayed"
+    tables = [param for param in params if isinstance(param, dict)] if isinstance(params, list) else []
+    shapes = [param["shape"] for param in tables if isinstance(param.get("shape"), list)]
+    if any(len(shape) > MAX_DIMENSIONS for shape in shapes):
+        return f"a parameter has {max(map(len, shapes))} dimensions; at most {MAX_DIMENSIONS} are checked"
+    whole = [shape for shape in shapes if all(isinstance(size, int) and size >= 0 for size in shape)]
+    count = sum(map(math.prod, whole))
+    if count > MAX_ELEMENTS:
+        return f"its parameters have {_large(count)} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
+    largest = max((max(shape, default=0) for shape in whole), default=0)
+    if largest > MAX_ELEMENTS:
+        # A tensor without elements may have it, and no framework counts so far.
+        return f"a parameter has a dimension of {_large(largest)}; at most {MAX_ELEMENTS:,} can be counted"
+    return ""
+
+
+def _large(number: int) -> str:
+    return f"{number:,}" if number <= 10**30 else "more than 10^30"
+
+
 def _problem(error: jsonschema.ValidationError) -> str:
     """Describe the error at one place, in the words of the vocabulary if the schema's own say less."""
     value = json.dumps(error.instance)[:100]
+    if (
+        error.validator in ("pattern", "maxLength")
+        and isinstance(error.instance, str)
+        and len(error.instance) > MAX_NAME
+    ):
+        return f"{value[:60]}... has {len(error.instance):,} characters, which are too many"
     if list(error.absolute_path)[-1:] == ["op"]:
         near = difflib.get_close_matches(str(error.instance), list(_OPS), n=1)
         return f"unknown op {value}" + (f"; did you mean {near[0]}?" if near else f"; the ops are {', '.join(_OPS)}")
@@ -338,15 +390,15 @@ def _problem(error: jsonschema.ValidationError) -> str:
 def parse(text: str, *, where: str = "the program", trusted: bool = False) -> Program:
     """The program in a JSON text. Raises ``MalformedProgram`` for a truncated or malformed one."""
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except json.JSONDecodeError as error:
         raise MalformedProgram(
             f"{where} is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}",
             "it may have been cut off" if _cut_off(error, text) else "",
             "give a file that rmspec check --repro-dir wrote",
         ) from None
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits, or nesting without end: JSON, and no program.
+    except ValueError as error:
+        # A number of hundreds of digits, or nesting without end: JSON, and no program.
         raise MalformedProgram(f"{where} is not a program: {error}", hint="compare it with a stored one") from None
     return from_json(data, where=where, trusted=trusted)
 
@@ -365,6 +417,9 @@ def _check_names(program: Program) -> None:
             optimizers.add(call.optimizer)
         if isinstance(call, Save):
             slots.add(call.slot)
+        for option in _option_names(call):
+            if keyword.iskeyword(option):
+                raise ValueError(f"call {index} has the option {option}, a word of Python: no constructor takes it")
         for name in _params_of(call):
             if name not in params:
                 raise ValueError(f"call {index} names a parameter that is not declared: {name}")
@@ -383,11 +438,18 @@ def _check_params(program: Program) -> None:
             raise ValueError(f"parameter {param.name}: unknown dtype {param.dtype!r}")
         if not param.values:
             raise ValueError(f"parameter {param.name}: no values")
-    count = sum(math.prod(param.shape) for param in program.params)
-    if count > MAX_ELEMENTS:
-        raise ValueError(
-            f"its parameters have {count:,} elements together; at most {MAX_ELEMENTS:,} fit into memory safely"
-        )
+
+
+def _option_names(call: Call) -> Iterable[str]:
+    match call:
+        case Create():
+            return [name for table in (call.options, *(group.options for group in call.groups)) for name in table]
+        case AddParamGroup():
+            return call.group.options
+        case SetOption():
+            return call.options
+        case _:
+            return ()
 
 
 def _params_of(call: Call) -> Iterable[str]:
@@ -404,12 +466,6 @@ def _params_of(call: Call) -> Iterable[str]:
             return (*call.operands, *call.results.values())
         case _:
             return ()
-
-
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    text = (files("rmspec.oracles") / "schemas" / "program-1.json").read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
 
 
 def _option(value: object) -> OptionValue:

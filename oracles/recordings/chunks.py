@@ -11,7 +11,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,8 +21,10 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import hexadecimal, real
+from rmspec.oracles.reading import parse_json
 
 SCHEMA = "rmspec.recording/1"
 
@@ -174,8 +176,8 @@ def chunk_numbers(folder: Path) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
-def read_chunk(path: Path, params: int) -> ChunkRead:
-    """Read the complete steps of a chunk, of a recording with so many ``params``.
+def read_chunk(path: Path, params: Sequence[tuple[str, int]]) -> ChunkRead:
+    """Read the complete steps of a chunk, of a recording with these ``params``: the format and the number of reals of each.
 
     The library for these files is not used here: it refuses a file that was cut off.
 
@@ -189,7 +191,7 @@ def read_chunk(path: Path, params: int) -> ChunkRead:
         text = header["__metadata__"]["steps"]
         if int(header["__metadata__"].get("crc32", zlib.crc32(text.encode()))) != zlib.crc32(text.encode()):
             raise _damaged(path, "the table of its steps")
-        index = json.loads(text)
+        index = parse_json(text)
         body = memoryview(data)[8 + _length(data) :]
         steps: list[RecordedStep] = []
         for row in index["rows"]:
@@ -198,10 +200,9 @@ def read_chunk(path: Path, params: int) -> ChunkRead:
             if not _sound(row, index["tables"], header, body):
                 raise _damaged(path, f"what it holds of step {row['step']}")
             step = _read_row(row, index["tables"], header, body, steps[-1] if steps else None)
-            if any(index >= params for group in step.groups for index in group.params):
-                raise ValueError(f"step {step.number} names a parameter that the index does not have")
+            _check_step(step, params)
             steps.append(step)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
         raise BadRecording(
             f"{path} is not a chunk of a recording, or is damaged: {type(error).__name__}: {error}",
             "its steps cannot be read",
@@ -225,10 +226,10 @@ def _length(data: bytes) -> int:
 def _header(data: bytes) -> Any:
     """The header of a chunk; ``None`` if the file ends before it does."""
     if len(data) >= 8 and 8 + _length(data) <= len(data):
-        return json.loads(data[8 : 8 + _length(data)])
+        return parse_json(data[8 : 8 + _length(data)])
     try:
         json.JSONDecoder().raw_decode(data[8:].decode("latin-1"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     raise ValueError("its header is shorter than it says")
 
@@ -256,7 +257,8 @@ def _read_row(
     for name, entries in tables["layout"][row["layout"]].items():
         if name == "kept":
             for param, phase, key, _ in entries:
-                assert last is not None
+                if last is None:
+                    raise ValueError("its first step refers to one before it")
                 values[phase].setdefault(param, {})[key] = last.after[param][key]
             continue
         begin, end = header[f"{row['step']:012d}/{name}"]["data_offsets"]
@@ -267,14 +269,44 @@ def _read_row(
             at += count
     groups = zip(tables["members"][row["members"]], tables["options"][row["options"]], strict=True)
     return RecordedStep(
-        row["step"],
+        _whole(row["step"]),
         tuple(RecordedGroup(tuple(members), _read(options)) for members, options in groups),
         values["before"],
         values["after"],
         _read(tables["attributes"][row["attributes"]]),
-        tuple(row["events"]),
-        frozenset(row["skipped"]),
+        tuple(map(_text, row["events"])),
+        frozenset(map(_whole, row["skipped"])),
     )
+
+
+def _check_step(step: RecordedStep, params: Sequence[tuple[str, int]]) -> None:
+    """Raise ``ValueError`` for a step of other parameters than these, or with values of another size."""
+    members = [_whole(index) for group in step.groups for index in group.params]
+    for index in (*members, *step.before, *step.after):
+        if not 0 <= _whole(index) < len(params):
+            raise ValueError(f"step {step.number} names a parameter that the index does not have")
+    for moment, values in (("before", step.before), ("after", step.after)):
+        for index, arrays in values.items():
+            dtype, reals = params[index]
+            for key, array in arrays.items():
+                own = _text(key) in ("param", "grad")
+                sizes = (reals,) if own else (reals, reals // FORMATS[dtype].parts, 1)
+                if array.size not in sizes or (key == "param" and array.dtype != FORMATS[dtype].part.dtype):
+                    raise ValueError(f"{key} {moment} step {step.number} is not {reals} numbers of {dtype}")
+            if "param" not in arrays:
+                raise ValueError(f"step {step.number} has no value of a parameter {moment} it")
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is no number of a step or a parameter")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _scalars_as_json(values: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -286,7 +318,14 @@ def _scalars_as_json(values: Mapping[str, Scalar]) -> dict[str, Any]:
 
 
 def _read(values: Mapping[str, Any]) -> dict[str, Scalar]:
-    return {
-        name: value["text"] if isinstance(value, dict) else real(value) if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    return {name: _scalar(value) for name, value in values.items()}
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, dict):
+        return _text(value["text"])
+    if isinstance(value, str):
+        return real(value)
+    if isinstance(value, bool | int | float):
+        return value
+    raise TypeError(f"{value!r} is no plain value")

@@ -11,18 +11,20 @@ reals, two for each complex element.
 
 from __future__ import annotations
 
-import json
+import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cattrs
 import jsonschema
 
+from rmspec.impl.arithmetic.formats import FORMATS
+from rmspec.oracles.reading import parse_json, read_text
 from rmspec.oracles.recordings.chunks import BadRecording, RecordedStep, chunk_name, chunk_numbers, read_chunk
+from rmspec.oracles.validators import validator_of
 
 INDEX = "recording.json"
 
@@ -38,6 +40,12 @@ class RecordedParam:
     dtype: str
     shape: tuple[int, ...]
     positions: tuple[int, ...] | None = None
+
+    @property
+    def reals(self) -> int:
+        """How many reals of it are recorded: two for each complex element."""
+        elements = math.prod(self.shape) if self.positions is None else len(self.positions)
+        return elements * FORMATS[self.dtype].parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class Recording:
             if number > next_number:
                 absent.append((next_number, number - 1))
             next_number = number + 1
-            read = read_chunk(self.folder / chunk_name(number), len(self.params))
+            read = read_chunk(self.folder / chunk_name(number), [(param.dtype, param.reals) for param in self.params])
             for step in read.steps:
                 if step.number <= last:
                     continue
@@ -161,16 +169,16 @@ def _span(numbers: tuple[int, int]) -> str:
 def is_recording(path: str) -> bool:
     """Whether a path leads to a recording: its folder, or its index."""
     place = Path(path)
-    return place.is_dir() or place.name == INDEX
+    return os.path.isdir(place) or place.name == INDEX
 
 
 def open_recording(path: str) -> Recording:
     """The recording in a folder. Raises ``BadRecording``."""
     folder = Path(path)
-    folder = folder.parent if folder.name == INDEX and not folder.is_dir() else folder
+    folder = folder.parent if folder.name == INDEX and not os.path.isdir(folder) else folder
     try:
-        data = json.loads((folder / INDEX).read_text("utf-8"))
-        jsonschema.Draft202012Validator(_schema()).validate(data)
+        data = parse_json(read_text(folder / INDEX))
+        validator_of("recording-1").validate(data)
     except FileNotFoundError:
         raise BadRecording(
             f"{path} is no recording: it has no {INDEX}",
@@ -185,9 +193,3 @@ def open_recording(path: str) -> Recording:
             "record the run again",
         ) from None
     return cattrs.structure({**data, "folder": folder}, Recording)
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((files("rmspec.oracles") / "schemas" / "recording-1.json").read_text("utf-8"))
-    return document

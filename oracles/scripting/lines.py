@@ -40,6 +40,12 @@ def number(value: float) -> str:
     return repr(float(value)) if math.isfinite(value) else f'float("{value}")'
 
 
+def quoted(text: str) -> str:
+    """A text as Python source."""
+    simple = text.isprintable() and text.isascii() and not {'"', "\\"} & set(text)
+    return f'"{text}"' if simple else repr(text)
+
+
 def bounds_check(
     expression: str, allowed: tuple[float, float], *, plain: tuple[float, float] | None = None, finite: bool = False
 ) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from rmspec.oracles.framework import Framework
 from rmspec.oracles.program.program import Operate
 from rmspec.oracles.scripting.counterexample import Counterexample
+from rmspec.oracles.scripting.lines import quoted
 
 __all__ = ["write_operation"]
 
@@ -24,7 +25,7 @@ def write_operation(counterexample: Counterexample, framework: Framework) -> tup
     known = framework.subjects.get(program.subject)
     expression = primitives.expression(() if known is None else known.paths, operation)
     statements = []
-    device = f', device="{program.device}"' if program.device else ""
+    device = f", device={quoted(program.device)}" if program.device else ""
     for name, operand in zip("xyz", call.operands, strict=True):
         if not re.search(rf"\b{name}\b", expression.partition(":")[2] or expression):
             continue

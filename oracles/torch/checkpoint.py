@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import warnings
@@ -15,8 +16,9 @@ import torch
 from rmspec.impl.arithmetic.envelope import STATE_ROLES
 from rmspec.impl.spec.dialect import OPTIONS, SPECIFICATION, Dialect
 from rmspec.impl.translation.saved import Array, Saved, SavedGroup, SavedParam
-from rmspec.oracles.checkpoints.arrays import reason
+from rmspec.oracles.checkpoints.arrays import DAMAGE, reason
 from rmspec.oracles.checkpoints.hyperparameters import BadCheckpoint, Given, options_in, resolve_options
+from rmspec.oracles.reading import MAX_DEPTH, check_members
 from rmspec.oracles.torch.arrays import to_numpy, to_tensor
 
 _BESIDE = ("params", "param_names", "initial_lr")
@@ -28,6 +30,7 @@ _SAVE = "save it with torch.save(optimizer.state_dict(), path)"
 def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
     """The saved optimizer in a ``.pt`` file. Raises ``BadCheckpoint``, and runs no code from the file."""
     try:
+        _check_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a protocol that torch.save does not use: what follows says more
             data = torch.load(path, map_location="cpu", weights_only=True)
@@ -43,7 +46,16 @@ def torch_file(path: Path, dialect: Dialect, given: Given) -> Saved:
         if not _written_by_torch(path):
             raise _foreign(path) from None
         raise BadCheckpoint(f"{path} cannot be read by torch.load: {reason(error)}", hint=_SAVE) from None
-    return _saved(_state_dict(data, path, given), dialect, given, str(path))
+    try:
+        check_members({"the tensors": _unpacked(data)}, path.stat().st_size)
+        return _saved(_state_dict(data, path, given), dialect, given, str(path))
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
+        # What torch.save wrote, and is no state dict: a key that is none, a tensor without numbers, a list in place of a dict.
+        raise BadCheckpoint(
+            f"{path} holds no state_dict of an optimizer: {reason(error)}",
+            "something in it is not what torch writes there",
+            _SAVE,
+        ) from None
 
 
 def torch_bytes(saved: Saved, ending: str = ".pt") -> bytes:
@@ -70,6 +82,23 @@ def torch_bytes(saved: Saved, ending: str = ".pt") -> bytes:
     return out.getvalue()
 
 
+def _check_archive(path: Path) -> None:
+    """Raise ``ValueError`` for an archive of far more memory than its file."""
+    with contextlib.suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        check_members({entry.filename: entry.file_size for entry in entries}, path.stat().st_size)
+
+
+def _unpacked(data: object, depth: int = 0) -> int:
+    """The bytes of all tensors in a structure as arrays of their own; a tensor may show one number many times."""
+    if isinstance(data, torch.Tensor):
+        return data.numel() * data.element_size()
+    if depth > MAX_DEPTH:
+        raise ValueError("it is nested too deep")
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, list | tuple) else ()
+    return sum(_unpacked(part, depth + 1) for part in parts)
+
+
 def _written_by_torch(path: Path) -> bool:
     """Whether a file looks like one of ``torch.save``: a zip with a ``data.pkl``, or before torch 1.6 a binary pickle.
 
@@ -85,7 +114,7 @@ def _written_by_torch(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGE:
         raise BadCheckpoint(f"{path} is cut off or damaged", "the list of its contents is missing", _SAVE) from None
 
 

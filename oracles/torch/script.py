@@ -12,7 +12,7 @@ from rmspec.impl.spec.clauses import CLAUSES, UNNAMED, Clause
 from rmspec.oracles.names import parse_name, path_setting
 from rmspec.oracles.program import program as vocabulary
 from rmspec.oracles.scripting.counterexample import Counterexample
-from rmspec.oracles.scripting.lines import bounds_check, final_call, number
+from rmspec.oracles.scripting.lines import bounds_check, final_call, number, quoted
 from rmspec.oracles.scripting.refusals import OR_REFUSED, PREFIX, refused_calls
 from rmspec.oracles.torch.descriptor import FRAMEWORK
 
@@ -164,7 +164,7 @@ class _Writer:
         names = ", ".join(group.params)
         params = f"(p for p in [{names}])" if form == "generator" else f"[{names}]"
         params = group.params[0] if form == "tensor" and len(group.params) == 1 else params
-        options = "".join(f', "{name}": {self._value(value)}' for name, value in group.options.items())
+        options = "".join(f", {quoted(name)}: {self._value(value)}" for name, value in group.options.items())
         return f'{{"params": {params}{options}}}'
 
     def _keywords(self, options: dict[str, vocabulary.OptionValue]) -> str:
@@ -185,7 +185,7 @@ class _Writer:
     def _set_option(self, call: vocabulary.SetOption) -> list[str]:
         lines = []
         for name, value in call.options.items():
-            place = f'{call.optimizer}.param_groups[{call.group}]["{name}"]'
+            place = f"{call.optimizer}.param_groups[{call.group}][{quoted(name)}]"
             created = next((earlier for earlier in self.program.calls if isinstance(earlier, vocabulary.Create)), None)
             if (
                 isinstance(value, vocabulary.TensorNumber)
@@ -291,7 +291,7 @@ class _Writer:
             numbers = [f"complex({number(a)}, {number(b)})" for a, b in zip(used[::2], used[1::2], strict=True)]
         else:
             numbers = [number(value) for value in used]
-        device = f', device="{self.program.device}"' if self.program.device else ""
+        device = f", device={quoted(self.program.device)}" if self.program.device else ""
         kind = f"dtype=torch.{param.dtype}{device}"
         text = f"torch.tensor([{', '.join(numbers)}], {kind})"
         if len(numbers) != count or count == 0:
@@ -319,17 +319,17 @@ class _Writer:
             return f"{param}.detach().clone()"
         if role == "grad":
             return f"None if {param}.grad is None else {param}.grad.clone()"
-        key = self.deviation.state_name or role
-        entry = f'{optimizer}.state.get({param}, {{}}).get("{key}")'
+        key = quoted(self.deviation.state_name or role)
+        entry = f"{optimizer}.state.get({param}, {{}}).get({key})"
         return f"None if (x := {entry}) is None else torch.as_tensor(x).detach().clone()"
 
     def _element(self) -> str:
         role, param = self.deviation.role, self.deviation.param
-        key = self.deviation.state_name or role
+        key = quoted(self.deviation.state_name or role)
         tensor = (
             f"{param}.detach()"
             if role == "param"
-            else f'torch.as_tensor({self.deviation.optimizer}.state[{param}]["{key}"]).detach()'
+            else f"torch.as_tensor({self.deviation.optimizer}.state[{param}][{key}]).detach()"
         )
         if FORMATS[self.program.param(param).dtype].parts == 2:
             tensor = f"torch.view_as_real({tensor}.resolve_conj())"
@@ -382,8 +382,8 @@ class _Writer:
             ]
         if not deviation.optimizer:
             slot = next(call.slot for call in reversed(self.program.calls) if isinstance(call, vocabulary.Save))
-            key = deviation.state_name or deviation.role
-            read = f'[entry["{key}"].tolist() for entry in {slot}["state"].values() if "{key}" in entry]'
+            key = quoted(deviation.state_name or deviation.role)
+            read = f'[entry[{key}].tolist() for entry in {slot}["state"].values() if {key} in entry]'
         else:
             name = deviation.optimizer
             options = '("lr", "alpha", "eps", "momentum", "weight_decay")'
@@ -415,7 +415,7 @@ class _Writer:
                     names.append(tuple(name for group in call.groups for name in group.params))
             identities = ", ".join(f"id({name})" for name in names[deviation.element])
             return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{identities}], {text}']
-        value = f'{groups}[{deviation.element}]["{deviation.role}"]'
+        value = f"{groups}[{deviation.element}][{quoted(deviation.role)}]"
         wanted_value = number(deviation.allowed[0]) if deviation.allowed else "None"
         return [f"value = {value}", 'print("observed", value)', f"assert float(value) == {wanted_value}, {text}"]
 
@@ -423,9 +423,9 @@ class _Writer:
         deviation = self.deviation
         read = self._read(deviation.optimizer, deviation.param)
         if isinstance(self.last, vocabulary.Save):
-            key = deviation.state_name or deviation.role
+            key = quoted(deviation.state_name or deviation.role)
             position = self._order(deviation.optimizer).index(deviation.param)
-            entry = f'{self.last.slot}["state"].get({position}, {{}}).get("{key}")'
+            entry = f'{self.last.slot}["state"].get({position}, {{}}).get({key})'
             same = "held is not None and torch.equal(torch.as_tensor(held), live)"
             return [f"live = {read}", f"held = {entry}", f"assert {same}, {text}"]
         start = number(deviation.allowed[0]) if deviation.allowed else "0.0"

@@ -25,6 +25,7 @@ from rmspec.oracles.errors import (
 )
 from rmspec.oracles.processes.descendants import Memory, end_tree
 from rmspec.oracles.processes.machine import format_size
+from rmspec.oracles.reading import parse_json
 from rmspec.oracles.wire.schema import PROTOCOL, violation
 
 LONGEST_LINE = 1 << 28
@@ -71,7 +72,7 @@ class WireProcess:
         self.pid = self._popen.pid
         self._memory = Memory(self.pid, memory_limit)
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=2)
+        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=1)  # a line may be long
         self._ended = threading.Event()
         self._tail: deque[bytes] = deque(maxlen=8)
         self._stderr = _thread(_drain, self._popen.stderr, self._tail)
@@ -133,8 +134,8 @@ class WireProcess:
         if len(self._line) >= LONGEST_LINE:
             raise self.broken(f"it wrote a line of more than {LONGEST_LINE >> 20} MiB")
         try:
-            reply = json.loads(self._line.decode("utf-8"), parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+            reply = parse_json(self._line.decode("utf-8"))
+        except ValueError:
             raise self.broken("it wrote a line that is not JSON") from None
         if not isinstance(reply, dict):
             raise self.broken("it wrote JSON that is not an object")
@@ -276,7 +277,3 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

@@ -20,7 +20,8 @@ from rmspec.impl.spec.dialect import SPECIFICATION, UnknownDialect
 from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import SubjectFailed, UnknownSubject
 from rmspec.oracles.processes.machine import default_memory_limit
-from rmspec.oracles.program.program import Call, Param, Step, _converter
+from rmspec.oracles.program.program import MAX_DIMENSIONS, MAX_ELEMENTS, Call, Param, Step, _converter
+from rmspec.oracles.session.observations import check_observation
 from rmspec.oracles.subject import (
     CALL_TIMEOUT,
     EDITS,
@@ -212,6 +213,14 @@ class ProcessSession:
             if data[kind].keys() != self._declared.keys():
                 actual, due = ", ".join(sorted(data[kind])) or "none", ", ".join(sorted(self._declared))
                 raise self._process.broken(f"its {kind} are {actual}, not {due}")
+        try:
+            observation = self._observed(data)
+            check_observation(observation, self._declared.values())
+        except ValueError as error:
+            raise self._process.broken(str(error)) from None
+        return observation
+
+    def _observed(self, data: Mapping[str, Any]) -> Observation:
         return Observation(
             params={name: self._tensor(data["params"][name], name, "parameter") for name in self._declared},
             grads={
@@ -278,6 +287,8 @@ class ProcessSession:
             raise self._process.broken(
                 f"{label} has the value {values[inexact[0]]}, which is no {fmt.part.name} number"
             )
+        if len(shape) > MAX_DIMENSIONS or max(shape, default=0) > MAX_ELEMENTS:
+            raise self._process.broken(f"{label} has {len(shape)} dimensions, the largest of {max(shape)}")
         return (parts.view(fmt.dtype) if fmt.parts == 2 else parts).reshape(shape)
 
     def _real(self, text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +17,9 @@ from rmspec.oracles.program.program import (
 )
 from rmspec.oracles.subject import Outcome
 from rmspec.properties.judge.findings import Finding, Tally
-from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger
+from rmspec.properties.judge.ledger import OptimizerLedger, SavedLedger, count_reals
 
-__all__ = ["Followed", "difference", "same"]
+__all__ = ["Followed", "difference", "same", "sized"]
 
 Array = NDArray[Any]
 
@@ -79,6 +80,20 @@ class Followed:
 def same(x: Array, y: Array) -> bool:
     """Whether two arrays are the same bit by bit."""
     return x is y or (x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes())
+
+
+def sized(param: Array, *states: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a parameter, later ones before earlier ones, without arrays of another size.
+
+    They are no state of its elements, and count as hidden.
+    """
+    reals = count_reals(param)
+    return {
+        role: value
+        for state in states
+        for role, value in state.items()
+        if not isinstance(value, np.ndarray) or count_reals(value) == reals
+    }
 
 
 def difference(x: Array | None, y: Array | None) -> tuple[int, float | None]:

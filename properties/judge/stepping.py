@@ -24,7 +24,7 @@ from rmspec.oracles.program.program import (
 from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import Expected, GroupStep, Rest, SteppedFrom
 from rmspec.properties.judge.findings import Finding, Observed, Tally
-from rmspec.properties.judge.followed import Followed, same
+from rmspec.properties.judge.followed import Followed, same, sized
 from rmspec.properties.judge.ledger import LedgerGroup, OptimizerLedger, forget_hidden, format_of, unknown_state
 from rmspec.properties.judge.sparse import SparseStep
 from rmspec.properties.judge.stepcheck import check_group
@@ -85,7 +85,7 @@ def _group_step(
                 format_of(before.params[name]),
                 before.params[name],
                 grad,
-                {**ledger.state.get(name, {}), **visible.get(name, {})},
+                sized(before.params[name], ledger.state.get(name, {}), visible.get(name, {})),
                 t,
                 t == 1 and not visible.get(name),
                 (ledger.name, name) in run.skipped,
@@ -211,7 +211,7 @@ def _stepped(
             param.grad,
             after.params[param.name],
             param.state,
-            state.get(param.name, {}),
+            sized(param.param, state.get(param.name, {})),
             param.t,
             param.first,
             param.skipped,

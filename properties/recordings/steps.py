@@ -36,7 +36,11 @@ def observe(
         {},
         {
             OPTIMIZER: {
-                name: {role: arrays[f"state/{key}"] for key, role in roles.items() if f"state/{key}" in arrays}
+                name: {
+                    role: arrays[f"state/{key}"]
+                    for key, role in roles.items()
+                    if f"state/{key}" in arrays and arrays[f"state/{key}"].size == arrays["param"].size
+                }
                 for name, arrays in values.items()
             }
         },

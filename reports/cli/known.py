@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from rmspec.reports.escapes import say
 from rmspec.reports.exit_codes import ExitCode
 
 __all__ = ["known"]
@@ -28,7 +29,7 @@ def _list(known: str | None, shipped: bool, as_json: bool) -> int:
     """List the entries, and whether each counts."""
     from rmspec.reports.cli.known_list import listing
 
-    print(listing(known, Path.cwd(), ours=shipped, as_json=as_json))
+    say(listing(known, Path.cwd(), ours=shipped, as_json=as_json))
     return ExitCode.CONFORMS
 
 
@@ -50,7 +51,7 @@ def _add(**values: Any) -> int:
     """
     from rmspec.reports.cli.known_list import AddOptions, add
 
-    print(add(AddOptions(**values), Path.cwd()))
+    say(add(AddOptions(**values), Path.cwd()))
     return ExitCode.CONFORMS
 
 
@@ -62,5 +63,5 @@ def _prune(reports: tuple[str, ...], known: str | None, dry_run: bool) -> int:
     """Remove stale and expired entries."""
     from rmspec.reports.cli.known_list import prune
 
-    print(prune(known, reports, Path.cwd(), dry_run=dry_run))
+    say(prune(known, reports, Path.cwd(), dry_run=dry_run))
     return ExitCode.CONFORMS

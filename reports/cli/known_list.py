@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program, from_json
 from rmspec.properties.known import Known, expired, read_known, shipped
 from rmspec.reports.config.pyproject import read_config
+from rmspec.reports.escapes import escape_json, plain
 from rmspec.reports.files.known_toml import WITNESSES, append, orphans, remove
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import load
 from rmspec.reports.stored import read_program
 from rmspec.reports.terminal.failure_block import wrapped
-from rmspec.reports.text import plain
 
 __all__ = ["AddOptions", "add", "listing", "prune"]
 
@@ -96,7 +97,7 @@ def add(options: AddOptions, folder: Path) -> str:
     ]
     if options.id is not None and len(candidates) > 1:
         raise BadOption(f"--id names one entry, and {len(candidates)} would be added", hint="say which with --clause")
-    held = read_known(path) if path.exists() else ()
+    held = read_known(path) if os.path.exists(path) else ()
     listed = list(held)
     entries: list[tuple[Known, Program]] = []
     lines: list[str] = []
@@ -180,11 +181,11 @@ def _deleted(witness: Path, dry_run: bool) -> str:
 def listing(known: str | None, folder: Path, *, ours: bool = True, as_json: bool = False) -> str:
     """Read the entries of the user's list, and of rmspec's own (``ours``)."""
     configured = known or _configured(folder)
-    absent = configured is not None and known is None and not Path(configured).exists()
+    absent = configured is not None and known is None and not os.path.exists(configured)
     own = read_known(Path(configured)) if configured and not absent else ()
     entries = [*own, *(shipped() if ours else ())]
     if as_json:
-        return json.dumps({"known": [_document(entry) for entry in entries]}, indent=1, ensure_ascii=False)
+        return escape_json(json.dumps({"known": [_document(entry) for entry in entries]}, indent=1, ensure_ascii=False))
     if absent:
         # ``known add`` makes it; until then there is nothing in it.
         return "\n".join([f"{configured} is not there yet: rmspec known add makes it", *_lines(entries)])
@@ -272,6 +273,7 @@ def _from_programs(files: Sequence[str]) -> Iterator[_Candidate]:
                 "it is a program that records no deviation",
                 "give a file that rmspec check --repro-dir wrote",
             )
+        choose("clause", program.clause, CLAUSES, where=file)
         yield _Candidate(program.clause, program.subject, "", program)
 
 
@@ -279,7 +281,7 @@ def _from_report(file: str) -> Iterator[_Candidate]:
     for subject in load(file)["subjects"]:
         for deviation in subject["deviations"]:
             if deviation["known"] is None:
-                clause, table = deviation["clause"], deviation.get("amendment")
+                clause, table = choose("clause", deviation["clause"], CLAUSES, where=file), deviation.get("amendment")
                 yield _Candidate(
                     clause,
                     subject["name"],

@@ -17,6 +17,7 @@ from rmspec.reports.cli.known import known
 from rmspec.reports.cli.translate_options import TranslateCommand, translate_options, with_options
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.environment import version
+from rmspec.reports.escapes import commands_stopped, say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, click_message, nearest, tell_failure
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = _run(arguments)
     registry = sys.modules.get("rmspec.oracles.registry")
     for framework in registry.left_out() if registry is not None else ():
-        print(f"rmspec: {framework}", file=sys.stderr)
+        say(f"rmspec: {framework}", error=True)
     return code
 
 
@@ -52,7 +53,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _refuse(text: str, code: ExitCode) -> int:
-    print(text, file=sys.stderr)
+    with commands_stopped():
+        say(text, error=True)
     return code
 
 
@@ -102,6 +104,8 @@ def _group(ctx: click.Context) -> int:
     checked, 6 the list of known deviations is stale, 130 interrupted. Of several
     the first of 130, 3, 1, 4, 6, 5 counts.
     """
+    if ctx.invoked_subcommand not in (None, "check", "report"):
+        ctx.with_resource(commands_stopped())
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
         # Not 0: in a CI, a command that came out empty must not pass for a check.
@@ -184,7 +188,7 @@ def _config(ctx: click.Context, /, as_json: bool, schema: bool, **values: Any) -
     from rmspec.reports.config.effective import effective
     from rmspec.reports.config.schema import rendered
 
-    print(rendered() if schema else effective(_typed(ctx, values), Path.cwd(), as_json=as_json))
+    say(rendered() if schema else effective(_typed(ctx, values), Path.cwd(), as_json=as_json))
     return ExitCode.CONFORMS
 
 
@@ -263,7 +267,7 @@ def _log(file: str) -> int:
     """Summarize a log written by check --ndjson; a truncated log is an error."""
     from rmspec.reports.cli.log import log_summary
 
-    print(log_summary(file))
+    say(log_summary(file))
     return ExitCode.CONFORMS
 
 
@@ -296,7 +300,7 @@ def _subjects(names: tuple[str, ...], verbose: bool, as_json: bool) -> int:
     """
     from rmspec.reports.cli.listings import subjects
 
-    print(subjects(as_json=as_json, names=names, measure=verbose))
+    say(subjects(as_json=as_json, names=names, measure=verbose))
     return ExitCode.CONFORMS
 
 
@@ -310,7 +314,7 @@ def _clauses(id: str | None, as_json: bool) -> int:
     """
     from rmspec.reports.cli.clauses import explain_clause, list_clauses
 
-    print(list_clauses(as_json=as_json) if id is None else explain_clause(id, as_json=as_json))
+    say(list_clauses(as_json=as_json) if id is None else explain_clause(id, as_json=as_json))
     return ExitCode.CONFORMS
 
 

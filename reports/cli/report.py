@@ -11,6 +11,7 @@ from typing import Any
 
 from rmspec.reports.cli import check
 from rmspec.reports.documents import json_text
+from rmspec.reports.escapes import commands_stopped, plain, say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files.folder import check_place, put
@@ -21,7 +22,6 @@ from rmspec.reports.record import Document, Guarded
 from rmspec.reports.stored import PROGRAMS, counterexample_text, file_commands, program_file
 from rmspec.reports.terminal.failure_block import wrapped
 from rmspec.reports.terminal.table import verdict_lines
-from rmspec.reports.text import plain
 
 __all__ = ["report", "report_from"]
 
@@ -38,7 +38,7 @@ def report(typed: Mapping[str, Any], folder: Path, *, out: str | None, force: bo
     code = check.check(typed, folder, also=[document])
     if document.failure is not None:
         return tell_failure(document.failure, code)
-    print(f"report: {Path(place) / 'report.html'}", file=sys.stderr if typed.get("json") == "-" else sys.stdout)
+    say(f"report: {Path(place) / 'report.html'}", error=typed.get("json") == "-")
     _tell_missing()
     return code
 
@@ -66,9 +66,10 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
         put(place, texts, force=force)
     except BadOption as error:
         failure = error
+    printed: list[str] = []
     if not typed.get("quiet"):
         sentence = json.loads(texts["report.json"])["verification"]["summary"]["sentence"]
-        print("\n".join([*wrapped(plain(sentence)), ""]))
+        printed += [*wrapped(plain(sentence)), ""]
     names = [result.name for result in results]
     programs = str(Path(place) / PROGRAMS)
     lines = verdict_lines(
@@ -76,10 +77,13 @@ def report_from(paths: Sequence[str], typed: Mapping[str, Any], *, out: str | No
         lambda name, new: file_commands(program_file(programs, names, name, new), name),
         fail_on_hazards=gate.fail_on_hazards,
     )
-    print("\n".join(line for line, _ in lines))
+    printed += [line for line, _ in lines]
+    if failure is None:
+        printed.append(f"report: {Path(place) / 'report.html'}")
+    with commands_stopped():
+        say("\n".join(printed))
     if failure is not None:
         return tell_failure(failure, gate.code)
-    print(f"report: {Path(place) / 'report.html'}")
     _tell_missing()
     return gate.code
 

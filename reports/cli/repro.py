@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,12 +18,12 @@ from rmspec.properties.check import trial
 from rmspec.properties.events import Deviation
 from rmspec.properties.settings import Settings, make_settings
 from rmspec.reports.config.options import COMMAND_LINE
+from rmspec.reports.escapes import plain, say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.one_job import Stopped, open_for_job
 from rmspec.reports.stored import file_command, file_commands, read_counterexample, read_program, would_run
 from rmspec.reports.terminal.failure_block import block, wrapped
-from rmspec.reports.text import plain
 
 __all__ = ["ReproOptions", "repro", "script"]
 
@@ -58,26 +57,26 @@ def repro(options: ReproOptions) -> ExitCode:
     try:
         deviations, exercised = _replayed(program, settings)
     except Stopped as stopped:
-        print("\n".join(wrapped(plain(stopped.text), hang=2)))
+        say("\n".join(wrapped(plain(stopped.text), hang=2)))
         return stopped.code
     if not deviations and not exercised:
         text = (
             f"{plain(program.subject)}: nothing of {program.clause or 'any clause'} was exercised: as far as this subject "
             "can be asked the program, it makes no check of it, and says neither that it holds nor that it fails"
         )
-        print("\n".join(wrapped(text, hang=2)))
+        say("\n".join(wrapped(text, hang=2)))
         return ExitCode.NOTHING_CHECKED
     same = [deviation for deviation in deviations if not program.clause or deviation.clause == program.clause]
     others = [deviation for deviation in deviations if deviation not in same]
     code = max((_code(deviation, options) for deviation in deviations), default=ExitCode.CONFORMS)
     heading = f"{plain(program.subject)}: {_outcome(program, same, others)}"
-    print("\n".join(wrapped(heading, hang=2)))
+    say("\n".join(wrapped(heading, hang=2)))
     for deviation in deviations:
         print()
         if deviation.known is not None:
-            print("\n".join(wrapped(f"{deviation.clause}: {_excuse(deviation)}", indent=2, hang=4)))
+            say("\n".join(wrapped(f"{deviation.clause}: {_excuse(deviation)}", indent=2, hang=4)))
         else:
-            print("\n".join(block(deviation, file_commands(options.file, program.subject))))
+            say("\n".join(block(deviation, file_commands(options.file, program.subject))))
     return code
 
 
@@ -142,7 +141,7 @@ def script(options: ReproOptions) -> ExitCode:
     try:
         deviations, _ = _replayed(program, settings)
     except Stopped as stopped:
-        print("\n".join(wrapped(plain(stopped.text), hang=2)), file=sys.stderr)
+        say("\n".join(wrapped(plain(stopped.text), hang=2)), error=True)
         return stopped.code
     if not deviations:
         raise InputProblem(
@@ -161,7 +160,7 @@ def _printed(options: ReproOptions, deviation: Counterexample) -> ExitCode:
             "a script uses the subject's framework alone, and this one is part of rmspec or not Python",
             f"{file_command('repro', options.file, program.subject)} replays the program",
         )
-    print(text.rstrip("\n"))
+    say(text.rstrip("\n"))
     return ExitCode.CONFORMS
 
 

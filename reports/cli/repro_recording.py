@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rmspec.impl.arithmetic.policy import POLICIES
@@ -19,12 +17,13 @@ from rmspec.properties.known import Known
 from rmspec.properties.recordings.reproduction import question, reproduced
 from rmspec.properties.recordings.verify import RecordedDeviation, Verified, verify
 from rmspec.reports.documents import as_data, json_text, select_keys
+from rmspec.reports.escapes import plain, say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write_last
 from rmspec.reports.problems import InternalError, choose
 from rmspec.reports.stored import file_command, would_run
 from rmspec.reports.terminal.failure_block import count, wrapped
-from rmspec.reports.text import hexadecimal, measured_lines, plain
+from rmspec.reports.text import hexadecimal, measured_lines
 
 __all__ = ["SCHEMA", "document", "repro_recording"]
 
@@ -70,8 +69,7 @@ def repro_recording(
     elif first is not None:
         reduced = _reduced(verified, first, name, call_timeout, memory_limit)
     code = _code(verified, first)
-    out = partial(print, file=sys.stderr if to_json == "-" else sys.stdout)
-    out("\n".join(_lines(path, command, verified, first, reduced)))
+    say("\n".join(_lines(path, command, verified, first, reduced)), error=to_json == "-")
     if to_json is not None:
         data = document(verified, first, reduced.script, reduced.why)
         return write_last(to_json, json_text(data), code)

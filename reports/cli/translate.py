@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from rmspec.impl.translation.translate import translate as translated
 from rmspec.oracles.checkpoints.files import check_ending, checkpoint_bytes, loading, read_checkpoint
 from rmspec.oracles.checkpoints.hyperparameters import Given, resolve_options
 from rmspec.oracles.dialects import dialect_named, dialects
+from rmspec.reports.escapes import say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.outputs import check_writable, write, write_bytes
 from rmspec.reports.problems import BadOption, choose
@@ -76,7 +77,7 @@ def translate(options: TranslateOptions) -> ExitCode:
         write_bytes(options.out, checkpoint_bytes(options.out, result.saved))
     if options.json is not None:
         write(options.json, as_json(report))
-    print(as_text(report), file=sys.stderr if options.json == "-" else sys.stdout)
+    say(as_text(report), error=options.json == "-")
     return ExitCode.CONFORMS
 
 
@@ -123,7 +124,7 @@ def _check_out(options: TranslateOptions, out: str, target: Dialect) -> None:
     for name, path in files.items():
         if path == Path(out).resolve():
             raise BadOption(f"--out {out} is {name} as well", "the one would replace the other", "name another file")
-    if Path(out).exists() and not options.force:
+    if os.path.exists(out) and not options.force:
         raise BadOption(
             f"{out} exists", "what is in it would be lost", f"name another file, or say --out {out} --force"
         )

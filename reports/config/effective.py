@@ -15,8 +15,8 @@ from rmspec.properties.settings import any_own
 from rmspec.reports.config.keys import KEYS
 from rmspec.reports.config.options import CheckOptions, resolve
 from rmspec.reports.config.pyproject import config_file, read_config
+from rmspec.reports.escapes import escape_json, plain
 from rmspec.reports.files.formats import FORMATS
-from rmspec.reports.text import plain
 
 __all__ = ["Setting", "effective", "locate", "merged", "settings"]
 
@@ -73,7 +73,7 @@ def effective(typed: Mapping[str, Any], folder: Path, *, as_json: bool = False) 
             }
             for setting in options
         }
-        return json.dumps({"config": document}, indent=1, ensure_ascii=False)
+        return escape_json(json.dumps({"config": document}, indent=1, ensure_ascii=False))
     rows = [(_format_setting(setting), setting.file or setting.source) for setting in options]
     width = min(max(len(text) for text, _ in rows), 48)
     return "\n".join(f"{text:<{width}}  # {source}" for text, source in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def _outputs(options: CheckOptions) -> None:
     new_folder = None  # a folder that the run makes
     if options.reports is not None:
         check_folder(options.reports, "--reports", example="reports", content="reports")
-        new_folder = None if Path(options.reports).exists() else Path(options.reports)
+        new_folder = None if os.path.exists(options.reports) else Path(options.reports)
     destinations = options.destinations()
     files: dict[str, str] = {}
     for name, path in destinations.items():

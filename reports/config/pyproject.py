@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 from rmspec.oracles.names import parse_name
+from rmspec.oracles.reading import parse_toml, read_text
 from rmspec.reports.config.keys import KEYS, Kind
 from rmspec.reports.problems import BadOption, nearest
 
@@ -40,8 +40,8 @@ def read_config(start: Path) -> dict[str, ConfigValue]:
     if file is None:
         return {}
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = parse_toml(read_text(file))
+    except ValueError as error:
         raise BadOption(f"{file} is not TOML: {error}", "rmspec reads its table tool.rmspec", "mend the file") from None
     except OSError as error:
         raise BadOption(

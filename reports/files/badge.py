@@ -24,7 +24,7 @@ _COLORS = {
 
 def render(record: Record) -> str:
     """The badge as the text of a JSON document."""
-    return json.dumps(document(record), ensure_ascii=False) + "\n"
+    return json.dumps(document(record)) + "\n"
 
 
 def document(record: Record) -> dict[str, object]:

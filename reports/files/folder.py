@@ -90,7 +90,7 @@ def _replace(draft: Path, target: Path) -> None:
 
 
 def _names_in(folder: Path) -> list[str]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return []
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 

@@ -21,13 +21,14 @@ from pathlib import Path
 
 from rmspec.oracles.dialects import statement
 from rmspec.properties.events import Event, RunFinished, SubjectResult
+from rmspec.reports.escapes import on_github, plain
 from rmspec.reports.files import markdown as markdown_report
 from rmspec.reports.files.locations import Place, place
 from rmspec.reports.gate import Problem
 from rmspec.reports.record import Document, Record, Reporter
 from rmspec.reports.stored import repro_commands
 from rmspec.reports.terminal.failure_block import count
-from rmspec.reports.text import explanation_lines, plain
+from rmspec.reports.text import explanation_lines
 
 __all__ = ["ANNOTATIONS", "SUMMARY_BYTES", "annotation_lines", "on_github", "reporters", "summary"]
 
@@ -39,11 +40,6 @@ SUMMARY_BYTES = 1024 * 1024
 
 _MESSAGE = 4000  # characters: the log has the whole
 _MARGIN = 1024  # bytes that are left to whatever else the step writes
-
-
-def on_github(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this runs in a job of GitHub Actions."""
-    return environment.get("GITHUB_ACTIONS") == "true"
 
 
 def reporters(
@@ -129,8 +125,8 @@ def _annotation(problem: Problem, record: Record, folder: Path) -> str:
 
 def _command(where: Place, heading: str, message: str) -> str:
     properties = {"file": where.file, "line": str(where.line)} if where.file else {}
-    properties["title"] = plain(heading)
-    listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    properties["title"] = heading
+    listed = ",".join(f"{name}={_property(plain(value))}" for name, value in properties.items())
     return f"::error {listed}::{_data(plain(message)[:_MESSAGE])}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -35,12 +36,16 @@ def render(record: Record) -> str:
     return _template().render(record=record, results=[(result, tallies(result)) for result in record.results])
 
 
-def page_environment(*, autoescape: bool = True) -> Environment:
-    """Make the environment of the templates: HTML is escaped, and deviations and numbers have their filters."""
+def page_environment(*, autoescape: bool = True, finalize: Callable[[object], object] | None = None) -> Environment:
+    """Make the environment of the templates: HTML is escaped, and deviations and numbers have their filters.
+
+    ``finalize`` is called for every value that a template prints.
+    """
     # autoescape for every template, whatever its name ends with: names and messages of subjects are not to be trusted.
     environment = Environment(
         loader=PackageLoader("rmspec.reports", "templates"),
         autoescape=autoescape,
+        finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -35,8 +35,8 @@ def append(path: Path, entries: Sequence[tuple[Known, Program]]) -> None:
     Raises ``BadKnownList`` for a file that is no list, and ``BadOption`` where it cannot be written.
     """
     check_writable(str(path), "--known")
-    entries_before = read_known(path) if path.exists() else ()
-    document = _parsed(path) if path.exists() else tomlkit.document()
+    entries_before = read_known(path) if os.path.exists(path) else ()
+    document = _parsed(path) if os.path.exists(path) else tomlkit.document()
     listed = document.get("known")
     if listed is None:
         listed = document["known"] = tomlkit.aot()
@@ -55,7 +55,7 @@ def append(path: Path, entries: Sequence[tuple[Known, Program]]) -> None:
             inline = tomlkit.inline_table()
             inline.update(table)
             listed.append(inline)
-    text = document.as_string().rstrip() if path.exists() else document.as_string().strip()
+    text = document.as_string().rstrip() if os.path.exists(path) else document.as_string().strip()
     _replace(path, f"{text}\n", [*(each.id for each in entries_before), *(entry.id for entry, _ in entries)])
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmspec.oracles.names import parse_name
+from rmspec.oracles.reading import is_file
 
 __all__ = ["Place", "place", "project_root"]
 
@@ -42,8 +43,10 @@ def place(name: str, folder: Path) -> Place:
     module, attribute = parts.place, parts.attribute
     root = project_root(folder)
     for file in _files(module, folder):
+        if not is_file(file):
+            continue
         resolved = file.resolve()
-        if resolved.is_file() and resolved.is_relative_to(root):
+        if resolved.is_relative_to(root):
             return Place(resolved.relative_to(root).as_posix(), _line(resolved, attribute))
     return Place(FALLBACK)
 

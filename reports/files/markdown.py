@@ -26,9 +26,20 @@ def render(record: Record) -> str:
 @cache
 def markdown_environment() -> Environment:
     """Make the environment of Markdown templates: ``inline`` and ``fence`` are for text from outside."""
-    environment = page_environment(autoescape=False)
-    environment.filters.update(inline=inline, fence=fence)
+    environment = page_environment(autoescape=False, finalize=_escaped)
+    environment.filters.update(inline=inline, fence=fence, markup=Markup)
     return environment
+
+
+class Markup(str):
+    """Text of Markdown, not to be escaped again."""
+
+    __slots__ = ()
+
+
+def _escaped(value: object) -> object:
+    """Escape the values printed by a template, but for Markdown and for numbers."""
+    return _without_markup(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _lists(result: SubjectResult) -> dict[str, list[str]]:
@@ -40,12 +51,19 @@ def _lists(result: SubjectResult) -> dict[str, list[str]]:
     }
 
 
-def fence(text: str, language: str = "text") -> str:
+def fence(text: str, language: str = "text") -> Markup:
     """Fence text as it is; the fence is longer than any in it."""
     ticks = "`" * (max([2, *(len(run) for run in re.findall(r"`+", text))]) + 1)
-    return "\n".join([f"{ticks}{language}", *plain(text).splitlines(), ticks])
+    return Markup("\n".join([f"{ticks}{language}", *plain(text).splitlines(), ticks]))
 
 
-def inline(text: str) -> str:
-    """Escape foreign text: no markup, no end of a table's row."""
-    return re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", " ".join(plain(text).split()))
+def inline(text: str) -> Markup:
+    """Escape foreign text: no markup, no address to become a link, no end of a table's row."""
+    return _without_markup(text.strip())
+
+
+def _without_markup(text: str) -> Markup:
+    words = re.sub(r"([\\`*_\[\]<>|#~&!$])", r"\\\1", re.sub(r"\s+", " ", plain(text)))
+    words = re.sub(r"(?<=[A-Za-z])(?=://)|(?<=\bwww)(?=\.)", r"\\", words)
+    # At the beginning of a line these begin a list, or underline a heading.
+    return Markup(re.sub(r"^(\d*)([-+=.)])(?=\s|\2)", r"\1\\\2", words))

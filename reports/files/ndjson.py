@@ -13,14 +13,17 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import jsonschema
-from referencing import Registry, Resource
 
 from rmspec.oracles.atomic import begin_file
 from rmspec.oracles.errors import InputProblem
+from rmspec.oracles.reading import parse_json
+from rmspec.oracles.validators import quick_validator
 from rmspec.properties import events
 from rmspec.reports.documents import as_data, read_text, stored_json
 from rmspec.reports.files.json import deviation_document, result_document
@@ -127,16 +130,20 @@ def read_log(path: str) -> Log:
             "lines are lost, or two files were joined",
             "run rmspec check --ndjson again",
         )
-    report = Resource.from_contents(stored_json("schemas/report-1.json"))
-    validator = jsonschema.Draft202012Validator(stored_json("schemas/log-1.json"), registry=report @ Registry())
+    validator = _validator()
     for number, row in enumerate(rows, 1):
-        if (wrong := jsonschema.exceptions.best_match(validator.iter_errors(row))) is not None:
+        if (wrong := jsonschema.exceptions.best_match(islice(validator.iter_errors(row), 100))) is not None:
             raise BadLog(
                 f"{path}, line {number}, does not follow {SCHEMA}: {wrong.message[:200]}",
                 "it was edited, or another version wrote it",
                 "run rmspec check --ndjson again",
             )
     return Log(rows[0], tuple(rows[1:-1]), rows[-1])
+
+
+@cache
+def _validator() -> Any:
+    return quick_validator(stored_json("schemas/log-1.json"), stored_json("schemas/report-1.json"))
 
 
 def _document(event: events.Event) -> dict[str, Any]:
@@ -160,12 +167,18 @@ def _document(event: events.Event) -> dict[str, Any]:
 
 def _parsed(path: str, number: int, line: str, *, last: bool) -> dict[str, Any]:
     try:
-        data = json.loads(line)
+        data = parse_json(line)
         if isinstance(data, dict):
             return data
     except json.JSONDecodeError:
         if last and number > 1:
             raise _cut(path, number) from None
+    except ValueError as error:
+        raise BadLog(
+            f"{path}, line {number}, cannot be read: {error}",
+            "it was edited, or is no log of rmspec",
+            "give a file that rmspec check --ndjson wrote",
+        ) from None
     raise BadLog(
         f"{path}, line {number}, is not a JSON object",
         "a log holds one on each line",

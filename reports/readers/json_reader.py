@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from itertools import islice
 from typing import Any
 
-import jsonschema
-
+from rmspec.impl.arithmetic.policy import POLICIES
 from rmspec.impl.errors import RmspecError
 from rmspec.impl.spec.clauses import CLAUSES
+from rmspec.impl.spec.dialect import UnknownDialect
+from rmspec.oracles.dialects import dialect_named
 from rmspec.oracles.errors import InputProblem, MalformedProgram
+from rmspec.oracles.reading import parse_json
+from rmspec.oracles.validators import quick_validator
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.reports.documents import CONVERTER, read_text, stored_json
 from rmspec.reports.environment import version
@@ -39,24 +44,27 @@ def load(path: str) -> Data:
     hint = "give files that rmspec check --json wrote"
     text = read_text(path, BadReport, hint)
     try:
-        data = json.loads(text, parse_constant=_refused)
+        data = parse_json(text)
     except ValueError as error:
         cut = isinstance(error, json.JSONDecodeError) and (
             not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
         )
         what = "ends in the middle: it was cut off" if cut else f"is not JSON: {error}"
         raise BadReport(f"{path} {what}", "what is missing cannot be told from what was not found", hint) from None
-    except RecursionError:
-        raise BadReport(f"{path} is nested too deeply to be a report", hint=hint) from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         named = data.get("schema") if isinstance(data, dict) else None
         raise BadReport(f"{path} is not a report: its schema is {named!r}, not {SCHEMA!r}", hint=hint)
-    errors = jsonschema.Draft202012Validator(stored_json("schemas/report-1.json")).iter_errors(data)
+    errors = islice(_validator().iter_errors(data), 100)
     first = min(errors, key=lambda each: list(map(str, each.absolute_path)), default=None)
     if first is not None:
         place = "/".join(str(part) for part in first.absolute_path) or "the top"
         raise BadReport(f"{path} does not follow the schema, at {place}: {first.message[:200]}", hint=hint)
     return {key: value for key, value in data.items() if key != "verification"}
+
+
+@cache
+def _validator() -> Any:
+    return quick_validator(stored_json("schemas/report-1.json"))
 
 
 def read(path: str) -> Data:
@@ -109,7 +117,10 @@ def merged(reports: Sequence[tuple[str, Data]]) -> Data:
 def result_of(subject: Mapping[str, Any]) -> SubjectResult:
     """Rebuild the result of a subject from its report, but for the use of its envelopes and its trajectory."""
     data = {key: value for key, value in subject.items() if key not in ("envelope_use", "trajectory")}
-    result = CONVERTER.structure({**data, "deviations": (), "hazards": ()}, SubjectResult)
+    try:
+        result = CONVERTER.structure({**data, "deviations": (), "hazards": ()}, SubjectResult)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadReport(f"the result of {subject['name']} cannot be read: {error}", hint="check it again") from None
     return replace(
         result,
         deviations=tuple(deviation_of(each) for each in subject["deviations"]),
@@ -121,7 +132,7 @@ def deviation_of(data: Mapping[str, Any], *, hazard: bool = False) -> Deviation:
     """A deviation of a report as it is printed; its script stays in the report. Raises ``MalformedProgram``."""
     # In a report ``elements`` are those of the program, and no amendment is null.
     known = {key: value for key, value in data.items() if key != "elements" and (key, value) != ("amendment", None)}
-    older = {"kind": "", "call": len(data["program"]["calls"]) - 1}
+    older = {"kind": "", "call": max(data["calls"] - 1, 0)}
     return CONVERTER.structure({**older, **known, "hazard": hazard}, Deviation)
 
 
@@ -154,7 +165,8 @@ def _contradiction(subject: Data) -> str:
     if ids and ids not in (list(CLAUSES), [id for id, clause in CLAUSES.items() if not clause.younger]):
         odd = sorted(set(ids) ^ set(CLAUSES)) or ["their order"]
         return f"its clauses are not those of the specification ({', '.join(odd[:3])})"
-    return _wrong_verdict(subject) or _wrong_counts(subject) or _wrong_program(subject) or _wrong_clause(subject)
+    checks = (_wrong_verdict, _wrong_counts, _wrong_figures, _wrong_program, _wrong_clause)
+    return next(filter(None, (check(subject) for check in checks)), "")
 
 
 def _wrong_verdict(subject: Data) -> str:
@@ -177,6 +189,24 @@ def _wrong_counts(subject: Data) -> str:
     for clause in subject["clauses"]:
         if clause["inconclusive"] > clause["checks"]:
             return f"{clause['id']} has more inconclusive checks than checks"
+    return ""
+
+
+def _wrong_figures(subject: Data) -> str:
+    use = subject.get("envelope_use")
+    if use and any(
+        len(counts[key]) != len(use["edges_ulp"]) - 1
+        for counts in use["formats"].values()
+        for key in ("used", "allowed")
+    ):
+        return "the use of its envelopes has more counts than edges, or fewer"
+    if subject.get("trajectory"):
+        if subject["policy"] not in POLICIES:
+            return f"there is no policy {subject['policy']}"
+        try:
+            dialect_named(subject["dialect"])
+        except UnknownDialect as error:
+            return error.what
     return ""
 
 
@@ -214,7 +244,3 @@ def _wrong_clause(subject: Data) -> str:
         if verdicts and verdicts[clause] not in possible:
             return f"{clause} is {verdicts[clause]}, and a deviation of it is listed"
     return ""
-
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number")

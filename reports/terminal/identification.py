@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from rmspec.impl.spec.dialect import SPECIFICATION
@@ -10,6 +9,7 @@ from rmspec.oracles.dialects import statement
 from rmspec.oracles.program.program import Program
 from rmspec.properties.identify.answer import Contradiction, Evidence, Identification, Neighbour, Switch
 from rmspec.properties.identify.explanation import Value
+from rmspec.reports.escapes import shell_word
 from rmspec.reports.terminal.failure_block import count, wrapped
 from rmspec.reports.text import hexadecimal, plain, program_lines
 
@@ -23,7 +23,7 @@ def lines(found: Identification) -> list[str]:
     printed = wrapped(plain(f"{found.name}: {headline(found)}"), hang=2)
     if found.standing == "unexplained":
         against = f" --dialect {found.base}" if found.base not in ("", SPECIFICATION.name) else ""
-        printed += [f"  rmspec check {shlex.quote(found.name)}{against}", "  finds the clause that it breaks"]
+        printed += [f"  rmspec check {shell_word(found.name)}{against}", "  finds the clause that it breaks"]
     if found.options:
         values = ", ".join(f"{name}={value!r}" for name, value in found.options.items())
         printed += wrapped(f"found out from its steps: {values}", indent=2, hang=4)

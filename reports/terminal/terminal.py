@@ -141,7 +141,7 @@ class Terminal:
 
     def _print(self, line: str, *, style: str = "") -> None:
         # As a styled text: a style of the print would spread to the progress display under it.
-        self._out.print(Text(line, style))
+        self._out.print(Text(plain(line), style))
 
 
 def _identity(deviation: events.Deviation) -> str:

@@ -206,6 +206,7 @@ def test_more_answers_than_calls_are_refused() -> None:
 def test_a_number_without_dimensions_survives() -> None:
     """NumPy makes a scalar of an array of no dimensions in most operations."""
     scalar: Any = -np.array(2.0, dtype="float32")
-    again = sent(Transcript(SHORT, Observation({"p": scalar}, {}, {}, {}, {}), (), frozenset(), frozenset()))
+    without = replace(SHORT, params=(replace(SHORT.params[0], shape=()),))
+    again = sent(Transcript(without, Observation({"p": scalar}, {"p": None}, {}, {}, {}), (), frozenset(), frozenset()))
     assert again.start.params["p"] == -2
     assert again.start.params["p"].shape == ()

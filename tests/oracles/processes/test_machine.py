@@ -71,9 +71,9 @@ def test_processors_that_a_process_is_not_bound_to_are_none_of_its_own(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("total", "limit"), [(1 << 30, 1 << 29), (6 << 30, 2 << 30), (16 << 30, 2 << 30), (64 << 30, 8 << 30)]
+    ("total", "limit"), [(1 << 30, 1 << 29), (6 << 30, 2 << 30), (16 << 30, 4 << 30), (64 << 30, 16 << 30)]
 )
-def test_a_subject_has_an_eighth_of_the_memory_or_enough_for_a_framework(
+def test_a_subject_has_a_quarter_of_the_memory_or_enough_for_a_framework(
     total: int, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And on a small machine half of it."""

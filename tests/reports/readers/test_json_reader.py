@@ -61,7 +61,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, share: float) -> None
         ("[]", "schema is None"),
         ('{"schema": "rmspec.program/1"}', "not 'rmspec.report/1'"),
         ('{"schema": "rmspec.report/1"}', "does not follow the schema"),
-        ("[" * 100_000, "nested too deeply|cut off"),
+        ("[" * 100_000, "nested more than 200 deep|cut off"),
         ("NaN", "not JSON"),
     ],
 )
