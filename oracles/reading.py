@@ -14,7 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_DIGITS", "check_members", "is_file", "parse_json", "parse_toml", "read_text"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_DIGITS",
+    "as_text",
+    "check_members",
+    "is_file",
+    "parse_json",
+    "parse_toml",
+    "read_text",
+]
 
 MAX_BYTES = 1 << 26
 """The most bytes of a text: about a hundred times the largest report."""
@@ -43,6 +53,13 @@ def read_text(path: str | Path) -> str:
 def is_file(path: str | Path) -> bool:
     """Whether there is a file of this name; no name, however odd, raises."""
     return os.path.isfile(path)
+
+
+def as_text(value: object) -> str:
+    """A text in JSON data. Raises ``TypeError``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def parse_json(text: str | bytes, *, special: bool = False) -> Any:

@@ -26,7 +26,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung, TooMuchMemory
+from rmspec.oracles.errors import CannotStart, ProtocolBroken, SubjectFailed, SubjectHung
 from rmspec.oracles.host.beginning import FIRST_STEP
 from rmspec.oracles.host.crash import ending, last_words
 from rmspec.oracles.host.descent import Descend, Trajectory
@@ -40,7 +40,7 @@ from rmspec.oracles.host.zygote import Zygote, zygote
 from rmspec.oracles.loader import check_name
 from rmspec.oracles.names import parse_name
 from rmspec.oracles.processes.descendants import Memory
-from rmspec.oracles.processes.machine import default_memory_limit, format_size
+from rmspec.oracles.processes.machine import default_memory_limit
 from rmspec.oracles.program.program import Program
 from rmspec.oracles.reading import parse_json
 from rmspec.oracles.recordings.onestep import OneStep, Stepped
@@ -253,11 +253,7 @@ class _Process:
         try:
             return self._answer(request, patience, later)
         except MemoryError:
-            raise TooMuchMemory(
-                f"it used {format_size(self._memory.used)} of memory {occasion}{self._located(begin)}",
-                f"it may use {format_size(self._memory.limit)}",
-                "raise --memory-limit if it needs so much",
-            ) from None
+            raise self._memory.error("it", f"{occasion}{self._located(begin)}") from None
         except TimeoutError:
             raise SubjectHung(f"it hung: no answer for {self._silence:g} s {occasion}{self._located(begin)}") from None
         except (EOFError, OSError):

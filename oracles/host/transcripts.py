@@ -25,7 +25,7 @@ from rmspec.oracles import errors
 from rmspec.oracles.errors import HostError, ProtocolBroken, wording
 from rmspec.oracles.host.perform import Answer, Transcript
 from rmspec.oracles.program.program import Program
-from rmspec.oracles.reading import parse_json
+from rmspec.oracles.reading import as_text, parse_json
 from rmspec.oracles.session.observations import check_observation, check_options
 from rmspec.oracles.subject import ClosureReport, GroupView, HookRun, Observation, Outcome, Raised
 
@@ -75,7 +75,7 @@ def encode_error(error: BaseException) -> dict[str, str]:
 
 def decode_error(data: Mapping[str, Any]) -> RmspecError:
     """The exception in plain data. Raises ``KeyError`` and ``TypeError`` for other data."""
-    return _ERRORS[data["kind"]](_text(data["what"]), _text(data["why"]), _text(data["hint"]))
+    return _ERRORS[data["kind"]](as_text(data["what"]), as_text(data["why"]), as_text(data["hint"]))
 
 
 class _Writer:
@@ -158,7 +158,7 @@ def dtype_name(dtype: np.dtype[Any]) -> str | None:
 
 def dtype_named(name: object) -> np.dtype[Any]:
     """The dtype of numbers of this name. Raises ``TypeError`` for any other."""
-    text = _text(name)
+    text = as_text(name)
     # NumPy reads much more in such a name, and some of it as Python.
     if text not in _SPECIAL and not re.fullmatch(r"[<>=|][biufc]\d{1,2}", text):
         raise TypeError(f"{text[:60]!r} is no dtype of numbers")
@@ -226,10 +226,10 @@ def _transcript(data: memoryview, program: Program) -> Transcript:
         program,
         start,
         tuple(answers),
-        frozenset(map(_text, options)),
-        frozenset(map(_text, carried)),
+        frozenset(map(as_text, options)),
+        frozenset(map(as_text, carried)),
         None if failure is None else decode_error(failure),
-        tuple(map(_text, devices)),
+        tuple(map(as_text, devices)),
     )
 
 
@@ -295,15 +295,15 @@ def _decoded_outcome(parts: list[Any] | None) -> Outcome:
         return Outcome()
     raised, closure, hooks, changed, paths, derivatives, runs, mode, holder = parts
     return Outcome(
-        None if raised is None else Raised(*map(_text, raised)),
+        None if raised is None else Raised(*map(as_text, raised)),
         None if closure is None else _closure(*closure),
         None if hooks is None else (_whole(hooks[0]), _whole(hooks[1])),
         None if changed is None else bool(changed),
-        {_text(path): _whole(count) for path, count in (paths or {}).items()},
-        {_text(source): tuple(map(float, reals)) for source, reals in (derivatives or {}).items()},
+        {as_text(path): _whole(count) for path, count in (paths or {}).items()},
+        {as_text(source): tuple(map(float, reals)) for source, reals in (derivatives or {}).items()},
         None if runs is None else tuple(_hook_run(*run) for run in runs),
         _mode(mode or ""),
-        None if holder is None else _text(holder),
+        None if holder is None else as_text(holder),
     )
 
 
@@ -331,10 +331,4 @@ def _mode(value: object) -> _Mode:
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r} is no count")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
     return value

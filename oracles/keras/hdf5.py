@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import time
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,7 +36,10 @@ def read_variables(file: Path | io.BytesIO) -> tuple[list[Array], str | None]:
     h5py = require("h5py", "files of Keras that hold HDF5 need it")
     size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
     ours, theirs = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Frameworks with threads of their own warn of a fork; this one calls none of them, and is ended at its deadline.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        pid = os.fork()
     if not pid:
         os.close(ours)
         _answer(h5py, file, size, theirs)

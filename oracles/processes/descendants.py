@@ -15,6 +15,9 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
+from rmspec.oracles.errors import TooMuchMemory
+from rmspec.oracles.processes.machine import format_size
+
 __all__ = ["Memory", "adopt_orphans", "descendants_ended", "end_descendants", "end_tree", "signal_with_parent"]
 
 _SET_SIGNAL, _SET_ADOPTING = 1, 36  # PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
@@ -150,6 +153,14 @@ class Memory:
             if sum(map(_resident, pids)) > self.limit:
                 self.used = sum(map(_proportional, pids))
         return self.used > self.limit
+
+    def error(self, name: str, occasion: str) -> TooMuchMemory:
+        """Make the error of a subject beyond its limit; ``occasion`` says when it was."""
+        return TooMuchMemory(
+            f"{name} used {format_size(self.used)} of memory {occasion}",
+            f"it may use {format_size(self.limit)}",
+            "raise --memory-limit if it needs so much",
+        )
 
 
 def _resident(pid: int) -> int:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.oracles.errors import InputProblem
 from rmspec.oracles.program.program import hexadecimal, real
-from rmspec.oracles.reading import parse_json
+from rmspec.oracles.reading import as_text, parse_json
 
 SCHEMA = "rmspec.recording/1"
 
@@ -274,7 +274,7 @@ def _read_row(
         values["before"],
         values["after"],
         _read(tables["attributes"][row["attributes"]]),
-        tuple(map(_text, row["events"])),
+        tuple(map(as_text, row["events"])),
         frozenset(map(_whole, row["skipped"])),
     )
 
@@ -289,7 +289,7 @@ def _check_step(step: RecordedStep, params: Sequence[tuple[str, int]]) -> None:
         for index, arrays in values.items():
             dtype, reals = params[index]
             for key, array in arrays.items():
-                own = _text(key) in ("param", "grad")
+                own = as_text(key) in ("param", "grad")
                 sizes = (reals,) if own else (reals, reals // FORMATS[dtype].parts, 1)
                 if array.size not in sizes or (key == "param" and array.dtype != FORMATS[dtype].part.dtype):
                     raise ValueError(f"{key} {moment} step {step.number} is not {reals} numbers of {dtype}")
@@ -300,12 +300,6 @@ def _check_step(step: RecordedStep, params: Sequence[tuple[str, int]]) -> None:
 def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError(f"{value!r} is no number of a step or a parameter")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
     return value
 
 
@@ -323,7 +317,7 @@ def _read(values: Mapping[str, Any]) -> dict[str, Scalar]:
 
 def _scalar(value: object) -> Scalar:
     if isinstance(value, dict):
-        return _text(value["text"])
+        return as_text(value["text"])
     if isinstance(value, str):
         return real(value)
     if isinstance(value, bool | int | float):

@@ -24,7 +24,6 @@ from rmspec.oracles.errors import (
     TooMuchMemory,
 )
 from rmspec.oracles.processes.descendants import Memory, end_tree
-from rmspec.oracles.processes.machine import format_size
 from rmspec.oracles.reading import parse_json
 from rmspec.oracles.wire.schema import PROTOCOL, violation
 
@@ -201,11 +200,7 @@ class WireProcess:
 
     def _too_large(self, request: str) -> TooMuchMemory:
         self.end()
-        return TooMuchMemory(
-            f"{self.name} used {format_size(self._memory.used)} of memory before it replied to {request!r}",
-            f"it may use {format_size(self._memory.limit)}",
-            "raise --memory-limit if it needs so much",
-        )
+        return self._memory.error(self.name, f"before it replied to {request!r}")
 
     def _status(self) -> int | None:
         try:

@@ -75,7 +75,9 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
             # A decay rounded early may cancel the gradient.
             labels.insert(0, "scalar-precision")
     else:
-        for label, guess in _guesses(case, finding, program, dialect):
+        with np.errstate(over="ignore", invalid="ignore"):  # of a recording from anyone
+            guesses = list(_guesses(case, finding, program, dialect))
+        for label, guess in guesses:
             if label not in labels and fits(**guess):
                 labels.append(label)
         rounded = fits_rounded()

@@ -244,7 +244,8 @@ def test_a_full_disk_is_exit_code_2(folder: Path, command: tuple[str, ...]) -> N
         done = subprocess.run(
             [*COMMAND, *command], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert done.returncode == 2, done.stderr
+    # A budget that a slow machine spends before anything is checked makes it inconclusive, which stands above.
+    assert done.returncode in ((2,) if command == ("clauses",) else (2, 5)), done.stderr
     assert "rmspec: cannot write to standard output: No space left on device\n" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,10 @@ def attempt(reader: Reader, files: Files) -> tuple[str, bool]:
     if reader.written:
         write_files(files)
     try:
-        reader.read(files)
+        with warnings.catch_warnings():
+            # As for a user: a warning, of numbers that overflow, ends nothing.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            reader.read(files)
     except RMSPEC_ERROR:
         refused = True
     except _Endless:

@@ -127,7 +127,7 @@ def _host_of(frames: bytes) -> Any:
     class Process(host_module._Process):
         """A process that has written all it will."""
 
-        def __init__(self, modules: Sequence[str]) -> None:
+        def __init__(self, modules: Sequence[str], memory_limit: int) -> None:
             self._number = 0
             self.end = lambda: None
 
