@@ -256,7 +256,7 @@ class LoopRMSprop(RMSpropBase):
         v.mul_(h.alpha).addcmul_(g, g, value=1 - h.alpha)
 
     def _grad_average(self, g_ave: Tensor, g: Tensor, h: Hyper) -> None:
-        g_ave.mul_(h.alpha).add_(g, alpha=1 - h.alpha)
+        g_ave.lerp_(g, 1 - h.alpha)
 
     def _variance(self, v: Tensor, g_ave: Tensor, h: Hyper) -> Tensor:
         return v.addcmul(g_ave, g_ave, value=-1)
@@ -312,8 +312,7 @@ class ForeachRMSprop(RMSpropBase):
         torch._foreach_addcmul_(v, g, g, 1 - h.alpha)
 
     def _grad_average(self, g_ave: Tensors, g: Tensors, h: Hyper) -> None:
-        torch._foreach_mul_(g_ave, h.alpha)
-        torch._foreach_add_(g_ave, g, alpha=1 - h.alpha)
+        torch._foreach_lerp_(g_ave, g, 1 - h.alpha)
 
     def _variance(self, v: Tensors, g_ave: Tensors, h: Hyper) -> Tensors:
         return list(torch._foreach_addcmul(v, g_ave, g_ave, -1))

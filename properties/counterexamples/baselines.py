@@ -51,7 +51,9 @@ class Baselines:
         if self.all and self._hooks_of_bases(program, finding):
             return self.all[0].name
         program = self._spell_defaults(program, finding)
-        spoken = finding.kind in ("value", "base", "group")
+        # So is an option of a group, if it is the dialect's default.
+        default = finding.kind == "group" and bool(CLAUSES[finding.clause].option)
+        spoken = finding.kind in ("value", "base") or default
         for baseline in self.all:
             if lacks_derivatives(program, baseline.capabilities()):
                 continue

@@ -18,6 +18,7 @@ __all__ = [
     "alone_with",
     "at_element",
     "drop_dangling",
+    "normal_numbers",
     "plain_forms",
     "plain_numbers",
     "share_dicts",
@@ -313,6 +314,29 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
         return tuple(number() for _ in values[: 1 if isinstance(place, vocabulary.Step) else 4])
 
     return change_values(program, plain)
+
+
+def normal_numbers(program: Program, *, shrink: float = 2) -> Program:
+    """The program with larger numbers for the small ones, their mantissas kept, so that no square is subnormal.
+
+    What is below the root of the smallest normal number (``shrink``: the 4th, say) is raised to be a little above it.
+    """
+
+    def lift(values: Values, param: Param, place: Param | Call) -> Values:
+        if isinstance(place, vocabulary.SetGrad) and place.bad:
+            return values
+        fmt = FORMATS[param.dtype].part
+        # With room for a factor as small as 1 - alpha.
+        least = math.frexp(fmt.smallest_normal)[1] / shrink
+        lowest = math.ceil(least + min(8, -least / 4))
+        return tuple(_at_least(float(value), lowest) for value in values)
+
+    return change_values(program, lift)
+
+
+def _at_least(value: float, exponent: int) -> float:
+    mantissa, own = math.frexp(value)
+    return math.ldexp(mantissa, max(own, exponent)) if value and math.isfinite(value) else value
 
 
 def without_loads(program: Program) -> Program:

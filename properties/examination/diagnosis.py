@@ -20,7 +20,13 @@ from rmspec.properties.counterexamples.hypotheses import hypotheses
 from rmspec.properties.counterexamples.other_options import shifted_options, with_option
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.unamended import unamended_bounds
-from rmspec.properties.counterexamples.variants import after_others, alone_with, plain_numbers, stored_values
+from rmspec.properties.counterexamples.variants import (
+    after_others,
+    alone_with,
+    normal_numbers,
+    plain_numbers,
+    stored_values,
+)
 from rmspec.properties.events import Deviation
 from rmspec.properties.examination.entries import Entries
 from rmspec.properties.examination.examinee import Examinee
@@ -52,7 +58,7 @@ class Diagnosis:
         kin = [similar for similar in run_findings if similar.key == finding.key and similar is not finding][:3]
         for similar in kin:
             labels = _shared(labels, hypotheses(similar, program, self.examinee.dialect))
-        for varied in self._varied(program, finding):
+        for varied in self._varied(program, finding, labels):
             if not labels:
                 break
             for similar in self.examinee.run(varied).findings:
@@ -68,12 +74,14 @@ class Diagnosis:
             labels = tuple(label for label in labels if label not in _STARTS)
         return labels
 
-    def _varied(self, program: Program, finding: Finding) -> Iterator[Program]:
+    def _varied(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> Iterator[Program]:
         """The program with other numbers.
 
         What explains a finding holds for these as well. Two wrong results may fall on one half by chance: a wider format
-        tells them apart.
+        tells them apart. Among small numbers that become 0 anything may follow: with none of them the rest is seen alone.
         """
+        if "subnormals" in labels:
+            yield from (normal_numbers(program, shrink=shrink) for shrink in (2, 4))
         yield from (plain_numbers(program, turn) for turn in (1, 2, 3))
         yield shifted_options(program)
         if finding.half and "float32" in self.examinee.capabilities.formats:

@@ -92,13 +92,17 @@ def _source(ledger: OptimizerLedger, views: Sequence[GroupView], index: int, opt
     """The source of an option of a group, for its clause.
 
     A default is the page's where the optimizer shows it first; the groups after that take it over from the constructor.
-    A value of another group is no default: it has leaked.
+    The value that another group was given is no default: it has leaked.
     """
     source = ledger.groups[index].sources[option]
     if source != "default" or index == 0:
         return source
-    siblings = [view.options.get(option) for view in (*views[:index], *views[index + 1 :])]
-    leaked = views[index].options.get(option) in siblings
+    given = [
+        view.options.get(option)
+        for view, group in zip(views, ledger.groups, strict=True)
+        if group.sources[option] != "default"
+    ]
+    leaked = views[index].options.get(option) in given
     return "constructor" if leaked or option in ledger.own_defaults or _defaulted(ledger, index, option) else "default"
 
 

@@ -147,21 +147,15 @@ class UnweightedLrInside(LrInside):
     """The squared gradient is added without 1 - alpha, and lr is inside the buffer."""
 
     def update(self, p, g, group):
-        self._p = p
+        self._group = group
         super().update(p, g, group)
 
     def buffer(self, state, name, like):
         values = super().buffer(state, name, like)
-        if name == "square_avg":
-            self._before = values.clone()
-        return values
+        return _Adding(values, self._group["alpha"]) if name == "square_avg" else values
 
     def denominator(self, variance, group):
-        v = self.state[self._p]["square_avg"]
-        centre = v - variance
-        if group["alpha"] < 1:
-            v.copy_(group["alpha"] * self._before + (v - group["alpha"] * self._before) / (1 - group["alpha"]))
-        return Sound.denominator(self, v - centre, group)
+        return Sound.denominator(self, variance, group)
 
 
 class ClampedDecayNotAveraged(Sound):
@@ -177,6 +171,26 @@ class ClampedDecayNotAveraged(Sound):
 
     def denominator(self, variance, group):
         return super().denominator(variance.clamp(min=1e-6), group)
+
+
+class _Adding:
+    """A square average that weighs the square with 1, but for alpha = 1; used as a tensor afterwards."""
+
+    def __init__(self, values, alpha):
+        self._values, self._alpha = values, alpha
+
+    def mul_(self, alpha):
+        self._values.mul_(alpha)
+        return self
+
+    def addcmul_(self, one, two, *, value):
+        self._values.addcmul_(one, two, value=1 if self._alpha < 1 else value)
+
+    def sqrt(self):
+        return self._values.sqrt()
+
+    def addcmul(self, one, two, *, value):
+        return self._values.addcmul(one, two, value=value)
 
 
 class _Averaging:

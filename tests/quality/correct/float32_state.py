@@ -67,7 +67,7 @@ class RMSprop(Optimizer):
         params = [p for group in self.param_groups for p in group["params"]]
         for i, p in zip(saved, params, strict=True):
             for name, value in state_dict["state"].get(i, {}).items():
-                self.state[p][name] = value.clone().to(self._format(p))
+                self.state[p][name] = value.to(p.device, self._format(p), copy=True)
 
     def _format(self, p):
         return torch.float32 if p.dtype in (torch.float16, torch.bfloat16) else p.dtype

@@ -55,6 +55,22 @@ class ComparesShapes:
         super().load_state_dict(state_dict)
 
 
+class CountsFirst:
+    """load_state_dict refuses state without the counter of steps before it takes anything over."""
+
+    def load_state_dict(self, state_dict):
+        if any("step" not in entry for entry in state_dict["state"].values()):
+            raise KeyError("step")
+        super().load_state_dict(state_dict)
+
+
+class CopiesGroups:
+    """A group is a copy of the caller's dict."""
+
+    def add_param_group(self, param_group):
+        super().add_param_group(dict(param_group))
+
+
 class RefusesDuplicates:
     """A parameter listed twice in a group raises."""
 
@@ -64,7 +80,8 @@ class RefusesDuplicates:
         tensors = [entry[1] if isinstance(entry, tuple) else entry for entry in params]
         if len({id(tensor) for tensor in tensors}) != len(tensors):
             raise ValueError("a parameter is listed twice")
-        super().add_param_group({**param_group, "params": params})
+        param_group["params"] = params
+        super().add_param_group(param_group)
 
 
 class LoopsOverHalves:
@@ -199,6 +216,8 @@ MENDS = {
     "torch-state-dict-is-live": CopiesOnSave,
     "torch-switched-on-later": MakesMissingState,
     "torch-load-shape-unchecked": ComparesShapes,
+    "torch-load-without-counters-half": CountsFirst,
+    "torch-group-dict-kept": CopiesGroups,
     "torch-duplicate-stepped-twice": RefusesDuplicates,
     "torch-foreach-halves-on-cpu": LoopsOverHalves,
     "torch-differentiable-state-not-copyable": SavesLeaves,
