@@ -26,8 +26,8 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.examination.triage import Triage
 from rmspec.properties.judge.findings import Finding, Tally
 from rmspec.properties.known import shipped
-from rmspec.properties.peeling.evidence import Effort, Witnessed, amended, coarseness, explicable, judge_until
-from rmspec.properties.peeling.peeling import Adoption, Peeling, spread
+from rmspec.properties.peeling.evidence import Effort, Witnessed, amended, coarseness, explicable, judge_until, spread
+from rmspec.properties.peeling.peeling import Adoption, Peeling
 
 __all__ = ["Examined", "Layers"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from rmspec.impl.arithmetic.policy import POLICIES, Policy
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
-from rmspec.oracles.program.program import Program
+from rmspec.oracles.program.program import Program, Step
 from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.runner import judge
 from rmspec.properties.peeling.flushing import flushed_value
@@ -32,7 +33,11 @@ __all__ = [
     "fits",
     "flushed",
     "judge_until",
+    "spread",
+    "stops_at_first_steps",
 ]
+
+T = TypeVar("T")
 
 PRECISE_FIRST = (("float32", "float64"), ("float16", "bfloat16"), ("complex64", "complex128"))
 """Formats, those first whose numbers coincide least."""
@@ -78,13 +83,37 @@ class Witnessed:
 
     @property
     def first(self) -> Finding | None:
-        """The finding of the earliest call; later ones may be its consequences."""
-        return min(self.findings, key=lambda finding: finding.call, default=None)
+        """The finding of the earliest call; later ones may be its consequences. Of several alike a finite one tells more."""
+        earliest = min(self.findings, key=lambda finding: finding.call, default=None)
+        if earliest is None:
+            return None
+        alike = (finding for finding in self.findings if (finding.call, finding.role) == (earliest.call, earliest.role))
+        return next((finding for finding in alike if _is_finite(finding)), earliest)
 
     @property
     def until(self) -> int | None:
         """The call of the first finding."""
         return None if self.first is None else self.first.call
+
+
+def _is_finite(finding: Finding) -> bool:
+    return isinstance(finding.observed, float) and math.isfinite(finding.observed)
+
+
+def stops_at_first_steps(record: Sequence[Witnessed], judged: Sequence[Witnessed], line: str) -> bool:
+    """Whether amendments explain no more than first steps of a line: most of these transcripts go on to deviate in it.
+
+    ``record`` has the findings without the amendments, ``judged`` those left, of the same transcripts.
+    """
+    ends: list[bool] = []
+    for plain, now in zip(record, judged, strict=True):
+        began, left = plain.first, now.first
+        if began is None or began.role != line or (left is not None and left.call <= began.call):
+            continue
+        later = any(isinstance(call, Step) for call in plain.transcript.program.calls[began.call + 1 :])
+        if later or began.case is None or not began.case.first:
+            ends.append(left is not None and left.role == line)
+    return 2 * sum(ends) > len(ends)
 
 
 def amended(dialect: Dialect, amendments: Iterable[Amendment]) -> Dialect:
@@ -240,3 +269,10 @@ def branch_at(finding: Finding, dialect: Dialect) -> Branch:
     """The branch of the step with a finding."""
     assert finding.case is not None
     return branch_of(replace(dialect, amendments=()), finding.case.hyper)
+
+
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many of the items, evenly spread."""
+    if len(items) <= most:
+        return items
+    return [items[index * len(items) // most] for index in range(most)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import TypeVar
 
 from rmspec.impl.arithmetic.amendments import BRANCHES, LINES, Amendment, Branch
 from rmspec.impl.arithmetic.policy import Policy
@@ -20,9 +19,19 @@ from rmspec.impl.spec.switches import SWITCHES
 from rmspec.oracles.host.perform import Transcript
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.peeling.candidates import Setting, candidates, pairs_by_simplicity, reached_lines
-from rmspec.properties.peeling.evidence import PRECISE_FIRST, Effort, Witnessed, amended, branch_at, carried, fits
+from rmspec.properties.peeling.evidence import (
+    PRECISE_FIRST,
+    Effort,
+    Witnessed,
+    amended,
+    branch_at,
+    carried,
+    fits,
+    spread,
+    stops_at_first_steps,
+)
 
-__all__ = ["Adoption", "Peeling", "spread"]
+__all__ = ["Adoption", "Peeling"]
 
 _PROBES = 8
 """So many elements try a candidate before whole transcripts do."""
@@ -56,8 +65,6 @@ class Adoption:
     line: str = ""
     whole: bool = True
 
-
-T = TypeVar("T")
 
 Judge = Callable[[Transcript, Dialect, int | None], tuple[Finding, ...]]
 """The findings on the values of a transcript that are to be explained, under a specification.
@@ -110,10 +117,13 @@ class Peeling:
     def _partial(self, adoption: Adoption, left: list[tuple[Witnessed, Finding]]) -> bool:
         """Whether an amendment explains a part alone, with the rest of its line ``left``.
 
-        A switch of one branch is about that branch: limited to a part of it, it explains the rest or nothing.
+        A switch of one branch is about that branch: limited to a part of it, it explains the rest or nothing. And what
+        explains first steps explains later ones, or the state of 0 is behind it.
         """
         if not left or not adoption.whole:
             return bool(left)
+        if stops_at_first_steps(self.record, self._judged, adoption.line):
+            return True
         options = {SWITCHES[name].option for name, _ in adoption.amendment.switches}
         places = [place for place, option in enumerate(("momentum", "centered", "weight_decay")) if option in options]
         return bool(adoption.amendment.branch) and any(
@@ -386,10 +396,3 @@ def _limited(candidate: Amendment, fitting: frozenset[Branch], failing: set[Bran
                         sorted((BRANCHES[place], value) for place, value in zip(places, values, strict=True))
                     )
                     yield replace(candidate, branch=literals)
-
-
-def spread(items: Sequence[T], most: int) -> Sequence[T]:
-    """At most so many of the items, evenly spread."""
-    if len(items) <= most:
-        return items
-    return [items[index * len(items) // most] for index in range(most)]
