@@ -142,7 +142,8 @@ class CopyResetsOptions(ForeachRMSprop):
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         super().__setstate__(attributes)
-        for group in self.param_groups:
+        # A load sets the state and the groups alone.
+        for group in self.param_groups if "defaults" in attributes else ():
             group.update(self.defaults)
 
 
@@ -194,15 +195,24 @@ class LoadRefusesUnknown(ForeachRMSprop):
 
 @fault("load-version", bug_class=17)
 class LoadNeedsUnusedBuffer(LoopRMSprop):
-    """A parameter with a momentum buffer at some time must have one in each checkpoint, even without momentum."""
+    """A group with momentum at some time needs a buffer for each of its parameters ever after, without momentum as well."""
+
+    def _hyper(self, group: Group) -> Hyper:
+        hyper = super()._hyper(group)
+        if hyper.momentum > 0 and not group.get("had_momentum"):
+            group["had_momentum"] = True
+            for p in group["params"]:
+                if p in self.state:
+                    self.state[p].setdefault("momentum_buffer", self._initial(p, "momentum_buffer"))
+        self._had = bool(group.get("had_momentum"))
+        return hyper
 
     def _state(self, p: Tensor, hyper: Hyper) -> dict[str, Any]:
-        had: set[int] = self.__dict__.setdefault("_had_buffer", set())
-        if id(p) in had:
-            self.state[p]["momentum_buffer"].view_as(p)
+        if self._had and not self.state[p]:
+            self.state[p]["momentum_buffer"] = self._initial(p, "momentum_buffer")
         state = super()._state(p, hyper)
-        if "momentum_buffer" in state:
-            had.add(id(p))
+        if self._had:
+            state["momentum_buffer"].view_as(p)
         return state
 
 

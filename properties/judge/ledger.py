@@ -70,7 +70,8 @@ class SavedLedger:
 
     ``edits`` were made to it; ``reshaped`` are the positions whose entry one of them reshaped; ``loaded_by`` are the optimizers
     that were given it. ``live``: it moves on with the state. ``forgotten`` is an option that its groups lack, ``counters`` are
-    the counters of steps by position, as far as they were seen.
+    the counters of steps by position, as far as they were seen. ``unsure``: an optimizer with no use for these entries, or with
+    need of others, may refuse them, in a later step as well.
     """
 
     groups: list[LedgerGroup]
@@ -83,6 +84,7 @@ class SavedLedger:
     live: bool = False
     forgotten: str = ""
     counters: dict[int, float] = field(default_factory=dict)
+    unsure: bool = False
 
     def copy(self) -> SavedLedger:
         """An independent copy."""
@@ -97,6 +99,7 @@ class SavedLedger:
             self.live,
             self.forgotten,
             dict(self.counters),
+            self.unsure,
         )
 
     def entry(self, index: int) -> list[int]:
@@ -111,7 +114,7 @@ class OptimizerLedger:
 
     ``unlike`` tells that it was found to show other groups than these; ``own_defaults`` are the values that it shows for
     options left out of the constructor: later groups take these, documented or not. ``copy_of`` names the optimizer that it is a
-    copy of; ``extended``: its state has unknown entries, and its steps may raise.
+    copy of; ``unsure``: it has loaded what it may refuse, and its steps may raise.
     """
 
     name: str
@@ -124,7 +127,7 @@ class OptimizerLedger:
     unlike: bool = False
     own_defaults: dict[str, float | bool] = field(default_factory=dict)
     copy_of: str = ""
-    extended: bool = False
+    unsure: bool = False
 
     @classmethod
     def create(cls, name: str, options: Mapping[str, OptionValue], defaults: Defaults) -> OptimizerLedger:
@@ -147,7 +150,7 @@ class OptimizerLedger:
             self.unlike,
             dict(self.own_defaults),
             self.copy_of,
-            self.extended,
+            self.unsure,
         )
 
     def renamed(self, name: str, params: Mapping[str, str]) -> OptimizerLedger:
@@ -212,7 +215,7 @@ class OptimizerLedger:
             self.state[param] = dict(saved.state.get(position, {}))
             self.steps[param] = saved.steps.get(position, 0)
         self.loaded_from.add(saved.optimizer)
-        self.extended = "extended" in saved.edits
+        self.unsure = saved.unsure
 
 
 def unknown_state(param: Array) -> dict[str, Carry]:

@@ -94,6 +94,9 @@ def expect_edit(run: Followed, call: EditState, before: Observation) -> Expected
         saved.reshaped.update(saved.entry(call.index))
     elif call.edit == "lean":
         _make_lean(saved)
+        saved.unsure |= not _goes_without(run.ledgers.get(saved.optimizer), before)
+    elif call.edit == "extended":
+        saved.unsure = True
     elif call.edit == "uncounted":
         saved.counters.clear()
     elif call.edit == "forget":
@@ -111,6 +114,22 @@ def _make_lean(saved: SavedLedger) -> None:
         for role, option in BRANCHES.items():
             if not group.options[option]:
                 roles.pop(role, None)
+
+
+def _goes_without(ledger: OptimizerLedger | None, seen: Observation) -> bool:
+    """Whether the optimizer was seen to make no state for a branch that is off: parameters stepped without it have none."""
+    if ledger is None:
+        return False
+    shown = seen.state.get(ledger.name, {})
+    lacking: set[str] = set()
+    for group in ledger.groups:
+        stepped = [shown[param] for param in group.params if shown.get(param) and ledger.steps.get(param)]
+        for role, option in BRANCHES.items():
+            if stepped and not group.options[option] and group.sources[option] in ("default", "constructor", "group"):
+                if any(role in state for state in stepped):
+                    return False
+                lacking.add(role)
+    return lacking == set(BRANCHES)
 
 
 def expect_load(run: Followed, call: Load, before: Observation) -> Expected | None:
@@ -141,7 +160,7 @@ def expect_load(run: Followed, call: Load, before: Observation) -> Expected | No
     # An optimizer may hold state for a parameter that was never stepped: then an exception is a refusal of its shape.
     refusals = [Refusal("may", "load-shape")] if saved.reshaped else []
     refusals += [Refusal("open", "load-shape")] if any(entries) else []
-    refusals += [Refusal("may", "load-version")] if {"uncounted", "extended"} & set(saved.edits) else []
+    refusals += [Refusal("may", "load-version")] if saved.unsure or "uncounted" in saved.edits else []
     refusals += [Refusal("may", "load-device")] if "elsewhere" in saved.edits else []
     full = [bool(roles) for roles in saved.state.values()]
     partial = "drop" in saved.edits or (any(full) and not all(full))

@@ -58,7 +58,7 @@ def expect_step(run: Followed, call: Step, before: Observation) -> Expected | No
         ),
         call.optimizer,
         refusals,
-        "" if ledger.extended else "step",
+        "" if ledger.unsure else "step",
         step=call,
         refused_gradient=any(last[name].bad for name in ledger.params() if name in last),
     )
