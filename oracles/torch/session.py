@@ -155,7 +155,7 @@ class TorchSession:
             case vocabulary.EditState():
                 via, saved = self._slots[call.slot]
                 self._slots[call.slot] = (
-                    "deepcopy",
+                    "state_dict" if via == "state_dict" else "deepcopy",
                     edits.edited(opened_state(saved, via), call, reshaped, self._roles, move_elsewhere),
                 )
             case vocabulary.Load():

@@ -200,9 +200,13 @@ def _refreshed(saved: SavedLedger, arrays: Mapping[int, Mapping[str, Array]] | N
     That they may have changed since they were saved is another clause's business.
     """
     saved = saved.copy()
-    if arrays is not None and not saved.edits:
-        for position, roles in arrays.items():
+    for position, roles in () if arrays is None else arrays.items():
+        if not saved.edits:
             saved.state.setdefault(position, {}).update(roles)
+        elif position not in saved.reshaped:
+            # An edit takes away and adds nothing: what is left is live as before.
+            known = saved.state.get(position, {})
+            known.update({role: array for role, array in roles.items() if role in known})
     return saved
 
 

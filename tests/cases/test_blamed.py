@@ -19,6 +19,7 @@ from rmspec.oracles.loader import load
 from rmspec.oracles.program.program import (
     Call,
     Create,
+    Edit,
     EditState,
     Group,
     Load,
@@ -303,6 +304,14 @@ def test_what_has_a_step_once_it_is_made_is_an_optimizer(name: str) -> None:
 def test_what_a_wrapper_inherits_is_no_fault_of_its_own() -> None:
     deviations = shown("Forwarding", create("p"), *step(p=2.0), Save("A", "s", "state_dict"), Step("A"))
     assert [(each.clause, each.known) for each in deviations] == [("state-dict-snapshot", "inherited:torch")]
+
+
+@pytest.mark.parametrize("edit", ["relabel", "drop", "older"])
+def test_a_live_state_that_was_edited_lives_on(edit: Edit) -> None:
+    """Steps after the edit change what is left in it, and a load restores it as it is then."""
+    calls = (create("p", "q"), *step(p=2.0), Save("A", "s", "state_dict"), EditState("s", edit, 1), Step("A"))
+    deviations = shown("Forwarding", *calls, Load("A", "s"))
+    assert {each.clause for each in deviations} <= {"state-dict-snapshot", "load-isolation"}
 
 
 def test_what_has_no_step_even_then_is_refused_and_ends_no_other_check(tmp_path: Path) -> None:
