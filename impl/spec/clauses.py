@@ -610,9 +610,9 @@ _ALL = (
         "load-version",
         "a checkpoint of another version loads, or is refused whole",
         "interpretation",
-        "A saved state without options beyond the page's six, or with an unknown one, or without state that no branch in use needs, "
-        "loads and steps on. One without a counter of steps, or with an unknown entry, does so as well, or it is refused. Where "
-        "load_state_dict raises, everything is as it was.",
+        "A saved state without options beyond the page's six, or with an unknown one, or without state of branches that are off "
+        "(of an optimizer that makes none for these) loads and steps on. One without a counter of steps, or with an unknown entry, "
+        "does so as well, or it is refused. Where load_state_dict raises, everything is as it was.",
         "silent; read as: what the page does not name need not be there",
         "state_dict",
         mend="Read options and entries that the page does not name with a default, and check a state before the first of it is taken.",
