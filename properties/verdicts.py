@@ -130,7 +130,7 @@ class ClauseVerdicts:
     def _judged(self, result: ClauseResult, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge a clause without a deviation by its telling passes."""
         clause, failed = CLAUSES[result.id], self.tally.failed.get(result.id, 0)
-        evidence = self._evidence(clause, self._unexplained(clause, deviations)) if clause.usual else _Evidence()
+        evidence = self._evidence(clause, self._unexplained(deviations)) if clause.usual else _Evidence()
         exact = 0 if clause.lines_alone else self.tally.exact.get(result.id, 0) - failed
         if evidence.good:
             return replace(result, telling=evidence.good, given=self._given(evidence))
@@ -150,14 +150,8 @@ class ClauseVerdicts:
     def _spoilers(self) -> Spoilers:
         return Spoilers(self.tally.cells)
 
-    def _unexplained(self, clause: Clause, deviations: tuple[Deviation, ...]) -> frozenset[tuple[str, Cell]]:
-        """Collect unexplained failures of lines, for a clause about circumstances.
-
-        A line clause has the blame for them, and no amendment explains them: what is wrong in the circumstance alone would look
-        the same.
-        """
-        if not _circumstantial(clause):
-            return frozenset()
+    def _unexplained(self, deviations: tuple[Deviation, ...]) -> frozenset[tuple[str, Cell]]:
+        """Collect the failures of lines with the blame on a clause about lines, and without an amendment to explain them."""
         listed = {entry.id for entry in shipped()}
         blamed = {
             deviation.clause
@@ -169,13 +163,14 @@ class ClauseVerdicts:
             and not deviation.inherited
             and deviation.known not in listed
         }
-        lines = ("momentum_buffer", "param") if clause.changes == "lr" else ROLES
-        return frozenset((line, bad) for name in blamed for line, bad in self.spoils.get(name, ()) if line in lines)
+        return frozenset(failure for name in blamed for failure in self.spoils.get(name, ()))
 
     def _evidence(self, clause: Clause, unexplained: frozenset[tuple[str, Cell]]) -> _Evidence:
         """Look for telling passes in the samples.
 
-        None counts where ``unexplained`` failures lie in a cell with samples of the clause.
+        Of a clause about circumstances none counts where ``unexplained`` failures lie in a cell with samples of it: what is
+        wrong in the circumstance alone would look the same. Of one about lines none counts if it would tell in the branches of
+        such failures, and nowhere there does: it may be broken there.
         """
         samples = self.tally.samples.of
         topic = clause.id if any(name == clause.id for name, _ in samples) else ""
@@ -185,17 +180,29 @@ class ClauseVerdicts:
             for name, cell in samples
             if name == topic and not (whole and cell.half)
         }
-        for cell in spoils:
-            failures = frozenset(failure for failure in unexplained if failure[1] == cell)
-            if failures and any(concerns(clause, cell, sample) for sample in samples[topic, cell]):
-                return _Evidence(0, 1, failures)
+        doubts = frozenset[tuple[str, Cell]]()
+        if _circumstantial(clause):
+            lines = ("momentum_buffer", "param") if clause.changes == "lr" else ROLES
+            for cell in spoils:
+                failures = frozenset((line, bad) for line, bad in unexplained if bad == cell and line in lines)
+                if failures and any(concerns(clause, cell, sample) for sample in samples[topic, cell]):
+                    return _Evidence(0, 1, failures)
+        elif not clause.option and not clause.starts:
+            doubts = unexplained
+        branches = {(line, bad.branches) for line, bad in doubts}
         good, lost, bad = 0, 0, set[tuple[str, Cell]]()
+        proved, unproved = set[tuple[bool, ...]](), set[tuple[bool, ...]]()
         examples: list[tuple[str, Sample]] = []
         # Where nothing is spoiled first: there the search is short.
         for cell, causes in sorted(spoils.items(), key=lambda entry: any(entry[1].values())):
+            doubtful = cell.branches not in proved and any(branch == cell.branches for _, branch in branches)
+            if good >= ENOUGH and not doubtful:
+                continue
             for sample in samples[topic, cell]:
-                if all(causes.values()) and (good or (lost and all(cause <= bad for cause in causes.values()))):
-                    break  # no sample of this cell changes the verdict
+                # No sample of this cell changes the verdict any more.
+                done = all(causes.values()) and (good or (lost and all(cause <= bad for cause in causes.values())))
+                if done and not (doubtful and cell.branches not in unproved):
+                    break
                 if not concerns(clause, cell, sample):
                     continue
                 for role, marks in tells(clause, sample).items():
@@ -206,8 +213,12 @@ class ClauseVerdicts:
                     examples += [(role, sample)] if passed else []
                     lost += int(np.count_nonzero(marks)) - passed
                     bad |= causes[role]
-                if good >= ENOUGH:
-                    return _Evidence(good, lost, frozenset(bad), tuple(examples))
+                    if passed:
+                        proved.add(cell.branches)
+                    elif (role, cell.branches) in branches:
+                        unproved.add(cell.branches)
+        if unproved - proved:
+            return _Evidence(0, 1, frozenset(failure for failure in doubts if failure[1].branches in unproved - proved))
         return _Evidence(good, lost, frozenset(bad), tuple(examples))
 
     def _given(self, evidence: _Evidence) -> tuple[str, ...]:

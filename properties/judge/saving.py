@@ -116,17 +116,17 @@ def _make_lean(saved: SavedLedger) -> None:
                 roles.pop(role, None)
 
 
-def _goes_without(ledger: OptimizerLedger | None, seen: Observation) -> bool:
-    """Whether the optimizer was seen to make no state for a branch that is off: parameters stepped without it have none."""
+def _goes_without(ledger: OptimizerLedger | None, before: Observation) -> bool:
+    """Whether parameters stepped with a branch off have no state for it: an optimizer with this habit does without."""
     if ledger is None:
         return False
-    shown = seen.state.get(ledger.name, {})
+    state = before.state.get(ledger.name, {})
     lacking: set[str] = set()
     for group in ledger.groups:
-        stepped = [shown[param] for param in group.params if shown.get(param) and ledger.steps.get(param)]
+        stepped = [state[param] for param in group.params if state.get(param) and ledger.steps.get(param)]
         for role, option in BRANCHES.items():
             if stepped and not group.options[option] and group.sources[option] in ("default", "constructor", "group"):
-                if any(role in state for state in stepped):
+                if any(role in roles for roles in stepped):
                     return False
                 lacking.add(role)
     return lacking == set(BRANCHES)

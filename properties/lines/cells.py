@@ -42,6 +42,11 @@ class Cell(NamedTuple):
     pairs: bool
     circumstances: frozenset[str]
 
+    @property
+    def branches(self) -> tuple[bool, bool, bool]:
+        """The branches of the step."""
+        return self[:3]
+
     def within(self, cell: Cell) -> bool:
         """Whether it is ``cell``, or the same with more circumstances."""
         return self[:5] == cell[:5] and self.circumstances >= cell.circumstances

@@ -140,14 +140,21 @@ def oracles() -> None:
 
 
 def examples() -> None:
-    """Find, for each clause, the fault with the shortest program that breaks it, and store the script of that program."""
+    """Find, for each clause, the fault with the shortest program that breaks it, and store the script of that program.
+
+    The example of before stays as long as it shows the clause; one on the path of the defaults is preferred.
+    """
+    before = json.loads((DATA / "examples.json").read_text("utf-8"))["examples"]
     rows = json.loads((DATA / "strength.json").read_text("utf-8"))["faults"]
     calls = {row["id"]: row["calls"] for row in rows if row["named"]}
     settings = Settings(profile="smoke", programs=generated(Settings(profile="smoke")))
     scripts = {}
     for clause in CLAUSES:
         faults = [fault for fault in FAULTS if fault.clauses[0] == clause and fault.id in calls]
-        for fault in sorted(faults, key=lambda fault: (fault.inherited, calls[fault.id], fault.id)):
+        stored = before.get(clause, {}).get("fault")
+        for fault in sorted(
+            faults, key=lambda fault: (fault.id != stored, fault.inherited, bool(fault.switch), calls[fault.id])
+        ):
             if script := _script_of(fault, clause, settings):
                 scripts[clause] = {"fault": fault.id, "script": script}
                 break

@@ -185,6 +185,8 @@ def transcripts_reader() -> Reader:
         "capabilities": described,
         "versions": {"numpy": "2"},
         "state_names": {},
+        "began": 0.5,
+        "texts": False,
     }
     heads = Documents([_transcript_head(sound)[0], _transcript_head(wrong)[0]])
     bodies = [_transcript_head(sound)[1], _transcript_head(wrong)[1]]
@@ -214,6 +216,8 @@ def transcripts_reader() -> Reader:
             payload, asked = steps.text(random), "step"
         elif chance < 0.92:
             payload, asked = fits.text(random), "fitted"
+        elif chance < 0.93:
+            payload, asked = random.choice(raw), "beginning"
         else:
             payload, kind = errors.text(random), Kind.ERROR
         frames = (
@@ -232,6 +236,8 @@ def transcripts_reader() -> Reader:
                 host.descend(Descend("float32", 1.0, {}, 2))
             case b"step":
                 host.step(step)
+            case b"beginning":
+                assert host.beginning is None or host.beginning.answers is not None
             case _:
                 host.fitted(step)
 

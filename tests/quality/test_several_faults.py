@@ -55,9 +55,10 @@ ANY = [
         ("zero-grad-inverted", "centered-not-squared"),
         ("state-dict-rounds", "closure-without-grad"),
         ("added-not-stepped", "post-hook-twice", "float64-dampened"),
+        ("centered-abs", "eps-inside-centered", "square-avg-sum"),
     )
 ]
-"""Pairs and a triple of all faults, drawn once: a draw would be another one with every new fault."""
+"""Pairs and triples of all faults, drawn once: a draw would be another one with every new fault."""
 
 
 class Alone(dict[str, tuple[Deviation, ...]]):
