@@ -173,18 +173,22 @@ class ClampedDecayNotAveraged(Sound):
         return super().denominator(variance.clamp(min=1e-6), group)
 
 
-class _Adding:
-    """A square average that weighs the square with 1, but for alpha = 1; used as a tensor afterwards."""
+class _Wrapped:
+    """A tensor of the state, with what its update is given besides."""
 
-    def __init__(self, values, alpha):
-        self._values, self._alpha = values, alpha
+    def __init__(self, values, given):
+        self._values, self._given = values, given
 
     def mul_(self, alpha):
         self._values.mul_(alpha)
         return self
 
+
+class _Adding(_Wrapped):
+    """A square average that weighs the square with 1, but where alpha, which is given, is 1; used as a tensor afterwards."""
+
     def addcmul_(self, one, two, *, value):
-        self._values.addcmul_(one, two, value=1 if self._alpha < 1 else value)
+        self._values.addcmul_(one, two, value=1 if self._given < 1 else value)
 
     def sqrt(self):
         return self._values.sqrt()
@@ -193,18 +197,11 @@ class _Adding:
         return self._values.addcmul(one, two, value=value)
 
 
-class _Averaging:
-    """A gradient average that takes another gradient than the one it is given; used as a tensor afterwards."""
-
-    def __init__(self, values, gradient):
-        self._values, self._gradient = values, gradient
-
-    def mul_(self, alpha):
-        self._values.mul_(alpha)
-        return self
+class _Averaging(_Wrapped):
+    """A gradient average that adds the given gradient, whatever one it is asked to add; used as a tensor afterwards."""
 
     def add_(self, gradient, *, alpha):
-        self._values.add_(self._gradient, alpha=alpha)
+        self._values.add_(self._given, alpha=alpha)
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):

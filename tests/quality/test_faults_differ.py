@@ -62,11 +62,8 @@ def correct(path: str) -> list[bytes]:
 @functools.cache
 def asked() -> tuple[Program, ...]:
     """The programs of a search that no directed one stands for: of circumstances, copies, versions, ranges and sizes."""
-    stored = [
-        program
-        for program in corpus()
-        if not lacks_derivatives(program, user_subject("", LoopRMSprop, "cpu").capabilities())
-    ]
+    capabilities = user_subject("", LoopRMSprop, "cpu").capabilities()
+    stored = [program for program in corpus() if not lacks_derivatives(program, capabilities)]
     return (*stored, *ladders(0, ("float32", "float16"), branches=2), *sizes(0, ("float32",), largest=2**17))
 
 
