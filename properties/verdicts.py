@@ -130,21 +130,31 @@ class ClauseVerdicts:
     def _judged(self, result: ClauseResult, deviations: tuple[Deviation, ...]) -> ClauseResult:
         """Judge a clause without a deviation by its telling passes."""
         clause, failed = CLAUSES[result.id], self.tally.failed.get(result.id, 0)
-        evidence = self._evidence(clause, self._unexplained(deviations)) if clause.usual else _Evidence()
+        unexplained = self._unexplained(deviations)
+        evidence = self._evidence(clause, unexplained) if clause.usual else _Evidence()
         exact = 0 if clause.lines_alone else self.tally.exact.get(result.id, 0) - failed
         if evidence.good:
             return replace(result, telling=evidence.good, given=self._given(evidence))
         if evidence.lost or (failed and not clause.lines_alone) or (result.blocked and exact <= 0):
-            masks = self._masks(evidence.bad, deviations)
-            reason = "every check that could tell lies where another deviation is" + (
-                "" if masks else ", not yet explained"
-            )
-            return replace(result, verdict="hidden", reason=reason, hidden_by=masks)
+            return self._masked(result, evidence.bad, deviations)
+        doubtful = self._failures_after(clause, unexplained)
+        if exact > 0 and doubtful:
+            return self._masked(result, doubtful, deviations)
         if exact > 0:
             return replace(result, telling=exact)
         if result.inconclusive == result.checks:
             return replace(result, verdict="inconclusive", reason=self._doubts(result.id))
         return replace(result, verdict="inconclusive", reason="no check could tell")
+
+    def _masked(
+        self, result: ClauseResult, bad: frozenset[tuple[str, Cell]], deviations: tuple[Deviation, ...]
+    ) -> ClauseResult:
+        """Say of a clause that these failures hide it."""
+        masks = self._masks(bad, deviations)
+        reason = "every check that could tell lies where another deviation is" + (
+            "" if masks else ", not yet explained"
+        )
+        return replace(result, verdict="hidden", reason=reason, hidden_by=masks)
 
     @cached_property
     def _spoilers(self) -> Spoilers:
@@ -164,6 +174,15 @@ class ClauseVerdicts:
             and deviation.known not in listed
         }
         return frozenset(failure for name in blamed for failure in self.spoils.get(name, ()))
+
+    def _failures_after(self, clause: Clause, unexplained: frozenset[tuple[str, Cell]]) -> frozenset[tuple[str, Cell]]:
+        """Choose the failures in the steps where a violation of the clause shows, beyond the call that it is about.
+
+        What such a call does to state that nobody sees looks like them.
+        """
+        return frozenset(
+            (line, cell) for line, cell in unexplained if clause.shows_in and clause.shows_in in cell.circumstances
+        )
 
     def _evidence(self, clause: Clause, unexplained: frozenset[tuple[str, Cell]]) -> _Evidence:
         """Look for telling passes in the samples.

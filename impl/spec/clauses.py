@@ -85,6 +85,7 @@ class Clause:
     Without one the clause compares with one value, and every pass tells. ``absorbed_by`` is the role of the state that hides it
     while lr stays the same, where the role cannot be seen. ``changes``: it is about options changed since the
     step before (``lr``, or ``options``: the others); ``where``: the circumstance without which no check is one of it.
+    ``shows_in``: the circumstance of the later steps where its violation shows, if the call itself does not show it.
 
     How a violation reads: ``refusal`` is what a script prints for the exception that the clause demands; ``expects`` is what
     must be there after the call (``none``: no gradient; ``initial``: the initial value), and ``compares`` what a script
@@ -112,6 +113,7 @@ class Clause:
     absorbed_by: str = ""
     changes: Literal["", "lr", "options"] = ""
     where: Literal["", "elements", "layout", "pairs"] = ""
+    shows_in: Literal["", "closure", "loaded", "optimizers", "skipped"] = ""
     needs_role: str = ""
     switch: str = ""
     absent: str = ""
@@ -378,6 +380,7 @@ _ALL = (
         "step, closure",
         "closure",
         lines=("gradient",),
+        shows_in="closure",
         mend="Call the closure before the gradients are read.",
     ),
     Clause(
@@ -409,6 +412,7 @@ _ALL = (
         "zero_grad, set_to_none, 3",
         lines=("gradient",),
         circumstance="in step, although its gradient is None",
+        shows_in="skipped",
         mend="Skip a parameter whose gradient is None before its state is made or decayed.",
     ),
     Clause(
@@ -488,6 +492,7 @@ _ALL = (
         "After loading, the state of every parameter is what was saved, and the parameters themselves stay.",
         "load_state_dict",
         "state_dict",
+        shows_in="loaded",
         mend="Put the saved tensors into the state of the parameters at the same positions, and leave the parameters alone.",
     ),
     Clause(
@@ -550,6 +555,7 @@ _ALL = (
         "A call on one optimizer changes neither the state nor the groups nor the parameters of another.",
         "silent; read as: two optimizers are two optimizers",
         circumstance="in a call on another one",
+        shows_in="optimizers",
         mend="Keep state and options on the instance: no module global, no mutable default argument, no attribute of the class.",
     ),
     # --- interpretations: what the page leaves open

@@ -5,9 +5,13 @@ from dataclasses import replace
 import pytest
 
 from rmspec.impl.arithmetic.policy import STRICT
+from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import DIALECTS
+from rmspec.oracles.program.program import Program
 from rmspec.oracles.subject import Capabilities
+from rmspec.properties.events import Deviation
 from rmspec.properties.judge.findings import Tally
+from rmspec.properties.lines.cells import Cell
 from rmspec.properties.verdicts import ClauseVerdicts
 
 
@@ -42,3 +46,22 @@ def test_a_feature_that_the_subject_lacks_comes_first():
     lacking = replace(every, features=every.features - {"hooks"}, missing={"hooks": "it has no hooks"})
     verdict = ClauseVerdicts(lacking, DIALECTS["torch"], STRICT, Tally()).of("hooks", ())
     assert (verdict.verdict, verdict.reason) == ("not-checked", "it has no hooks")
+
+
+@pytest.mark.parametrize("id", [id for id, clause in CLAUSES.items() if clause.shows_in])
+@pytest.mark.parametrize(
+    ("amendment", "later", "verdict"),
+    [({}, True, "hidden"), ({}, False, "conforms"), ({"eps_place": "inside"}, True, "conforms")],
+    ids=["unexplained", "elsewhere", "explained"],
+)
+def test_what_a_call_leaves_unseen_is_hidden_by_an_unexplained_failure_of_the_steps_after_it(
+    id, amendment, later, verdict
+):
+    """That the call itself changed nothing in sight is not all: skipped-step-drops-buffer with eps-twice."""
+    circumstances = frozenset({CLAUSES[id].shows_in} if later else ())
+    cell = Cell(momentum=True, centered=False, decay=False, half=False, pairs=False, circumstances=circumstances)
+    eps = Deviation("eps-placement", "param is 2.0", Program((), ()), "value", 1, amendment=amendment)
+    tally = Tally(checks={id: 5}, exact={id: 5})
+    spoils = {"eps-placement": {("param", cell)}}
+    result = ClauseVerdicts(Capabilities(), DIALECTS["torch"], STRICT, tally, spoils=spoils).of(id, (eps,))
+    assert (result.verdict, result.hidden_by) == (verdict, ("eps-placement",) if verdict == "hidden" else ())
