@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +79,9 @@ def parse_json(text: str | bytes, *, special: bool = False) -> Any:
 
 def parse_toml(text: str) -> dict[str, Any]:
     """The data of a TOML text. Raises ``ValueError``: a ``TOMLDecodeError`` for anything but TOML."""
+    if _DOTTED.search(text):
+        # The parser takes memory by the square of the depth.
+        raise ValueError(_DEEP)
     try:
         data = tomllib.loads(text, parse_float=lambda number: float(number) if _is_special(number) else _real(number))
     except RecursionError:
@@ -102,6 +106,9 @@ def check_members(sizes: Mapping[str, int], size: int) -> None:
             f"{size:,} bytes would become {whole:,} in memory, of which {largest[:60]!r} takes {sizes[largest]:,}"
         )
 
+
+_DOTTED = re.compile(rf"""(?<![\w\-"'])(?:[\w\-"']++[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
+"""A key of too many parts."""
 
 _DEEP = f"it is nested more than {MAX_DEPTH} deep"
 

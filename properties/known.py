@@ -161,7 +161,14 @@ def read_known(path: Path) -> tuple[Known, ...]:
             "without it every deviation that it names would count as new",
             "name a file of [[known]] tables, as rmspec known add makes it",
         ) from None
-    return tuple(_entries(text, str(path), lambda name: read_text(path.parent / name)))
+    return tuple(_entries(text, str(path), lambda name: _regular(path.parent / name)))
+
+
+def _regular(path: Path) -> str:
+    """The text of a file that a list names; a pipe, which may never end, counts as none."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return read_text(path)
 
 
 def _not_text(error: ValueError) -> str:

@@ -360,11 +360,15 @@ def _whole(name: str, value: object, spelling: Spelling) -> None:
         raise BadOption(f"{spelling.assignment(name, value)} is negative", hint=hint)
 
 
+_LONGEST = 1_000_000_000
+"""The seconds that a clock of the operating system can wait for, and then some decades."""
+
+
 def _positive(name: str, value: object, spelling: Spelling) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if value is not None and not (number and value > 0 and math.isfinite(value)):  # type: ignore[operator, arg-type]
+    if value is not None and not (number and 0 < value <= _LONGEST):  # type: ignore[operator]
         raise BadOption(
-            f"{spelling.assignment(name, value)} is not a number of seconds above zero",
+            f"{spelling.assignment(name, value)} is not a number of seconds above zero, and at most {_LONGEST:,}",
             hint=f"write it as {spelling.assignment(name, 30)}",
         )
 

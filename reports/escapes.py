@@ -10,16 +10,25 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 
-__all__ = ["commands_stopped", "escape_json", "on_github", "plain", "say", "shell_word"]
+__all__ = ["commands_stopped", "escape_json", "on_github", "one_line", "plain", "say", "shell_word"]
+
+
+_COMMAND = re.compile(r"^([ \t]*)(?=::|##(?:vso)?\[)", re.MULTILINE)
+"""Where a line begins that a CI runner would take for a command."""
 
 
 def plain(text: str) -> str:
-    """Text from outside with its control characters escaped; line breaks are kept."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    """Text from outside with its control characters escaped, and the commands of CI runners; line breaks are kept."""
+    if not text.isprintable():
+        text = "".join(
+            char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
+    return _COMMAND.sub(r"\1\\", text)
+
+
+def one_line(text: str) -> str:
+    """A name from outside, for the middle of a line: its line breaks are escaped as well."""
+    return plain(text.replace("\n", "\\n"))
 
 
 def shell_word(text: str) -> str:

@@ -633,3 +633,5 @@ def _params_of(program: vocabulary.Program, optimizer: str) -> Iterator[str]:
                 yield from group.params
         elif isinstance(call, vocabulary.AddParamGroup) and call.optimizer == optimizer:
             yield from call.group.params
+        elif isinstance(call, vocabulary.Copy) and call.optimizer == optimizer:
+            yield from (call.params[name] for name in _params_of(program, call.source) if name in call.params)

@@ -38,6 +38,7 @@ from rmspec.properties.counterexamples.other_options import (
     options_from_the_start,
     with_option,
     with_saved_options,
+    with_scaled_option,
     without_zero_decay,
 )
 from rmspec.properties.counterexamples.variants import (
@@ -58,6 +59,9 @@ from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.peeling.evidence import flushed
 
 __all__ = ["attribute", "has_layouts"]
+
+_SCALES = (0.5, 0.75, 1.25, 1.5)
+"""An option by which a deviation is explained is tried with so many other values: one of them may hide it as well."""
 
 
 def attribute(
@@ -297,7 +301,13 @@ def _feature(finding: Finding, program: Program, dialect: Dialect, deviates: Cal
     hyper = case.hyper
 
     def needs(option: str, off: float | bool) -> bool:
-        return deviates is None or not deviates(with_option(program, option, off))
+        if deviates is None:
+            return True
+        if deviates(with_option(program, option, off)):
+            return False
+        # Other numbers round otherwise: what goes with the option may go with any change of it, and proves nothing then.
+        others = () if isinstance(off, bool) else (with_scaled_option(program, option, factor) for factor in _SCALES)
+        return sum(not deviates(other) for other in others) <= 1
 
     if hyper.weight_decay and needs("weight_decay", 0.0):
         return "weight-decay"

@@ -24,7 +24,7 @@ from rmspec.properties.judge.findings import Case, Finding
 from rmspec.properties.judge.ledger import number
 from rmspec.properties.peeling.evidence import flushed
 
-__all__ = ["hypotheses"]
+__all__ = ["hypotheses", "near_miss"]
 
 _FEATURE_CLAUSE = {
     "weight_decay": "weight-decay",
@@ -71,7 +71,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
         labels.append("grad-zero" if _only_zeros(program, finding) else "step")
     elif case.still:
         labels += _unmoved(case, fits)
-        if labels[-1:] == ["step"] and _near(finding) and fits_rounded():
+        if labels[-1:] == ["step"] and near_miss(finding) and fits_rounded():
             # A decay rounded early may cancel the gradient.
             labels.insert(0, "scalar-precision")
     else:
@@ -81,7 +81,7 @@ def hypotheses(finding: Finding, program: Program, dialect: Dialect) -> tuple[st
             if label not in labels and fits(**guess):
                 labels.append(label)
         rounded = fits_rounded()
-        if rounded and _near(finding):
+        if rounded and near_miss(finding):
             labels.insert(0, "scalar-precision")
         elif rounded or any(fits(hyper=rounding) for rounding in _rounded(case)):
             labels.append("scalar-precision")
@@ -150,7 +150,7 @@ def _only_zeros(program: Program, finding: Finding) -> bool:
     return all(not any(call.values or ()) for call in given[:-1])
 
 
-def _near(finding: Finding) -> bool:
+def near_miss(finding: Finding) -> bool:
     """Whether the observed value misses its envelope by a few widths at most, as early rounding in a half does."""
     if finding.allowed is None or not isinstance(finding.observed, float):
         return False

@@ -88,8 +88,38 @@ class Layers:
         )
         peeling.run()
         if not peeling.adopted:
+            peeling.assume(self._known_amendments())
+        if not peeling.adopted:
             return self._triage, self._examinee
         return self._under(peeling)
+
+    def _known_amendments(self) -> tuple[Amendment, ...]:
+        """The amendments of the entries that name a deviation, as far as they explain its program.
+
+        The entry accepts its cause and nothing else: a deviation with another one is a new one.
+        """
+        deviations = self._triage.deviations
+        entries = {entry.id: entry for entry in self._triage.entries.of(self._examinee.subject)}
+        known: dict[str, Amendment] = {}
+        for place, deviation in list(deviations.items()):
+            entry = entries.get(deviation.known or "")
+            if entry is None or entry.amendment is None or not _explicable(deviation) or deviation.amendment:
+                continue
+            if self._explains(entry.amendment, deviation):
+                known[entry.id] = entry.amendment
+                continue
+            del deviations[place]
+            deviations.setdefault((deviation.clause, "own"), replace(deviation, known=None, reason=""))
+        return tuple(known.values())
+
+    def _explains(self, amendment: Amendment, deviation: Deviation) -> bool:
+        """Whether the program of a deviation no longer shows it under an amendment."""
+        examinee = self._examinee.under(amended(self._examinee.dialect, [amendment]))
+        place = (deviation.kind, deviation.param, deviation.role, deviation.call)
+        return not any(
+            (finding.kind, finding.param, finding.role, finding.call) == place and not finding.hazard
+            for finding in examinee.run(replace(deviation.program, clause="")).findings
+        )
 
     def seconds(self, deviation: Deviation) -> float:
         """The seconds of the search until a deviation was seen first, under any name."""
@@ -153,24 +183,61 @@ class Layers:
     # -- an amendment as a deviation
 
     def _deviation(self, adoption: Adoption, peeling: Peeling) -> Deviation | None:
-        """The deviation explained by an amendment, in the shortest program: alone, if a program shows it so."""
+        """The deviation explained by an amendment, in the shortest program: alone, if a program shows it so.
+
+        What a baseline does as well is one of its own only where no program shows it without the baseline. ``None``: nothing
+        deviates without this amendment, the later ones explain it all.
+        """
         amendments = [entry.amendment for entry in peeling.adopted]
-        remaining = [entry for entry in amendments if entry is not adoption.amendment]
-        without = amended(self._examinee.dialect, remaining)
-        attempts = COMPILED_ATTEMPTS if self._examinee.compiles else _ATTEMPTS
+        place = amendments.index(adoption.amendment)
+        # A later position of the same switch holds in its place: what this one explains is seen without that.
+        used = [
+            entry
+            for number, entry in enumerate(amendments)
+            if number <= place or not _overrides(entry, adoption.amendment)
+        ]
+        remaining = [entry for entry in used if entry is not adoption.amendment]
+        without, full = amended(self._examinee.dialect, remaining), amended(self._examinee.dialect, used)
         for alone in (True, False) if remaining else (True,):
-            isolate = _Isolation(self._examinee, without, peeling.dialect, alone)
-            for start in self._starts(without, peeling.dialect):
+            inherited: Deviation | None = None
+            isolate = _Isolation(self._examinee, without, full, alone)
+            for start in self._starts(without, full):
                 finding = isolate(start)
-                if finding is None:
+                if finding is None or (inherited is not None and self._inherits(start, finding)):
                     continue
-                program, finding = reduce(start, finding, isolate, attempts=attempts)
-                plain = stored_values(program)
-                again = isolate(plain)
-                if again is not None:
-                    program, finding = plain, again
-                return self._described(adoption, program, finding, () if alone else tuple(remaining))
+                deviation = self._shortest(adoption, isolate, start, finding, () if alone else tuple(remaining))
+                if not deviation.inherited:
+                    return deviation
+                inherited = inherited or deviation
+            if inherited is not None:
+                return inherited
         return None
+
+    def _inherits(self, program: Program, finding: Finding) -> bool:
+        return bool(self._triage.baselines.inherits(program, finding).strip("?"))
+
+    def _shortest(
+        self,
+        adoption: Adoption,
+        isolate: _Isolation,
+        start: Program,
+        finding: Finding,
+        remaining: tuple[Amendment, ...],
+    ) -> Deviation:
+        """Reduce a program with a deviation explained by an amendment; what no baseline does stays so."""
+        own = not self._inherits(start, finding)
+
+        def shows(program: Program) -> Finding | None:
+            similar = isolate(program)
+            return None if similar is None or (own and self._inherits(program, similar)) else similar
+
+        attempts = COMPILED_ATTEMPTS if self._examinee.compiles else _ATTEMPTS
+        program, finding = reduce(start, finding, shows, attempts=attempts)
+        plain = stored_values(program)
+        again = shows(plain)
+        if again is not None:
+            program, finding = plain, again
+        return self._described(adoption, program, finding, remaining)
 
     def _starts(self, without: Dialect, full: Dialect) -> Iterator[Program]:
         """Programs with a finding explained by the amendment: short ones of precise formats first."""
@@ -238,6 +305,12 @@ class _Isolation:
             if not self.alone or (finding.call, finding.param, finding.role, finding.allowed) in plain:
                 return finding
         return None
+
+
+def _overrides(later: Amendment, earlier: Amendment) -> bool:
+    """Whether an amendment puts a switch of an earlier one into another position, everywhere."""
+    names = {name for name, _ in earlier.switches}
+    return later.general and any(name in names for name, _ in later.switches)
 
 
 def _explicable(deviation: Deviation) -> bool:

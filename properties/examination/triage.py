@@ -12,6 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
+from rmspec.impl.arithmetic.envelope import STATE_ROLES, envelope
+from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.host.host import Host
 from rmspec.oracles.host.perform import Transcript
@@ -129,6 +133,9 @@ class Triage:
             return None
         small = flushed(finding, self._examinee.dialect)
         plain: _Look = (finding.key, finding.half, small, "", False)
+        if self._page_allows(finding):
+            self._spoil(plain, finding)
+            return None
         apart = self._looks[plain] >= _LOOKS
         if apart and not self._has_another_cause(program, finding, plain):
             self._spoil(plain, finding)
@@ -169,6 +176,19 @@ class Triage:
         self.deviations[place] = deviation
         return place
 
+    def _page_allows(self, finding: Finding) -> bool:
+        """Whether amendments alone refuse a value: the page has it, from the state seen before the step."""
+        case, plain = finding.case, self._plain.dialect
+        if case is None or case.handed or finding.hazard or self._examinee.dialect == plain:
+            return False
+        if any(isinstance(getattr(case.before, role), tuple) for role in STATE_ROLES):
+            return False
+        bounds = envelope(case.before, FORMATS[case.format], case.hyper, plain, t=case.t, see=case.see)
+        interval = bounds.get(finding.role)
+        if interval is None or not isinstance(finding.observed, float):
+            return False
+        return bool(interval.bounded()[0] and interval.contains(np.array([finding.observed]))[0])
+
     def _has_another_cause(self, program: Program, finding: Finding, look: _Look) -> bool:
         """Whether a finding accords with no cause of the findings looked into, though each of these has one."""
         causes = self._causes.get(look, set())
@@ -193,7 +213,9 @@ class Triage:
             # Made for this clause, and short: what is taken out of it would leave the clause without its conditions.
             clause = finding.clause
         else:
-            program, finding, clause = self.diagnosis.reduce(program, finding, labels, inherited, excluded)
+            program, finding, clause = self.diagnosis.reduce(
+                program, finding, labels, inherited, excluded, self._page_allows
+            )
         if inherited == CUT:
             inherited = self.baselines.inherits(program, finding).removeprefix(CUT)
         return self.diagnosis.describe(program, finding, clause, inherited)

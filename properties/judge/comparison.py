@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rmspec.impl.spec.dialect import Hyperparameters
-from rmspec.oracles.program.program import Create, Step, op
+from rmspec.oracles.program.program import Copy, Create, Step, op
 from rmspec.oracles.subject import Observation, Outcome
 from rmspec.properties.judge.expected import (
     CopiedOptimizer,
@@ -204,8 +204,10 @@ def _hook_problem(run: Followed, call: Step, outcome: Outcome) -> tuple[str, str
         return "", f"step ran its pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
     if outcome.hook_runs is None:
         return "", ""
-    created = [create for create in run.program.calls[: run.index] if isinstance(create, Create)]
-    early = next(create.hooks for create in reversed(created) if create.optimizer == call.optimizer)
+    made = [each for each in run.program.calls[: run.index] if isinstance(each, Create | Copy)]
+    maker = next((each for each in reversed(made) if each.optimizer == call.optimizer), None)
+    # Whether a copy has the hooks of its original is open, and they count the steps of that one.
+    early = isinstance(maker, Create) and maker.hooks
     due = [(kind, number) for kind in ("pre", "post") for number in ((0, 1) if early else (1,))]
     runs = [(hook.kind, hook.number) for hook in outcome.hook_runs]
     if runs.count(("pre", 0)) != early or runs.count(("post", 0)) != early:

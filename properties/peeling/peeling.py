@@ -114,6 +114,10 @@ class Peeling:
             # What explains a part of a line, and nothing explains the rest, was near the truth by chance.
             self._adopt(retained)
 
+    def assume(self, amendments: Iterable[Amendment]) -> None:
+        """Adopt amendments that somebody else vouches for, whatever they leave unexplained."""
+        self._adopt([Adoption(amendment) for amendment in amendments])
+
     def _partial(self, adoption: Adoption, left: list[tuple[Witnessed, Finding]]) -> bool:
         """Whether an amendment explains a part alone, with the rest of its line ``left``.
 

@@ -19,7 +19,7 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.program.program import Program, from_json
 from rmspec.properties.known import Known, expired, read_known, shipped
 from rmspec.reports.config.pyproject import read_config
-from rmspec.reports.escapes import escape_json, plain
+from rmspec.reports.escapes import escape_json, one_line, plain
 from rmspec.reports.files.known_toml import WITNESSES, append, orphans, remove
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.readers.json_reader import load
@@ -123,7 +123,7 @@ def add(options: AddOptions, folder: Path) -> str:
         )
         listed.append(entry)
         entries.append((entry, candidate.program))
-        lines.append(f"added {id}: {candidate.clause} of {candidate.subject}")
+        lines.append(f"added {id}: {candidate.clause} of {one_line(candidate.subject)}")
     if entries:
         append(path, entries)
     else:

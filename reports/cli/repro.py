@@ -18,7 +18,7 @@ from rmspec.properties.check import trial
 from rmspec.properties.events import Deviation
 from rmspec.properties.settings import Settings, make_settings
 from rmspec.reports.config.options import COMMAND_LINE
-from rmspec.reports.escapes import plain, say
+from rmspec.reports.escapes import one_line, plain, say
 from rmspec.reports.exit_codes import ExitCode
 from rmspec.reports.problems import BadOption, choose
 from rmspec.reports.run.one_job import Stopped, open_for_job
@@ -200,8 +200,8 @@ def _resolved(options: ReproOptions, command: Literal["repro", "script"]) -> tup
         )
     if options.subject is None and (run := would_run(name)):
         raise BadOption(
-            f"{options.file} was found on {name}, which is not registered",
-            f"what is read starts nothing, and this would {run}",
+            f"{options.file} was found on {one_line(name)}, which is not registered",
+            f"what is read starts nothing, and this would {one_line(run)}",
             f"if you trust it, name it yourself: {file_command(command, options.file, name)}",
         )
     check_name(name)

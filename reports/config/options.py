@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmspec.oracles.loader import check_name
+from rmspec.oracles.names import parse_name
 from rmspec.properties.settings import Settings, Spelling, make_settings
 from rmspec.reports.config.keys import KEYS
 from rmspec.reports.files.formats import FORMATS
@@ -149,6 +150,10 @@ def _outputs(options: CheckOptions) -> None:
         check_folder(options.reports, "--reports", example="reports", content="reports")
         new_folder = None if os.path.exists(options.reports) else Path(options.reports)
     destinations = options.destinations()
+    parsed = ((name, parse_name(name)) for name in (*options.subjects, options.baseline or ""))
+    inputs = {str(Path(parts.place).resolve()): f"the subject {name}" for name, parts in parsed if parts.file}
+    if options.known is not None:
+        inputs[str(Path(options.known).resolve())] = f"--known {options.known}"
     files: dict[str, str] = {}
     for name, path in destinations.items():
         row, option = FORMATS[name], f"--{name}"
@@ -164,6 +169,12 @@ def _outputs(options: CheckOptions) -> None:
             check_writable(path, option)
         if path != "-":
             files[option] = str(Path(path).resolve())
+            if files[option] in inputs:
+                raise BadOption(
+                    f"{option} {path} is what rmspec reads: {inputs[files[option]]}",
+                    "the report would replace it",
+                    f"write the report to a file of its own, as in {option} report.out",
+                )
     if len(set(files.values())) != len(files):
         listing = ", ".join(f"{option} {destinations[option[2:]]}" for option in files)
         raise BadOption(

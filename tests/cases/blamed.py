@@ -339,3 +339,10 @@ class NoOptimizer:
 
     def __init__(self, params, **options):
         self.params = params
+
+
+class MomentumInHalf(Sound):
+    """Beside a half momentum is a half."""
+
+    def move(self, real, g, d, state, group):
+        super().move(real, g, d, state, {**group, "momentum": float(torch.tensor(group["momentum"], dtype=real.dtype))})

@@ -207,3 +207,52 @@ class _Averaging(_Wrapped):
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         plain = [each._values if isinstance(each, _Averaging) else each for each in args]
         return function(*plain, **(kwargs or {}))
+
+
+class MasterCopy(Sound):
+    """A half is stepped from a copy in float32, whatever its value is."""
+
+    def update(self, p, g, group):
+        if p.dtype not in (torch.float16, torch.bfloat16):
+            return super().update(p, g, group)
+        own = {name: values.float() for name, values in self.state[p].items()}
+        exact = own.pop("master", p.detach().float())
+        self.state[exact] = own
+        super().update(exact, g.float(), group)
+        own = {name: values.to(p.dtype) for name, values in self.state.pop(exact).items()}
+        self.state[p] = {**own, "master": exact}
+        p.detach().copy_(exact)
+
+
+class MasterCopyRoundedDoubles(MasterCopy):
+    """And beside a double every number among the options is one of float32."""
+
+    def update(self, p, g, group):
+        if p.dtype == torch.float64:
+            names = ("lr", "alpha", "eps", "momentum", "weight_decay")
+            group = {**group, **{name: float(torch.tensor(float(group[name]))) for name in names}}
+        super().update(p, g, group)
+
+
+class EpsInside(Sound):
+    """eps is added inside the root."""
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt()
+
+
+class EpsTwice(Sound):
+    """eps is added inside the root and outside of it."""
+
+    def denominator(self, variance, group):
+        return (variance + group["eps"]).sqrt() + group["eps"]
+
+
+class EpsInsideButLast(Sound):
+    """eps is added inside the root, and not at all for the last element of more than 64."""
+
+    def denominator(self, variance, group):
+        inside = (variance + group["eps"]).sqrt()
+        if inside.numel() > 64:
+            inside.view(-1)[-1] = variance.view(-1)[-1].sqrt()
+        return inside

@@ -404,3 +404,18 @@ def test_an_entry_of_an_older_list_names_an_exception_by_the_clause_blamed_then(
     assert [(each.clause, each.known) for each in again] == [("grad-none", "old")]
     without = replay(subject("NoneRaises"), found.program, replace(Settings(), known=(replace(entry, witness=None),)))
     assert [each.known for each in without] == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "clauses"),
+    [
+        ("Sound", {"alpha": 0.9, "centered": True}, set()),
+        ("MomentumInHalf", {"alpha": 0.9, "centered": True}, set()),
+        ("MomentumInHalf", {"momentum": 5e-8}, {"scalar-precision"}),
+    ],
+)
+def test_how_torch_rounds_the_number_of_add_is_no_fault_of_what_is_built_on_it(name, options, clauses) -> None:
+    """``add_(gradient, alpha=1 - alpha)`` rounds it to a half on a CPU; what a class rounds by itself is its own."""
+    half = Param("p", dtype="float16", values=(2.0,))
+    steps = [step(p=value) for value in (2.0, 0.0, 0.02, 0.5)]
+    assert blamed(name, create(**options), *steps, params=(half,)) == clauses

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from programs import create, program
 
+from rmspec.impl.arithmetic.amendments import parse_amendment
+from rmspec.oracles.program.program import Param, SetGrad, Step
 from rmspec.properties.check import check
 from rmspec.properties.events import Deviation, SubjectResult
 from rmspec.properties.known import Known
@@ -123,6 +126,42 @@ def test_a_half_format_names_no_clause_by_chance() -> None:
     """Two wrong results fall on one half; a wider format tells them apart."""
     found = new(examined("ClampedDecayNotAveraged", "float32", "bfloat16"))
     assert {each.clause for each in found} == {"update", "momentum-buffer", "weight-decay"}
+
+
+def test_a_near_miss_in_a_half_is_explained_by_no_rule_that_other_numbers_do_not_confirm() -> None:
+    """Half of all values of eps undo what a parameter kept in a wider format does to a half: eps is not to blame."""
+    half = Param("p", dtype="float16", values=(0.5,))
+    made = create(eps=0.25, momentum=0.5)
+    first, later = SetGrad("p", (-1.25,)), SetGrad("p", (-0.06201171875,))
+    asked = program(made, first, Step("A"), Step("A"), later, Step("A"), params=(half,))
+    result = check(f"{SUBJECTS}:MasterCopy", profile="smoke", formats=("float16", "float32"), programs=(asked,))
+    # A load leaves the parameter alone, and the copy moves it.
+    assert {each.clause for each in new(result)} == {"load-state-dict", "update"}
+
+
+def test_a_deviation_of_its_own_is_not_inherited_with_what_a_wider_amendment_explains() -> None:
+    """Rounding to float32 explains the doubles; rounding to the storage format as well, and a half that torch rounds too."""
+    half = Param("p", dtype="bfloat16", values=(-1.0,))
+    made = create(eps=0.25, momentum=0.5)
+    asked = program(made, SetGrad("p", (0.75,)), *[Step("A")] * 3, params=(half,))
+    subject = f"{SUBJECTS}:MasterCopyRoundedDoubles"
+    result = check(subject, profile="smoke", formats=("float64", "bfloat16"), programs=(asked,))
+    explained = [each for each in new(result) if each.amendment]
+    assert [(each.clause, dict(each.amendment)) for each in explained] == [("scalar-precision", {"scalars": "float32"})]
+    assert explained[0].program.params[0].dtype == "float64"
+
+
+@pytest.mark.parametrize(
+    ("name", "clauses"), [("EpsInside", set()), ("EpsTwice", {"eps-placement"}), ("EpsInsideButLast", {"elementwise"})]
+)
+def test_an_entry_with_an_amendment_accepts_nothing_that_it_does_not_explain(name: str, clauses: set[str]) -> None:
+    """Nor where no amendment explains what there is: the deviation of another cause is a new one."""
+    amendment = parse_amendment({"eps_place": "inside"}, "eps-placement")
+    entry = Known("eps", "eps-placement", "*", "accepted", when={"kind": "value"}, amendment=amendment)
+    wide = Param("p", shape=(96,), values=(2.0, -1.0, 0.5))
+    asked = program(create(eps=0.5), SetGrad("p", (0.25, 0.5)), Step("A"), params=(wide,))
+    result = check(f"{SUBJECTS}:{name}", profile="smoke", formats=("float32",), programs=(asked,), known=(entry,))
+    assert {each.clause for each in new(result)} == clauses
 
 
 def test_what_passed_under_an_amendment_names_it() -> None:

@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cut.json").write_text(json.dumps(PROGRAM)[:60])
     (tmp_path / "other.json").write_text('{"schema": "rmspec.program/2"}')
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "empty.toml").write_text("known = []\n")
     (tmp_path / "list.toml").write_text('[[known]]\nid = "x"\nclauses = "y"\n')
     return tmp_path
 
@@ -112,6 +113,15 @@ CASES = {
     "output under a file": (["check", "torch", "--junit", "mine.py/x.xml"], "mine.py"),
     "output where nobody may write": (["check", "torch", "--markdown", "/proc/report.md"], "cannot be written"),
     "two outputs in one file": (["check", "torch", "--json", "a", "--html", "./a"], "would go to one file"),
+    "report in the place of the subject": (
+        ["check", "mine.py:Mine", "--json", "./mine.py"],
+        "--json ./mine.py is what rmspec reads: the subject mine.py:Mine",
+    ),
+    "report in the place of the list": (
+        ["check", "torch", "--known", "empty.toml", "--html", "empty.toml"],
+        "--html empty.toml is what rmspec reads: --known empty.toml",
+    ),
+    "timeout beyond every clock": (["check", "torch", "--call-timeout", "1e10"], "and at most 1,000,000,000"),
     "page to standard output": (["check", "torch", "--html", "-"], "only --json can go to standard output"),
     "programs into a file": (["check", "torch", "--repro-dir", "mine.py"], "is not a folder"),
     "reports into a file": (

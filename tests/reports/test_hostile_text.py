@@ -17,7 +17,7 @@ from runs import PROGRAM, deviation, events, record, subject
 from rmspec.oracles.program.program import Program
 from rmspec.properties.events import Evidence, OtherDialect, PathEvidence, ScriptOutcome, SubjectResult
 from rmspec.reports.environment import version
-from rmspec.reports.escapes import commands_stopped, escape_json, plain, shell_word
+from rmspec.reports.escapes import commands_stopped, escape_json, one_line, plain, shell_word
 from rmspec.reports.files import github, html, junit, markdown, sarif
 from rmspec.reports.files import json as json_report
 from rmspec.reports.files.formats import FORMATS
@@ -254,6 +254,14 @@ def test_stored_programs_stay_in_their_folder(text: str, tmp_path: Path) -> None
     assert len(files) == 3
     assert all(path.is_relative_to(place) for path in files)
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", path.name) for path in files)
+
+
+def test_no_line_begins_with_the_command_of_a_runner() -> None:
+    """GitHub takes one behind blanks as well, Azure two more spellings; a name in a sentence stays on its line."""
+    for command in ("::error::x", "##vso[task.setvariable variable=PATH]x", "##[error]x"):
+        assert not re.search(r"(?m)^\s*(::|##(vso)?\[)", plain(f"{command}\n  {command}\n{command}"))
+    assert plain("a ::note\n## Title\n") == "a ::note\n## Title\n"
+    assert one_line("x\n::error::y") == "x\\n::error::y"
 
 
 def test_plain_text_is_as_it_was() -> None:

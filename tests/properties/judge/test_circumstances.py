@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from programs import P, Spoilt, create, findings, grouped, program, step
 
+from rmspec.oracles.loader import load
 from rmspec.oracles.numpy.subject import ReferenceSubject
 from rmspec.oracles.program.program import (
     AddParamGroup,
     Call,
+    Copy,
     Create,
     Group,
     Param,
@@ -22,7 +24,9 @@ from rmspec.oracles.program.program import (
     ZeroGrad,
 )
 from rmspec.oracles.subject import HookRun, Observation, Outcome, Raised
+from rmspec.properties.check import replay
 from rmspec.properties.judge.findings import Tally
+from rmspec.properties.settings import Settings
 
 REFERENCE = ReferenceSubject()
 Q = Param("q")
@@ -102,6 +106,14 @@ def test_hooks_run_once_in_order_with_the_optimizer(start: bool, runs: Any, role
         [] if role is None else [("hooks", "hooks", role)]
     )
     assert all(said in each.summary for each in found)
+
+
+def test_a_copy_runs_the_hooks_of_its_step_and_whether_it_has_those_of_its_original_is_open() -> None:
+    """No ``create`` made it, and the hooks from the start count the steps of the original."""
+    made = replace(create(), hooks=True)
+    given = program(made, Copy("B", "A", {"p": "q"}), Step("B", hooks=True), params=(P, Param("q")))
+    assert not findings(given, answered(Step, hooks=(1, 1), hook_runs=(PRE, POST)))
+    assert not replay(load("torch"), given, Settings())
 
 
 # -- gradients that somebody holds
