@@ -165,7 +165,7 @@ def read_known(path: Path) -> tuple[Known, ...]:
 
 
 def _regular(path: Path) -> str:
-    """The text of a file that a list names; a pipe, which may never end, counts as none."""
+    """The text of a file named in a list; a pipe counts as none, since it may never end."""
     if not path.is_file():
         raise FileNotFoundError(path)
     return read_text(path)

@@ -149,7 +149,7 @@ class ClauseVerdicts:
     def _masked(
         self, result: ClauseResult, bad: frozenset[tuple[str, Cell]], deviations: tuple[Deviation, ...]
     ) -> ClauseResult:
-        """Say of a clause that these failures hide it."""
+        """The result of a clause hidden by these failures."""
         masks = self._masks(bad, deviations)
         reason = "every check that could tell lies where another deviation is" + (
             "" if masks else ", not yet explained"
@@ -176,7 +176,7 @@ class ClauseVerdicts:
         return frozenset(failure for name in blamed for failure in self.spoils.get(name, ()))
 
     def _failures_after(self, clause: Clause, unexplained: frozenset[tuple[str, Cell]]) -> frozenset[tuple[str, Cell]]:
-        """Choose the failures in the steps where a violation of the clause shows, beyond the call that it is about.
+        """Choose the failures in the steps after a call: a violation of its clause shows in these.
 
         What such a call does to state that nobody sees looks like them.
         """

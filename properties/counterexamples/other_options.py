@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from rmspec.oracles.program import program as vocabulary
@@ -14,7 +13,6 @@ __all__ = [
     "options_from_the_start",
     "plain_options",
     "shifted_options",
-    "short_options",
     "with_option",
     "with_saved_options",
     "with_scaled_option",
@@ -90,7 +88,7 @@ def with_option(program: Program, option: str, value: float | bool) -> Program:
 
 
 def with_scaled_option(program: Program, option: str, factor: float) -> Program:
-    """Multiply a number among the options wherever a program gives it."""
+    """Multiply a number among the options by a factor."""
 
     def change(options: vocabulary.Options) -> vocabulary.Options:
         return {
@@ -99,40 +97,6 @@ def with_scaled_option(program: Program, option: str, factor: float) -> Program:
         }
 
     return replace(program, calls=tuple(change_options(call, change) for call in program.calls))
-
-
-def short_options(program: Program) -> Program:
-    """Give every option a number of few bits near its own, so that it, and 1 minus it, is one of any format.
-
-    What a program does not name is given as well, near torch's default.
-    """
-
-    def short(name: str, value: vocabulary.OptionValue) -> vocabulary.OptionValue:
-        return _short(name, value) if name in PLAIN_OPTIONS and isinstance(value, float) else value
-
-    def change(options: vocabulary.Options) -> vocabulary.Options:
-        return {name: short(name, value) for name, value in options.items()}
-
-    calls = (change_options(call, change) for call in program.calls)
-    return replace(
-        program,
-        calls=tuple(
-            replace(call, options={"lr": 0.0078125, "alpha": 0.984375, **call.options})
-            if isinstance(call, vocabulary.Create)
-            else call
-            for call in calls
-        ),
-    )
-
-
-def _short(name: str, value: float) -> float:
-    """A number of two significant bits; between one half and 1 its distance from 1 has them."""
-    if name in ("alpha", "momentum") and 0.5 < value < 1:
-        return 1 - _short("", 1 - value)
-    if not math.isfinite(value) or not value:
-        return value
-    mantissa, exponent = math.frexp(value)
-    return math.ldexp(round(mantissa * 4) / 4, exponent)
 
 
 def shifted_options(program: Program) -> Program:

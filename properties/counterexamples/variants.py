@@ -18,7 +18,6 @@ __all__ = [
     "alone_with",
     "at_element",
     "drop_dangling",
-    "many_elements",
     "normal_numbers",
     "plain_forms",
     "plain_numbers",
@@ -315,32 +314,6 @@ def plain_numbers(program: Program, turn: int = 0) -> Program:
         return tuple(number() for _ in values[: 1 if isinstance(place, vocabulary.Step) else 4])
 
     return change_values(program, plain)
-
-
-def many_elements(program: Program, count: int = 64) -> Program:
-    """The program with ``count`` elements in place of each parameter of one, and other plain numbers in every gradient of it."""
-    single = {param.name for param in program.params if math.prod(param.shape) == 1 and FORMATS[param.dtype].parts == 1}
-
-    def numbers(seed: int) -> Values:
-        return tuple(
-            math.ldexp((64 + (place * 37 + seed * 11) % 64) * (-1 if (place + seed) % 3 else 1), (place + seed) % 5 - 9)
-            for place in range(count)
-        )
-
-    calls = (
-        replace(call, values=numbers(index))
-        if isinstance(call, vocabulary.SetGrad)
-        and call.param in single
-        and call.values is not None
-        and call.rows is None
-        and not call.bad
-        else call
-        for index, call in enumerate(program.calls, 1)
-    )
-    params = (
-        replace(param, shape=(count,), values=numbers(0)) if param.name in single else param for param in program.params
-    )
-    return replace(program, params=tuple(params), calls=tuple(calls))
 
 
 def normal_numbers(program: Program, *, shrink: float = 2) -> Program:

@@ -16,14 +16,14 @@ from rmspec.oracles.program.program import Program, SetGrad
 from rmspec.properties.counterexamples.attribution import attribute, has_layouts
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
+from rmspec.properties.counterexamples.halves import in_float32, many_elements, short_options
 from rmspec.properties.counterexamples.hypotheses import hypotheses, near_miss
-from rmspec.properties.counterexamples.other_options import shifted_options, short_options, with_option
+from rmspec.properties.counterexamples.other_options import shifted_options, with_option
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.unamended import unamended_bounds
 from rmspec.properties.counterexamples.variants import (
     after_others,
     alone_with,
-    many_elements,
     normal_numbers,
     plain_numbers,
     stored_values,
@@ -78,7 +78,7 @@ class Diagnosis:
         return labels
 
     def _of_next_number(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """Drop the hypotheses that are no better than chance on a half beside its envelope: half of all rules reach that far.
+        """Drop the hypotheses no better than chance for a half beside its envelope: many rules reach it.
 
         Another rule deviates in float32 as well, and options rounded too early deviate only where rounding changes them.
         """
@@ -87,7 +87,7 @@ class Diagnosis:
             return any(similar.key == finding.key for similar in self.examinee.run(candidate).findings)
 
         rules = [label for label in labels if label not in ("scalar-precision", "subnormals")]
-        if rules and "float32" in self.examinee.capabilities.formats and not shows(_in_float32(program)):
+        if rules and "float32" in self.examinee.capabilities.formats and not shows(in_float32(program)):
             labels = tuple(label for label in labels if label not in rules)
         if "scalar-precision" in labels and shows(many_elements(short_options(program))):
             labels = tuple(label for label in labels if label != "scalar-precision")
@@ -104,7 +104,7 @@ class Diagnosis:
         yield from (plain_numbers(program, turn) for turn in (1, 2, 3))
         yield shifted_options(program)
         if finding.half and "float32" in self.examinee.capabilities.formats:
-            yield _in_float32(program)
+            yield in_float32(program)
 
     def _goes_on(self, program: Program, finding: Finding) -> bool:
         """Whether one more step deviates likewise, from the values seen.
@@ -298,10 +298,6 @@ class Diagnosis:
             if entry.inheritable
         )
         return recognized(deviation, self.entries.of(self.examinee.subject), habits, finding.clause)
-
-
-def _in_float32(program: Program) -> Program:
-    return replace(program, params=tuple(replace(param, dtype="float32") for param in program.params))
 
 
 def _one_step_more(program: Program, finding: Finding) -> Program:

@@ -88,13 +88,13 @@ class Layers:
         )
         peeling.run()
         if not peeling.adopted:
-            peeling.assume(self._known_amendments())
+            peeling.adopt([Adoption(amendment) for amendment in self._known_amendments()])
         if not peeling.adopted:
             return self._triage, self._examinee
         return self._under(peeling)
 
     def _known_amendments(self) -> tuple[Amendment, ...]:
-        """The amendments of the entries that name a deviation, as far as they explain its program.
+        """The amendments of the known entries of deviations, as far as they explain them.
 
         The entry accepts its cause and nothing else: a deviation with another one is a new one.
         """
@@ -224,7 +224,7 @@ class Layers:
         finding: Finding,
         remaining: tuple[Amendment, ...],
     ) -> Deviation:
-        """Reduce a program with a deviation explained by an amendment; what no baseline does stays so."""
+        """Reduce the program of an amendment; a deviation of the subject's own stays its own."""
         own = not self._inherits(start, finding)
 
         def shows(program: Program) -> Finding | None:

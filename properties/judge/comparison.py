@@ -204,8 +204,8 @@ def _hook_problem(run: Followed, call: Step, outcome: Outcome) -> tuple[str, str
         return "", f"step ran its pre-hook {outcome.hooks[0]} times, post-hook {outcome.hooks[1]} times"
     if outcome.hook_runs is None:
         return "", ""
-    made = [each for each in run.program.calls[: run.index] if isinstance(each, Create | Copy)]
-    maker = next((each for each in reversed(made) if each.optimizer == call.optimizer), None)
+    makers = [maker for maker in run.program.calls[: run.index] if isinstance(maker, Create | Copy)]
+    maker = next((maker for maker in reversed(makers) if maker.optimizer == call.optimizer), None)
     # Whether a copy has the hooks of its original is open, and they count the steps of that one.
     early = isinstance(maker, Create) and maker.hooks
     due = [(kind, number) for kind in ("pre", "post") for number in ((0, 1) if early else (1,))]

@@ -103,7 +103,7 @@ class Peeling:
             if not adoptions:
                 break
             earlier = self._apart_from([adoption.amendment for adoption in adoptions])
-            self._adopt([*earlier, *adoptions])
+            self.adopt([*earlier, *adoptions])
             if self.effort.spent:
                 break
         failing = {line: self._failing(line) for line in LINES}
@@ -112,11 +112,7 @@ class Peeling:
         ]
         if len(retained) < len(self.adopted):
             # What explains a part of a line, and nothing explains the rest, was near the truth by chance.
-            self._adopt(retained)
-
-    def assume(self, amendments: Iterable[Amendment]) -> None:
-        """Adopt amendments that somebody else vouches for, whatever they leave unexplained."""
-        self._adopt([Adoption(amendment) for amendment in amendments])
+            self.adopt(retained)
 
     def _partial(self, adoption: Adoption, left: list[tuple[Witnessed, Finding]]) -> bool:
         """Whether an amendment explains a part alone, with the rest of its line ``left``.
@@ -134,7 +130,8 @@ class Peeling:
             branch_at(finding, self.dialect)[place] for _, finding in left for place in places
         )
 
-    def _adopt(self, adoptions: list[Adoption]) -> None:
+    def adopt(self, adoptions: list[Adoption]) -> None:
+        """Put these amendments in force, and judge the record again."""
         self.adopted = adoptions
         self._answers.clear()
         self.dialect = amended(self.plain, [adoption.amendment for adoption in adoptions])

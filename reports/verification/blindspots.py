@@ -22,7 +22,10 @@ _GENERAL = (
     "parameters replaced, resized, or moved to another format or device after the optimizer is created, and parameters of several "
     "devices in one optimizer",
     "groups and parameters taken away, and state edited by hand: programs only add groups, set options, save and load",
-    "a copy or a pickle of the optimizer itself, rather than of its state dict",
+    "steps from a gradient, a parameter or a state that is infinite or NaN already: what replaces such a gradient, or leaves out its "
+    "step, passes",
+    "what happens only after more than 130 steps of one parameter",
+    "parameters written between steps by anything but the optimizer",
     "steps under autocast, with a gradient scaler, or within another framework's transformation (vmap, scan, a distribution strategy)",
     "closures that step, change options or raise after they have changed a gradient, and closures of the kind that is called again "
     "in one step",

@@ -334,7 +334,6 @@ class TestTheRest:
         [
             "resized",
             "taken away",
-            "pickle of the optimizer",
             "autocast",
             "closures",
             "subclasses",
