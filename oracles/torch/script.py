@@ -576,7 +576,10 @@ class _Writer:
             return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{identities}], {text}']
         value = f"{groups}[{deviation.element}][{quoted(deviation.role)}]"
         wanted_value = number(deviation.allowed[0]) if deviation.allowed else "None"
-        return [f"value = {value}", 'print("observed", value)', f"assert float(value) == {wanted_value}, {text}"]
+        # None, say, is shown as NaN.
+        odd = isinstance(self.deviation.observed, float) and math.isnan(self.deviation.observed)
+        operand = "value" if odd else "float(value)"
+        return [f"value = {value}", 'print("observed", value)', f"assert {operand} == {wanted_value}, {text}"]
 
     def _copy_check(self, call: vocabulary.Copy, text: str) -> list[str]:
         deviation = self.deviation

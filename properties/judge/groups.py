@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,9 +71,11 @@ def _options_as_expected(
             if added and index < len(expected) - 1:
                 clause = "add-param-group"
             run.tally.check(clause)
-            if view.options[option] == value:
+            observed = view.options[option]
+            if observed == value or (math.isnan(observed) and math.isnan(value)):
                 continue
-            summary = f"{option} of group {index} is {view.options[option]!r}, not {value!r}"
+            words = "no number" if math.isnan(observed) else repr(observed)
+            summary = f"{option} of group {index} is {words}, not {value!r}"
             return [
                 run.finding(
                     "group",
@@ -81,7 +84,7 @@ def _options_as_expected(
                     ledger.name,
                     role=option,
                     element=index,
-                    observed=float(view.options[option]),
+                    observed=float(observed),
                     allowed=(float(value),) * 2,
                 )
             ]

@@ -341,6 +341,13 @@ class NoOptimizer:
         self.params = params
 
 
+class CenteredIsNone(Sound):
+    """The default of centered is None, which is no number."""
+
+    def __init__(self, params, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=None):
+        super().__init__(params, lr, alpha, eps, weight_decay, momentum, centered)
+
+
 class MomentumInHalf(Sound):
     """Beside a half momentum is a half."""
 

@@ -419,3 +419,10 @@ def test_how_torch_rounds_the_number_of_add_is_no_fault_of_what_is_built_on_it(n
     half = Param("p", dtype="float16", values=(2.0,))
     steps = [step(p=value) for value in (2.0, 0.0, 0.02, 0.5)]
     assert blamed(name, create(**options), *steps, params=(half,)) == clauses
+
+
+def test_a_default_that_is_no_number_is_one_deviation_and_its_script_shows_it() -> None:
+    """Two groups show it alike: the second takes the constructor's."""
+    (deviation,) = shown("CenteredIsNone", grouped(Group(("p",)), Group(("q",))))
+    assert (deviation.clause, deviation.summary) == ("default-centered", "centered of group 0 is no number, not False")
+    assert isinstance(executed(standalone_script(deviation)).failure, AssertionError)
