@@ -576,9 +576,7 @@ class _Writer:
             return [f'assert [id(p) for p in {groups}[{deviation.element}]["params"]] == [{identities}], {text}']
         value = f"{groups}[{deviation.element}][{quoted(deviation.role)}]"
         wanted_value = number(deviation.allowed[0]) if deviation.allowed else "None"
-        # None, say, is shown as NaN.
-        odd = isinstance(self.deviation.observed, float) and math.isnan(self.deviation.observed)
-        operand = "value" if odd else "float(value)"
+        operand = "value" if "is no number" in self.deviation.summary else "float(value)"
         return [f"value = {value}", 'print("observed", value)', f"assert {operand} == {wanted_value}, {text}"]
 
     def _copy_check(self, call: vocabulary.Copy, text: str) -> list[str]:
