@@ -11,12 +11,12 @@ from rmspec.oracles.program.changes import Values, change_options
 from rmspec.oracles.program.program import Program
 from rmspec.properties.counterexamples.variants import PLAIN_OPTIONS
 
-__all__ = ["in_float32", "many_elements", "short_options"]
+__all__ = ["in_format", "many_elements", "short_options"]
 
 
-def in_float32(program: Program) -> Program:
-    """The program with every parameter in float32."""
-    return replace(program, params=tuple(replace(param, dtype="float32") for param in program.params))
+def in_format(program: Program, name: str) -> Program:
+    """The program with every parameter in the number format ``name``."""
+    return replace(program, params=tuple(replace(param, dtype=name) for param in program.params))
 
 
 def many_elements(program: Program, count: int = 64) -> Program:

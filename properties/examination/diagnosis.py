@@ -16,7 +16,7 @@ from rmspec.oracles.program.program import Program, SetGrad
 from rmspec.properties.counterexamples.attribution import attribute, has_layouts
 from rmspec.properties.counterexamples.baselines import CUT, Baselines
 from rmspec.properties.counterexamples.described import described, recognized
-from rmspec.properties.counterexamples.halves import in_float32, many_elements, short_options
+from rmspec.properties.counterexamples.halves import in_format, many_elements, short_options
 from rmspec.properties.counterexamples.hypotheses import hypotheses, near_miss
 from rmspec.properties.counterexamples.other_options import shifted_options, with_option
 from rmspec.properties.counterexamples.reduction import reduce
@@ -80,14 +80,15 @@ class Diagnosis:
     def _of_next_number(self, program: Program, finding: Finding, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Drop the hypotheses no better than chance for a half beside its envelope: many rules reach it.
 
-        Another rule deviates in float32 as well, and options rounded too early deviate only where rounding changes them.
+        Another rule deviates in a wider format as well, and options rounded too early deviate only where rounding changes them.
         """
 
         def shows(candidate: Program) -> bool:
             return any(similar.key == finding.key for similar in self.examinee.run(candidate).findings)
 
         rules = [label for label in labels if label not in ("scalar-precision", "subnormals")]
-        if rules and "float32" in self.examinee.capabilities.formats and not shows(in_float32(program)):
+        wider = next((name for name in ("float32", "float64") if name in self.examinee.capabilities.formats), "")
+        if rules and wider and not shows(in_format(program, wider)):
             labels = tuple(label for label in labels if label not in rules)
         if "scalar-precision" in labels and shows(many_elements(short_options(program))):
             labels = tuple(label for label in labels if label != "scalar-precision")
@@ -104,7 +105,7 @@ class Diagnosis:
         yield from (plain_numbers(program, turn) for turn in (1, 2, 3))
         yield shifted_options(program)
         if finding.half and "float32" in self.examinee.capabilities.formats:
-            yield in_float32(program)
+            yield in_format(program, "float32")
 
     def _goes_on(self, program: Program, finding: Finding) -> bool:
         """Whether one more step deviates likewise, from the values seen.

@@ -11,7 +11,10 @@ from rmspec.impl.arithmetic.amendments import parse_amendment
 from rmspec.oracles.program.program import Param, SetGrad, Step
 from rmspec.properties.check import check
 from rmspec.properties.events import Deviation, SubjectResult
+from rmspec.properties.examination import plan
 from rmspec.properties.known import Known
+from rmspec.properties.peeling.peeling import Adoption, Peeling
+from rmspec.properties.settings import PROFILES, Profile
 from rmspec.reports.stored import program_file
 
 torch = pytest.importorskip("torch")
@@ -139,16 +142,28 @@ def test_a_near_miss_in_a_half_is_explained_by_no_rule_that_other_numbers_do_not
     assert {each.clause for each in new(result)} == {"load-state-dict", "update"}
 
 
-def test_a_deviation_of_its_own_is_not_inherited_with_what_a_wider_amendment_explains() -> None:
-    """Rounding to float32 explains the doubles; rounding to the storage format as well, and a half that torch rounds too."""
-    half = Param("p", dtype="bfloat16", values=(-1.0,))
+def test_a_deviation_of_its_own_is_not_inherited_with_what_a_wider_amendment_explains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rounding to float32 explains a double; to the storage format as well, that and a half which torch rounds alike."""
+    narrow, wide = (
+        Adoption(parse_amendment({"scalars": scalars}, "scalar-precision"))
+        for scalars in ("float32", "float32-storage")
+    )
+    monkeypatch.setattr(Peeling, "run", lambda peeling: peeling.adopt([narrow, wide]))
+    monkeypatch.setattr(plan, "corpus", tuple)
+    monkeypatch.setitem(PROFILES, "none", Profile("none", 0, 0, 0))
+    half, double = Param("p", dtype="bfloat16", values=(-1.0,)), Param("p", dtype="float64")
     made = create(eps=0.25, momentum=0.5)
-    asked = program(made, SetGrad("p", (0.75,)), *[Step("A")] * 3, params=(half,))
-    subject = f"{SUBJECTS}:MasterCopyRoundedDoubles"
-    result = check(subject, profile="smoke", formats=("float64", "bfloat16"), programs=(asked,))
-    explained = [each for each in new(result) if each.amendment]
-    assert [(each.clause, dict(each.amendment)) for each in explained] == [("scalar-precision", {"scalars": "float32"})]
-    assert explained[0].program.params[0].dtype == "float64"
+    asked = (
+        program(made, SetGrad("p", (0.75,)), *[Step("A")] * 3, params=(half,)),
+        program(create(), SetGrad("p", (2.0,)), Step("A"), params=(double,)),
+    )
+    result = check(f"{SUBJECTS}:MasterCopyRoundedDoubles", profile="none", programs=asked)
+    own = [each for each in new(result) if each.clause == "scalar-precision"]
+    assert [(dict(each.amendment), each.program.params[0].dtype) for each in own] == [
+        ({"scalars": "float32"}, "float64")
+    ]
 
 
 @pytest.mark.parametrize(
