@@ -151,7 +151,8 @@ def test_a_deviation_of_its_own_is_not_inherited_with_what_a_wider_amendment_exp
         for scalars in ("float32", "float32-storage")
     )
     monkeypatch.setattr(Peeling, "run", lambda peeling: peeling.adopt([narrow, wide]))
-    monkeypatch.setattr(plan, "corpus", tuple)
+    for programs in ("corpus", "differential", "ladders", "sizes"):
+        monkeypatch.setattr(plan, programs, lambda *_, **__: ())
     monkeypatch.setitem(PROFILES, "none", Profile("none", 0, 0, 0))
     half, double = Param("p", dtype="bfloat16", values=(-1.0,)), Param("p", dtype="float64")
     made = create(eps=0.25, momentum=0.5)
