@@ -40,7 +40,7 @@ from rmspec.oracles.framework import Framework
 from rmspec.oracles.names import parse_name
 from rmspec.oracles.program.changes import option_tables
 from rmspec.oracles.program.program import Program, op, parse
-from rmspec.oracles.reading import parse_toml, read_text
+from rmspec.oracles.reading import is_file, parse_toml, read_text
 from rmspec.oracles.registry import frameworks
 from rmspec.oracles.subject import OPTIONS
 from rmspec.properties.events import Deviation
@@ -166,7 +166,7 @@ def read_known(path: Path) -> tuple[Known, ...]:
 
 def _regular(path: Path) -> str:
     """The text of a file named in a list; a pipe counts as none, since it may never end."""
-    if not path.is_file():
+    if not is_file(path):
         raise FileNotFoundError(path)
     return read_text(path)
 

@@ -360,7 +360,7 @@ def _whole(name: str, value: object, spelling: Spelling) -> None:
 
 
 _LONGEST = 1_000_000_000
-"""The seconds that a clock of the operating system can wait for, and then some decades."""
+"""Seconds, some 30 years: a socket waits so long, and with ten times as many its clock overflows."""
 
 
 def _positive(name: str, value: object, spelling: Spelling) -> None:

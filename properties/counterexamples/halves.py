@@ -51,11 +51,11 @@ def short_options(program: Program) -> Program:
     What a program does not name is given as well, near torch's default.
     """
 
-    def short(name: str, value: vocabulary.OptionValue) -> vocabulary.OptionValue:
-        return _short(name, value) if name in PLAIN_OPTIONS and isinstance(value, float) else value
-
     def change(options: vocabulary.Options) -> vocabulary.Options:
-        return {name: short(name, value) for name, value in options.items()}
+        return {
+            name: _short(name, value) if name in PLAIN_OPTIONS and isinstance(value, float) else value
+            for name, value in options.items()
+        }
 
     calls = (change_options(call, change) for call in program.calls)
     return replace(

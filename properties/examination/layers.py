@@ -16,6 +16,7 @@ from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.impl.spec.dialect import Dialect
 from rmspec.oracles.host.perform import Transcript
 from rmspec.oracles.program.program import Program
+from rmspec.properties.counterexamples.baselines import CUT
 from rmspec.properties.counterexamples.described import allowed_by_page
 from rmspec.properties.counterexamples.reduction import reduce
 from rmspec.properties.counterexamples.variants import stored_values
@@ -214,7 +215,7 @@ class Layers:
         return None
 
     def _inherits(self, program: Program, finding: Finding) -> bool:
-        return bool(self._triage.baselines.inherits(program, finding).strip("?"))
+        return self._triage.baselines.inherits(program, finding) not in ("", CUT)
 
     def _shortest(
         self,
@@ -268,7 +269,7 @@ class Layers:
             program,
             finding,
             adoption.amendment.clause,
-            inherited.strip("?"),
+            inherited.removeprefix(CUT),
             amendment=adoption.amendment,
             given=tuple(entry.words() for entry in remaining),
         )

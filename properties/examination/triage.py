@@ -8,14 +8,11 @@ several places come to the same once their findings are taken up in the order of
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
-from rmspec.impl.arithmetic.envelope import STATE_ROLES, envelope
-from rmspec.impl.arithmetic.formats import FORMATS
 from rmspec.impl.spec.clauses import CLAUSES
 from rmspec.oracles.host.host import Host
 from rmspec.oracles.host.perform import Transcript
@@ -30,7 +27,7 @@ from rmspec.properties.examination.examinee import Examinee
 from rmspec.properties.judge.findings import Finding
 from rmspec.properties.known import Known, matches
 from rmspec.properties.lines.cells import Cell
-from rmspec.properties.peeling.evidence import flushed
+from rmspec.properties.peeling.evidence import Effort, fits, flushed
 from rmspec.properties.search.fitting import admit_whole
 
 __all__ = ["Place", "Triage"]
@@ -178,16 +175,10 @@ class Triage:
 
     def _page_allows(self, finding: Finding) -> bool:
         """Whether amendments alone refuse a value: the page has it, from the state seen before the step."""
-        case, plain = finding.case, self._plain.dialect
-        if case is None or case.handed or finding.hazard or self._examinee.dialect == plain:
+        plain = self._plain.dialect
+        if finding.by_line or finding.hazard or self._examinee.dialect == plain:
             return False
-        if any(isinstance(getattr(case.before, role), tuple) for role in STATE_ROLES):
-            return False
-        bounds = envelope(case.before, FORMATS[case.format], case.hyper, plain, t=case.t, see=case.see)
-        interval = bounds.get(finding.role)
-        if interval is None or not isinstance(finding.observed, float):
-            return False
-        return bool(interval.bounded()[0] and interval.contains(np.array([finding.observed]))[0])
+        return fits(finding, plain, (), self._plain.settings.policy, Effort(math.inf)) is True
 
     def _has_another_cause(self, program: Program, finding: Finding, look: _Look) -> bool:
         """Whether a finding accords with no cause of the findings looked into, though each of these has one."""
